@@ -1,0 +1,178 @@
+//! What the fleet learns, and what it wants done.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use proxy_config_schema::ConfigHash;
+
+use crate::{
+    model::{Edition, Epoch, Leadership, PeerCertificate, ProxyId, ProxyTarget, RouterFlavor},
+    render::{Rendered, Rendition},
+};
+
+/// Something that the fleet learns.
+#[derive(Debug, Clone)]
+pub enum FleetEvent {
+    /// All proxies that discovery sees now; those that are not here are gone.
+    Targets(Vec<Arc<ProxyTarget>>),
+    /// What the fleet shall run.
+    Rendition(Arc<Rendition>),
+    /// This replica's part.
+    Leadership(Leadership),
+    /// A probe ended.
+    Observed(ProxyId, Observation),
+    /// A push ended.
+    Pushed(ProxyId, PushOutcome),
+}
+
+/// Something that the fleet wants done.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Begin to probe this proxy, and be ready to push to it. Also sent when the addresses of a known proxy changed.
+    Attach(Arc<ProxyTarget>),
+    /// Forget this proxy; a push under way may end by itself.
+    Detach(ProxyId),
+    /// Send this configuration now. Never sent while an earlier push to the same proxy is under way.
+    Push {
+        /// To which proxy.
+        proxy: ProxyId,
+        /// What.
+        rendered: Arc<Rendered>,
+        /// Under which leadership.
+        epoch: Epoch,
+    },
+    /// Probe this proxy now instead of at its next interval.
+    Probe(ProxyId),
+}
+
+/// The outcome of one probe.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// When the answer came.
+    pub at: Timestamp,
+    /// What the proxy said, or why it said nothing.
+    pub result: Result<ProxyReport, ProbeFault>,
+}
+
+/// What a proxy says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProxyReport {
+    /// `version` of `GET /`.
+    pub version: String,
+    /// Which Kong it is.
+    pub edition: Edition,
+    /// How it matches routes.
+    pub router_flavor: RouterFlavor,
+    /// `configuration.database`: `off`, or the name of a database.
+    pub database: String,
+    /// `node_id` of `GET /`: changes at a restart.
+    pub node_id: Option<String>,
+    /// When its process started, if it says so.
+    pub started_at: Option<Timestamp>,
+    /// What it runs; [`ConfigHash::NONE`] is nothing.
+    pub hash: ConfigHash,
+    /// The certificate that it showed; `None` over plain HTTP.
+    pub certificate: Option<PeerCertificate>,
+}
+
+/// Why a probe failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeFault {
+    /// What failed.
+    pub fault: TransportFault,
+}
+
+/// A failure below or beside the Admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransportFault {
+    /// What kind of failure.
+    pub kind: TransportFaultKind,
+    /// One sentence, without secrets.
+    pub message: String,
+}
+
+/// Kinds of failures, each the reason of a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TransportFaultKind {
+    /// Nothing listens there.
+    ConnectionRefused,
+    /// No connection for another cause, or lost.
+    ConnectionFailed,
+    /// No answer in time.
+    Timeout,
+    /// The proxy's certificate is of no trusted authority, of another name, or expired.
+    CertificateUntrusted,
+    /// The proxy refused our client certificate.
+    ClientCertificateRefused,
+    /// An answer that is not Kong's.
+    UnexpectedAnswer,
+}
+
+impl TransportFaultKind {
+    /// The reason of a condition.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ConnectionRefused => "ConnectionRefused",
+            Self::ConnectionFailed => "ConnectionFailed",
+            Self::Timeout => "Timeout",
+            Self::CertificateUntrusted => "CertificateUntrusted",
+            Self::ClientCertificateRefused => "ClientCertificateRefused",
+            Self::UnexpectedAnswer => "UnexpectedAnswer",
+        }
+    }
+}
+
+/// The outcome of one push.
+#[derive(Debug, Clone)]
+pub struct PushOutcome {
+    /// What was sent.
+    pub hash: ConfigHash,
+    /// When the push began.
+    pub started: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+    /// What came of it.
+    pub result: PushResult,
+}
+
+/// What came of a push.
+#[derive(Debug, Clone)]
+pub enum PushResult {
+    /// 201: loaded.
+    Accepted,
+    /// 304: it was there already.
+    Unchanged,
+    /// The proxy refused the configuration (400, 413, 500): the same bytes are not sent again.
+    Rejected {
+        /// What the proxy said, redacted and bounded.
+        message: String,
+        /// The entities at fault, as far as it named them.
+        entities: Vec<EntityError>,
+    },
+    /// 429, 409 and the like: again later.
+    Busy {
+        /// When, if the proxy said so.
+        retry_after: Option<Duration>,
+    },
+    /// This leadership is over: the proxy has seen a later epoch.
+    Fenced,
+    /// It was not sent.
+    NotSent(TransportFault),
+    /// Sent at least in part, and no answer: the outcome is unknown until the proxy's hash shows it.
+    Unknown(TransportFault),
+}
+
+/// An entity that a proxy refused (a flattened error).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntityError {
+    /// `route`, `service`, …
+    pub entity_type: String,
+    /// Its name, if any.
+    pub entity_name: Option<String>,
+    /// Its tags: they say which object it comes from.
+    pub entity_tags: Vec<String>,
+    /// The field, if the error is about one.
+    pub field: Option<String>,
+    /// What is wrong, redacted.
+    pub message: String,
+}

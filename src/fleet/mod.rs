@@ -1,0 +1,16 @@
+//! Which proxies exist, and what each shall do next: a state machine per proxy as a pure step function, and the actor
+//! that runs it.
+//!
+//! No IO; has time. Fed with targets (discovery), renditions, observations (`observe`) and outcomes (`push`); gives
+//! commands, which the wiring carries out with `push` and `observe`, and a [`FleetView`] that `status` and `serve` read.
+
+mod condition;
+mod event;
+mod view;
+
+pub use condition::{Condition, ConditionStatus};
+pub use event::{
+    Command, EntityError, FleetEvent, Observation, ProbeFault, ProxyReport, PushOutcome, PushResult, TransportFault,
+    TransportFaultKind,
+};
+pub use view::{FleetView, Phase, ProxyError, ProxyView};

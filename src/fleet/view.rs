@@ -1,0 +1,126 @@
+//! The fleet at one moment: what `status` writes and `serve` shows.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use proxy_config_schema::ConfigHash;
+
+use super::{Condition, ProxyReport};
+use crate::model::{ObjectRef, Profile, ProxyTarget};
+
+/// All proxies at one moment. Published after every change, the latest value only.
+#[derive(Debug, Clone, Default)]
+pub struct FleetView {
+    /// Proxies by namespace and name.
+    pub proxies: Vec<Arc<ProxyView>>,
+    /// Profiles that proxies have: one rendering each.
+    pub profiles: BTreeSet<Profile>,
+    /// What each profile shall run.
+    pub desired: BTreeMap<Profile, ConfigHash>,
+    /// What each profile's proxies accepted last.
+    pub last_good: BTreeMap<Profile, ConfigHash>,
+}
+
+/// One proxy at one moment.
+#[derive(Debug, Clone)]
+pub struct ProxyView {
+    /// Who and where it is.
+    pub target: Arc<ProxyTarget>,
+    /// What the state machine is at.
+    pub phase: Phase,
+    /// Its profile, once it is known.
+    pub profile: Option<Profile>,
+    /// What it said of itself last.
+    pub report: Option<ProxyReport>,
+    /// What it shall run.
+    pub desired: Option<ConfigHash>,
+    /// What it runs, as far as is known.
+    pub observed: Option<ConfigHash>,
+    /// What it accepted last.
+    pub last_good: Option<ConfigHash>,
+    /// When it accepted that.
+    pub applied_at: Option<Timestamp>,
+    /// How long that took.
+    pub apply_duration: Option<Duration>,
+    /// Size of what it accepted, in bytes.
+    pub size_bytes: Option<u64>,
+    /// Whether its Admin API answers.
+    pub reachable: Condition,
+    /// Whether both sides verified each other's certificate.
+    pub mutual_tls: Condition,
+    /// Whether it runs what it shall.
+    pub synced: Condition,
+    /// Whether nothing was left out of what it runs.
+    pub complete: Condition,
+    /// Whether it serves a configuration that was accepted.
+    pub ready: Condition,
+    /// Why it refused what it was sent, bounded and redacted.
+    pub errors: Vec<ProxyError>,
+    /// How many errors there are, also those beyond the bound.
+    pub error_count: usize,
+}
+
+/// One reason why a proxy refused a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyError {
+    /// The object that the entity comes from, if the tags say so.
+    pub object: Option<ObjectRef>,
+    /// `route`, `service`, …; empty when the whole configuration is meant.
+    pub entity_type: String,
+    /// The field, if the error is about one.
+    pub field: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// States of a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Found; no probe has answered yet.
+    Discovered,
+    /// Answers, and has no configuration.
+    Unconfigured,
+    /// A push is under way.
+    Pushing,
+    /// A push ended without an answer: its hash will tell.
+    Unknown,
+    /// Runs what it shall.
+    Synced,
+    /// Refused what it shall run.
+    Rejected,
+    /// Does not answer.
+    Unreachable,
+    /// Runs something that it was not given.
+    Drifted,
+    /// Rests before the next push.
+    Paced,
+    /// Waits after a failed push, or until this replica may push.
+    Waiting,
+    /// Going away: still gets changes.
+    Terminating,
+}
+
+impl Phase {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Discovered => "Discovered",
+            Self::Unconfigured => "Unconfigured",
+            Self::Pushing => "Pushing",
+            Self::Unknown => "Unknown",
+            Self::Synced => "Synced",
+            Self::Rejected => "Rejected",
+            Self::Unreachable => "Unreachable",
+            Self::Drifted => "Drifted",
+            Self::Paced => "Paced",
+            Self::Waiting => "Waiting",
+            Self::Terminating => "Terminating",
+        }
+    }
+}

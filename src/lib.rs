@@ -1,0 +1,28 @@
+//! silverback: one controller for any number of DB-less proxies.
+//!
+//! ```text
+//! kube-apiserver ─ watch ─> [watch] ─ events ─> [store] ─ Arc<Snapshot> ─> (translate) ─> (render)
+//!       or a directory                    settle 50 ms, at most 500 ms          │             │ Arc<Rendition>
+//!                                                                    problems per object      v
+//! EndpointSlices of the Admin Service ─────────────────────────────────────────────────────> [fleet]
+//!                                                                               commands │   ^ outcomes
+//!                                                                              per proxy v   │ observations
+//!                                  [push]    one task per proxy ── POST /config, mTLS ──> proxy 1..N
+//!                                  [observe] one task per proxy <── GET /status ───────── proxy 1..N
+//! [status] writes conditions, ProxyInstances, events (leader)      [serve] reads the same values
+//!
+//! ( ) pure function   [ ] task   seams carry the latest value (tokio watch), never a queue per change
+//! ```
+//!
+//! `model`, `translate`, `render` and `diff` are pure and build alone (`--no-default-features`), with the offline verbs
+//! of `cli`. `store` and `fleet` have time but no IO. The modules of the rim (`watch`, `push`, `observe`, `status`,
+//! `serve`) never import one another: `wiring` joins them.
+
+pub mod model;
+pub mod render;
+pub mod translate;
+
+#[cfg(feature = "controller")]
+pub mod fleet;
+#[cfg(feature = "controller")]
+pub mod store;

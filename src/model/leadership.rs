@@ -1,0 +1,61 @@
+//! Who may push and write.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+/// Fences pushes of leaders that were deposed: a later one is greater as long as the Lease is the same object.
+///
+/// It travels with each push; the embedded proxy refuses an older one (DESIGN.md §3 rule 5).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Epoch {
+    /// UID of the Lease; empty where there is none (directory mode).
+    pub lease_uid: Arc<str>,
+    /// `spec.leaseTransitions` under which leadership was won.
+    pub transitions: u64,
+}
+
+/// `<lease uid>:<transitions>`, the value of the header `Silverback-Epoch`.
+impl fmt::Display for Epoch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.lease_uid, self.transitions)
+    }
+}
+
+/// This replica's part.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Leadership {
+    /// Not known yet: counts as follower.
+    Unknown,
+    /// Holds the Lease.
+    Leader {
+        /// Under which it was won.
+        epoch: Epoch,
+    },
+    /// Another replica holds it.
+    Follower {
+        /// Its identity, if any holder is known.
+        holder: Option<Arc<str>>,
+    },
+    /// Held the Lease until the API server went out of reach, and knows of no other holder: gives the last accepted
+    /// bytes to proxies that report no configuration, and does nothing else.
+    Cut {
+        /// Under which it was won.
+        epoch: Epoch,
+    },
+}
+
+impl Leadership {
+    /// Whether this replica may push freely and write.
+    pub fn is_leader(&self) -> bool {
+        matches!(self, Self::Leader { .. })
+    }
+
+    /// The epoch that pushes carry.
+    pub fn epoch(&self) -> Option<&Epoch> {
+        match self {
+            Self::Leader { epoch } | Self::Cut { epoch } => Some(epoch),
+            Self::Unknown | Self::Follower { .. } => None,
+        }
+    }
+}

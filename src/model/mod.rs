@@ -1,0 +1,20 @@
+//! Our nouns: what the rest of silverback talks about.
+//!
+//! Pure values: no IO, no clock, no Kubernetes client. Everything may use them; they use nothing of ours.
+
+mod kind;
+pub mod kubernetes;
+mod leadership;
+mod object_ref;
+mod problem;
+mod profile;
+mod proxy;
+mod snapshot;
+
+pub use kind::{Kind, Object};
+pub use leadership::{Epoch, Leadership};
+pub use object_ref::{NamespacedName, ObjectRef};
+pub use problem::{Problem, Reason, SourceLocation};
+pub use profile::{Edition, Profile, RouterFlavor};
+pub use proxy::{PeerCertificate, PodRef, ProxyId, ProxyTarget};
+pub use snapshot::{Generation, Objects, Snapshot};

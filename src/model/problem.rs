@@ -1,0 +1,128 @@
+//! A user's mistake, as data.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::ObjectRef;
+
+/// What is wrong with an object, and what to do about it. Never holds a secret.
+///
+/// Translation is total: it returns problems beside a configuration, and never fails (DESIGN.md §3 rule 1).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Problem {
+    /// The object at fault.
+    pub object: ObjectRef,
+    /// The field, as a path: `spec.rules[0].http.paths[1].backend.service.port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// The status condition that turns False by it, for kinds that have conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// A stable word for machines.
+    pub reason: Reason,
+    /// What is wrong, in a sentence without a full stop.
+    pub message: String,
+    /// What to do, in a sentence without a full stop.
+    pub remedy: String,
+    /// Where the object stands in a file, in directory mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceLocation>,
+}
+
+/// A place in a manifest file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SourceLocation {
+    /// Path as it was given or found.
+    pub file: String,
+    /// Line, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+}
+
+impl fmt::Display for SourceLocation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(formatter, "{}:{line}", self.file),
+            None => formatter.write_str(&self.file),
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Why something is a problem: one stable word each. Listed in `docs/reference/problems.md`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[non_exhaustive]
+        pub enum Reason { $($(#[$doc])* $name),* }
+
+        impl Reason {
+            /// Every reason, in order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The word.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The manifest can't be read as YAML or JSON, or is over a limit.
+    InvalidManifest,
+    /// A field has the wrong type or a value that is not allowed.
+    InvalidField,
+    /// A field that the kind does not have.
+    UnknownField,
+    /// A kind that is not handled here.
+    UnknownKind,
+    /// The same object stands twice in the manifests; the later one is ignored.
+    DuplicateObject,
+    /// A Service that is referred to does not exist.
+    ServiceNotFound,
+    /// A Service has no port of that number or name.
+    PortNotFound,
+    /// A backend of a kind that is not supported.
+    UnsupportedBackend,
+    /// A Secret that is referred to does not exist.
+    SecretNotFound,
+    /// A Secret does not hold a usable certificate and key.
+    InvalidCertificate,
+    /// A regular expression does not compile.
+    InvalidRegex,
+    /// An annotation has a value that can't be used.
+    InvalidAnnotation,
+    /// Another object claims the same host and path, or server name, and wins.
+    Conflict,
+    /// A Service has no ready endpoint: requests are answered 503.
+    NoEndpoints,
+    /// A proxy refused an entity that comes from this object.
+    ConfigRejected,
+    /// A plugin that is referred to does not exist; the route answers 503.
+    PluginNotFound,
+    /// The proxies of a profile can't take what this object asks for.
+    Unsupported,
+    /// A kind can't be read from the API server.
+    SourceUnavailable,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// One line: place, object, field, reason, message, remedy.
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(source) = &self.source {
+            write!(formatter, "{source}: ")?;
+        }
+        write!(formatter, "{}", self.object)?;
+        if let Some(field) = &self.field {
+            write!(formatter, " {field}")?;
+        }
+        write!(formatter, ": {}: {}; {}", self.reason, self.message, self.remedy)
+    }
+}

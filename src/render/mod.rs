@@ -1,0 +1,51 @@
+//! Translation -> bytes and their hash; redaction of what is shown. Pure. Called by the pipeline and the offline verbs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use proxy_config_schema::ConfigHash;
+
+use crate::model::{Generation, ObjectRef, Problem, Profile};
+
+/// One configuration as it is sent: rendered once, shared by all proxies of a profile.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The body of `POST /config`. Holds secrets: no debug form.
+    pub bytes: Bytes,
+    /// The hash that a proxy reports for these bytes.
+    pub hash: ConfigHash,
+}
+
+impl std::fmt::Debug for Rendered {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Rendered")
+            .field("hash", &self.hash)
+            .field("bytes", &self.bytes.len())
+            .finish()
+    }
+}
+
+/// All that came of one snapshot: the latest one is what the fleet shall run, and what status and dashboard show.
+#[derive(Debug, Clone)]
+pub struct Rendition {
+    /// The snapshot that it was made from.
+    pub generation: Generation,
+    /// One configuration per profile.
+    pub profiles: BTreeMap<Profile, Arc<Rendered>>,
+    /// What is wrong with the objects, over all profiles.
+    pub problems: Arc<[Problem]>,
+    /// The objects that took part.
+    pub objects: Arc<BTreeSet<ObjectRef>>,
+    /// Why nothing may be sent now, if so (DESIGN.md §3 rule 7): a kind that the configuration depends on can't be read.
+    pub hold: Option<String>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// How long translating and rendering took.
+    pub took: Duration,
+}
