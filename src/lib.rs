@@ -18,6 +18,8 @@
 //! of `cli`. `store` and `fleet` have time but no IO. The modules of the rim (`watch`, `push`, `observe`, `status`,
 //! `serve`) never import one another: `wiring` joins them.
 
+pub mod cli;
+pub mod manifest;
 pub mod model;
 pub mod render;
 pub mod translate;
@@ -25,4 +27,20 @@ pub mod translate;
 #[cfg(feature = "controller")]
 pub mod fleet;
 #[cfg(feature = "controller")]
+pub mod lease;
+#[cfg(feature = "controller")]
+pub mod observe;
+#[cfg(feature = "controller")]
+pub mod pki;
+#[cfg(feature = "controller")]
+pub mod push;
+#[cfg(feature = "controller")]
+pub mod serve;
+#[cfg(feature = "controller")]
+pub mod status;
+#[cfg(feature = "controller")]
 pub mod store;
+#[cfg(feature = "controller")]
+pub mod watch;
+#[cfg(feature = "controller")]
+pub mod wiring;

@@ -1,16 +1,18 @@
 //! Kong's declarative configuration (`_format_version` 3.0, DB-less) as types.
 //!
 //! Two programs must agree on it to the byte: the controller that renders it and the embedded proxy that loads it.
-//! What is here: the entities ([`Configuration`] and its parts), their canonical order and bytes ([`canonical`]), the
+//! What is here: the entities ([`Configuration`] and its parts), their canonical order and bytes (`canonical`), the
 //! hash that a proxy reports for those bytes ([`ConfigHash`]), the identifiers that Kong Ingress Controller gives to
-//! entities ([`id`]), parsing with errors that name entity and field ([`parse`]), and the checks that Kong makes on a
-//! configuration ([`validate`]).
+//! entities (`id`), parsing with errors that name entity and field (`parse`), and the checks that Kong makes on a
+//! configuration (`validate`).
 //!
 //! What must not be here: IO, clocks, Kubernetes. Called by `translate` and `render` of the controller, and by the
 //! Admin API of the embedded proxy.
 
 mod entity;
+mod error;
 mod hash;
 
 pub use entity::*;
+pub use error::*;
 pub use hash::*;

@@ -1,0 +1,1 @@
+//! The Admin API over mutual TLS, and the status listener.

@@ -1,0 +1,1 @@
+//! Probes each proxy over a connection of its own. IO.

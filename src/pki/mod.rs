@@ -1,0 +1,1 @@
+//! The two certificate authorities, issuing, and reloading of certificates.

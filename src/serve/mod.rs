@@ -1,0 +1,1 @@
+//! What people and probes read over HTTP: health, metrics, the dashboard and its JSON API.

@@ -1,0 +1,1 @@
+//! Where objects come from: Kubernetes streams, or a directory of manifests. IO; feeds `store`.

@@ -1,0 +1,1 @@
+//! Joins the modules: starts the tasks and carries values and commands between them.
