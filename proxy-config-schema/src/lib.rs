@@ -9,9 +9,11 @@
 //! What must not be here: IO, clocks, Kubernetes. Called by `translate` and `render` of the controller, and by the
 //! Admin API of the embedded proxy.
 
+mod canonical;
 mod entity;
 mod error;
 mod hash;
+pub mod id;
 
 pub use entity::*;
 pub use error::*;

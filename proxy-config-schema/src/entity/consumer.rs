@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Plugin, Reference};
+use super::{Plugin, Reference, null_is_empty};
 
 /// A user of the gateway: username or custom_id, or both.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,28 +19,28 @@ pub struct Consumer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_id: Option<String>,
     /// Keys for `key-auth`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub keyauth_credentials: Vec<KeyAuthCredential>,
     /// Users for `basic-auth`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub basicauth_credentials: Vec<BasicAuthCredential>,
     /// Users for `hmac-auth`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub hmacauth_credentials: Vec<HmacAuthCredential>,
     /// Issuers for `jwt`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub jwt_secrets: Vec<JwtSecret>,
     /// Applications for `oauth2`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub oauth2_credentials: Vec<Oauth2Credential>,
     /// Groups for `acl`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub acls: Vec<Acl>,
     /// Subjects for `mtls-auth`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub mtls_auth_credentials: Vec<MtlsAuthCredential>,
     /// Plugins for this consumer.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub plugins: Vec<Plugin>,
     /// Labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,7 +63,7 @@ pub struct ConsumerGroup {
     /// Unique name.
     pub name: String,
     /// Plugins for this group.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub plugins: Vec<Plugin>,
     /// Labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -17,7 +17,7 @@ pub use upstream::*;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A free-form JSON object: plugin and vault settings, custom entities. Keys are kept in sorted order.
 pub type JsonObject = serde_json::Map<String, serde_json::Value>;
@@ -40,64 +40,64 @@ pub struct Configuration {
     #[serde(rename = "_transform", default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<bool>,
     /// Upstream applications, each with its routes nested.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<Service>,
     /// Routes that are not nested in a service.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<Route>,
     /// Load balancers by virtual host name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<Upstream>,
     /// Targets that are not nested in an upstream.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<Target>,
     /// Plugins by reference, and global ones.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub plugins: Vec<Plugin>,
     /// Users of the gateway, with their credentials nested.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub consumers: Vec<Consumer>,
     /// Groups of consumers (Enterprise).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub consumer_groups: Vec<ConsumerGroup>,
     /// Memberships in consumer groups (Enterprise).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub consumer_group_consumers: Vec<ConsumerGroupConsumer>,
     /// Key pairs for TLS listeners and towards upstreams.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<Certificate>,
     /// Server names that are not nested in a certificate.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub snis: Vec<Sni>,
     /// Certificates of trusted authorities.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub ca_certificates: Vec<CaCertificate>,
     /// Licences (Enterprise).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub licenses: Vec<License>,
     /// Secret stores that `{vault://…}` references read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub vaults: Vec<Vault>,
     /// Credentials that are not nested in a consumer, by the name of their list.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub keyauth_credentials: Vec<KeyAuthCredential>,
     /// See `keyauth_credentials`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub basicauth_credentials: Vec<BasicAuthCredential>,
     /// See `keyauth_credentials`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub hmacauth_credentials: Vec<HmacAuthCredential>,
     /// See `keyauth_credentials`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub jwt_secrets: Vec<JwtSecret>,
     /// See `keyauth_credentials`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub oauth2_credentials: Vec<Oauth2Credential>,
     /// See `keyauth_credentials`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub acls: Vec<Acl>,
     /// See `keyauth_credentials`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub mtls_auth_credentials: Vec<MtlsAuthCredential>,
     /// Custom entities: type (for example `degraphql_routes`) to list.
     #[serde(flatten)]
@@ -152,4 +152,9 @@ impl From<String> for Reference {
     fn from(key: String) -> Self {
         Self::Key(key)
     }
+}
+
+/// Kong takes `null` for an unset field, a list included.
+fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
