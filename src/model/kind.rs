@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    NamespacedName, ObjectRef,
+    NamespacedName, ObjectRef, SourceLocation,
     kubernetes::{EndpointSlice, Ingress, IngressClass, Metadata, Secret, Service},
 };
 
@@ -58,6 +58,19 @@ macro_rules! kinds {
             /// Its metadata.
             pub fn metadata(&self) -> &Metadata {
                 match self { $(Self::$name(object) => &object.metadata),* }
+            }
+
+            /// The object with another namespace and place, as manifests give them.
+            #[must_use]
+            pub fn placed(self, namespace: Arc<str>, source: Option<SourceLocation>) -> Self {
+                match self {
+                    $(Self::$name(mut object) => {
+                        let metadata = &mut Arc::make_mut(&mut object).metadata;
+                        metadata.namespace = namespace;
+                        metadata.source = source;
+                        Self::$name(object)
+                    })*
+                }
             }
 
             /// Reads an object of that kind from JSON.
