@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
+use tokio::time::Instant;
 
 use crate::{
     model::{Edition, Epoch, Leadership, PeerCertificate, ProxyId, ProxyTarget, RouterFlavor},
@@ -48,6 +49,8 @@ pub enum Command {
 /// The outcome of one probe.
 #[derive(Debug, Clone)]
 pub struct Observation {
+    /// When the proxy was asked: an answer to a question from before the end of a push may be of before it, too.
+    pub started: Instant,
     /// When the answer came.
     pub at: Timestamp,
     /// What the proxy said, or why it said nothing.
@@ -71,8 +74,27 @@ pub struct ProxyReport {
     pub started_at: Option<Timestamp>,
     /// What it runs; [`ConfigHash::NONE`] is nothing.
     pub hash: ConfigHash,
+    /// What protects the connection to it.
+    pub security: ConnectionSecurity,
     /// The certificate that it showed; `None` over plain HTTP.
     pub certificate: Option<PeerCertificate>,
+}
+
+/// What protects the connection to an Admin API, each the reason of the condition `MutualTLS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ConnectionSecurity {
+    /// Both sides have shown a certificate, and ours has verified the proxy's.
+    Mutual,
+    /// The proxy's certificate was verified; it did not ask for ours, so that anybody can configure it.
+    ClientCertificateNotRequested,
+    /// The proxy's certificate was verified; the controller was given none of its own.
+    NoClientCertificate,
+    /// TLS without looking at the certificate (`--kong-admin-tls-skip-verify`).
+    Unverified,
+    /// Plain HTTP that does not leave the machine.
+    Loopback,
+    /// Plain HTTP.
+    Plain,
 }
 
 /// Why a probe failed.
@@ -146,8 +168,10 @@ pub enum PushResult {
     Rejected {
         /// What the proxy said, redacted and bounded.
         message: String,
-        /// The entities at fault, as far as it named them.
+        /// The entities at fault, as far as it named them, bounded.
         entities: Vec<EntityError>,
+        /// How many errors there are, also those beyond the bound.
+        count: usize,
     },
     /// 429, 409 and the like: again later.
     Busy {

@@ -4,13 +4,18 @@
 //! No IO; has time. Fed with targets (discovery), renditions, observations (`observe`) and outcomes (`push`); gives
 //! commands, which the wiring carries out with `push` and `observe`, and a [`FleetView`] that `status` and `serve` read.
 
+mod actor;
 mod condition;
+pub mod discovery;
 mod event;
+mod settings;
 mod view;
 
+pub use actor::Fleet;
 pub use condition::{Condition, ConditionStatus};
 pub use event::{
-    Command, EntityError, FleetEvent, Observation, ProbeFault, ProxyReport, PushOutcome, PushResult, TransportFault,
-    TransportFaultKind,
+    Command, ConnectionSecurity, EntityError, FleetEvent, Observation, ProbeFault, ProxyReport, PushOutcome,
+    PushResult, TransportFault, TransportFaultKind,
 };
+pub use settings::Settings;
 pub use view::{FleetView, Phase, ProxyError, ProxyView};

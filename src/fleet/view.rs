@@ -26,7 +26,7 @@ pub struct FleetView {
 }
 
 /// One proxy at one moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProxyView {
     /// Who and where it is.
     pub target: Arc<ProxyTarget>,

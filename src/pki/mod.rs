@@ -1,1 +1,3 @@
 //! The two certificate authorities, issuing, and reloading of certificates.
+
+pub mod client;

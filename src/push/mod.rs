@@ -1,1 +1,11 @@
 //! The Admin API client: sends configurations over mTLS, one task per proxy. IO.
+//!
+//! Does one push at a time to each proxy and tells the fleet what came of it; when, what and whether again is for the
+//! state machine of `fleet` to say. Never logs or keeps a body: both ways they hold keys and credentials. Started by
+//! the wiring, which passes on the fleet's commands.
+
+mod attempt;
+mod pusher;
+mod rejection;
+
+pub use pusher::{Pusher, Settings};

@@ -1,0 +1,212 @@
+//! Asking one proxy.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use proxy_config_schema::ConfigHash;
+use reqwest::Response;
+use tokio::time::Instant;
+
+use super::{
+    Settings,
+    answer::{Identity, Status},
+};
+use crate::{
+    fleet::{Observation, ProbeFault, ProxyReport, TransportFault, TransportFaultKind},
+    model::ProxyTarget,
+    pki::client::{AdminClient, AdminTls, ConnectionLimits, answer_fault},
+};
+
+/// Answers are read up to this size, in bytes: `GET /` of Kong 3.9 has 16 KB.
+const MAX_ANSWER: usize = 1024 * 1024;
+
+/// `GET /` is asked again after so many probes, in case a restart went unnoticed.
+const REFRESH_IDENTITY: u32 = 12;
+
+/// One proxy, and what is known of it from one probe to the next.
+pub(super) struct Probe {
+    target: Arc<ProxyTarget>,
+    clients: Vec<Result<AdminClient, TransportFault>>,
+    /// The address that answered last: tried first.
+    preferred: usize,
+    identity: Option<Identity>,
+    probes_since_identity: u32,
+    last: Option<Status>,
+}
+
+impl Probe {
+    /// New connections, with the certificates of now.
+    pub(super) fn new(target: Arc<ProxyTarget>, tls: &AdminTls, settings: &Settings) -> Self {
+        let limits = ConnectionLimits {
+            connect: settings.connect_timeout,
+            request: settings.timeout,
+            keep_alive: true,
+        };
+        let clients = target
+            .urls
+            .iter()
+            .map(|url| tls.client(url, target.server_name.as_deref(), &limits))
+            .collect();
+        Self {
+            target,
+            clients,
+            preferred: 0,
+            identity: None,
+            probes_since_identity: 0,
+            last: None,
+        }
+    }
+
+    /// Asks once.
+    pub(super) async fn observe(&mut self) -> Observation {
+        let mut started = Instant::now();
+        let mut result = Err(TransportFault {
+            kind: TransportFaultKind::ConnectionFailed,
+            message: format!("{} has no address", self.target.name),
+        });
+        let count = self.clients.len();
+        for offset in 0..count {
+            let index = (self.preferred + offset) % count;
+            started = Instant::now();
+            let attempt = self.ask(index, &mut started).await;
+            let reached = !matches!(&attempt, Err(failure) if !failure.reached);
+            // The first address's failure is told, unless a later one leads to the proxy.
+            if reached || offset == 0 {
+                result = attempt.map_err(|failure| failure.fault);
+            }
+            if reached {
+                self.preferred = index;
+                break;
+            }
+        }
+        if result.is_err() {
+            self.identity = None;
+            self.last = None;
+        }
+        Observation {
+            started,
+            at: Timestamp::now(),
+            result: result.map_err(|fault| ProbeFault { fault }),
+        }
+    }
+
+    async fn ask(&mut self, index: usize, started: &mut Instant) -> Result<ProxyReport, Failure> {
+        let client = match &self.clients[index] {
+            Ok(client) => client,
+            Err(fault) => {
+                return Err(Failure {
+                    fault: fault.clone(),
+                    reached: false,
+                });
+            }
+        };
+        let mut identity = self
+            .identity
+            .take()
+            .filter(|_| self.probes_since_identity < REFRESH_IDENTITY);
+        if identity.is_none() {
+            identity = Some(ask_identity(client).await?);
+            self.probes_since_identity = 0;
+        }
+        *started = Instant::now();
+        let (mut status, response) = ask_status(client).await?;
+        if self.last.as_ref().is_some_and(|last| looks_restarted(last, &status)) && self.probes_since_identity > 0 {
+            identity = Some(ask_identity(client).await?);
+            self.probes_since_identity = 0;
+            *started = Instant::now();
+            status = ask_status(client).await?.0;
+        }
+        self.probes_since_identity += 1;
+        let identity = identity.expect("asked for above");
+        let hash = match status.hash {
+            Some(hash) => hash,
+            None if identity.has_database() => ConfigHash::NONE,
+            None => {
+                let message = format!(
+                    "{}: GET /status has no configuration_hash: Kong 3.4 and later have one",
+                    client.address()
+                );
+                return Err(Failure::unexpected(message));
+            }
+        };
+        let report = ProxyReport {
+            version: identity.version.clone(),
+            edition: identity.edition,
+            router_flavor: identity.router_flavor,
+            database: identity.database.clone(),
+            node_id: identity.node_id.clone(),
+            started_at: identity.started_at,
+            hash,
+            security: client.security(),
+            certificate: client.peer_certificate(&response),
+        };
+        self.identity = Some(identity);
+        self.last = Some(status);
+        Ok(report)
+    }
+}
+
+/// Nothing is configured any more, or the count of requests went back.
+fn looks_restarted(last: &Status, now: &Status) -> bool {
+    let lost = last.hash.is_some_and(|hash| !hash.is_none()) && now.hash.is_some_and(|hash| hash.is_none());
+    lost || now.total_requests < last.total_requests
+}
+
+/// A failure, and whether something answered at that address (so that no other address need be tried).
+struct Failure {
+    fault: TransportFault,
+    reached: bool,
+}
+
+impl Failure {
+    fn unexpected(message: String) -> Self {
+        Self {
+            fault: TransportFault {
+                kind: TransportFaultKind::UnexpectedAnswer,
+                message,
+            },
+            reached: true,
+        }
+    }
+}
+
+async fn ask_identity(client: &AdminClient) -> Result<Identity, Failure> {
+    let (body, _) = get(client, "/").await?;
+    Identity::parse(&body).map_err(|problem| Failure::unexpected(format!("{}: {problem}", client.address())))
+}
+
+async fn ask_status(client: &AdminClient) -> Result<(Status, Response), Failure> {
+    let (body, response) = get(client, "/status").await?;
+    let status =
+        Status::parse(&body).map_err(|problem| Failure::unexpected(format!("{}: {problem}", client.address())))?;
+    Ok((status, response))
+}
+
+/// The body of a 200, and the answer's head.
+async fn get(client: &AdminClient, path: &str) -> Result<(Vec<u8>, Response), Failure> {
+    let failed = |error: reqwest::Error| Failure {
+        fault: client.fault(&error),
+        reached: !error.is_connect(),
+    };
+    let mut response = client.get(path).send().await.map_err(failed)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            let message = format!(
+                "{}: the answer to GET {path} is over {MAX_ANSWER} bytes",
+                client.address()
+            );
+            return Err(Failure::unexpected(message));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let status = response.status().as_u16();
+    if status == 200 {
+        return Ok((body, response));
+    }
+    let fault = answer_fault(client.address(), status, &body).unwrap_or_else(|| TransportFault {
+        kind: TransportFaultKind::UnexpectedAnswer,
+        message: format!("{} answered {status} to GET {path}", client.address()),
+    });
+    Err(Failure { fault, reached: true })
+}

@@ -1,0 +1,168 @@
+//! One task per proxy, each with its own rhythm.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    task::JoinHandle,
+    time::{Instant, sleep_until},
+};
+
+use super::probe::Probe;
+use crate::{
+    fleet::{Command, FleetEvent},
+    model::{ProxyId, ProxyTarget},
+    pki::client::AdminTls,
+};
+
+/// How probes are made.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// From one probe to the next (`--probe-interval`).
+    pub interval: Duration,
+    /// For one request.
+    pub timeout: Duration,
+    /// For connecting, the TLS handshake included.
+    pub connect_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(3),
+        }
+    }
+}
+
+/// Probes every attached proxy, and tells the fleet what came of it.
+pub struct Prober {
+    settings: Arc<Settings>,
+    tls: watch::Receiver<Arc<AdminTls>>,
+    events: mpsc::Sender<FleetEvent>,
+    tasks: HashMap<ProxyId, Task>,
+}
+
+/// A task that ends with its handle.
+struct Task {
+    target: Arc<ProxyTarget>,
+    wake: Arc<Notify>,
+    handle: JoinHandle<()>,
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.handle.abort();
+    }
+}
+
+impl Prober {
+    /// Connections are made with what `tls` holds at the time; when it changes they are made anew. Ends with the
+    /// receiver of `events`.
+    pub fn new(settings: Settings, tls: watch::Receiver<Arc<AdminTls>>, events: mpsc::Sender<FleetEvent>) -> Self {
+        Self {
+            settings: Arc::new(settings),
+            tls,
+            events,
+            tasks: HashMap::new(),
+        }
+    }
+
+    /// Does what the fleet wants, as far as it concerns probing; never waits. To be called within a runtime.
+    pub fn handle(&mut self, command: &Command) {
+        match command {
+            Command::Attach(target) => self.attach(target.clone()),
+            Command::Detach(id) => drop(self.tasks.remove(id)),
+            Command::Probe(id) => {
+                if let Some(task) = self.tasks.get(id) {
+                    task.wake.notify_one();
+                }
+            }
+            Command::Push { .. } => {}
+        }
+    }
+
+    fn attach(&mut self, target: Arc<ProxyTarget>) {
+        let known = self.tasks.get_mut(&target.id);
+        if let Some(task) = known
+            && task.target.urls == target.urls
+            && task.target.server_name == target.server_name
+        {
+            task.target = target;
+            return;
+        }
+        let wake = Arc::new(Notify::new());
+        let run = run(
+            target.clone(),
+            self.settings.clone(),
+            self.tls.clone(),
+            wake.clone(),
+            self.events.clone(),
+        );
+        let task = Task {
+            handle: tokio::spawn(run),
+            wake,
+            target: target.clone(),
+        };
+        self.tasks.insert(target.id.clone(), task);
+    }
+}
+
+async fn run(
+    target: Arc<ProxyTarget>,
+    settings: Arc<Settings>,
+    mut tls: watch::Receiver<Arc<AdminTls>>,
+    wake: Arc<Notify>,
+    events: mpsc::Sender<FleetEvent>,
+) {
+    let mut probe = new_probe(&target, &mut tls, &settings);
+    // The first probe comes at once, since a newcomer waits for its configuration; the others are spread.
+    let mut next = Instant::now() + settings.interval.mul_f64(phase(&target.id));
+    loop {
+        let observation = tokio::select! {
+            observation = probe.observe() => observation,
+            // Whatever the old certificates would have shown is of no interest any more.
+            () = changed(&mut tls) => {
+                probe = new_probe(&target, &mut tls, &settings);
+                continue;
+            }
+        };
+        if events
+            .send(FleetEvent::Observed(target.id.clone(), observation))
+            .await
+            .is_err()
+        {
+            return;
+        }
+        tokio::select! {
+            () = sleep_until(next) => next = Instant::now() + settings.interval,
+            () = wake.notified() => {}
+            () = changed(&mut tls) => probe = new_probe(&target, &mut tls, &settings),
+        }
+    }
+}
+
+fn new_probe(target: &Arc<ProxyTarget>, tls: &mut watch::Receiver<Arc<AdminTls>>, settings: &Settings) -> Probe {
+    let tls = tls.borrow_and_update().clone();
+    Probe::new(target.clone(), &tls, settings)
+}
+
+/// Returns when the certificates change; never, when nobody can change them any more.
+async fn changed(tls: &mut watch::Receiver<Arc<AdminTls>>) {
+    if tls.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// A proxy's place within the interval, from 0 to 1.
+fn phase(id: &ProxyId) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    (hasher.finish() % 1024) as f64 / 1024.0
+}

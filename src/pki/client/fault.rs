@@ -1,0 +1,170 @@
+//! Failures of requests, sorted into kinds that a person can act on.
+
+use std::{error::Error, io};
+
+use rustls::AlertDescription;
+
+use crate::fleet::{TransportFault, TransportFaultKind};
+
+/// The parts of an answer that are shown when it is not Kong's, in characters.
+const MAX_EXCERPT: usize = 80;
+
+/// What went wrong. `refusal` is what the verifier said of the proxy's certificate.
+pub(super) fn classify(error: &reqwest::Error, address: &str, refusal: Option<&str>) -> TransportFault {
+    let fault = |kind, message: String| TransportFault { kind, message };
+    if let Some(tls) = find_tls(error) {
+        return match tls {
+            rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => fault(
+                TransportFaultKind::CertificateUntrusted,
+                format!("{address}: {}", refusal.map_or_else(|| tls.to_string(), str::to_owned)),
+            ),
+            rustls::Error::AlertReceived(alert) if is_about_our_certificate(*alert) => fault(
+                TransportFaultKind::ClientCertificateRefused,
+                format!(
+                    "{address}: the proxy refused the controller's certificate ({alert:?}): does it trust its authority?"
+                ),
+            ),
+            rustls::Error::InvalidMessage(_) => fault(
+                TransportFaultKind::ConnectionFailed,
+                format!("{address} does not speak TLS: {tls}"),
+            ),
+            other => fault(
+                TransportFaultKind::ConnectionFailed,
+                format!("{address}: TLS failed: {other}"),
+            ),
+        };
+    }
+    match find_io(error).map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => {
+            return fault(
+                TransportFaultKind::ConnectionRefused,
+                format!("nothing listens on {address} (connection refused)"),
+            );
+        }
+        Some(io::ErrorKind::TimedOut) => {
+            return fault(
+                TransportFaultKind::Timeout,
+                format!("no connection to {address} in time"),
+            );
+        }
+        _ => {}
+    }
+    if error.is_timeout() {
+        let what = if error.is_connect() {
+            "connection to"
+        } else {
+            "answer from"
+        };
+        return fault(TransportFaultKind::Timeout, format!("no {what} {address} in time"));
+    }
+    fault(
+        TransportFaultKind::ConnectionFailed,
+        format!("{address}: {}", chain(error)),
+    )
+}
+
+/// An answer with a status that says that something before Kong's Admin API refused the request; `None` for others.
+pub(crate) fn answer_fault(address: &str, status: u16, body: &[u8]) -> Option<TransportFault> {
+    let text = String::from_utf8_lossy(body);
+    let fault = |kind, message: String| Some(TransportFault { kind, message });
+    // nginx completes the handshake and answers 400 in HTML (reference: admin-api.md 29).
+    if status == 400 && text.contains("No required SSL certificate was sent") {
+        return fault(
+            TransportFaultKind::ClientCertificateRefused,
+            format!("{address}: the proxy wants a client certificate, and the controller sent none"),
+        );
+    }
+    if status == 400 && text.contains("The SSL certificate error") {
+        return fault(
+            TransportFaultKind::ClientCertificateRefused,
+            format!("{address}: the proxy refused the controller's certificate: does it trust its authority?"),
+        );
+    }
+    if status == 400 && text.contains("plain HTTP request was sent to HTTPS port") {
+        return fault(
+            TransportFaultKind::ConnectionFailed,
+            format!("{address} speaks TLS: use https:// in its address"),
+        );
+    }
+    match status {
+        401 | 403 => fault(
+            TransportFaultKind::UnexpectedAnswer,
+            format!("{address} answered {status}: is --kong-admin-token right?"),
+        ),
+        404 => fault(
+            TransportFaultKind::UnexpectedAnswer,
+            format!("{address} answered 404: is this the Admin API, and does the workspace exist?"),
+        ),
+        _ => None,
+    }
+}
+
+/// The start of a body on one line, for messages about answers that are not Kong's. HTML is reduced to its title: it
+/// comes from nginx and repeats nothing of the request.
+pub(crate) fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
+    let title = text
+        .split_once("<title>")
+        .and_then(|(_, rest)| rest.split_once("</title>"))
+        .map(|(title, _)| title);
+    let line: String = title
+        .unwrap_or(&text)
+        .chars()
+        .map(|character| if character.is_control() { ' ' } else { character })
+        .take(MAX_EXCERPT)
+        .collect();
+    line.trim().to_owned()
+}
+
+/// All messages of an error and its causes.
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    for cause in causes(error) {
+        let message = cause.to_string();
+        // reqwest's own level repeats the URL, and others repeat their source.
+        if cause.is::<reqwest::Error>() || text.contains(&message) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&message);
+    }
+    if text.is_empty() {
+        "the request failed".to_owned()
+    } else {
+        text
+    }
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+fn find_io(error: &reqwest::Error) -> Option<&io::Error> {
+    causes(error).find_map(|cause| cause.downcast_ref::<io::Error>())
+}
+
+/// An `io::Error` hides what it wraps from the chain of sources.
+fn find_tls(error: &reqwest::Error) -> Option<&rustls::Error> {
+    causes(error).find_map(|cause| {
+        let wrapped = || cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
+        cause.downcast_ref::<rustls::Error>().or_else(wrapped)
+    })
+}
+
+fn is_about_our_certificate(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::CertificateRequired
+            | AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::DecryptError
+            | AlertDescription::AccessDenied
+            | AlertDescription::HandshakeFailure
+    )
+}

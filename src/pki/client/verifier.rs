@@ -1,0 +1,178 @@
+//! Verifies the certificate of a proxy against the name that it must bear, and remembers for people why it did not hold;
+//! notices whether the proxy asked for ours.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        ResolvesClientCert, WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    sign::CertifiedKey,
+};
+
+use super::certificate;
+use crate::fleet::{TransportFault, TransportFaultKind};
+
+/// Checks signature chain, validity and name.
+///
+/// The name is fixed here and not taken from the URL: addresses of pods are dialled, names are verified.
+#[derive(Debug)]
+pub(super) struct ProxyVerifier {
+    /// `None` skips verification.
+    inner: Option<Arc<WebPkiServerVerifier>>,
+    expected: ServerName<'static>,
+    root_names: Arc<[String]>,
+    refusal: Mutex<Option<String>>,
+}
+
+impl ProxyVerifier {
+    pub(super) fn new(
+        expected: ServerName<'static>,
+        roots: Arc<RootCertStore>,
+        root_names: Arc<[String]>,
+        skip: bool,
+    ) -> Result<Self, TransportFault> {
+        let inner = if skip {
+            None
+        } else {
+            let verifier = WebPkiServerVerifier::builder(roots)
+                .build()
+                .map_err(|error| TransportFault {
+                    kind: TransportFaultKind::CertificateUntrusted,
+                    message: format!("no certificate can be verified: {error}"),
+                })?;
+            Some(verifier)
+        };
+        Ok(Self {
+            inner,
+            expected,
+            root_names,
+            refusal: Mutex::new(None),
+        })
+    }
+
+    pub(super) fn skips(&self) -> bool {
+        self.inner.is_none()
+    }
+
+    /// Why the last certificate was refused.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn explain(&self, error: &Error, der: &[u8]) -> String {
+        let expected = self.expected.to_str();
+        let found = certificate::summary(der);
+        match error {
+            Error::InvalidCertificate(CertificateError::UnknownIssuer) => format!(
+                "the proxy's certificate is not signed by a trusted authority: {found}; trusted is {}",
+                self.root_names.join(", ")
+            ),
+            Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            ) => format!("the proxy's certificate is not for {expected:?}: {found}"),
+            Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => format!(
+                "the proxy's certificate has expired{}: {found}",
+                certificate::describe(der, "").map_or(String::new(), |known| format!(" on {}", known.not_after))
+            ),
+            Error::InvalidCertificate(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
+                format!("the proxy's certificate is not valid yet (do the clocks agree?): {found}")
+            }
+            other => format!("the proxy's certificate does not hold for {expected:?}: {other}; {found}"),
+        }
+    }
+}
+
+impl ServerCertVerifier for ProxyVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let Some(inner) = &self.inner else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        let verified = inner.verify_server_cert(end_entity, intermediates, &self.expected, ocsp_response, now);
+        let refusal = verified.as_ref().err().map(|error| self.explain(error, end_entity));
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+        verified
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match &self.inner {
+            Some(inner) => inner.verify_tls12_signature(message, cert, dss),
+            None => Ok(HandshakeSignatureValid::assertion()),
+        }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match &self.inner {
+            Some(inner) => inner.verify_tls13_signature(message, cert, dss),
+            None => Ok(HandshakeSignatureValid::assertion()),
+        }
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        match &self.inner {
+            Some(inner) => inner.supported_verify_schemes(),
+            None => rustls::crypto::CryptoProvider::get_default()
+                .map(|provider| provider.signature_verification_algorithms.supported_schemes())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// Gives our certificate to a proxy that asks for it, and remembers that it asked: one that does not lets anybody
+/// configure it.
+#[derive(Debug)]
+pub(super) struct RequestedCertificate {
+    identity: Option<Arc<CertifiedKey>>,
+    requested: AtomicBool,
+}
+
+impl RequestedCertificate {
+    pub(super) fn new(identity: Option<Arc<CertifiedKey>>) -> Self {
+        Self {
+            identity,
+            requested: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn has_identity(&self) -> bool {
+        self.identity.is_some()
+    }
+
+    pub(super) fn was_requested(&self) -> bool {
+        self.requested.load(Ordering::Relaxed)
+    }
+}
+
+impl ResolvesClientCert for RequestedCertificate {
+    fn resolve(&self, _root_hint_subjects: &[&[u8]], _sigschemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.requested.store(true, Ordering::Relaxed);
+        self.identity.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.identity.is_some()
+    }
+}

@@ -1,0 +1,197 @@
+//! One push to one proxy, and what its answer means.
+
+use std::{sync::Arc, time::Duration};
+
+use reqwest::{
+    Response, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+use tokio::time::Instant;
+
+use super::{Settings, rejection};
+use crate::{
+    fleet::{PushResult, TransportFault, TransportFaultKind},
+    model::{Epoch, ProxyTarget},
+    pki::client::{AdminClient, AdminTls, ConnectionLimits, answer_fault, excerpt},
+    render::Rendered,
+};
+
+/// Errors are read up to this size, in bytes: each repeats the entity that it is about.
+const MAX_ANSWER: usize = 8 * 1024 * 1024;
+
+/// The longest wait that a proxy can ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// Everything that one push needs.
+pub(super) struct Attempt {
+    pub(super) target: Arc<ProxyTarget>,
+    pub(super) rendered: Arc<Rendered>,
+    pub(super) epoch: Epoch,
+    pub(super) tls: Arc<AdminTls>,
+    /// When the whole push is given up.
+    pub(super) deadline: Instant,
+    pub(super) settings: Arc<Settings>,
+}
+
+/// Nothing was sent, or what was sent was not looked at.
+pub(super) fn not_sent(kind: TransportFaultKind, message: String) -> PushResult {
+    PushResult::NotSent(TransportFault { kind, message })
+}
+
+/// Sent, maybe loaded.
+pub(super) fn unknown(fault: TransportFault) -> PushResult {
+    PushResult::Unknown(fault)
+}
+
+impl Attempt {
+    /// Tries the addresses in order until one takes a connection.
+    pub(super) async fn run(self) -> PushResult {
+        let mut first_failure = None;
+        for url in &self.target.urls {
+            match self.try_address(url).await {
+                Ok(result) => return result,
+                Err(fault) => {
+                    first_failure.get_or_insert(fault);
+                }
+            }
+        }
+        first_failure.map_or_else(
+            || {
+                not_sent(
+                    TransportFaultKind::ConnectionFailed,
+                    format!("{} has no address", self.target.name),
+                )
+            },
+            PushResult::NotSent,
+        )
+    }
+
+    /// `Err` when there was no connection, so that another address may be tried.
+    async fn try_address(&self, url: &str) -> Result<PushResult, TransportFault> {
+        let limits = ConnectionLimits {
+            connect: self.settings.connect_timeout,
+            request: self.settings.timeout,
+            // Pushes are rare. Over a connection of its own it is certain whether anything was sent, and the
+            // certificates of both sides are looked at each time.
+            keep_alive: false,
+        };
+        let client = self.tls.client(url, self.target.server_name.as_deref(), &limits)?;
+        let response = match self.send(&client, "check_hash=1&flatten_errors=1").await {
+            Ok(response) => response,
+            Err(error) => {
+                let fault = client.fault(&error);
+                if error.is_connect() || error.is_builder() {
+                    return Err(fault);
+                }
+                return Ok(match fault.kind {
+                    // With TLS 1.3 such a refusal arrives after the handshake; the request was not looked at.
+                    TransportFaultKind::CertificateUntrusted | TransportFaultKind::ClientCertificateRefused => {
+                        PushResult::NotSent(fault)
+                    }
+                    _ => unknown(fault),
+                });
+            }
+        };
+        Ok(self.interpret(&client, response).await)
+    }
+
+    async fn send(&self, client: &AdminClient, query: &str) -> Result<Response, reqwest::Error> {
+        client
+            .post("/config", query)
+            // JSON under this type is hashed as it stands (reference: admin-api.md, "How to push").
+            .header(CONTENT_TYPE, "application/yaml")
+            .header("Silverback-Epoch", self.epoch.to_string())
+            .timeout(self.deadline.saturating_duration_since(Instant::now()))
+            .body(self.rendered.bytes.clone())
+            .send()
+            .await
+    }
+
+    async fn interpret(&self, client: &AdminClient, response: Response) -> PushResult {
+        let status = response.status();
+        let retry_after = retry_after(&response);
+        match status {
+            // The body holds the whole configuration, keys included: it is dropped unread.
+            StatusCode::CREATED => return PushResult::Accepted,
+            StatusCode::NOT_MODIFIED => return PushResult::Unchanged,
+            StatusCode::CONFLICT => return PushResult::Fenced,
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => return PushResult::Busy { retry_after },
+            _ => {}
+        }
+        let unexpected = |problem: String| {
+            not_sent(
+                TransportFaultKind::UnexpectedAnswer,
+                format!("{}: {problem}", client.address()),
+            )
+        };
+        let body = match read(response).await {
+            Ok(body) => body,
+            Err(error) => return unknown(client.fault(&error)),
+        };
+        if let Some(fault) = answer_fault(client.address(), status.as_u16(), &body) {
+            return PushResult::NotSent(fault);
+        }
+        match status {
+            StatusCode::BAD_REQUEST => match rejection::parse(&body, &self.rendered) {
+                Some(rejection) if rejection.names_somebody() => rejection.into_result(),
+                Some(rejection) => self.ask_for_more(client, rejection).await.into_result(),
+                None => unexpected(format!("answered 400, not as Kong does: {}", excerpt(&body))),
+            },
+            StatusCode::PAYLOAD_TOO_LARGE => rejection::too_large(&body, &self.rendered).into_result(),
+            StatusCode::INTERNAL_SERVER_ERROR => match rejection::parse(&body, &self.rendered) {
+                Some(rejection) => rejection.internal_error().into_result(),
+                None => unexpected(format!("answered 500: {}", excerpt(&body))),
+            },
+            // Something took it, and it may be Kong behind something that changes answers: the hash will tell.
+            status if status.is_success() => unknown(TransportFault {
+                kind: TransportFaultKind::UnexpectedAnswer,
+                message: format!("{} answered {status} to POST /config, not 201", client.address()),
+            }),
+            status => unexpected(format!("answered {status} to POST /config: {}", excerpt(&body))),
+        }
+    }
+
+    /// With flattening some errors are empty: asked without it they speak (reference: admin-api.md 20). Kong has
+    /// refused these bytes already, so that sending them again changes nothing.
+    async fn ask_for_more(&self, client: &AdminClient, first: rejection::Rejection) -> rejection::Rejection {
+        let Ok(response) = self.send(client, "check_hash=1").await else {
+            return first;
+        };
+        if response.status() != StatusCode::BAD_REQUEST {
+            return first;
+        }
+        match read(response).await {
+            Ok(body) => rejection::parse(&body, &self.rendered).unwrap_or(first),
+            Err(_) => first,
+        }
+    }
+}
+
+/// At most [`MAX_ANSWER`] bytes of a body.
+async fn read(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ANSWER {
+            body.truncate(MAX_ANSWER);
+            break;
+        }
+    }
+    Ok(body)
+}
+
+/// Seconds only: Kong sends no dates.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds: u64 = response
+        .headers()
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+}

@@ -1,0 +1,168 @@
+//! One task per proxy: takes a push, makes it, tells its outcome.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+use super::attempt::{Attempt, not_sent, unknown};
+use crate::{
+    fleet::{Command, FleetEvent, PushOutcome, PushResult, TransportFault, TransportFaultKind},
+    model::{Epoch, ProxyId, ProxyTarget},
+    pki::client::AdminTls,
+    render::Rendered,
+};
+
+/// How pushes are made.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// For a whole push (`--proxy-timeout-seconds`).
+    pub timeout: Duration,
+    /// For connecting, the TLS handshake included.
+    pub connect_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(3),
+        }
+    }
+}
+
+/// Pushes to every attached proxy, and tells the fleet what came of it: exactly one outcome for each push.
+pub struct Pusher {
+    settings: Arc<Settings>,
+    tls: watch::Receiver<Arc<AdminTls>>,
+    events: mpsc::Sender<FleetEvent>,
+    lanes: HashMap<ProxyId, Lane>,
+}
+
+/// The way to one proxy. Its task ends when this is dropped, after the push under way.
+struct Lane {
+    target: watch::Sender<Arc<ProxyTarget>>,
+    jobs: mpsc::Sender<Job>,
+}
+
+struct Job {
+    rendered: Arc<Rendered>,
+    epoch: Epoch,
+}
+
+impl Pusher {
+    /// Every push is made over a connection of its own with what `tls` holds at the time.
+    pub fn new(settings: Settings, tls: watch::Receiver<Arc<AdminTls>>, events: mpsc::Sender<FleetEvent>) -> Self {
+        Self {
+            settings: Arc::new(settings),
+            tls,
+            events,
+            lanes: HashMap::new(),
+        }
+    }
+
+    /// Does what the fleet wants, as far as it concerns pushing; never waits. To be called within a runtime.
+    pub fn handle(&mut self, command: &Command) {
+        match command {
+            Command::Attach(target) => self.attach(target),
+            Command::Detach(id) => drop(self.lanes.remove(id)),
+            Command::Push { proxy, rendered, epoch } => self.push(proxy, rendered, epoch),
+            Command::Probe(_) => {}
+        }
+    }
+
+    fn attach(&mut self, target: &Arc<ProxyTarget>) {
+        if let Some(lane) = self.lanes.get(&target.id) {
+            lane.target.send_replace(target.clone());
+            return;
+        }
+        let (jobs, receiver) = mpsc::channel(1);
+        let (sender, current) = watch::channel(target.clone());
+        tokio::spawn(run(
+            current,
+            self.settings.clone(),
+            self.tls.clone(),
+            receiver,
+            self.events.clone(),
+        ));
+        self.lanes.insert(target.id.clone(), Lane { target: sender, jobs });
+    }
+
+    fn push(&self, proxy: &ProxyId, rendered: &Arc<Rendered>, epoch: &Epoch) {
+        let job = Job {
+            rendered: rendered.clone(),
+            epoch: epoch.clone(),
+        };
+        let refused = match self.lanes.get(proxy) {
+            Some(lane) => lane.jobs.try_send(job).is_err(),
+            None => true,
+        };
+        if refused {
+            // The fleet waits for an outcome of every push.
+            let outcome = outcome_now(
+                rendered,
+                not_sent(
+                    TransportFaultKind::ConnectionFailed,
+                    format!("{proxy} can't be pushed to now"),
+                ),
+            );
+            let (events, proxy) = (self.events.clone(), proxy.clone());
+            tokio::spawn(async move {
+                // The fleet is gone: so is the controller.
+                let _ = events.send(FleetEvent::Pushed(proxy, outcome)).await;
+            });
+        }
+    }
+}
+
+async fn run(
+    target: watch::Receiver<Arc<ProxyTarget>>,
+    settings: Arc<Settings>,
+    tls: watch::Receiver<Arc<AdminTls>>,
+    mut jobs: mpsc::Receiver<Job>,
+    events: mpsc::Sender<FleetEvent>,
+) {
+    while let Some(Job { rendered, epoch }) = jobs.recv().await {
+        let target = target.borrow().clone();
+        let id = target.id.clone();
+        let started = Timestamp::now();
+        let begun = Instant::now();
+        let attempt = Attempt {
+            target,
+            rendered: rendered.clone(),
+            epoch,
+            tls: tls.borrow().clone(),
+            deadline: begun + settings.timeout,
+            settings: settings.clone(),
+        };
+        // A task of its own: should it panic, this proxy still gets an outcome.
+        let result = tokio::spawn(attempt.run()).await.unwrap_or_else(|error| {
+            tracing::error!(proxy = %id, %error, "a push ended in a panic: this is a defect of silverback");
+            unknown(TransportFault {
+                kind: TransportFaultKind::ConnectionFailed,
+                message: "the push ended by a defect of the controller; see its log".to_owned(),
+            })
+        });
+        let outcome = PushOutcome {
+            hash: rendered.hash,
+            started,
+            took: begun.elapsed(),
+            result,
+        };
+        if events.send(FleetEvent::Pushed(id, outcome)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn outcome_now(rendered: &Rendered, result: PushResult) -> PushOutcome {
+    PushOutcome {
+        hash: rendered.hash,
+        started: Timestamp::now(),
+        took: Duration::ZERO,
+        result,
+    }
+}

@@ -1,0 +1,200 @@
+//! Why Kong refused a configuration: its error answers, read defensively.
+//!
+//! Flattened errors name entities with their tags; the plain tree of `fields` names places in the document, which are
+//! looked up in the bytes that were sent. What an answer repeats of an entity is never kept, and messages are cleaned of
+//! the secrets of this configuration (DESIGN.md §3 rule 9).
+
+mod flattened;
+mod redaction;
+mod tree;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use self::redaction::Redaction;
+use crate::{
+    fleet::{EntityError, PushResult},
+    pki::client::excerpt,
+    render::Rendered,
+};
+
+/// Errors that are kept of one answer; all are counted.
+const MAX_ERRORS: usize = 100;
+/// Longest message kept, in characters.
+const MAX_MESSAGE: usize = 512;
+/// Longest name of an entity or field kept, in characters.
+const MAX_NAME: usize = 256;
+/// Most tags of an entity kept.
+const MAX_TAGS: usize = 32;
+
+/// A refused configuration.
+pub(super) struct Rejection {
+    message: String,
+    entities: Vec<EntityError>,
+    count: usize,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default)]
+    fields: Option<Value>,
+    #[serde(default)]
+    flattened_errors: flattened::Errors,
+}
+
+/// Reads an answer in JSON; `None` if it is none.
+pub(super) fn parse(body: &[u8], rendered: &Rendered) -> Option<Rejection> {
+    let answer: Answer = serde_json::from_slice(body).ok()?;
+    let sent: Option<Value> = serde_json::from_slice(&rendered.bytes).ok();
+    let redaction = Redaction::of(sent.as_ref());
+    let mut errors = answer.flattened_errors.0;
+    let flattened = errors.kept.len();
+    if let Some(fields) = &answer.fields {
+        // Some errors stand here alone even with flattening (reference: admin-api.md 23).
+        tree::collect(fields, sent.as_ref(), &mut errors);
+    }
+    if flattened > 0 {
+        errors.drop_false_entries();
+    }
+    let entities: Vec<_> = errors
+        .kept
+        .into_iter()
+        .map(|error| bounded(error, &redaction))
+        .collect();
+    let message = answer.message.unwrap_or_default();
+    let message = match entities.first() {
+        // Kong's own message says nothing (`declarative config is invalid: {}`), or repeats the tree.
+        Some(first) if errors.count == 1 => summary(first),
+        Some(first) => format!("{} (and {} more errors)", summary(first), errors.count - 1),
+        None => limited(&redaction.clean(&message), MAX_MESSAGE),
+    };
+    Some(Rejection {
+        message,
+        entities,
+        count: errors.count,
+    })
+}
+
+/// 413: from nginx in HTML, or from Kong because its database is full.
+pub(super) fn too_large(body: &[u8], rendered: &Rendered) -> Rejection {
+    let said = parse(body, rendered).map(|rejection| rejection.message);
+    let size = rendered.bytes.len();
+    Rejection {
+        message: match said {
+            Some(said) => format!("the configuration of {size} bytes is too large: {said}"),
+            None => format!(
+                "the configuration of {size} bytes is larger than the proxy takes: raise its \
+                 nginx_admin_client_max_body_size (KONG_NGINX_ADMIN_CLIENT_MAX_BODY_SIZE); it answered 413: {}",
+                excerpt(body)
+            ),
+        },
+        entities: Vec::new(),
+        count: 1,
+    }
+}
+
+impl Rejection {
+    /// Whether some entity is known to be at fault.
+    pub(super) fn names_somebody(&self) -> bool {
+        !self.entities.is_empty()
+    }
+
+    /// 500: Kong does not say which entity it stumbled over.
+    pub(super) fn internal_error(mut self) -> Self {
+        if self.entities.is_empty() {
+            self.message = format!(
+                "the proxy answered 500: {}; its own log says more (a plugin that refers to a consumer or route that \
+                 does not exist makes Kong answer so)",
+                self.message
+            );
+        }
+        self
+    }
+
+    pub(super) fn into_result(self) -> PushResult {
+        PushResult::Rejected {
+            message: if self.message.is_empty() {
+                "the proxy refused the configuration without saying why".to_owned()
+            } else {
+                self.message
+            },
+            count: self.count.max(1),
+            entities: self.entities,
+        }
+    }
+}
+
+/// Errors as they come, the first of them kept.
+#[derive(Default)]
+struct Errors {
+    kept: Vec<EntityError>,
+    count: usize,
+}
+
+impl Errors {
+    fn add(&mut self, error: EntityError) {
+        self.count += 1;
+        if self.kept.len() < MAX_ERRORS {
+            self.kept.push(error);
+        }
+    }
+
+    /// Nested SNIs beside a basic-auth credential make Kong add an error to a certificate that is right (reference:
+    /// admin-api.md 22). It goes when there are others, since they are the ones to mend.
+    fn drop_false_entries(&mut self) {
+        let is_false = |error: &EntityError| {
+            error.entity_type == "certificate"
+                && error.entity_tags.is_empty()
+                && error.field.is_none()
+                && error.message.ends_with("required field missing")
+        };
+        if !self.kept.iter().all(is_false) {
+            let before = self.kept.len();
+            self.kept.retain(|error| !is_false(error));
+            self.count -= before - self.kept.len();
+        }
+    }
+}
+
+fn bounded(mut error: EntityError, redaction: &Redaction) -> EntityError {
+    error.entity_tags.truncate(MAX_TAGS);
+    EntityError {
+        entity_type: limited(&error.entity_type, MAX_NAME),
+        entity_name: error.entity_name.map(|name| limited(&redaction.clean(&name), MAX_NAME)),
+        entity_tags: error
+            .entity_tags
+            .into_iter()
+            .map(|tag| limited(&tag, MAX_NAME))
+            .collect(),
+        field: error.field.map(|field| limited(&redaction.clean(&field), MAX_NAME)),
+        message: limited(&redaction.clean(&error.message), MAX_MESSAGE),
+    }
+}
+
+/// `route "shop.web.0" paths.1: invalid regex`
+fn summary(error: &EntityError) -> String {
+    let mut text = if error.entity_type.is_empty() {
+        "configuration".to_owned()
+    } else {
+        error.entity_type.clone()
+    };
+    if let Some(name) = &error.entity_name {
+        text.push_str(&format!(" {name:?}"));
+    }
+    if let Some(field) = &error.field {
+        text.push_str(&format!(" {field}"));
+    }
+    format!("{text}: {}", error.message)
+}
+
+fn limited(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

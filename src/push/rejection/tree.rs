@@ -1,0 +1,122 @@
+//! `fields`: errors as a tree in the shape of the document, with a text at each place that is wrong.
+//!
+//! The same place in the document that was sent says whose entity it is.
+
+use serde_json::{Map, Value};
+
+use super::Errors;
+use crate::fleet::EntityError;
+
+/// Where the walk is.
+#[derive(Clone, Default)]
+struct Place<'a> {
+    entity_type: String,
+    /// The innermost entity, as it was sent.
+    entity: Option<&'a Map<String, Value>>,
+    /// The key under which the tree names it, if it was not found.
+    key: Option<String>,
+    /// Path within the entity.
+    field: Vec<String>,
+}
+
+/// Adds every text of the tree.
+pub(super) fn collect(fields: &Value, sent: Option<&Value>, errors: &mut Errors) {
+    walk(fields, sent, Place::default(), errors);
+}
+
+fn walk(node: &Value, sent: Option<&Value>, place: Place<'_>, errors: &mut Errors) {
+    match node {
+        Value::String(message) => errors.add(place.error(message)),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                if item.is_string() && !matches!(sent, Some(Value::Array(_))) {
+                    // Texts about the whole: `{"routes": {"r": ["invalid reference …"]}}`.
+                    walk(item, None, place.clone(), errors);
+                } else {
+                    let element = sent.and_then(|sent| sent.get(index));
+                    walk(item, element, place.enter(&(index + 1).to_string(), element), errors);
+                }
+            }
+        }
+        Value::Object(map) => {
+            for (key, child) in map {
+                let below = sent.and_then(|sent| find(sent, key));
+                walk(child, below, place.enter(key, below), errors);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// A key of the tree is a field, or in a list of entities a name or a position counted from 1.
+fn find<'a>(sent: &'a Value, key: &str) -> Option<&'a Value> {
+    let Value::Array(items) = sent else {
+        return sent.get(key);
+    };
+    let named = items.iter().find(|item| {
+        ["name", "id", "username", "target"]
+            .iter()
+            .any(|field| item.get(field).and_then(Value::as_str) == Some(key))
+    });
+    named.or_else(|| items.get(key.parse::<usize>().ok()?.checked_sub(1)?))
+}
+
+impl<'a> Place<'a> {
+    fn enter(&self, key: &str, below: Option<&'a Value>) -> Self {
+        let mut next = self.clone();
+        match below {
+            // Names of entities differ from objects within one by what surrounds them: a list of objects that bear
+            // an identity.
+            Some(Value::Object(object)) if self.in_list() && is_entity(object) => {
+                next.entity = Some(object);
+                next.entity_type = singular(self.field.last().map_or("", String::as_str));
+                next.key = None;
+                next.field.clear();
+            }
+            _ if self.entity.is_none() && self.key.is_none() && self.field.len() == 1 => {
+                next.entity_type = singular(&self.field[0]);
+                next.key = Some(key.to_owned());
+                next.field.clear();
+            }
+            _ => next.field.push(key.to_owned()),
+        }
+        next
+    }
+
+    fn in_list(&self) -> bool {
+        self.field.len() == 1
+    }
+
+    fn error(&self, message: &str) -> EntityError {
+        let text = |name: &str| self.entity.and_then(|entity| entity.get(name)).and_then(Value::as_str);
+        let tags = self
+            .entity
+            .and_then(|entity| entity.get("tags"))
+            .and_then(Value::as_array);
+        EntityError {
+            entity_type: self.entity_type.clone(),
+            entity_name: ["name", "username", "target", "id"]
+                .iter()
+                .find_map(|name| text(name))
+                .map(str::to_owned)
+                .or_else(|| self.key.clone()),
+            entity_tags: tags
+                .into_iter()
+                .flatten()
+                .filter_map(|tag| tag.as_str().map(str::to_owned))
+                .collect(),
+            field: (!self.field.is_empty()).then(|| self.field.join(".")),
+            message: message.to_owned(),
+        }
+    }
+}
+
+fn is_entity(object: &Map<String, Value>) -> bool {
+    ["tags", "name", "id", "username", "target"]
+        .iter()
+        .any(|field| object.contains_key(*field))
+}
+
+fn singular(collection: &str) -> String {
+    collection.strip_suffix('s').unwrap_or(collection).to_owned()
+}
