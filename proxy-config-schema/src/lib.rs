@@ -10,11 +10,23 @@
 //! Admin API of the embedded proxy.
 
 mod canonical;
+mod crosscheck;
 mod entity;
 mod error;
+mod finding;
 mod hash;
 pub mod id;
+mod identify;
+mod invalid;
+mod normalize;
+mod parse;
+mod schema;
+mod url;
+mod validate;
 
 pub use entity::*;
 pub use error::*;
 pub use hash::*;
+pub use invalid::*;
+pub use parse::*;
+pub use validate::*;
