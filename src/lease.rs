@@ -1,1 +1,0 @@
-//! Leadership by a Lease, as a watch channel.

@@ -1,0 +1,109 @@
+//! Leadership by a `coordination.k8s.io/v1` Lease, as a watch channel.
+//!
+//! One replica of the controller leads: only it pushes and writes. The others stand by; they watch the Lease and try at
+//! once when it is released or deleted. The rules are client-go's: whether a Lease has expired is judged by the local
+//! clock since it was last *seen to change*, never by the times written in it, so that clocks may differ; every write
+//! carries the resource version that it is based on, so that two can't win.
+//!
+//! Unlike client-go's elector, a leader that can't reach the API server past the renew deadline does not end: it is
+//! [`Leadership::Cut`] until it sees who holds the Lease (DESIGN.md §3 rule 5).
+//!
+//! `election` decides, without IO; `task` speaks to the API server. Called by `wiring`; depends on nothing but `model`.
+//! Needs `get`, `create`, `update`, `list`, `watch` on `leases` in the namespace of the Lease.
+
+mod election;
+#[cfg(test)]
+pub(crate) mod fake_api;
+mod task;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::model::{Epoch, Leadership, NamespacedName};
+
+/// Name of the Lease if none is given (`--election-id`).
+pub const DEFAULT_ELECTION_ID: &str = "silverback.gateway.silverback.dev";
+
+/// Which Lease, who we are, and how fast.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseSettings {
+    /// Namespace (`--election-namespace`, or the Pod's) and name (`--election-id`) of the Lease.
+    pub lease: NamespacedName,
+    /// Who we are in `spec.holderIdentity`: must differ between any two processes. See [`identity`].
+    pub identity: Arc<str>,
+    /// Periods.
+    pub timing: Timing,
+}
+
+impl LeaseSettings {
+    /// The usual periods, and an identity made from the Pod's name.
+    pub fn new(lease: NamespacedName, pod_name: &str) -> Self {
+        Self {
+            lease,
+            identity: identity(pod_name),
+            timing: Timing::default(),
+        }
+    }
+}
+
+/// Periods of the election, as KIC's and client-go's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// How long a Lease holds after it was last seen to change. Written in whole seconds.
+    pub lease_duration: Duration,
+    /// How long a leader goes on without a successful renewal; shorter than `lease_duration`.
+    pub renew_deadline: Duration,
+    /// Between renewals, and between attempts.
+    pub retry_period: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            lease_duration: Duration::from_secs(15),
+            renew_deadline: Duration::from_secs(10),
+            retry_period: Duration::from_secs(2),
+        }
+    }
+}
+
+/// `<pod name>_<random>`: a restarted container must not take its former self's Lease for its own.
+pub fn identity(pod_name: &str) -> Arc<str> {
+    let mut random = [0; 8];
+    aws_lc_rs::rand::fill(&mut random).expect("the system gives random bytes");
+    format!("{pod_name}_{:016x}", u64::from_be_bytes(random)).into()
+}
+
+/// Takes part in the election until `shutdown`, then gives the Lease back if it is ours, and ends.
+///
+/// The channel says [`Leadership::Unknown`] until the Lease has been read. Cancel `shutdown` only when the last push has
+/// ended: a standby may lead within milliseconds of it.
+pub fn spawn(
+    client: kube::Client,
+    settings: LeaseSettings,
+    shutdown: CancellationToken,
+) -> (watch::Receiver<Leadership>, JoinHandle<()>) {
+    let (sender, receiver) = watch::channel(Leadership::Unknown);
+    let task = tokio::spawn(task::run(client, settings, shutdown, sender));
+    (receiver, task)
+}
+
+/// Leadership where nobody else could have it: without a cluster.
+pub fn always_leader() -> watch::Receiver<Leadership> {
+    // The sender lives as long as the process: a closed channel would mean that the election has ended.
+    static ALWAYS: LazyLock<watch::Sender<Leadership>> = LazyLock::new(|| {
+        let epoch = Epoch {
+            lease_uid: "".into(),
+            transitions: 0,
+        };
+        watch::Sender::new(Leadership::Leader { epoch })
+    });
+    ALWAYS.subscribe()
+}

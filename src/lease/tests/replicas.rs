@@ -1,0 +1,266 @@
+//! Replicas before an API server in memory, in paused time.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::{sync::watch, task::JoinHandle, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    lease::{DEFAULT_ELECTION_ID, LeaseSettings, fake_api::FakeApi, spawn},
+    model::{Leadership, NamespacedName},
+};
+
+const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/silverback/leases/silverback.gateway.silverback.dev";
+
+struct Replica {
+    leadership: watch::Receiver<Leadership>,
+    task: JoinHandle<()>,
+    shutdown: CancellationToken,
+}
+
+fn replica(api: &FakeApi, pod: &str) -> Replica {
+    let lease = NamespacedName::new("silverback", DEFAULT_ELECTION_ID);
+    let shutdown = CancellationToken::new();
+    let (leadership, task) = spawn(api.client(), LeaseSettings::new(lease, pod), shutdown.clone());
+    Replica {
+        leadership,
+        task,
+        shutdown,
+    }
+}
+
+impl Replica {
+    /// Waits until the part is as wanted, for a minute of paused time at the most.
+    async fn becomes(&mut self, wanted: impl FnMut(&Leadership) -> bool) -> Leadership {
+        let found = tokio::time::timeout(Duration::from_secs(60), self.leadership.wait_for(wanted)).await;
+        found.expect("in time").expect("the election goes on").clone()
+    }
+
+    async fn leads(&mut self) -> Leadership {
+        self.becomes(Leadership::is_leader).await
+    }
+
+    async fn follows(&mut self) -> Leadership {
+        self.becomes(|part| matches!(part, Leadership::Follower { holder: Some(_) }))
+            .await
+    }
+}
+
+fn transitions(leadership: &Leadership) -> u64 {
+    leadership.epoch().expect("a leader").transitions
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_leads_the_others_follow_and_idle_costs_one_renewal_every_two_seconds() {
+    let api = FakeApi::new();
+    let mut first = replica(&api, "silverback-a");
+    first.leads().await;
+    let mut second = replica(&api, "silverback-b");
+    let Leadership::Follower { holder: Some(holder) } = second.follows().await else {
+        panic!("it follows");
+    };
+    assert!(holder.starts_with("silverback-a_"), "{holder}");
+    api.take_requests();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let requests = api.take_requests();
+    assert!((29..=31).contains(&requests.len()), "{requests:#?}");
+    assert!(
+        requests.iter().all(|line| line == &format!("PUT {LEASE}?")),
+        "{requests:#?}"
+    );
+    assert!(first.leadership.borrow().is_leader());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_released_lease_is_taken_at_once_under_a_later_epoch() {
+    let api = FakeApi::new();
+    let mut first = replica(&api, "silverback-a");
+    let former = first.leads().await;
+    let mut second = replica(&api, "silverback-b");
+    second.follows().await;
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    let released = Instant::now();
+    first.shutdown.cancel();
+    let next = second.leads().await;
+    assert!(
+        released.elapsed() < Duration::from_millis(50),
+        "{:?}",
+        released.elapsed()
+    );
+    first.task.await.expect("ended well");
+    assert_eq!(transitions(&next), transitions(&former) + 1);
+    assert_eq!(next.epoch().unwrap().lease_uid, former.epoch().unwrap().lease_uid);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_one_to_end_leaves_an_empty_lease() {
+    let api = FakeApi::new();
+    let mut only = replica(&api, "silverback-a");
+    only.leads().await;
+    only.shutdown.cancel();
+    only.task.await.expect("ended well");
+    let lease = api.get(LEASE).expect("it stays");
+    assert!(lease["spec"].get("holderIdentity").is_none(), "{lease:#}");
+    assert_eq!(*only.leadership.borrow(), Leadership::Follower { holder: None });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crashed_leader_is_followed_after_the_lease_duration_and_not_before() {
+    let api = FakeApi::new();
+    let mut first = replica(&api, "silverback-a");
+    first.leads().await;
+    let mut second = replica(&api, "silverback-b");
+    second.follows().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    first.task.abort();
+    let crashed = Instant::now();
+    second.leads().await;
+    let after = crashed.elapsed();
+    assert!(
+        (Duration::from_secs(13)..Duration::from_secs(16)).contains(&after),
+        "{after:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_in_the_lease_do_not_count() {
+    let api = FakeApi::new();
+    api.put(
+        LEASE,
+        json!({ "spec": {
+            "holderIdentity": "elsewhere", "leaseDurationSeconds": 15, "leaseTransitions": 7,
+            "acquireTime": "1999-01-01T00:00:00.000000Z", "renewTime": "1999-01-01T00:00:00.000000Z",
+        }}),
+    );
+    let started = Instant::now();
+    let mut replica = replica(&api, "silverback-a");
+    replica.follows().await;
+    let won = replica.leads().await;
+    assert!(started.elapsed() >= Duration::from_secs(15), "{:?}", started.elapsed());
+    assert_eq!(transitions(&won), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_lease_is_made_again_and_one_leads() {
+    let api = FakeApi::new();
+    let mut first = replica(&api, "silverback-a");
+    let former = first.leads().await;
+    let mut second = replica(&api, "silverback-b");
+    second.follows().await;
+    api.delete(LEASE);
+    let changed = Instant::now();
+    let next = tokio::select! {
+        part = first.becomes(|part| part.is_leader() && part.epoch() != former.epoch()) => part,
+        part = second.leads() => part,
+    };
+    assert!(changed.elapsed() < Duration::from_secs(1), "{:?}", changed.elapsed());
+    assert_ne!(next.epoch().unwrap().lease_uid, former.epoch().unwrap().lease_uid);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let leaders = [&first, &second]
+        .iter()
+        .filter(|replica| replica.leadership.borrow().is_leader())
+        .count();
+    assert_eq!(leaders, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_api_server_the_leader_is_cut_and_leads_on_when_it_is_back() {
+    let api = FakeApi::new();
+    for fault in [503, 0] {
+        let mut only = replica(&api, "silverback-a");
+        let former = only.leads().await;
+        api.fail("", fault);
+        let lost = Instant::now();
+        let cut = only.becomes(|part| !part.is_leader()).await;
+        let after = lost.elapsed();
+        assert!(matches!(cut, Leadership::Cut { .. }), "{cut:?}");
+        assert!(
+            (Duration::from_secs(8)..=Duration::from_secs(10)).contains(&after),
+            "{after:?}"
+        );
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(*only.leadership.borrow(), cut);
+        api.heal();
+        assert_eq!(only.leads().await, former, "nobody took it: the epoch stays");
+        only.shutdown.cancel();
+        only.task.await.expect("ended well");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_cut_follows_when_another_has_the_lease() {
+    let api = FakeApi::new();
+    let mut first = replica(&api, "silverback-a");
+    first.leads().await;
+    api.fail("", 503);
+    first.becomes(|part| matches!(part, Leadership::Cut { .. })).await;
+    let mut lease = api.get(LEASE).unwrap();
+    lease["spec"]["holderIdentity"] = json!("silverback-b_0123");
+    lease["spec"]["leaseTransitions"] = json!(1);
+    api.put(LEASE, lease);
+    api.heal();
+    let part = first.follows().await;
+    assert_eq!(
+        part,
+        Leadership::Follower {
+            holder: Some("silverback-b_0123".into())
+        }
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_sees_another_holder_stops_at_once() {
+    let api = FakeApi::new();
+    let mut first = replica(&api, "silverback-a");
+    first.leads().await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let mut lease = api.get(LEASE).unwrap();
+    lease["spec"]["holderIdentity"] = json!("somebody");
+    api.put(LEASE, lease);
+    let taken = Instant::now();
+    first.becomes(|part| !part.is_leader()).await;
+    assert!(taken.elapsed() < Duration::from_millis(50), "{:?}", taken.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_permission_nobody_leads_until_it_is_given() {
+    let api = FakeApi::new();
+    api.fail("leases", 403);
+    let mut replica = replica(&api, "silverback-a");
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(*replica.leadership.borrow(), Leadership::Unknown);
+    let requests = api.take_requests().len();
+    assert!(requests <= 110, "{requests} requests in 100 s");
+    api.heal();
+    replica.leads().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_watch_the_standby_reads_and_takes_over_all_the_same() {
+    let api = FakeApi::new();
+    let mut first = replica(&api, "silverback-a");
+    first.leads().await;
+    api.fail("fieldSelector", 403);
+    let mut second = replica(&api, "silverback-b");
+    second.follows().await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(!second.leadership.borrow().is_leader());
+    first.shutdown.cancel();
+    let released = Instant::now();
+    second.leads().await;
+    assert!(released.elapsed() <= Duration::from_secs(3), "{:?}", released.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn labels_that_users_put_on_the_lease_stay() {
+    let api = FakeApi::new();
+    let mut first = replica(&api, "silverback-a");
+    first.leads().await;
+    let mut lease = api.get(LEASE).unwrap();
+    lease["metadata"]["labels"] = json!({ "team": "edge" });
+    api.put(LEASE, lease);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(first.leadership.borrow().is_leader());
+    assert_eq!(api.get(LEASE).unwrap()["metadata"]["labels"]["team"], "edge");
+}
