@@ -3,11 +3,36 @@
 //! Pure and total: a user's mistake is a [`Problem`], never an error, and the same objects in any order give the same
 //! result. One file per source kind. Called by the controller's pipeline and by the offline verbs (`render`, `lint`).
 
+mod annotations;
+mod backend;
+mod class;
+mod conflict;
+mod draft;
+mod expression;
+mod ingress;
+mod key_pair;
+mod path;
+mod plugin;
+mod problems;
+mod route;
+mod route_annotations;
+mod service;
+mod service_annotations;
+mod state;
+mod syntax;
+mod tags;
+mod target;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use proxy_config_schema::Configuration;
 
-use crate::model::{ObjectRef, Problem, Profile};
+use self::{class::Class, problems::Owner, state::State};
+use crate::model::{Kind, ObjectRef, Problem, Profile, Snapshot};
 
 /// What shapes a translation besides the objects.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +47,9 @@ pub struct Settings {
     pub drain_support: bool,
     /// Whether objects are taken as they are (`--raw-objects`): no defaulting, no invented identities.
     pub raw_objects: bool,
+    /// Whether the EndpointSlices of Services with a selector must be in the snapshot: they are in a cluster and in a
+    /// directory that is run, but not beside manifests that are only rendered.
+    pub pods_known: bool,
     /// What a route gets whose plugin is missing.
     pub missing_plugin: MissingPlugin,
 }
@@ -48,6 +76,7 @@ impl Default for Settings {
             cluster_domain: String::new(),
             drain_support: false,
             raw_objects: false,
+            pods_known: true,
             missing_plugin: MissingPlugin::default(),
         }
     }
@@ -62,4 +91,45 @@ pub struct Translation {
     pub problems: Vec<Problem>,
     /// The objects that took part: what of theirs could be translated is in the configuration.
     pub objects: BTreeSet<ObjectRef>,
+}
+
+/// Translates all objects. Never fails: what is wrong is in [`Translation::problems`], the rest is in the configuration.
+pub fn translate(snapshot: &Snapshot, settings: &Settings) -> Translation {
+    let mut state = State::new(snapshot, settings);
+    let class = Class::find(snapshot, settings);
+    class.check_parameters(&mut state.problems);
+    if let Some(object) = class.object {
+        state.takes_part(Owner::new(Kind::IngressClass, &object.metadata));
+    }
+    let mut ingresses: Vec<_> = snapshot.ingresses.values().map(AsRef::as_ref).collect();
+    ingresses.retain(|ingress| class.takes(ingress));
+    ingress::sort_by_precedence(&mut ingresses);
+    ingress::translate(&ingresses, &mut state);
+    finish(state)
+}
+
+/// What all source kinds have in common: conflicts, annotations of Services, endpoints, certificates, order.
+fn finish(mut state: State<'_>) -> Translation {
+    let mut drafts = std::mem::take(&mut state.drafts);
+    conflict::resolve(&mut drafts, state.settings.profile.router_flavor, &mut state.problems);
+    for draft in &drafts.services {
+        service::claim_client_certificate(draft, &mut state);
+    }
+    let issued = std::mem::take(&mut state.certificates).finish(state.settings.raw_objects);
+    let mut configuration = Configuration::new();
+    for draft in &drafts.services {
+        let (service, upstream) = service::render(draft, &issued, &mut state);
+        configuration.services.push(service);
+        configuration.upstreams.push(upstream);
+    }
+    for secret in issued.secrets {
+        state.takes_part(Owner::new(Kind::Secret, &secret.metadata));
+    }
+    configuration.certificates = issued.certificates;
+    configuration.canonicalize();
+    Translation {
+        configuration: configuration.or_stub(),
+        problems: state.problems.finish(),
+        objects: state.objects,
+    }
 }

@@ -1,5 +1,7 @@
 //! Core `v1`: Service.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Metadata, null_default};
@@ -28,6 +30,9 @@ pub struct ServiceSpec {
     /// Ports.
     #[serde(deserialize_with = "null_default")]
     pub ports: Vec<ServicePort>,
+    /// Labels of the pods behind it; empty when its endpoints are listed by hand.
+    #[serde(deserialize_with = "null_default")]
+    pub selector: BTreeMap<String, String>,
     /// DNS name, with type `ExternalName`.
     #[serde(deserialize_with = "null_default")]
     pub external_name: String,

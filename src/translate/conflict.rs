@@ -1,0 +1,197 @@
+//! Two routes that claim the same host and path: one wins, the other one is told (ADR: `docs/adr`).
+//!
+//! Left alone, a proxy would let chance decide: by the greater identifier, a hash of the name. Here the oldest Ingress
+//! wins, then the first by namespace and name, then the first rule; an `Exact` path goes before what a `Prefix` covers,
+//! and a rule goes before a default backend (both as the Ingress API demands, so without a problem). The loser's claim is
+//! taken out of its route, so that what is reported is what happens. Routes that lead to the same service are no
+//! conflict, nor are routes that differ in methods, headers, server names, protocols or regex priority.
+
+use std::collections::HashMap;
+
+use super::{
+    draft::{Drafts, RouteDraft},
+    path::PathPart,
+    problems::{Owner, Problems},
+};
+use crate::model::{Reason, RouterFlavor};
+
+/// What a route claims: one host, one part of a path.
+struct Claim<'d> {
+    service: usize,
+    route: usize,
+    host: usize,
+    path: usize,
+    part: PathPart,
+    draft: &'d RouteDraft<'d>,
+}
+
+/// A claim that another one beats.
+struct Loss {
+    route: (usize, usize),
+    host: usize,
+    path: usize,
+    part: PathPart,
+    /// Who wins; `None` where the Ingress API has it so.
+    report: Option<String>,
+}
+
+/// Finds claims made twice, and takes the losers' out of their routes.
+pub(super) fn resolve(drafts: &mut Drafts<'_>, flavor: RouterFlavor, problems: &mut Problems) {
+    let mut losses = find(drafts, flavor);
+    losses.sort_by_key(|loss| (loss.route, loss.host, loss.path, loss.part));
+    for of_one in losses.chunk_by(|a, b| a.route == b.route) {
+        let (service, route) = of_one[0].route;
+        concede(&mut drafts.services[service].routes[route], of_one, problems);
+    }
+    for service in &mut drafts.services {
+        service.routes.retain(|route| !route.paths.is_empty());
+    }
+    drafts.services.retain(|service| !service.routes.is_empty());
+}
+
+fn find(drafts: &Drafts<'_>, flavor: RouterFlavor) -> Vec<Loss> {
+    let mut winners: HashMap<(Option<&str>, PathPart, String, Option<String>), Claim<'_>> = HashMap::new();
+    let mut losses = Vec::new();
+    for (service_position, service) in drafts.services.iter().enumerate() {
+        for (route_position, draft) in service.routes.iter().enumerate() {
+            // Expressions give a default backend the lowest priority: it can't be in the way.
+            if draft.is_default && flavor == RouterFlavor::Expressions {
+                continue;
+            }
+            let distinction = draft.settings.distinction();
+            for (path_position, path) in draft.paths.iter().enumerate() {
+                for (part, text) in path.matches.parts() {
+                    for host in 0..draft.hosts.len().max(1) {
+                        let key = (
+                            draft.hosts.get(host).map(String::as_str),
+                            part,
+                            text.clone().into_owned(),
+                            distinction.clone(),
+                        );
+                        let claim = Claim {
+                            service: service_position,
+                            route: route_position,
+                            host,
+                            path: path_position,
+                            part,
+                            draft,
+                        };
+                        match winners.entry(key) {
+                            std::collections::hash_map::Entry::Vacant(entry) => drop(entry.insert(claim)),
+                            std::collections::hash_map::Entry::Occupied(mut entry) => {
+                                if entry.get().service == claim.service {
+                                    continue;
+                                }
+                                let loser = if claim.precedence() < entry.get().precedence() {
+                                    entry.insert(claim)
+                                } else {
+                                    claim
+                                };
+                                losses.push(loser.loss(entry.get()));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    losses
+}
+
+impl Claim<'_> {
+    /// Less goes first.
+    fn precedence(&self) -> impl Ord {
+        let metadata = self.draft.owner.metadata;
+        let path = &self.draft.paths[self.path];
+        (
+            self.draft.is_default,
+            self.part == PathPart::Equal && !path.matches.is_exact(),
+            metadata.creation_timestamp,
+            metadata.namespace.clone(),
+            metadata.name.clone(),
+            path.place,
+        )
+    }
+
+    fn loss(&self, winner: &Claim<'_>) -> Loss {
+        let is_exact = |claim: &Claim<'_>| claim.draft.paths[claim.path].matches.is_exact();
+        let by_rule = self.draft.is_default || (self.part == PathPart::Equal && is_exact(winner) && !is_exact(self));
+        let report = (!by_rule).then(|| {
+            let owner = winner.draft.owner;
+            let host = self.draft.hosts.get(self.host).map_or("any host", String::as_str);
+            let why = why(self.draft.owner, owner);
+            format!("{owner} claims it as well for {host}, in {}, and goes first: {why}", winner.field())
+        });
+        Loss {
+            route: (self.service, self.route),
+            host: self.host,
+            path: self.path,
+            part: self.part,
+            report,
+        }
+    }
+
+    fn field(&self) -> String {
+        self.draft.paths[self.path].place.field()
+    }
+}
+
+fn why(loser: Owner<'_>, winner: Owner<'_>) -> &'static str {
+    if std::ptr::eq(loser.metadata, winner.metadata) {
+        "it stands earlier"
+    } else if loser.metadata.creation_timestamp == winner.metadata.creation_timestamp {
+        "both are equally old, and it is the first by name"
+    } else {
+        "it is older"
+    }
+}
+
+/// Takes lost claims out of a route: hosts that lost every path, then paths that lost on every host that is left.
+/// What is lost on some hosts only can't be taken out of one route, and stays.
+fn concede(route: &mut RouteDraft<'_>, losses: &[Loss], problems: &mut Problems) {
+    let parts: usize = route.paths.iter().map(|path| path.matches.parts().len()).sum();
+    let host_count = route.hosts.len().max(1);
+    let lost_on = |host: usize| losses.iter().filter(|loss| loss.host == host).count();
+    let left: Vec<usize> = (0..host_count).filter(|host| lost_on(*host) < parts).collect();
+    for loss in losses {
+        let is_taken_out = !left.contains(&loss.host) || is_lost_everywhere(loss, &left, losses);
+        report(route, loss, is_taken_out, problems);
+    }
+    if left.is_empty() {
+        route.paths.clear();
+        return;
+    }
+    for loss in losses {
+        if left.contains(&loss.host) && is_lost_everywhere(loss, &left, losses) {
+            route.paths[loss.path].matches.lose(loss.part);
+        }
+    }
+    route.paths.retain(|path| !path.matches.parts().is_empty());
+    if left.len() < host_count {
+        route.hosts = left.into_iter().map(|host| route.hosts[host].clone()).collect();
+    }
+}
+
+fn is_lost_everywhere(loss: &Loss, hosts: &[usize], losses: &[Loss]) -> bool {
+    hosts.iter().all(|host| {
+        losses
+            .iter()
+            .any(|other| (other.host, other.path, other.part) == (*host, loss.path, loss.part))
+    })
+}
+
+fn report(route: &RouteDraft<'_>, loss: &Loss, is_taken_out: bool, problems: &mut Problems) {
+    let Some(message) = &loss.report else { return };
+    let consequence = if is_taken_out {
+        "requests go there"
+    } else {
+        "which of them answers is up to the proxy, since this route has other hosts too"
+    };
+    problems.report(
+        route.owner,
+        route.paths[loss.path].place.field(),
+        Reason::Conflict,
+        format!("{message}; {consequence}"),
+        "remove the path from one of the two, or give it another host or path",
+    );
+}

@@ -1,0 +1,270 @@
+//! Ingress -> services, routes, claims on certificates (`kic.md` 4.3).
+
+use std::rc::Rc;
+
+use super::{
+    annotations,
+    backend::{Backend, PortSelector},
+    draft::{PathDraft, Place, RouteDraft},
+    path::{Fault, PathMatch, REGEX_MARKER},
+    problems::{Owner, annotation_field},
+    route_annotations::RouteSettings,
+    state::State,
+    syntax::{self, PathFault},
+    tags,
+};
+use crate::model::{
+    Kind, Reason,
+    kubernetes::{Ingress, IngressBackend, IngressRule},
+};
+
+/// The path of services that Ingresses lead to by rules.
+const SERVICE_PATH: &str = "/";
+
+/// Translates the Ingresses that are ours, given in order of precedence.
+pub(super) fn translate<'a>(ingresses: &[&'a Ingress], state: &mut State<'a>) {
+    for ingress in ingresses {
+        translate_one(ingress, state);
+    }
+    translate_default_backend(ingresses, state);
+}
+
+/// Oldest first, then by namespace and name. One without a time counts as oldest.
+pub(super) fn sort_by_precedence(ingresses: &mut [&Ingress]) {
+    ingresses.sort_by(|a, b| {
+        let key = |ingress: &Ingress| ingress.metadata.creation_timestamp;
+        key(a)
+            .cmp(&key(b))
+            .then_with(|| a.metadata.namespace.cmp(&b.metadata.namespace))
+            .then_with(|| a.metadata.name.cmp(&b.metadata.name))
+    });
+}
+
+fn translate_one<'a>(ingress: &'a Ingress, state: &mut State<'a>) {
+    let owner = Owner::new(Kind::Ingress, &ingress.metadata);
+    tags::check(owner, &mut state.problems);
+    check_unsupported(owner, state);
+    if ingress.spec.rules.is_empty() && ingress.spec.default_backend.is_none() {
+        state.problems.report(
+            owner,
+            "spec",
+            Reason::InvalidField,
+            "the Ingress has neither rules nor a default backend",
+            "add spec.rules or spec.defaultBackend",
+        );
+    }
+    let settings = settings(owner, state);
+    for (position, rule) in ingress.spec.rules.iter().enumerate() {
+        translate_rule(owner, position, rule, &settings, state);
+    }
+    state.certificates.claim_for_ingress(ingress, &state.index, &mut state.problems);
+}
+
+fn settings<'a>(owner: Owner<'a>, state: &mut State<'a>) -> Rc<RouteSettings> {
+    let profile = &state.settings.profile;
+    Rc::new(RouteSettings::read(owner, profile, &mut state.regexes, &mut state.problems))
+}
+
+fn check_unsupported(owner: Owner<'_>, state: &mut State<'_>) {
+    if owner.metadata.annotation(annotations::REWRITE).is_some() {
+        state.problems.report(
+            owner,
+            annotation_field(annotations::REWRITE),
+            Reason::Unsupported,
+            "rewriting of paths by annotation is not supported; requests keep their path",
+            format!("remove the annotation; {} removes the matched prefix", annotations::STRIP_PATH),
+        );
+    }
+}
+
+fn translate_rule<'a>(
+    owner: Owner<'a>,
+    position: usize,
+    rule: &'a IngressRule,
+    settings: &Rc<RouteSettings>,
+    state: &mut State<'a>,
+) {
+    let Some(http) = &rule.http else { return };
+    if !rule.host.is_empty() && !syntax::is_rule_host(&rule.host) {
+        state.problems.report(
+            owner,
+            format!("spec.rules[{position}].host"),
+            Reason::InvalidField,
+            format!("{:?} is not a host name; the rule is left out", rule.host),
+            "use a DNS name such as shop.example.com or *.example.com",
+        );
+        return;
+    }
+    let marker = owner.metadata.annotation(annotations::REGEX_PREFIX).unwrap_or(REGEX_MARKER);
+    for (index, path) in http.paths.iter().enumerate() {
+        let place = Place::IngressPath(position, index);
+        let Some(backend) = resolve_backend(owner, place, Some(&path.backend), state) else {
+            continue;
+        };
+        let mut matches = PathMatch::new(&path.path, path.path_type, marker, state.settings.profile.router_flavor);
+        if let Err(fault) = matches.check(&mut state.regexes) {
+            report_path(owner, place, &path.path, fault, state);
+            continue;
+        }
+        add_path(owner, &rule.host, &backend, PathDraft { matches, place }, settings, state);
+    }
+}
+
+/// Adds a path to the route of its Ingress, host and backend; there is one route for each combination.
+fn add_path<'a>(
+    owner: Owner<'a>,
+    host: &str,
+    backend: &Backend<'a>,
+    path: PathDraft,
+    settings: &Rc<RouteSettings>,
+    state: &mut State<'a>,
+) {
+    let service = state.drafts.service(backend, owner, Some(SERVICE_PATH));
+    let name = route_name(owner, host, backend);
+    // Routes of an Ingress stand together at the end: those of earlier ones are done.
+    let mut own = service.routes.iter_mut().rev();
+    let known = own
+        .by_ref()
+        .take_while(|route| std::ptr::eq(route.owner.metadata, owner.metadata))
+        .find(|route| route.name == name);
+    if let Some(route) = known {
+        route.paths.push(path);
+        return;
+    }
+    let mut hosts = Vec::with_capacity(1);
+    for host in std::iter::once(host).chain(settings.host_aliases.iter().map(String::as_str)) {
+        if !host.is_empty() && !hosts.iter().any(|known| known == host) {
+            hosts.push(host.to_owned());
+        }
+    }
+    service.routes.push(RouteDraft {
+        name,
+        owner,
+        hosts,
+        paths: vec![path],
+        settings: settings.clone(),
+        is_default: false,
+    });
+}
+
+fn route_name(owner: Owner<'_>, host: &str, backend: &Backend<'_>) -> String {
+    format!(
+        "{}.{}.{}.{}.{}",
+        owner.metadata.namespace,
+        owner.metadata.name,
+        backend.service,
+        host.replace('*', "_"),
+        backend.port
+    )
+}
+
+/// Only one default backend can be: the oldest Ingress that has one wins.
+fn translate_default_backend<'a>(ingresses: &[&'a Ingress], state: &mut State<'a>) {
+    let mut with_default = ingresses.iter().filter(|ingress| ingress.spec.default_backend.is_some());
+    let Some(winner) = with_default.next() else { return };
+    let owner = Owner::new(Kind::Ingress, &winner.metadata);
+    for loser in with_default {
+        state.problems.report(
+            Owner::new(Kind::Ingress, &loser.metadata),
+            Place::DefaultBackend.field(),
+            Reason::Conflict,
+            format!("there can be one default backend only, and {owner} has one and goes first, being the oldest (the first by name if equally old)"),
+            "remove one of the two default backends, or give this one as a rule with a host",
+        );
+    }
+    let Some(backend) = resolve_backend(owner, Place::DefaultBackend, winner.spec.default_backend.as_ref(), state)
+    else {
+        return;
+    };
+    // The annotations were checked with the rules: reading them again would report them twice, which `finish` undoes.
+    let settings = settings(owner, state);
+    let route = RouteDraft {
+        name: format!("{}.{}", owner.metadata.namespace, owner.metadata.name),
+        owner,
+        hosts: settings.host_aliases.clone(),
+        paths: vec![PathDraft {
+            matches: PathMatch::everything(state.settings.profile.router_flavor),
+            place: Place::DefaultBackend,
+        }],
+        settings,
+        is_default: true,
+    };
+    state.drafts.service(&backend, owner, None).routes.push(route);
+}
+
+/// The Service and port of a backend; `None` with a problem if it can't be one. A Service that does not exist, or has no
+/// such port, is a problem too, but its path stays: requests get 503 instead of what a shorter path would answer.
+fn resolve_backend<'a>(
+    owner: Owner<'a>,
+    place: Place,
+    backend: Option<&'a IngressBackend>,
+    state: &mut State<'a>,
+) -> Option<Backend<'a>> {
+    let field = || place.backend_field();
+    let backend = backend?;
+    let Some(service) = &backend.service else {
+        let (field, what) = match &backend.resource {
+            Some(resource) => (field() + ".resource", format!("backends of kind {} are not supported", resource.kind)),
+            None => (field(), "no backend is named".to_owned()),
+        };
+        state.problems.report(
+            owner,
+            field,
+            Reason::UnsupportedBackend,
+            format!("{what}; the path is left out"),
+            "name a Service of the same namespace and one of its ports",
+        );
+        return None;
+    };
+    let port = PortSelector::new(service.port.number, &service.port.name);
+    let resolved = Backend::new(&owner.metadata.namespace, &service.name, port);
+    let Some(object) = state.index.service(resolved.namespace, resolved.service) else {
+        state.problems.report(
+            owner,
+            field() + ".service.name",
+            Reason::ServiceNotFound,
+            format!(
+                "there is no Service {} in namespace {}; requests get 503",
+                resolved.service, resolved.namespace
+            ),
+            "create the Service, or correct the name",
+        );
+        return Some(resolved);
+    };
+    if let Err(fault) = port.find(object) {
+        state.problems.report(
+            owner,
+            field() + port.field(),
+            Reason::PortNotFound,
+            format!("Service {} {fault}; requests get 503", resolved.service),
+            fault.remedy(object),
+        );
+    }
+    Some(resolved)
+}
+
+fn report_path(owner: Owner<'_>, place: Place, path: &str, fault: Fault, state: &mut State<'_>) {
+    let (reason, message, remedy) = match fault {
+        Fault::Regex(fault) => (
+            Reason::InvalidRegex,
+            format!("the regular expression of the path {path:?} can't be used: {fault}; the path is left out"),
+            "correct the expression".to_owned(),
+        ),
+        Fault::Path(PathFault::NotAbsolute) => (
+            Reason::InvalidField,
+            format!("the path {path:?} does not start with a slash; it is left out"),
+            "put a slash in front".to_owned(),
+        ),
+        Fault::Path(PathFault::BadEscape) => (
+            Reason::InvalidField,
+            format!("the path {path:?} holds a percent sign without two hexadecimal digits; it is left out"),
+            "write a percent sign as %25".to_owned(),
+        ),
+        Fault::Path(PathFault::NotNormal(normal)) => (
+            Reason::InvalidField,
+            format!("the path {path:?} is not in the normal form that Kong wants; it is left out"),
+            format!("write {normal}"),
+        ),
+    };
+    state.problems.report(owner, place.field(), reason, message, remedy);
+}

@@ -1,0 +1,146 @@
+//! What the annotations of a Kubernetes Service say about the Kong service and upstream made from it (`kic.md` 3).
+
+use proxy_config_schema as kong;
+
+use super::{
+    annotations::{self, Reader},
+    problems::{Owner, Problems, annotation_field},
+    syntax,
+};
+use crate::model::{Edition, Profile, Reason};
+
+const PROTOCOLS: &[&str] = &["http", "https", "grpc", "grpcs", "ws", "wss", "tls", "tcp", "tls_passthrough"];
+/// Longest time in milliseconds that Kong takes.
+const LONGEST: i64 = 2_147_483_646;
+
+/// Applies the annotations of a Service to the entities made from it, but for the certificate that it names.
+pub(super) fn apply(
+    owner: Owner<'_>,
+    profile: &Profile,
+    service: &mut kong::Service,
+    upstream: &mut kong::Upstream,
+    problems: &mut Problems,
+) {
+    super::tags::check(owner, problems);
+    if Reader::is_plain(owner) {
+        return;
+    }
+    let mut reader = Reader { owner, problems };
+    if let Some(protocol) = protocol(&mut reader, profile) {
+        service.protocol = Some(protocol.to_owned());
+    }
+    if let Some(path) = reader.text(annotations::PATH) {
+        if !path.contains("//") && syntax::check_path(path).is_ok() {
+            service.path = Some(path.to_owned());
+        } else {
+            let message = format!("{path:?} is not a path in normal form that starts with a slash");
+            reader.reject(annotations::PATH, message, "give a path such as /api");
+        }
+    }
+    let times = [
+        (annotations::CONNECT_TIMEOUT, &mut service.connect_timeout),
+        (annotations::WRITE_TIMEOUT, &mut service.write_timeout),
+        (annotations::READ_TIMEOUT, &mut service.read_timeout),
+    ];
+    for (annotation, time) in times {
+        if let Some(milliseconds) = unsigned(&mut reader, annotation, 1, LONGEST) {
+            *time = Some(milliseconds);
+        }
+    }
+    if let Some(retries) = unsigned(&mut reader, annotations::RETRIES, 0, 32_767) {
+        service.retries = Some(retries);
+    }
+    if let Some(host) = reader.text(annotations::HOST_HEADER) {
+        let name = host.split_once(':').map_or(host, |(name, _)| name);
+        if syntax::is_server_name(&name.replace('_', "a")) {
+            upstream.host_header = Some(host.to_owned());
+        } else {
+            let message = format!("{host:?} is not a host name");
+            reader.reject(annotations::HOST_HEADER, message, "give a host name such as shop.example.com");
+        }
+    }
+    apply_verification(&mut reader, service);
+    report_unsupported(&mut reader);
+}
+
+/// Takes away what Kong refuses with the service's protocol: a path outside of HTTP.
+pub(super) fn fit_protocol(service: &mut kong::Service) {
+    if !matches!(service.protocol.as_deref(), Some("http" | "https" | "ws" | "wss")) {
+        service.path = None;
+    }
+}
+
+fn protocol<'a>(reader: &mut Reader<'a, '_>, profile: &Profile) -> Option<&'a str> {
+    if reader.text(annotations::PROTOCOL) == Some("") {
+        return None;
+    }
+    let protocol = reader.word(annotations::PROTOCOL, PROTOCOLS)?;
+    if profile.edition == Some(Edition::OpenSource) && matches!(protocol, "ws" | "wss") {
+        reader.problems.report(
+            reader.owner,
+            annotation_field(annotations::PROTOCOL),
+            Reason::Unsupported,
+            format!("the protocol {protocol} needs Kong Gateway Enterprise; the annotation is ignored"),
+            "use http or https: they carry WebSockets as well",
+        );
+        return None;
+    }
+    Some(protocol)
+}
+
+fn unsigned(reader: &mut Reader<'_, '_>, annotation: &str, least: i64, greatest: i64) -> Option<u32> {
+    let number = reader.number(annotation, least..=greatest)?;
+    Some(u32::try_from(number).expect("the bounds are those of Kong, within 32 bits"))
+}
+
+/// Verification of the upstream's certificate. Kong refuses it on services without TLS.
+fn apply_verification(reader: &mut Reader<'_, '_>, service: &mut kong::Service) {
+    let verify = reader.boolean(annotations::TLS_VERIFY);
+    let depth = unsigned(reader, annotations::TLS_VERIFY_DEPTH, 0, 64);
+    let protocol = service.protocol.as_deref().unwrap_or("http");
+    if uses_tls(protocol) {
+        service.tls_verify = verify;
+        service.tls_verify_depth = depth;
+        return;
+    }
+    for (annotation, is_set) in [
+        (annotations::TLS_VERIFY, verify.is_some()),
+        (annotations::TLS_VERIFY_DEPTH, depth.is_some()),
+    ] {
+        if is_set {
+            let message = format!("services with the protocol {protocol} have no certificate to verify");
+            reader.reject(annotation, message, format!("set {} to https", annotations::PROTOCOL));
+        }
+    }
+}
+
+/// Whether the proxy speaks TLS to the upstream by itself.
+pub(super) fn uses_tls(protocol: &str) -> bool {
+    matches!(protocol, "https" | "grpcs" | "tls" | "wss")
+}
+
+fn report_unsupported(reader: &mut Reader<'_, '_>) {
+    let unsupported = [
+        (annotations::UPSTREAM_POLICY, "KongUpstreamPolicy objects are not read: the upstream is balanced round-robin"),
+        (annotations::OVERRIDE, "KongIngress objects are not read: the upstream keeps its defaults"),
+        (
+            annotations::CA_CERTIFICATES_SECRETS,
+            "authorities by annotation are not supported: those that the proxy trusts are used",
+        ),
+        (
+            annotations::CA_CERTIFICATES_CONFIG_MAPS,
+            "authorities by annotation are not supported: those that the proxy trusts are used",
+        ),
+    ];
+    for (annotation, message) in unsupported {
+        if reader.text(annotation).is_some() {
+            reader.problems.report(
+                reader.owner,
+                annotation_field(annotation),
+                Reason::Unsupported,
+                message,
+                "remove the annotation, if that will do",
+            );
+        }
+    }
+}

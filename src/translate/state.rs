@@ -1,0 +1,84 @@
+//! What the steps of a translation hand on, and look-ups that several of them make.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{
+    Settings,
+    draft::Drafts,
+    path::Regexes,
+    problems::{Owner, Problems},
+    tls::Certificates,
+};
+use crate::model::{
+    ObjectRef, Snapshot,
+    kubernetes::{EndpointSlice, Secret, Service},
+};
+
+/// A translation under way.
+pub(super) struct State<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) index: Index<'a>,
+    pub(super) drafts: Drafts<'a>,
+    pub(super) certificates: Certificates<'a>,
+    pub(super) regexes: Regexes,
+    pub(super) problems: Problems,
+    /// The objects that took part.
+    pub(super) objects: BTreeSet<ObjectRef>,
+}
+
+impl<'a> State<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot, settings: &'a Settings) -> Self {
+        Self {
+            settings,
+            index: Index::new(snapshot),
+            certificates: Certificates::default(),
+            drafts: Drafts::default(),
+            regexes: Regexes::default(),
+            problems: Problems::default(),
+            objects: BTreeSet::new(),
+        }
+    }
+
+    /// Notes that an object took part.
+    pub(super) fn takes_part(&mut self, owner: Owner<'_>) {
+        self.objects.insert(owner.kind.object_ref(owner.metadata));
+    }
+}
+
+/// Objects by namespace and name, without a key to be made for each look-up.
+pub(super) struct Index<'a> {
+    services: HashMap<(&'a str, &'a str), &'a Service>,
+    slices: HashMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
+    secrets: HashMap<(&'a str, &'a str), &'a Secret>,
+}
+
+impl<'a> Index<'a> {
+    fn new(snapshot: &'a Snapshot) -> Self {
+        let mut slices: HashMap<_, Vec<_>> = HashMap::new();
+        for (key, slice) in &*snapshot.endpoint_slices {
+            if let Some(service) = slice.service_name() {
+                slices.entry((&*key.namespace, service)).or_default().push(&**slice);
+            }
+        }
+        let services = snapshot.services.iter();
+        let secrets = snapshot.secrets.iter();
+        Self {
+            services: services.map(|(key, object)| ((&*key.namespace, &*key.name), &**object)).collect(),
+            secrets: secrets.map(|(key, object)| ((&*key.namespace, &*key.name), &**object)).collect(),
+            slices,
+        }
+    }
+
+    pub(super) fn service(&self, namespace: &str, name: &str) -> Option<&'a Service> {
+        self.services.get(&(namespace, name)).copied()
+    }
+
+    pub(super) fn secret(&self, namespace: &str, name: &str) -> Option<&'a Secret> {
+        self.secrets.get(&(namespace, name)).copied()
+    }
+
+    /// The slices of a Service, in order of their names.
+    pub(super) fn slices(&self, namespace: &'a str, service: &'a str) -> &[&'a EndpointSlice] {
+        self.slices.get(&(namespace, service)).map_or(&[], Vec::as_slice)
+    }
+}

@@ -1,0 +1,157 @@
+//! What Kong takes as host, server name, path, method, tag: checked here, since one bad value makes it refuse the whole
+//! configuration. Pure predicates; the callers report.
+
+/// Whether it is a host name, maybe with a leading `*.` or a trailing `.*`, as Kong's `hosts` and the annotation
+/// `konghq.com/host-aliases` take it.
+pub(super) fn is_host(text: &str) -> bool {
+    let text = text.strip_prefix("*.").unwrap_or(text);
+    is_server_name(text.strip_suffix(".*").unwrap_or(text))
+}
+
+/// Whether it is a host name without wildcards: a TLS server name in a route.
+pub(super) fn is_server_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+/// Letters, digits and inner hyphens. Doubled hyphens are fine, unlike in Kong Ingress Controller's pattern: names in
+/// Punycode (`xn--…`) have them.
+fn is_label(label: &str) -> bool {
+    !label.is_empty()
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+/// Whether it is the host of a rule: what the API server takes, and underscores, which Kong takes as well.
+pub(super) fn is_rule_host(text: &str) -> bool {
+    let plain = text.replace('_', "a");
+    is_host(&plain) && plain.parse::<std::net::IpAddr>().is_err()
+}
+
+/// Whether it is an HTTP method in capitals.
+pub(super) fn is_method(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+/// Whether it is a header name that a route can match on. `Host` is matched by `hosts` alone.
+pub(super) fn is_header_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        && !text.eq_ignore_ascii_case("host")
+}
+
+/// Whether Kong takes it as a tag: printable, without slash and comma.
+pub(super) fn is_tag(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['/', ',']) && !text.chars().any(char::is_control)
+}
+
+/// The form in which Kong takes a path that is no regular expression, or what is wrong with it.
+///
+/// Kong refuses a path that is not in normal form (`kong.tools.uri.normalize`): dot segments, percent escapes of
+/// unreserved characters or in lower case, characters outside of RFC 3986.
+pub(super) fn check_path(path: &str) -> Result<(), PathFault> {
+    if !path.starts_with('/') {
+        return Err(PathFault::NotAbsolute);
+    }
+    let normal = normalize(path).ok_or(PathFault::BadEscape)?;
+    if normal == path {
+        Ok(())
+    } else {
+        Err(PathFault::NotNormal(normal))
+    }
+}
+
+/// What is wrong with a path.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum PathFault {
+    /// It does not start with a slash.
+    NotAbsolute,
+    /// A percent sign without two hexadecimal digits.
+    BadEscape,
+    /// Kong wants this form.
+    NotNormal(String),
+}
+
+fn normalize(path: &str) -> Option<String> {
+    const UNRESERVED: &[u8] = b"-._~";
+    const RESERVED: &[u8] = b"!#$&'()*+,/:;=?@[]%";
+    let mut escaped = Vec::with_capacity(path.len());
+    let bytes = path.as_bytes();
+    let mut index = 0;
+    while let Some(&byte) = bytes.get(index) {
+        let (value, was_escaped, width) = if byte == b'%' {
+            let digits = std::str::from_utf8(bytes.get(index + 1..index + 3)?).ok()?;
+            if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                return None;
+            }
+            (u8::from_str_radix(digits, 16).ok()?, true, 3)
+        } else {
+            (byte, false, 1)
+        };
+        let plain = value.is_ascii_alphanumeric() || UNRESERVED.contains(&value);
+        if plain || (!was_escaped && RESERVED.contains(&value)) {
+            escaped.push(value);
+        } else {
+            escaped.extend_from_slice(format!("%{value:02X}").as_bytes());
+        }
+        index += width;
+    }
+    let escaped = String::from_utf8(escaped).expect("every byte is ASCII by now");
+    if !escaped.contains("/.") {
+        return Some(escaped);
+    }
+    let mut segments: Vec<&str> = Vec::new();
+    let mut trailing = false;
+    for segment in escaped.split('/').skip(1) {
+        trailing = matches!(segment, "." | "..");
+        match segment {
+            "." => {}
+            ".." => drop(segments.pop()),
+            _ => segments.push(segment),
+        }
+    }
+    let mut normal: String = segments.iter().flat_map(|segment| ["/", segment]).collect();
+    if trailing || normal.is_empty() {
+        normal.push('/');
+    }
+    Some(normal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_may_have_one_wildcard_at_an_end() {
+        for good in ["a", "a.example", "*.example.com", "shop.*", "xn--bcher-kva.example", "A-1.b"] {
+            assert!(is_host(good), "{good}");
+        }
+        for bad in ["", "*", "a..b", "-a.b", "a-.b", "a b", "a.*.b", "a/b", "*.*", "a:80"] {
+            assert!(!is_host(bad), "{bad}");
+        }
+        assert!(!is_server_name("*.example.com"));
+        assert!(is_rule_host("my_host.example"));
+        assert!(!is_rule_host("10.0.0.1"));
+    }
+
+    #[test]
+    fn a_path_must_be_in_the_form_that_kong_wants() {
+        for good in ["/", "/a/b", "/a%2Fb", "/%C3%BC", "/.well-known/x", "/a.b/...", "/a;v=1,2"] {
+            assert_eq!(check_path(good), Ok(()), "{good}");
+        }
+        assert_eq!(check_path("a"), Err(PathFault::NotAbsolute));
+        assert_eq!(check_path("/%zz"), Err(PathFault::BadEscape));
+        assert_eq!(check_path("/%4"), Err(PathFault::BadEscape));
+        for (path, normal) in [
+            ("/a b", "/a%20b"),
+            ("/a/./b", "/a/b"),
+            ("/a/../b", "/b"),
+            ("/a/..", "/"),
+            ("/%7Ea", "/~a"),
+            ("/%c3", "/%C3"),
+            ("/\u{fc}", "/%C3%BC"),
+        ] {
+            assert_eq!(check_path(path), Err(PathFault::NotNormal(normal.to_owned())), "{path}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Tags: an entity's owner, readable for people and for the attribution of a proxy's errors (`kic.md` 4.2).
+
+use super::{annotations, problems::Problems, syntax};
+use crate::model::Kind;
+
+use super::problems::Owner;
+
+/// The tags of what comes from an object: its identity, then the user's own.
+pub(super) fn object_tags(owner: Owner<'_>) -> Vec<String> {
+    let metadata = owner.metadata;
+    let mut tags = Vec::with_capacity(6);
+    let identity = [
+        ("k8s-name:", &*metadata.name),
+        ("k8s-namespace:", &*metadata.namespace),
+        ("k8s-kind:", owner.kind.name()),
+        ("k8s-uid:", &*metadata.uid),
+        ("k8s-group:", owner.kind.group()),
+        ("k8s-version:", owner.kind.version()),
+    ];
+    for (key, value) in identity {
+        if !value.is_empty() {
+            tags.push([key, value].concat());
+        }
+    }
+    if let Some(value) = metadata.annotation(annotations::TAGS) {
+        for tag in annotations::list(value) {
+            if syntax::is_tag(tag) && !tags.iter().any(|present| present == tag) {
+                tags.push(tag.to_owned());
+            }
+        }
+    }
+    tags
+}
+
+/// Reports the user's tags that a proxy would refuse; [`object_tags`] leaves them out.
+pub(super) fn check(owner: Owner<'_>, problems: &mut Problems) {
+    let Some(value) = owner.metadata.annotation(annotations::TAGS) else {
+        return;
+    };
+    for tag in annotations::list(value).filter(|tag| !syntax::is_tag(tag)) {
+        problems.annotation(
+            owner,
+            annotations::TAGS,
+            format!("the tag {tag:?} holds a slash or a control character, which Kong refuses; it is left out"),
+            "use tags of printable characters without a slash",
+        );
+    }
+}
+
+/// The tags of a service whose Kubernetes Service does not exist, as Kong Ingress Controller writes them.
+pub(super) fn unknown_service_tags() -> Vec<String> {
+    [
+        "k8s-name:UNKNOWN".to_owned(),
+        "k8s-namespace:UNKNOWN".to_owned(),
+        format!("k8s-kind:{}", Kind::Service.name()),
+        "k8s-uid:00000000-0000-0000-0000-000000000000".to_owned(),
+        "k8s-group:core".to_owned(),
+        format!("k8s-version:{}", Kind::Service.version()),
+    ]
+    .into()
+}

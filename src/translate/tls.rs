@@ -1,0 +1,264 @@
+//! Secrets -> certificates, and the server names that they are for (`kic.md` 4.11).
+
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    rc::Rc,
+};
+
+use proxy_config_schema as kong;
+
+use super::{
+    key_pair,
+    problems::{Owner, Problems},
+    state::Index,
+    syntax, tags,
+};
+use crate::model::{
+    Kind, Reason,
+    kubernetes::{Ingress, IngressTls, Secret},
+};
+
+/// Namespace and name of a Secret.
+pub(super) type SecretName<'a> = (&'a str, &'a str);
+
+/// The certificates that objects want.
+#[derive(Default)]
+pub(super) struct Certificates<'a> {
+    /// What was found of each Secret that is referred to; `None` for one that can't be used.
+    pairs: BTreeMap<SecretName<'a>, Option<Rc<Pair<'a>>>>,
+    /// Who has each server name.
+    server_names: HashMap<&'a str, Claim<'a>>,
+}
+
+/// A certificate and its key, good for use.
+struct Pair<'a> {
+    secret: &'a Secret,
+    certificate: String,
+    key: String,
+}
+
+struct Claim<'a> {
+    owner: Owner<'a>,
+    secret: SecretName<'a>,
+}
+
+/// What came of all claims.
+pub(super) struct Issued<'a> {
+    /// The entities.
+    pub(super) certificates: Vec<kong::Certificate>,
+    /// Identifiers of certificates by the Secrets that they came from.
+    pub(super) ids: BTreeMap<SecretName<'a>, String>,
+    /// The Secrets that took part.
+    pub(super) secrets: Vec<&'a Secret>,
+}
+
+impl<'a> Certificates<'a> {
+    /// Claims the server names of an Ingress. Called in order of precedence: the first claim of a name wins.
+    pub(super) fn claim_for_ingress(&mut self, ingress: &'a Ingress, index: &Index<'a>, problems: &mut Problems) {
+        let owner = Owner::new(Kind::Ingress, &ingress.metadata);
+        for (position, tls) in ingress.spec.tls.iter().enumerate() {
+            self.claim_entry(owner, position, tls, index, problems);
+        }
+    }
+
+    fn claim_entry(
+        &mut self,
+        owner: Owner<'a>,
+        position: usize,
+        tls: &'a IngressTls,
+        index: &Index<'a>,
+        problems: &mut Problems,
+    ) {
+        let field = |rest: &str| format!("spec.tls[{position}]{rest}");
+        if tls.secret_name.is_empty() {
+            return;
+        }
+        if tls.hosts.is_empty() {
+            problems.report(
+                owner,
+                field(".hosts"),
+                Reason::InvalidField,
+                format!("no host is listed, so the certificate of Secret {} is not used", tls.secret_name),
+                "list the hosts that the certificate is for",
+            );
+            return;
+        }
+        let secret = (&*owner.metadata.namespace, tls.secret_name.as_str());
+        if !self.require(owner, field(".secretName"), secret, index, problems) {
+            return;
+        }
+        for (index, host) in tls.hosts.iter().enumerate() {
+            let field = field(&format!(".hosts[{index}]"));
+            if syntax::is_rule_host(host) {
+                self.claim_name(owner, field, host, secret, problems);
+            } else {
+                problems.report(
+                    owner,
+                    field,
+                    Reason::InvalidField,
+                    format!("{host:?} is not a host name; no certificate is served for it"),
+                    "use a DNS name such as shop.example.com or *.example.com",
+                );
+            }
+        }
+    }
+
+    fn claim_name(
+        &mut self,
+        owner: Owner<'a>,
+        field: String,
+        host: &'a str,
+        secret: SecretName<'a>,
+        problems: &mut Problems,
+    ) {
+        let winner = match self.server_names.entry(host) {
+            Entry::Vacant(entry) => {
+                entry.insert(Claim { owner, secret });
+                return;
+            }
+            Entry::Occupied(entry) => entry.into_mut(),
+        };
+        if winner.secret == secret || self.is_same_pair(self.server_names[host].secret, secret) {
+            return;
+        }
+        let winner = &self.server_names[host];
+        let (_, name) = winner.secret;
+        problems.report(
+            owner,
+            field,
+            Reason::Conflict,
+            format!(
+                "{} goes first and has the server name {host} with the certificate of Secret {name}; that of Secret {} is not served for it",
+                winner.owner, secret.1
+            ),
+            "name the same Secret in both, or list the host in one of them only",
+        );
+    }
+
+    fn is_same_pair(&self, one: SecretName<'a>, other: SecretName<'a>) -> bool {
+        match (self.pairs.get(&one), self.pairs.get(&other)) {
+            (Some(Some(one)), Some(Some(other))) => (&one.certificate, &one.key) == (&other.certificate, &other.key),
+            _ => false,
+        }
+    }
+
+    /// Makes a Secret's certificate part of the configuration. False, with problems on Secret and user, if it can't be.
+    pub(super) fn require(
+        &mut self,
+        user: Owner<'_>,
+        field: String,
+        name: SecretName<'a>,
+        index: &Index<'a>,
+        problems: &mut Problems,
+    ) -> bool {
+        let (namespace, secret_name) = name;
+        let Some(secret) = index.secret(namespace, secret_name) else {
+            problems.report(
+                user,
+                field,
+                Reason::SecretNotFound,
+                format!("there is no Secret {secret_name} in namespace {namespace}; its certificate is left out"),
+                "create the Secret, or correct the name",
+            );
+            return false;
+        };
+        let pair = self.pairs.entry(name).or_insert_with(|| Pair::read(secret, problems).map(Rc::new));
+        if pair.is_none() {
+            problems.report(
+                user,
+                field,
+                Reason::InvalidCertificate,
+                format!("the certificate of Secret {secret_name} can't be used and is left out"),
+                format!("correct the Secret {secret_name}: its own problem says how"),
+            );
+        }
+        pair.is_some()
+    }
+
+    /// The entities of all claims. Secrets with the same certificate and key become one: the oldest, then by identifier.
+    pub(super) fn finish(self, raw_objects: bool) -> Issued<'a> {
+        let mut groups: BTreeMap<(&str, &str), Vec<(SecretName<'a>, &Pair<'a>)>> = BTreeMap::new();
+        for (name, pair) in &self.pairs {
+            if let Some(pair) = pair {
+                groups.entry((&pair.certificate, &pair.key)).or_default().push((*name, pair));
+            }
+        }
+        let mut names: BTreeMap<SecretName<'a>, Vec<&'a str>> = BTreeMap::new();
+        for (host, claim) in &self.server_names {
+            names.entry(claim.secret).or_default().push(host);
+        }
+        let mut issued = Issued {
+            certificates: Vec::with_capacity(groups.len()),
+            ids: BTreeMap::new(),
+            secrets: Vec::new(),
+        };
+        for ((certificate, key), members) in groups {
+            let precedence = |pair: &Pair<'_>| (pair.secret.metadata.creation_timestamp, identifier(pair, raw_objects));
+            let (_, first) = members
+                .iter()
+                .min_by_key(|(_, pair)| precedence(pair))
+                .expect("a group has a member");
+            let id = identifier(first, raw_objects);
+            let mut snis = Vec::new();
+            for (name, pair) in &members {
+                issued.ids.insert(*name, id.clone());
+                issued.secrets.push(pair.secret);
+                snis.extend(names.get(name).into_iter().flatten().map(|host| sni(host, &id)));
+            }
+            issued.certificates.push(kong::Certificate {
+                cert: certificate.to_owned(),
+                key: key.to_owned(),
+                tags: Some(tags::object_tags(Owner::new(Kind::Secret, &first.secret.metadata))),
+                snis,
+                id: Some(id),
+                ..kong::Certificate::default()
+            });
+        }
+        issued
+    }
+}
+
+impl<'a> Pair<'a> {
+    fn read(secret: &'a Secret, problems: &mut Problems) -> Option<Self> {
+        let owner = Owner::new(Kind::Secret, &secret.metadata);
+        tags::check(owner, problems);
+        let certificate = secret.value("tls.crt").unwrap_or_default();
+        let key = secret.value("tls.key").unwrap_or_default();
+        if let Err(fault) = key_pair::check(certificate, key) {
+            problems.report(
+                owner,
+                fault.field(),
+                Reason::InvalidCertificate,
+                format!("the Secret {fault}"),
+                fault.remedy(),
+            );
+            return None;
+        }
+        Some(Self {
+            secret,
+            certificate: String::from_utf8_lossy(certificate).trim().to_owned(),
+            key: String::from_utf8_lossy(key).trim().to_owned(),
+        })
+    }
+}
+
+/// The UID. A Secret in a file has none, but server names must refer to something that stays the same.
+fn identifier(pair: &Pair<'_>, raw_objects: bool) -> String {
+    let metadata = &pair.secret.metadata;
+    if raw_objects || !metadata.uid.is_empty() {
+        metadata.uid.to_string()
+    } else {
+        let key = format!("{}/{}", metadata.namespace, metadata.name);
+        kong::id::entity("certificates", None, &key).to_string()
+    }
+}
+
+fn sni(host: &str, certificate: &str) -> kong::Sni {
+    kong::Sni {
+        name: host.to_owned(),
+        certificate: Some(kong::Reference::Id {
+            id: certificate.to_owned(),
+        }),
+        ..kong::Sni::default()
+    }
+}
