@@ -10,7 +10,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 
-use crate::model::{Generation, ObjectRef, Problem, Profile};
+use crate::{
+    model::{Generation, ObjectRef, Problem, Profile},
+    translate::Translation,
+};
 
 /// One configuration as it is sent: rendered once, shared by all proxies of a profile.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,6 +32,13 @@ impl std::fmt::Debug for Rendered {
             .field("bytes", &self.bytes.len())
             .finish()
     }
+}
+
+/// Writes a translation as it is sent: canonical bytes, the same for the same content.
+pub fn render(translation: &Translation) -> Rendered {
+    let bytes = translation.configuration.to_bytes();
+    let hash = ConfigHash::of(&bytes);
+    Rendered { bytes, hash }
 }
 
 /// All that came of one snapshot: the latest one is what the fleet shall run, and what status and dashboard show.

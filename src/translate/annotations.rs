@@ -91,7 +91,11 @@ impl<'a> Reader<'a, '_> {
             "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
             "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
             _ => {
-                self.reject(name, format!("{value:?} is neither true nor false"), "set it to \"true\" or \"false\"");
+                self.reject(
+                    name,
+                    format!("{value:?} is neither true nor false"),
+                    "set it to \"true\" or \"false\"",
+                );
                 None
             }
         }
@@ -121,7 +125,11 @@ impl<'a> Reader<'a, '_> {
             return Some(value);
         }
         let choice = words.join(", ");
-        self.reject(name, format!("{value:?} is none of {choice}"), format!("set it to one of {choice}"));
+        self.reject(
+            name,
+            format!("{value:?} is none of {choice}"),
+            format!("set it to one of {choice}"),
+        );
         None
     }
 

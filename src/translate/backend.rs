@@ -189,7 +189,10 @@ mod tests {
     fn an_external_name_takes_any_number() {
         let mut external = service(&[]);
         EXTERNAL_NAME.clone_into(&mut external.spec.type_);
-        assert_eq!(PortSelector::Number(8443).find(&external).map(|port| port.number), Ok(8443));
+        assert_eq!(
+            PortSelector::Number(8443).find(&external).map(|port| port.number),
+            Ok(8443)
+        );
         let fault = PortSelector::Name("http").find(&external).map(|port| port.number);
         assert_eq!(fault, Err(PortFault::ExternalNameNeedsNumber));
     }

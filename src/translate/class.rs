@@ -27,7 +27,8 @@ impl<'a> Class<'a> {
         Self {
             name: &settings.ingress_class,
             object,
-            is_default: object.is_some_and(|class| class.metadata.annotation(annotations::DEFAULT_CLASS) == Some("true")),
+            is_default: object
+                .is_some_and(|class| class.metadata.annotation(annotations::DEFAULT_CLASS) == Some("true")),
         }
     }
 
@@ -45,7 +46,9 @@ impl<'a> Class<'a> {
     /// Reports parameters that can't be used; defaults apply then.
     pub(super) fn check_parameters(&self, problems: &mut Problems) {
         let Some(class) = self.object else { return };
-        let Some(parameters) = &class.spec.parameters else { return };
+        let Some(parameters) = &class.spec.parameters else {
+            return;
+        };
         let mut wrong = |field: &str, message: String, remedy: String| {
             problems.report(
                 Owner::new(Kind::IngressClass, &class.metadata),
@@ -59,7 +62,9 @@ impl<'a> Class<'a> {
             let given = &parameters.api_group;
             wrong(
                 "apiGroup",
-                format!("the API group of the parameters is {given:?}, not {PARAMETERS_GROUP}; the class has no parameters"),
+                format!(
+                    "the API group of the parameters is {given:?}, not {PARAMETERS_GROUP}; the class has no parameters"
+                ),
                 format!("set it to {PARAMETERS_GROUP}"),
             );
         } else if parameters.kind != PARAMETERS_KIND {
@@ -88,7 +93,10 @@ impl<'a> Class<'a> {
                 "spec.parameters",
                 Reason::Unsupported,
                 format!("{PARAMETERS_KIND} objects are not read; the class has no parameters"),
-                format!("annotate the Services with {}, if the parameters say so", annotations::SERVICE_UPSTREAM),
+                format!(
+                    "annotate the Services with {}, if the parameters say so",
+                    annotations::SERVICE_UPSTREAM
+                ),
             );
         }
     }

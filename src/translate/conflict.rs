@@ -120,7 +120,10 @@ impl Claim<'_> {
             let owner = winner.draft.owner;
             let host = self.draft.hosts.get(self.host).map_or("any host", String::as_str);
             let why = why(self.draft.owner, owner);
-            format!("{owner} claims it as well for {host}, in {}, and goes first: {why}", winner.field())
+            format!(
+                "{owner} claims it as well for {host}, in {}, and goes first: {why}",
+                winner.field()
+            )
         });
         Loss {
             route: (self.service, self.route),

@@ -57,12 +57,19 @@ fn translate_one<'a>(ingress: &'a Ingress, state: &mut State<'a>) {
     for (position, rule) in ingress.spec.rules.iter().enumerate() {
         translate_rule(owner, position, rule, &settings, state);
     }
-    state.certificates.claim_for_ingress(ingress, &state.index, &mut state.problems);
+    state
+        .certificates
+        .claim_for_ingress(ingress, &state.index, &mut state.problems);
 }
 
 fn settings<'a>(owner: Owner<'a>, state: &mut State<'a>) -> Rc<RouteSettings> {
     let profile = &state.settings.profile;
-    Rc::new(RouteSettings::read(owner, profile, &mut state.regexes, &mut state.problems))
+    Rc::new(RouteSettings::read(
+        owner,
+        profile,
+        &mut state.regexes,
+        &mut state.problems,
+    ))
 }
 
 fn check_unsupported(owner: Owner<'_>, state: &mut State<'_>) {
@@ -72,7 +79,10 @@ fn check_unsupported(owner: Owner<'_>, state: &mut State<'_>) {
             annotation_field(annotations::REWRITE),
             Reason::Unsupported,
             "rewriting of paths by annotation is not supported; requests keep their path",
-            format!("remove the annotation; {} removes the matched prefix", annotations::STRIP_PATH),
+            format!(
+                "remove the annotation; {} removes the matched prefix",
+                annotations::STRIP_PATH
+            ),
         );
     }
 }
@@ -95,7 +105,10 @@ fn translate_rule<'a>(
         );
         return;
     }
-    let marker = owner.metadata.annotation(annotations::REGEX_PREFIX).unwrap_or(REGEX_MARKER);
+    let marker = owner
+        .metadata
+        .annotation(annotations::REGEX_PREFIX)
+        .unwrap_or(REGEX_MARKER);
     for (index, path) in http.paths.iter().enumerate() {
         let place = Place::IngressPath(position, index);
         let Some(backend) = resolve_backend(owner, place, Some(&path.backend), state) else {
@@ -106,7 +119,14 @@ fn translate_rule<'a>(
             report_path(owner, place, &path.path, fault, state);
             continue;
         }
-        add_path(owner, &rule.host, &backend, PathDraft { matches, place }, settings, state);
+        add_path(
+            owner,
+            &rule.host,
+            &backend,
+            PathDraft { matches, place },
+            settings,
+            state,
+        );
     }
 }
 
@@ -160,7 +180,9 @@ fn route_name(owner: Owner<'_>, host: &str, backend: &Backend<'_>) -> String {
 
 /// Only one default backend can be: the oldest Ingress that has one wins.
 fn translate_default_backend<'a>(ingresses: &[&'a Ingress], state: &mut State<'a>) {
-    let mut with_default = ingresses.iter().filter(|ingress| ingress.spec.default_backend.is_some());
+    let mut with_default = ingresses
+        .iter()
+        .filter(|ingress| ingress.spec.default_backend.is_some());
     let Some(winner) = with_default.next() else { return };
     let owner = Owner::new(Kind::Ingress, &winner.metadata);
     for loser in with_default {
@@ -172,8 +194,12 @@ fn translate_default_backend<'a>(ingresses: &[&'a Ingress], state: &mut State<'a
             "remove one of the two default backends, or give this one as a rule with a host",
         );
     }
-    let Some(backend) = resolve_backend(owner, Place::DefaultBackend, winner.spec.default_backend.as_ref(), state)
-    else {
+    let Some(backend) = resolve_backend(
+        owner,
+        Place::DefaultBackend,
+        winner.spec.default_backend.as_ref(),
+        state,
+    ) else {
         return;
     };
     // The annotations were checked with the rules: reading them again would report them twice, which `finish` undoes.
@@ -204,7 +230,10 @@ fn resolve_backend<'a>(
     let backend = backend?;
     let Some(service) = &backend.service else {
         let (field, what) = match &backend.resource {
-            Some(resource) => (field() + ".resource", format!("backends of kind {} are not supported", resource.kind)),
+            Some(resource) => (
+                field() + ".resource",
+                format!("backends of kind {} are not supported", resource.kind),
+            ),
             None => (field(), "no backend is named".to_owned()),
         };
         state.problems.report(

@@ -33,7 +33,9 @@ impl fmt::Display for Fault {
         match self {
             Self::Certificate(what) => write!(formatter, "holds no usable certificate in tls.crt: {what}"),
             Self::Key(what) => write!(formatter, "holds no usable key in tls.key: {what}"),
-            Self::Mismatch => formatter.write_str("holds a key in tls.key that is not that of the certificate in tls.crt"),
+            Self::Mismatch => {
+                formatter.write_str("holds a key in tls.key that is not that of the certificate in tls.crt")
+            }
         }
     }
 }
@@ -60,7 +62,9 @@ impl Fault {
 /// Checks a PEM chain and a PEM key.
 pub(super) fn check(certificate: &[u8], key: &[u8]) -> Result<(), Fault> {
     let chain = certificates(certificate)?;
-    let (leaf, issuers) = chain.split_first().ok_or(Fault::Certificate("there is no PEM block of a certificate"))?;
+    let (leaf, issuers) = chain
+        .split_first()
+        .ok_or(Fault::Certificate("there is no PEM block of a certificate"))?;
     let leaf = leaf.parse_x509().map_err(|_| BROKEN_CERTIFICATE)?;
     for issuer in issuers {
         issuer.parse_x509().map_err(|_| BROKEN_CERTIFICATE)?;
@@ -134,7 +138,10 @@ impl PrivateKey {
         let [_, algorithm, key, ..] = items(&outer)? else {
             return Err(BROKEN_KEY);
         };
-        let algorithm = items(algorithm)?.first().and_then(|oid| oid.as_oid().ok()).ok_or(BROKEN_KEY)?;
+        let algorithm = items(algorithm)?
+            .first()
+            .and_then(|oid| oid.as_oid().ok())
+            .ok_or(BROKEN_KEY)?;
         if *algorithm == OID_PKCS1_RSAENCRYPTION {
             return Self::from_pkcs1(key.as_slice().map_err(|_| BROKEN_KEY)?);
         }
@@ -186,7 +193,13 @@ fn curve(point_length: usize) -> Option<&'static EcdsaSigningAlgorithm> {
 fn ec_matches(key: &[u8], algorithm: &'static EcdsaSigningAlgorithm, point: &[u8]) -> Result<bool, Fault> {
     match EcdsaKeyPair::from_private_key_der(algorithm, key) {
         Ok(pair) => Ok(pair.public_key().as_ref() == point),
-        Err(_) if CURVES.iter().any(|other| EcdsaKeyPair::from_private_key_der(other, key).is_ok()) => Ok(false),
+        Err(_)
+            if CURVES
+                .iter()
+                .any(|other| EcdsaKeyPair::from_private_key_der(other, key).is_ok()) =>
+        {
+            Ok(false)
+        }
         Err(_) => Err(BROKEN_KEY),
     }
 }

@@ -24,9 +24,6 @@ mod tags;
 mod target;
 mod tls;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeSet;
 
 use proxy_config_schema::Configuration;

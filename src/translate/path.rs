@@ -65,7 +65,10 @@ impl PathMatch {
         let trimmed = self.path.trim_matches('/');
         let mut parts: Vec<(PathPart, Cow<'_, str>)> = Vec::with_capacity(2);
         match self.kind {
-            PathType::Exact => parts.push((PathPart::Equal, format!("/{}", self.path.trim_start_matches('/')).into())),
+            PathType::Exact => parts.push((
+                PathPart::Equal,
+                format!("/{}", self.path.trim_start_matches('/')).into(),
+            )),
             PathType::Prefix if trimmed.is_empty() => parts.push((PathPart::StartsWith, "/".into())),
             PathType::Prefix => {
                 parts.push(self.marked(format!("/{trimmed}/").into()));
@@ -308,7 +311,10 @@ mod tests {
     fn a_regular_expression_that_does_not_compile_is_named() {
         let kind = Some(PathType::ImplementationSpecific);
         let mut path = PathMatch::new("/~/foo(", kind, REGEX_MARKER, RouterFlavor::Traditional);
-        assert_eq!(path.check(&mut Regexes::default()), Err(Fault::Regex("unclosed group".to_owned())));
+        assert_eq!(
+            path.check(&mut Regexes::default()),
+            Err(Fault::Regex("unclosed group".to_owned()))
+        );
         let mut path = PathMatch::new("/~foo", kind, REGEX_MARKER, RouterFlavor::Traditional);
         assert!(matches!(path.check(&mut Regexes::default()), Err(Fault::Regex(_))));
     }

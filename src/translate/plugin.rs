@@ -22,7 +22,9 @@ pub(super) fn closing(owner: Owner<'_>, missing_plugin: MissingPlugin, problems:
             owner,
             annotation_field(annotations::PLUGINS),
             Reason::PluginNotFound,
-            format!("the plugin {name:?} can't be had, KongPlugin and KongClusterPlugin objects are not read; {consequence}"),
+            format!(
+                "the plugin {name:?} can't be had, KongPlugin and KongClusterPlugin objects are not read; {consequence}"
+            ),
             "remove the plugin from the annotation, or run with --missing-plugin=omit to serve the routes without it",
         );
     }

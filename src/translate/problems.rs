@@ -54,7 +54,13 @@ impl Problems {
 
     /// Notes an annotation whose value can't be used.
     pub(super) fn annotation(&mut self, owner: Owner<'_>, name: &str, message: String, remedy: impl Into<String>) {
-        self.report(owner, annotation_field(name), Reason::InvalidAnnotation, message, remedy);
+        self.report(
+            owner,
+            annotation_field(name),
+            Reason::InvalidAnnotation,
+            message,
+            remedy,
+        );
     }
 
     /// All of them, sorted and without duplicates.

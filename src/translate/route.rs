@@ -77,10 +77,12 @@ fn expression(draft: &RouteDraft<'_>) -> Predicate {
     push_any(draft.paths.iter().map(|path| path.matches.predicates()).collect());
     let headers = settings.headers.iter().map(|(name, values)| {
         let field = format!("http.headers.{}", name.to_ascii_lowercase().replace('-', "_"));
-        let values = values.iter().map(|value| match value.strip_prefix(HEADER_REGEX_MARKER) {
-            Some(regex) => Predicate::compare(field.as_str(), Operator::Matches, regex),
-            None => Predicate::compare(field.as_str(), Operator::Equal, value.as_str()),
-        });
+        let values = values
+            .iter()
+            .map(|value| match value.strip_prefix(HEADER_REGEX_MARKER) {
+                Some(regex) => Predicate::compare(field.as_str(), Operator::Matches, regex),
+                None => Predicate::compare(field.as_str(), Operator::Equal, value.as_str()),
+            });
         Predicate::any(values.collect())
     });
     let headers: Vec<_> = headers.collect();
@@ -89,7 +91,9 @@ fn expression(draft: &RouteDraft<'_>) -> Predicate {
     }
     let compare = |field: &'static str, values: &Option<Vec<String>>| -> Vec<Predicate> {
         let values = values.iter().flatten();
-        values.map(|value| Predicate::compare(field, Operator::Equal, value.as_str())).collect()
+        values
+            .map(|value| Predicate::compare(field, Operator::Equal, value.as_str()))
+            .collect()
     };
     push_any(compare("http.method", &settings.methods));
     push_any(compare("tls.sni", &settings.snis));

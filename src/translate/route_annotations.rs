@@ -140,14 +140,29 @@ impl RouteSettings {
     }
 
     fn read_headers(&mut self, reader: &mut Reader<'_, '_>, regexes: &mut Regexes) {
-        let separator = reader.text(annotations::HEADERS_SEPARATOR).filter(|text| !text.is_empty()).unwrap_or(",");
-        let names = reader.owner.metadata.annotations.range(annotations::HEADERS.to_owned()..);
+        let separator = reader
+            .text(annotations::HEADERS_SEPARATOR)
+            .filter(|text| !text.is_empty())
+            .unwrap_or(",");
+        let names = reader
+            .owner
+            .metadata
+            .annotations
+            .range(annotations::HEADERS.to_owned()..);
         for (annotation, value) in names.take_while(|(name, _)| name.starts_with(annotations::HEADERS)) {
             let name = &annotation[annotations::HEADERS.len()..];
-            let values: Vec<_> = value.split(separator).map(str::trim).filter(|value| !value.is_empty()).collect();
+            let values: Vec<_> = value
+                .split(separator)
+                .map(str::trim)
+                .filter(|value| !value.is_empty())
+                .collect();
             if !syntax::is_header_name(name) {
                 let message = format!("a route can't match on the header {name:?}");
-                reader.reject(annotation, message, "name another header; hosts are matched by rules and host-aliases");
+                reader.reject(
+                    annotation,
+                    message,
+                    "name another header; hosts are matched by rules and host-aliases",
+                );
             } else if values.is_empty() {
                 let message = format!("no value is given for the header {name}");
                 reader.reject(annotation, message, "give the values that match");
@@ -160,7 +175,8 @@ impl RouteSettings {
                     "correct the expression after ~*",
                 );
             } else {
-                self.headers.insert(name.to_owned(), values.into_iter().map(str::to_owned).collect());
+                self.headers
+                    .insert(name.to_owned(), values.into_iter().map(str::to_owned).collect());
             }
         }
     }
@@ -178,7 +194,11 @@ impl RouteSettings {
         if self.snis.is_some() && protocols.iter().all(is_plain) {
             self.snis = None;
             let message = format!("routes with the protocols {listed} can't match on TLS server names");
-            reader.reject(annotations::SNIS, message, "add https to the protocols, or remove one of the two annotations");
+            reader.reject(
+                annotations::SNIS,
+                message,
+                "add https to the protocols, or remove one of the two annotations",
+            );
         }
     }
 
@@ -186,7 +206,13 @@ impl RouteSettings {
     pub(super) fn distinction(&self) -> Option<String> {
         let is_default =
             self.methods.is_none() && self.snis.is_none() && self.headers.is_empty() && self.protocols.is_none();
-        let parts = (&self.methods, &self.snis, &self.headers, &self.protocols, self.regex_priority);
+        let parts = (
+            &self.methods,
+            &self.snis,
+            &self.headers,
+            &self.protocols,
+            self.regex_priority,
+        );
         (!is_default || self.regex_priority != 0).then(|| format!("{parts:?}"))
     }
 }

@@ -27,7 +27,9 @@ const ALGORITHM: &str = "round-robin";
 pub(super) fn claim_client_certificate<'a>(draft: &ServiceDraft<'a>, state: &mut State<'a>) {
     if let Some((owner, name)) = client_certificate(draft, state) {
         let field = annotation_field(annotations::CLIENT_CERT);
-        state.certificates.require(owner, field, name, &state.index, &mut state.problems);
+        state
+            .certificates
+            .require(owner, field, name, &state.index, &mut state.problems);
     }
 }
 
@@ -67,7 +69,11 @@ pub(super) fn render<'a>(
         _ => Some(draft.parent),
     };
     let tags = owner.map_or_else(tags::unknown_service_tags, tags::object_tags);
-    let port = backends.iter().rev().find_map(|(_, _, port)| *port).map_or(PORT, |port| port.number);
+    let port = backends
+        .iter()
+        .rev()
+        .find_map(|(_, _, port)| *port)
+        .map_or(PORT, |port| port.number);
     let mut service = kong::Service {
         id: Some(kong::id::service(&draft.name).to_string()),
         name: Some(draft.name.clone()),
@@ -92,12 +98,29 @@ pub(super) fn render<'a>(
     for (backend, object, port) in &backends {
         let owner = Owner::new(Kind::Service, &object.metadata);
         state.takes_part(owner);
-        service_annotations::apply(owner, &state.settings.profile, &mut service, &mut upstream, &mut state.problems);
+        service_annotations::apply(
+            owner,
+            &state.settings.profile,
+            &mut service,
+            &mut upstream,
+            &mut state.problems,
+        );
         if service.plugins.is_empty() {
-            service.plugins.extend(plugin::closing(owner, state.settings.missing_plugin, &mut state.problems));
+            service.plugins.extend(plugin::closing(
+                owner,
+                state.settings.missing_plugin,
+                &mut state.problems,
+            ));
         }
         if let Some(port) = port {
-            targets.add(backend, object, *port, &state.index, state.settings, &mut state.problems);
+            targets.add(
+                backend,
+                object,
+                *port,
+                &state.index,
+                state.settings,
+                &mut state.problems,
+            );
             for slice in state.index.slices(backend.namespace, backend.service) {
                 state.objects.insert(Kind::EndpointSlice.object_ref(&slice.metadata));
             }
@@ -128,7 +151,11 @@ fn routes<'a>(draft: &ServiceDraft<'a>, state: &mut State<'a>) -> Vec<kong::Rout
     for draft in &draft.routes {
         state.takes_part(draft.owner);
         let mut route = route::render(draft, state.settings.profile.router_flavor);
-        route.plugins.extend(plugin::closing(draft.owner, state.settings.missing_plugin, &mut state.problems));
+        route.plugins.extend(plugin::closing(
+            draft.owner,
+            state.settings.missing_plugin,
+            &mut state.problems,
+        ));
         routes.push(route);
     }
     routes

@@ -9,7 +9,17 @@ use super::{
 };
 use crate::model::{Edition, Profile, Reason};
 
-const PROTOCOLS: &[&str] = &["http", "https", "grpc", "grpcs", "ws", "wss", "tls", "tcp", "tls_passthrough"];
+const PROTOCOLS: &[&str] = &[
+    "http",
+    "https",
+    "grpc",
+    "grpcs",
+    "ws",
+    "wss",
+    "tls",
+    "tcp",
+    "tls_passthrough",
+];
 /// Longest time in milliseconds that Kong takes.
 const LONGEST: i64 = 2_147_483_646;
 
@@ -56,7 +66,11 @@ pub(super) fn apply(
             upstream.host_header = Some(host.to_owned());
         } else {
             let message = format!("{host:?} is not a host name");
-            reader.reject(annotations::HOST_HEADER, message, "give a host name such as shop.example.com");
+            reader.reject(
+                annotations::HOST_HEADER,
+                message,
+                "give a host name such as shop.example.com",
+            );
         }
     }
     apply_verification(&mut reader, service);
@@ -121,8 +135,14 @@ pub(super) fn uses_tls(protocol: &str) -> bool {
 
 fn report_unsupported(reader: &mut Reader<'_, '_>) {
     let unsupported = [
-        (annotations::UPSTREAM_POLICY, "KongUpstreamPolicy objects are not read: the upstream is balanced round-robin"),
-        (annotations::OVERRIDE, "KongIngress objects are not read: the upstream keeps its defaults"),
+        (
+            annotations::UPSTREAM_POLICY,
+            "KongUpstreamPolicy objects are not read: the upstream is balanced round-robin",
+        ),
+        (
+            annotations::OVERRIDE,
+            "KongIngress objects are not read: the upstream keeps its defaults",
+        ),
         (
             annotations::CA_CERTIFICATES_SECRETS,
             "authorities by annotation are not supported: those that the proxy trusts are used",

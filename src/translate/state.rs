@@ -63,8 +63,12 @@ impl<'a> Index<'a> {
         let services = snapshot.services.iter();
         let secrets = snapshot.secrets.iter();
         Self {
-            services: services.map(|(key, object)| ((&*key.namespace, &*key.name), &**object)).collect(),
-            secrets: secrets.map(|(key, object)| ((&*key.namespace, &*key.name), &**object)).collect(),
+            services: services
+                .map(|(key, object)| ((&*key.namespace, &*key.name), &**object))
+                .collect(),
+            secrets: secrets
+                .map(|(key, object)| ((&*key.namespace, &*key.name), &**object))
+                .collect(),
             slices,
         }
     }

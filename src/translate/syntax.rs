@@ -36,7 +36,9 @@ pub(super) fn is_method(text: &str) -> bool {
 /// Whether it is a header name that a route can match on. `Host` is matched by `hosts` alone.
 pub(super) fn is_header_name(text: &str) -> bool {
     !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
         && !text.eq_ignore_ascii_case("host")
 }
 
@@ -123,7 +125,14 @@ mod tests {
 
     #[test]
     fn hosts_may_have_one_wildcard_at_an_end() {
-        for good in ["a", "a.example", "*.example.com", "shop.*", "xn--bcher-kva.example", "A-1.b"] {
+        for good in [
+            "a",
+            "a.example",
+            "*.example.com",
+            "shop.*",
+            "xn--bcher-kva.example",
+            "A-1.b",
+        ] {
             assert!(is_host(good), "{good}");
         }
         for bad in ["", "*", "a..b", "-a.b", "a-.b", "a b", "a.*.b", "a/b", "*.*", "a:80"] {
@@ -136,7 +145,15 @@ mod tests {
 
     #[test]
     fn a_path_must_be_in_the_form_that_kong_wants() {
-        for good in ["/", "/a/b", "/a%2Fb", "/%C3%BC", "/.well-known/x", "/a.b/...", "/a;v=1,2"] {
+        for good in [
+            "/",
+            "/a/b",
+            "/a%2Fb",
+            "/%C3%BC",
+            "/.well-known/x",
+            "/a.b/...",
+            "/a;v=1,2",
+        ] {
             assert_eq!(check_path(good), Ok(()), "{good}");
         }
         assert_eq!(check_path("a"), Err(PathFault::NotAbsolute));

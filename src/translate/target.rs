@@ -180,7 +180,10 @@ fn report_no_endpoints(
             "no EndpointSlice lists an address",
             "add an EndpointSlice with the label kubernetes.io/service-name",
         )
-    } else if slices.iter().any(|slice| slice.endpoints.iter().any(|endpoint| state(endpoint, false).is_some())) {
+    } else if slices
+        .iter()
+        .any(|slice| slice.endpoints.iter().any(|endpoint| state(endpoint, false).is_some()))
+    {
         (
             "its EndpointSlices list addresses, but no such port",
             "let the pods have the target port, or give the EndpointSlice's port the name of the Service's",
@@ -212,7 +215,11 @@ mod tests {
         targets.put("a:80".to_owned(), None);
         targets.put("a:80".to_owned(), Some(5));
         targets.put("b:80".to_owned(), None);
-        let weights: Vec<_> = targets.finish().into_iter().map(|target| (target.target, target.weight)).collect();
+        let weights: Vec<_> = targets
+            .finish()
+            .into_iter()
+            .map(|target| (target.target, target.weight))
+            .collect();
         assert_eq!(weights, [("a:80".to_owned(), Some(105)), ("b:80".to_owned(), None)]);
     }
 }

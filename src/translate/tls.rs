@@ -78,7 +78,10 @@ impl<'a> Certificates<'a> {
                 owner,
                 field(".hosts"),
                 Reason::InvalidField,
-                format!("no host is listed, so the certificate of Secret {} is not used", tls.secret_name),
+                format!(
+                    "no host is listed, so the certificate of Secret {} is not used",
+                    tls.secret_name
+                ),
                 "list the hosts that the certificate is for",
             );
             return;
@@ -162,7 +165,10 @@ impl<'a> Certificates<'a> {
             );
             return false;
         };
-        let pair = self.pairs.entry(name).or_insert_with(|| Pair::read(secret, problems).map(Rc::new));
+        let pair = self
+            .pairs
+            .entry(name)
+            .or_insert_with(|| Pair::read(secret, problems).map(Rc::new));
         if pair.is_none() {
             problems.report(
                 user,
@@ -180,7 +186,10 @@ impl<'a> Certificates<'a> {
         let mut groups: BTreeMap<(&str, &str), Vec<(SecretName<'a>, &Pair<'a>)>> = BTreeMap::new();
         for (name, pair) in &self.pairs {
             if let Some(pair) = pair {
-                groups.entry((&pair.certificate, &pair.key)).or_default().push((*name, pair));
+                groups
+                    .entry((&pair.certificate, &pair.key))
+                    .or_default()
+                    .push((*name, pair));
             }
         }
         let mut names: BTreeMap<SecretName<'a>, Vec<&'a str>> = BTreeMap::new();
