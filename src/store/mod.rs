@@ -1,25 +1,38 @@
 //! Applies events, owns the objects, publishes snapshots.
 //!
 //! No IO; has time: a burst of events becomes one snapshot, 50 ms after the last of them and at most 500 ms after the
-//! first. Fed by `watch`; its snapshots are read by the pipeline, by `fleet` (discovery) and by `status`.
+//! first. An event that changes nothing wakes nobody. Fed by `watch`; its snapshots are read by the pipeline, by `fleet`
+//! (discovery) and by `status`.
+//!
+//! Memory is bounded by what is used (DESIGN.md §3 rule 10): with a source that can fetch, only EndpointSlices of
+//! Services and only Secrets that somebody refers to are kept. What is referred to is the [`Interest`]; the source
+//! fetches what is newly in it and says so with [`Event::InterestMet`], and the snapshot waits for that.
 
-use crate::model::{Kind, NamespacedName, Object, Problem};
+mod actor;
+mod event;
+mod interest;
+mod state;
 
-/// What a source has to say.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// An object was added or changed.
-    Applied(Object),
-    /// An object went away.
-    Deleted(Kind, NamespacedName),
-    /// An object was added or changed and can't be read: its former state no longer counts.
-    Malformed(Kind, NamespacedName, Problem),
-    /// The complete list of a kind: objects of it that are not here are gone. The kind counts as listed from now on.
-    Listed(Kind, Vec<Object>, Vec<Problem>),
-    /// The complete content of a directory: every kind counts as listed.
-    Loaded(Vec<Object>, Vec<Problem>),
-    /// The kind can't be read for the reason given; its objects are kept as they were.
-    Unavailable(Kind, String),
-    /// The kind does not exist in this cluster (no CRD): it counts as listed, with no objects.
-    Absent(Kind),
+#[cfg(test)]
+mod tests;
+
+pub use actor::run;
+pub use event::Event;
+pub use interest::{CA_CERTIFICATE_LABEL, CREDENTIAL_LABEL, Interest};
+
+use std::collections::BTreeSet;
+
+use crate::model::NamespacedName;
+
+/// What a store keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Retention {
+    /// Everything: for sources that can't fetch one by one (a directory).
+    #[default]
+    All,
+    /// EndpointSlices and Secrets only as far as they are referred to.
+    Referenced {
+        /// Services whose EndpointSlices are kept in any case: the Admin Services, the publish Service.
+        services: BTreeSet<NamespacedName>,
+    },
 }

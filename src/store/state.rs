@@ -1,0 +1,187 @@
+//! The objects, and how events change them. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{Event, Interest, Retention};
+use crate::model::{Generation, Kind, NamespacedName, Object, Problem, Snapshot};
+
+/// The objects as they are now.
+pub(super) struct State {
+    retention: Retention,
+    snapshot: Snapshot,
+    interest: Arc<Interest>,
+    malformed: BTreeMap<(Kind, NamespacedName), Problem>,
+    /// Problems of a directory's files.
+    loaded: Vec<Problem>,
+}
+
+impl State {
+    pub(super) fn new(retention: Retention) -> Self {
+        Self {
+            retention,
+            snapshot: Snapshot {
+                pending: Arc::new(Kind::ALL.iter().copied().collect()),
+                ..Snapshot::default()
+            },
+            interest: Arc::default(),
+            malformed: BTreeMap::new(),
+            loaded: Vec::new(),
+        }
+    }
+
+    /// Takes an event in. Whether it changed anything.
+    pub(super) fn apply(&mut self, event: Event) -> bool {
+        match event {
+            Event::Applied(object) => self.put(object),
+            Event::Deleted(kind, key) => {
+                let known = self.malformed.remove(&(kind, key.clone())).is_some();
+                self.take(kind, &key) || known
+            }
+            Event::Malformed(kind, key, problem) => {
+                let taken = self.take(kind, &key);
+                let former = self.malformed.insert((kind, key), problem.clone());
+                taken || former.as_ref() != Some(&problem)
+            }
+            Event::Listed(kind, objects, problems) => {
+                let changed = self.replace(kind, None, objects, problems);
+                let synced = self.set_pending(|pending| pending.remove(&kind));
+                let available = self.set_unavailable(|unavailable| unavailable.remove(&kind).is_some());
+                changed | synced | available
+            }
+            Event::ListedIn(kind, namespace, objects, problems) => {
+                self.replace(kind, Some(&namespace), objects, problems)
+            }
+            Event::Synced(kind) => self.set_pending(|pending| pending.remove(&kind)),
+            Event::Loaded(objects, problems) => self.load(objects, problems),
+            Event::Unavailable(kind, reason) => self.set_unavailable(|unavailable| {
+                let former = unavailable.insert(kind, reason.clone());
+                former.as_ref() != Some(&reason)
+            }),
+            Event::Available(kind) => self.set_unavailable(|unavailable| unavailable.remove(&kind).is_some()),
+            Event::Absent(kind) => self.apply(Event::Listed(kind, Vec::new(), Vec::new())),
+            Event::InterestMet(_) => false,
+        }
+    }
+
+    /// Recomputes what is referred to, and drops what no longer is. Returns the interest if it is a new one.
+    pub(super) fn settle(&mut self) -> Option<Arc<Interest>> {
+        let Retention::Referenced { services } = &self.retention else {
+            return None;
+        };
+        let pending = &self.snapshot.pending;
+        if pending.contains(&Kind::Ingress) || pending.contains(&Kind::Service) {
+            return None;
+        }
+        let interest = Interest::of(&self.snapshot, services, &self.interest);
+        if interest == *self.interest {
+            return None;
+        }
+        self.interest = Arc::new(interest);
+        for kind in [Kind::EndpointSlice, Kind::Secret] {
+            for key in self.snapshot.keys(kind) {
+                let kept = self
+                    .snapshot
+                    .get(kind, &key)
+                    .is_some_and(|object| self.interest.wants(&object));
+                if !kept {
+                    self.snapshot.remove(kind, &key);
+                }
+            }
+        }
+        Some(self.interest.clone())
+    }
+
+    /// The objects as they are now, under the next generation.
+    pub(super) fn publish(&mut self) -> Arc<Snapshot> {
+        self.snapshot.generation = Generation(self.snapshot.generation.0 + 1);
+        let mut malformed: Vec<Problem> = self.malformed.values().chain(&self.loaded).cloned().collect();
+        malformed.sort();
+        malformed.dedup();
+        if *self.snapshot.malformed != malformed {
+            self.snapshot.malformed = Arc::new(malformed);
+        }
+        Arc::new(self.snapshot.clone())
+    }
+
+    fn put(&mut self, object: Object) -> bool {
+        let (kind, key) = (object.kind(), object.key());
+        let mended = self.malformed.remove(&(kind, key.clone())).is_some();
+        if self.interest.is_known() && !self.interest.wants(&object) {
+            return self.take(kind, &key) || mended;
+        }
+        if self.snapshot.get(kind, &key).as_ref() == Some(&object) {
+            return mended;
+        }
+        self.snapshot.insert(object);
+        true
+    }
+
+    fn take(&mut self, kind: Kind, key: &NamespacedName) -> bool {
+        let known = self.snapshot.get(kind, key).is_some();
+        if known {
+            self.snapshot.remove(kind, key);
+        }
+        known
+    }
+
+    /// Replaces the objects of a kind, in one namespace or in all.
+    fn replace(&mut self, kind: Kind, namespace: Option<&str>, objects: Vec<Object>, problems: Vec<Problem>) -> bool {
+        let within = |key: &NamespacedName| namespace.is_none_or(|namespace| *key.namespace == *namespace);
+        let listed: BTreeSet<NamespacedName> = objects.iter().map(Object::key).collect();
+        let mut changed = false;
+        for key in self.snapshot.keys(kind) {
+            if within(&key) && !listed.contains(&key) {
+                changed |= self.take(kind, &key);
+            }
+        }
+        let problems: BTreeMap<_, _> = problems
+            .into_iter()
+            .map(|problem| ((kind, problem.object.namespaced_name()), problem))
+            .collect();
+        let before = self.malformed.len();
+        self.malformed
+            .retain(|place, _| place.0 != kind || !within(&place.1) || problems.contains_key(place));
+        changed |= self.malformed.len() != before;
+        for (place, problem) in problems {
+            let former = self.malformed.insert(place, problem.clone());
+            changed |= former.as_ref() != Some(&problem);
+        }
+        for object in objects {
+            changed |= self.put(object);
+        }
+        changed
+    }
+
+    fn load(&mut self, objects: Vec<Object>, problems: Vec<Problem>) -> bool {
+        let mut by_kind: BTreeMap<Kind, Vec<Object>> = BTreeMap::new();
+        for object in objects {
+            by_kind.entry(object.kind()).or_default().push(object);
+        }
+        let mut changed = self.set_pending(|pending| {
+            let waiting = !pending.is_empty();
+            pending.clear();
+            waiting
+        });
+        for kind in Kind::ALL {
+            let objects = by_kind.remove(kind).unwrap_or_default();
+            changed |= self.replace(*kind, None, objects, Vec::new());
+        }
+        changed |= self.loaded != problems;
+        self.loaded = problems;
+        changed
+    }
+
+    fn set_pending(&mut self, change: impl FnOnce(&mut BTreeSet<Kind>) -> bool) -> bool {
+        if self.snapshot.pending.is_empty() {
+            return false;
+        }
+        change(Arc::make_mut(&mut self.snapshot.pending))
+    }
+
+    fn set_unavailable(&mut self, change: impl FnOnce(&mut BTreeMap<Kind, String>) -> bool) -> bool {
+        change(Arc::make_mut(&mut self.snapshot.unavailable))
+    }
+}
