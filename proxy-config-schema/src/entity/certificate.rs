@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Reference, null_is_empty};
 
 /// A certificate chain with its key.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
     /// UUID.

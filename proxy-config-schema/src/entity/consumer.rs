@@ -87,7 +87,7 @@ pub struct ConsumerGroupConsumer {
 }
 
 /// A key for `key-auth`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyAuthCredential {
     /// UUID.
@@ -114,7 +114,7 @@ pub struct KeyAuthCredential {
 }
 
 /// A user for `basic-auth`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BasicAuthCredential {
     /// UUID.
@@ -140,7 +140,7 @@ pub struct BasicAuthCredential {
 }
 
 /// A user for `hmac-auth`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HmacAuthCredential {
     /// UUID.
@@ -166,7 +166,7 @@ pub struct HmacAuthCredential {
 }
 
 /// An issuer for `jwt`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JwtSecret {
     /// UUID.
@@ -199,7 +199,7 @@ pub struct JwtSecret {
 }
 
 /// An application for `oauth2`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Oauth2Credential {
     /// UUID.

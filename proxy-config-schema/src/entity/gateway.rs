@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::JsonObject;
 
 /// A store of secrets that `{vault://prefix/…}` references read.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Vault {
     /// UUID.
@@ -34,7 +34,7 @@ pub struct Vault {
 }
 
 /// A licence (Enterprise).
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct License {
     /// UUID.

@@ -25,7 +25,7 @@ pub type JsonObject = serde_json::Map<String, serde_json::Value>;
 /// A whole configuration: what is sent to `POST /config`.
 ///
 /// Fields that Kong does not know are collected in `custom`: lists of custom entities by their type.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Configuration {
     /// Version of the format: `"3.0"`.
     #[serde(rename = "_format_version")]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{JsonObject, Reference};
 
 /// A policy, attached to what it refers to; global without references.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plugin {
     /// UUID.

@@ -2,7 +2,7 @@
 //! [`EntityCheck`](crate::EntityCheck).
 
 use super::{
-    Entity, Field, Kind, Scope,
+    Entity, Field, Kind, Presence, Scope,
     service::{SECONDS, TAG},
     text, unchecked,
 };
@@ -34,7 +34,7 @@ pub(crate) static SNI: Entity = Entity {
     fields: &[
         Field::optional("id", Kind::Uuid),
         Field::required("name", Kind::TextBy(text::wildcard_host)),
-        Field::required("certificate", Kind::Reference("certificates")),
+        Field::with("certificate", Kind::Reference("certificates"), Presence::RequiredByKong),
         Field::optional("tags", Kind::Set(&TAG, 0)),
         Field::optional("created_at", SECONDS),
         Field::optional("updated_at", SECONDS),

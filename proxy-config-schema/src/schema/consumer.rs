@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Entity, Field, Kind, Scope,
+    Entity, Field, Kind, Presence, Scope,
     plugin::PLUGIN,
     service::{SECONDS, TAG},
     text, unchecked,
@@ -80,7 +80,7 @@ macro_rules! credential_fields {
         &[
             Field::optional("id", Kind::Uuid),
             $($own,)*
-            Field::required("consumer", Kind::Reference("consumers")),
+            Field::with("consumer", Kind::Reference("consumers"), Presence::RequiredByKong),
             Field::optional("tags", Kind::Set(&TAG, 0)),
             Field::optional("created_at", SECONDS),
             Field::optional("updated_at", SECONDS),
@@ -108,7 +108,7 @@ pub(crate) static BASICAUTH: Entity = Entity {
     plural: "basicauth_credentials",
     fields: credential_fields![
         Field::required("username", Kind::Text),
-        Field::required("password", Kind::Text),
+        Field::with("password", Kind::Text, Presence::RequiredByKong),
     ],
     children: &[],
     endpoint_key: Some("username"),

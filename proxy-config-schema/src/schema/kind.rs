@@ -43,8 +43,11 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
     Optional,
+    /// An entity type can't do without.
     Required,
-    /// Required unless the other field is there.
+    /// Kong can't do without.
+    RequiredByKong,
+    /// Required by Kong unless the other field is there.
     RequiredUnless(&'static str),
     /// Known to Kong Enterprise alone.
     Enterprise,
@@ -85,7 +88,7 @@ impl Field {
     /// Whether the proxy knows the field.
     pub(crate) fn is_available(&self, options: &ValidationOptions) -> bool {
         match self.presence {
-            Presence::Optional | Presence::Required | Presence::RequiredUnless(_) => true,
+            Presence::Optional | Presence::Required | Presence::RequiredByKong | Presence::RequiredUnless(_) => true,
             Presence::Enterprise => options.enterprise,
             Presence::Expressions => options.router_flavor == crate::RouterFlavor::Expressions,
             Presence::StickySessions => options.sticky_sessions,
@@ -93,10 +96,12 @@ impl Field {
     }
 
     /// Whether the object must have the field.
-    pub(crate) fn is_required(&self, object: &JsonObject) -> bool {
+    pub(crate) fn is_required(&self, object: &JsonObject, depth: Depth) -> bool {
+        let full = depth == Depth::Full;
         match self.presence {
             Presence::Required => true,
-            Presence::RequiredUnless(other) => object.get(other).is_none_or(Value::is_null),
+            Presence::RequiredByKong => full,
+            Presence::RequiredUnless(other) => full && object.get(other).is_none_or(Value::is_null),
             Presence::Optional | Presence::Enterprise | Presence::Expressions | Presence::StickySessions => false,
         }
     }
@@ -265,7 +270,7 @@ pub(crate) fn integer(value: &Value) -> Option<i64> {
 }
 
 /// The elements of a list; an empty object is one too, since Lua has one empty table.
-fn list(value: &Value) -> Option<&[Value]> {
+pub(super) fn list(value: &Value) -> Option<&[Value]> {
     match value {
         Value::Array(elements) => Some(elements),
         Value::Object(entries) if entries.is_empty() => Some(&[]),

@@ -190,7 +190,7 @@ impl Walk<'_> {
 
     /// Custom entities have no schema here: they are objects.
     fn custom(&mut self, name: &str, value: &Value) {
-        let Some(elements) = value.as_array() else {
+        let Some(elements) = kind::list(value) else {
             self.top_level(name, "expected an array");
             return;
         };
@@ -210,21 +210,14 @@ impl Walk<'_> {
 
     /// A list of entities, at the top or nested in `parent`.
     fn list(&mut self, entity: &'static Entity, parent: Option<(&'static Entity, &'static str)>, value: &Value) {
-        let elements = match value {
-            Value::Array(elements) => elements.as_slice(),
-            // An empty table of Lua is a list and a map.
-            Value::Object(entries) if entries.is_empty() => &[],
-            _ => {
-                match parent {
-                    None => self.top_level(entity.plural, "expected an array"),
-                    Some((parent, _)) => {
-                        let field = vec![Step::Name(entity.plural.to_owned())];
-                        let finding = Finding::new(parent.singular, &self.path, field, "expected an array".to_owned());
-                        self.findings.push(finding);
-                    }
+        let Some(elements) = kind::list(value) else {
+            match parent {
+                None => self.top_level(entity.plural, "expected an array"),
+                Some((parent, _)) => {
+                    self.error(parent, vec![Step::Name(entity.plural.to_owned())], "expected an array");
                 }
-                return;
             }
+            return;
         };
         self.path.push(Step::Name(entity.plural.to_owned()));
         for (index, element) in elements.iter().enumerate() {
@@ -263,7 +256,10 @@ impl Walk<'_> {
         }
         for field in entity.fields {
             let given_by_parent = parent_field == Some(field.name);
-            if field.is_required(object) && !given_by_parent && object.get(field.name).is_none_or(Value::is_null) {
+            if field.is_required(object, self.depth)
+                && !given_by_parent
+                && object.get(field.name).is_none_or(Value::is_null)
+            {
                 self.error(
                     entity,
                     vec![Step::Name(field.name.to_owned())],

@@ -112,7 +112,7 @@ pub(crate) static TARGET: Entity = Entity {
         Field::optional("id", Kind::Uuid),
         Field::required("target", Kind::TextBy(text::target)),
         Field::optional("weight", Kind::Integer(0, 65535)),
-        Field::required("upstream", Kind::Reference("upstreams")),
+        Field::with("upstream", Kind::Reference("upstreams"), Presence::RequiredByKong),
         Field::optional("tags", Kind::Set(&TAG, 0)),
         Field::optional("created_at", Kind::Number(0.0, f64::MAX)),
         Field::optional("updated_at", Kind::Number(0.0, f64::MAX)),
