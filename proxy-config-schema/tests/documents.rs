@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proxy_config_schema::{Configuration, Limits, ParseError, Service, ValidationOptions};
+use proxy_config_schema::{ConfigHash, Configuration, Limits, ParseError, Service, ValidationOptions};
 use serde_json::{Value, json};
 
 #[test]
@@ -135,4 +135,47 @@ fn entities_without_a_name_get_identifiers_that_stay() {
     let ids: BTreeSet<_> = one.routes.iter().map(|route| route.id.clone()).collect();
     assert_eq!(ids.len(), 3);
     assert!(one.certificates[0].id.is_some() && one.consumers[0].keyauth_credentials[0].id.is_some());
+}
+
+#[test]
+fn lists_are_in_the_order_of_kong_ingress_controller() {
+    let document = json!({
+        "_format_version": "3.0",
+        "services": [{"name": "a"}, {"name": "c", "routes": [{"name": "x"}, {"name": "y"}]}, {"name": "b"}],
+        "upstreams": [{"name": "u", "targets": [{"target": "10.0.0.1:80"}, {"target": "10.0.0.2:80"}]}],
+        "consumers": [{"username": "b"}, {"username": "a"}],
+        "certificates": [{"cert": "1", "key": "k", "snis": [{"name": "b"}, {"name": "a"}]}, {"cert": "2", "key": "k"}],
+        "plugins": [{"name": "acl", "route": "r1"}, {"name": "cors"}, {"name": "acl", "route": "r2"}],
+        "vaults": [{"name": "env", "prefix": "aa"}, {"name": "env", "prefix": "bb"}],
+    });
+    let mut configuration = Configuration::from_value(document).expect("valid");
+    configuration.canonicalize();
+    let expected = concat!(
+        r#"{"_format_version":"3.0","#,
+        r#""services":[{"name":"c","routes":[{"name":"y"},{"name":"x"}]},{"name":"b"},{"name":"a"}],"#,
+        r#""upstreams":[{"name":"u","targets":[{"target":"10.0.0.2:80"},{"target":"10.0.0.1:80"}]}],"#,
+        r#""plugins":[{"name":"cors"},{"name":"acl","route":"r2"},{"name":"acl","route":"r1"}],"#,
+        r#""consumers":[{"username":"a"},{"username":"b"}],"#,
+        r#""certificates":[{"cert":"2","key":"k"},{"cert":"1","key":"k","snis":[{"name":"a"},{"name":"b"}]}],"#,
+        r#""vaults":[{"name":"env","prefix":"bb"},{"name":"env","prefix":"aa"}]}"#,
+    );
+    assert_eq!(configuration.to_bytes(), expected.as_bytes());
+}
+
+#[test]
+fn a_hash_is_the_md5_of_the_bytes() {
+    let hash = ConfigHash::of(b"abc");
+    assert_eq!(hash.to_string(), "900150983cd24fb0d6963f7d28e17f72");
+    assert_eq!(hash.short(), "900150983cd2");
+    assert_eq!(hash.to_string().parse(), Ok(hash));
+    assert!(ConfigHash::NONE.is_none() && !hash.is_none());
+    for text in [
+        "",
+        "0",
+        "9001509",
+        "zz0150983cd24fb0d6963f7d28e17f72",
+        "+90150983cd24fb0d6963f7d28e17f72",
+    ] {
+        assert!(text.parse::<ConfigHash>().is_err(), "{text}");
+    }
 }

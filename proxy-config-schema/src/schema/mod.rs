@@ -331,3 +331,82 @@ fn quoted(names: &[&str]) -> String {
         .collect::<Vec<_>>()
         .join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The definition of an entity type in the JSON Schema of [`crate::Configuration`].
+    fn definition<'a>(schema: &'a Value, list: &str) -> &'a Value {
+        let target = schema["properties"][list]["items"]["$ref"]
+            .as_str()
+            .expect("a list of entities");
+        &schema["$defs"][target.trim_start_matches("#/$defs/")]
+    }
+
+    #[test]
+    fn tables_and_entity_types_have_the_same_fields() {
+        let schema = crate::json_schema();
+        for entity in ENTITIES {
+            let definition = definition(&schema, entity.plural);
+            let typed: BTreeSet<&str> = definition["properties"]
+                .as_object()
+                .expect("fields")
+                .keys()
+                .map(String::as_str)
+                .collect();
+            let fields = entity.fields.iter().map(|field| field.name);
+            let children = entity.children.iter().map(|(child, _)| child.plural);
+            assert_eq!(
+                fields.chain(children).collect::<BTreeSet<_>>(),
+                typed,
+                "{}",
+                entity.plural
+            );
+            let required: BTreeSet<&str> = definition["required"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            let needed = entity
+                .fields
+                .iter()
+                .filter(|field| field.presence == Presence::Required);
+            assert_eq!(
+                needed.map(|field| field.name).collect::<BTreeSet<_>>(),
+                required,
+                "{}",
+                entity.plural
+            );
+        }
+    }
+
+    #[test]
+    fn every_list_of_a_configuration_has_a_table() {
+        let schema = crate::json_schema();
+        let lists = schema["properties"].as_object().expect("fields").keys();
+        let tables: BTreeSet<&str> = ENTITIES.iter().map(|entity| entity.plural).collect();
+        let lists: BTreeSet<&str> = lists
+            .map(String::as_str)
+            .filter(|name| !name.starts_with('_'))
+            .collect();
+        assert_eq!(tables, lists);
+    }
+
+    #[test]
+    fn children_refer_to_their_parents() {
+        for entity in ENTITIES {
+            for (child, field) in entity.children {
+                let reference = child.fields.iter().find(|known| known.name == *field);
+                let list = reference.map(|field| match field.kind {
+                    Kind::Reference(list) => list,
+                    _ => "",
+                });
+                assert_eq!(list, Some(entity.plural), "{} in {}", child.plural, entity.plural);
+            }
+        }
+    }
+}
