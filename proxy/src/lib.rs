@@ -1,9 +1,27 @@
 //! The embedded DB-less data plane: proxies HTTP by a declarative configuration, and speaks Kong's Admin API.
 //!
-//! `settings` says what it shall be (Kong's variables and flags), `admin` is the Admin API and the status listener,
-//! `data` carries the traffic. A configuration is compiled beside the one in use and swapped in whole. It never links a
+//! ```text
+//! environment, flags ─> settings ─> lifecycle ─ opens ─> server ─ requests ─> admin ─ documents ─> control
+//!                                       │                                                           │ compiles, installs
+//!                                       └─ opens ─> data <──────────────────────────────────────────┘
+//! ```
+//!
+//! `settings` says what it shall be (Kong's variables and flags), `lifecycle` starts and stops it, `server` holds the
+//! listeners of the Admin API and the status endpoint, `admin` answers there, `control` knows what runs, and `data`
+//! carries the traffic. A configuration is compiled beside the one in use and swapped in whole. It never links a
 //! Kubernetes client.
 
 mod admin;
+mod answer;
+mod control;
 mod data;
+mod lifecycle;
+mod log;
+mod process;
+mod server;
 pub mod settings;
+
+pub use lifecycle::run;
+pub use log::start_logging;
+pub use process::execute;
+pub use settings::ProxyArguments;

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use options::{DataPlaneOptions, DefaultCertificate, DnsOptions, KeepAliveOptions, Limits, ResponseHeaders};
 pub(crate) use runtime::Runtime;
-pub(crate) use statistics::{ConnectionStatistics, RouteTraffic};
+pub(crate) use statistics::{ConnectionStatistics, RouteTraffic, StatusCount};
 
 /// The plugins that this data plane can run, by name. A configuration with any other is to be refused.
 pub(crate) const KNOWN_PLUGINS: &[&str] = &["request-termination"];

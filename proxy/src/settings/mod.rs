@@ -11,9 +11,10 @@ mod value;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use proxy_config_schema::RouterFlavor;
 use uuid::Uuid;
 
-pub use arguments::ProxyArguments;
+pub use arguments::{LogFormat, ProxyArguments};
 pub use environment::meaningless_variables;
 pub use listen::Listener;
 use value::{Setting, text};
@@ -31,25 +32,6 @@ pub struct SettingsError {
     pub flag: &'static str,
     /// What is wrong, and what helps.
     pub message: String,
-}
-
-/// How routes are matched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RouterFlavor {
-    /// Kong's `traditional`.
-    Traditional,
-    /// Kong's `traditional_compatible`, the default.
-    TraditionalCompatible,
-}
-
-impl RouterFlavor {
-    /// Kong's name of it, as `GET /` reports it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Traditional => "traditional",
-            Self::TraditionalCompatible => "traditional_compatible",
-        }
-    }
 }
 
 /// A certificate chain and its key, as PEM files.
@@ -112,7 +94,7 @@ pub struct Settings {
     pub admin_body_limit: usize,
     /// What TLS proxy listeners show when the configuration has no certificate for a server name.
     pub proxy_certificate: Option<KeyPairFiles>,
-    /// How routes are matched.
+    /// How routes are matched; never by expressions.
     pub router_flavor: RouterFlavor,
     /// Kong's working directory; relative paths of `configuration_file` start here.
     pub prefix: PathBuf,

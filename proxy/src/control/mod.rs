@@ -1,0 +1,343 @@
+//! What runs and whether it is ready: the one place where a configuration is taken, refused, kept and remembered.
+//!
+//! The Admin API and the lifecycle call it; it calls the data plane. It knows nothing of HTTP.
+
+mod document;
+mod fence;
+mod kept;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use jiff::Timestamp;
+use proxy_config_schema::{ConfigHash, Configuration, EntityError, InvalidConfiguration, ValidationOptions};
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::{
+    admin::Tables,
+    data::{DataPlane, Runtime},
+};
+
+pub(crate) use document::MalformedDocument;
+pub(crate) use fence::Epoch;
+use fence::Fence;
+use kept::{KeptConfiguration, Metadata};
+
+/// A configuration as it was submitted.
+#[derive(Debug)]
+pub(crate) enum Document {
+    /// Text, JSON or YAML: its hash is the MD5 of its bytes.
+    Text(Bytes),
+    /// A JSON object that Kong would have completed before hashing it: its hash can't be predicted, and never repeats.
+    Table(Value),
+}
+
+/// A request to run a configuration.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    /// The configuration.
+    pub(crate) document: Document,
+    /// Whether a configuration that runs already is left alone.
+    pub(crate) check_hash: bool,
+    /// Under which leadership it is sent.
+    pub(crate) epoch: Option<Epoch>,
+}
+
+/// What became of a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loaded {
+    /// It runs now.
+    Changed,
+    /// It ran already.
+    Unchanged,
+}
+
+/// Why a configuration is not run. The one before stays in place.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// A later leader has sent one.
+    #[error("Silverback-Epoch {sent} is over: a leader of epoch {sent_uid}:{seen} has sent a configuration", sent_uid = sent.lease_uid)]
+    Fenced {
+        /// What came.
+        sent: Epoch,
+        /// The latest transitions of the same lease.
+        seen: u64,
+    },
+    /// Neither JSON nor YAML.
+    #[error("failed parsing declarative configuration: {0}")]
+    Malformed(#[from] MalformedDocument),
+    /// Some entities are wrong.
+    #[error(transparent)]
+    Invalid(Box<InvalidConfiguration>),
+    /// Some entities are well-formed but can't be put to work.
+    #[error("{} entities can't be used", .0.len())]
+    Unusable(Vec<EntityError>),
+}
+
+/// Whether traffic may be sent here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// Listeners are not served yet.
+    Starting,
+    /// There is no configuration.
+    Unconfigured,
+    /// Yes.
+    Ready,
+    /// No more.
+    Draining,
+}
+
+/// What runs.
+pub(crate) struct Current {
+    /// Its hash.
+    pub(crate) hash: ConfigHash,
+    configuration: Arc<Configuration>,
+    loaded_at: i64,
+    tables: OnceLock<Tables>,
+}
+
+impl Current {
+    fn new(hash: ConfigHash, configuration: Arc<Configuration>) -> Self {
+        Self {
+            hash,
+            configuration,
+            loaded_at: Timestamp::now().as_second(),
+            tables: OnceLock::new(),
+        }
+    }
+
+    /// Its entities as lists for reading, made when they are first asked for.
+    pub(crate) fn tables(&self) -> &Tables {
+        self.tables
+            .get_or_init(|| Tables::new(&self.configuration, self.loaded_at))
+    }
+}
+
+/// See the module.
+pub(crate) struct Control {
+    data: Arc<DataPlane>,
+    options: ValidationOptions,
+    current: ArcSwap<Current>,
+    /// Held while a configuration is loaded: one at a time, in the order in which they came in.
+    fence: Mutex<Fence>,
+    kept: Option<KeptConfiguration>,
+    serving: AtomicBool,
+    draining: AtomicBool,
+}
+
+/// A configuration that passed all checks, beside the one that runs.
+struct Prepared {
+    hash: ConfigHash,
+    configuration: Arc<Configuration>,
+    runtime: Runtime,
+}
+
+impl Control {
+    /// Without any configuration; `kept` is the file to keep the last one in.
+    pub(crate) fn new(data: Arc<DataPlane>, options: ValidationOptions, kept: Option<PathBuf>) -> Arc<Self> {
+        Arc::new(Self {
+            data,
+            options,
+            current: ArcSwap::from_pointee(Current::new(ConfigHash::NONE, Arc::new(Configuration::new()))),
+            fence: Mutex::new(Fence::default()),
+            kept: kept.map(KeptConfiguration::new),
+            serving: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// What runs.
+    pub(crate) fn current(&self) -> Arc<Current> {
+        self.current.load_full()
+    }
+
+    /// Whether traffic may be sent here.
+    pub(crate) fn readiness(&self) -> Readiness {
+        if self.draining.load(Ordering::Acquire) {
+            Readiness::Draining
+        } else if !self.serving.load(Ordering::Acquire) {
+            Readiness::Starting
+        } else if self.current.load().hash.is_none() {
+            Readiness::Unconfigured
+        } else {
+            Readiness::Ready
+        }
+    }
+
+    /// Listeners are served from now on.
+    pub(crate) fn set_serving(&self) {
+        self.serving.store(true, Ordering::Release);
+    }
+
+    /// Not ready from now on; traffic goes on.
+    pub(crate) fn set_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Runs a configuration, if it is good and in time. It is effective when this returns, and it goes on to its end even
+    /// if nobody waits for it any more.
+    ///
+    /// # Errors
+    /// [`Refusal`]; then nothing has changed.
+    pub(crate) async fn load(self: &Arc<Self>, submission: Submission) -> Result<Loaded, Refusal> {
+        let control = Arc::clone(self);
+        tokio::spawn(async move { control.load_alone(submission).await })
+            .await
+            .expect("loading a configuration does not panic")
+    }
+
+    async fn load_alone(self: Arc<Self>, submission: Submission) -> Result<Loaded, Refusal> {
+        let mut fence = self.fence.lock().await;
+        if let Some(epoch) = submission.epoch {
+            fence.pass(epoch)?;
+        }
+        let started = Instant::now();
+        let hash = match &submission.document {
+            Document::Text(text) => ConfigHash::of(text),
+            Document::Table(table) => unpredictable_hash(table),
+        };
+        if submission.check_hash && hash == self.current.load().hash {
+            return Ok(Loaded::Unchanged);
+        }
+        let control = Arc::clone(&self);
+        let epochs = fence.clone();
+        let (hash, bytes) = tokio::task::spawn_blocking(move || {
+            let prepared = control.prepare(hash, &submission.document)?;
+            let hash = prepared.hash;
+            control.install(prepared);
+            let bytes = control.keep(hash, submission.document, &epochs);
+            Ok::<_, Refusal>((hash, bytes))
+        })
+        .await
+        .expect("a configuration is checked without panics")?;
+        tracing::info!(%hash, bytes, took = ?started.elapsed(), "configuration loaded");
+        Ok(Loaded::Changed)
+    }
+
+    /// Runs the configuration that was kept, or else the one in this file.
+    ///
+    /// # Errors
+    /// What is wrong with the declarative configuration. A kept one that can't be used is only logged: the controller
+    /// sends a new one.
+    pub(crate) async fn restore(self: &Arc<Self>, declarative: Option<PathBuf>) -> anyhow::Result<()> {
+        if let Some(kept) = self.kept.clone() {
+            let control = Arc::clone(self);
+            let restored = tokio::task::spawn_blocking(move || {
+                let Some((metadata, text)) = kept.read()? else {
+                    return Ok(None);
+                };
+                let prepared = control.prepare(metadata.hash, &Document::Text(text))?;
+                control.install(prepared);
+                anyhow::Ok(Some(metadata))
+            });
+            match restored.await.expect("a configuration is checked without panics") {
+                Ok(Some(metadata)) => {
+                    tracing::info!(hash = %metadata.hash, "kept configuration loaded");
+                    *self.fence.lock().await = metadata.fence;
+                    return Ok(());
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "the kept configuration can't be used, and is left out"),
+            }
+        }
+        let Some(path) = declarative else { return Ok(()) };
+        let text = tokio::fs::read(&path)
+            .await
+            .map_err(|error| anyhow::anyhow!("KONG_DECLARATIVE_CONFIG: can't read {}: {error}", path.display()))?;
+        let submission = Submission {
+            document: Document::Text(text.into()),
+            check_hash: false,
+            epoch: None,
+        };
+        match self.load(submission).await {
+            Ok(_) => Ok(()),
+            Err(refusal) => Err(anyhow::anyhow!(
+                "KONG_DECLARATIVE_CONFIG: {}: {}",
+                path.display(),
+                refusal.summary()
+            )),
+        }
+    }
+
+    fn prepare(&self, hash: ConfigHash, document: &Document) -> Result<Prepared, Refusal> {
+        let document = match document {
+            Document::Text(text) => document::parse(text)?,
+            Document::Table(table) => table.clone(),
+        };
+        let is_empty = document::is_empty(&document);
+        let configuration =
+            Configuration::load(document, &self.options).map_err(|invalid| Refusal::Invalid(Box::new(invalid)))?;
+        let configuration = Arc::new(configuration);
+        let runtime = self.data.compile(&configuration).map_err(Refusal::Unusable)?;
+        Ok(Prepared {
+            // As Kong: nothing is no configuration, even if it was sent.
+            hash: if is_empty { ConfigHash::NONE } else { hash },
+            configuration,
+            runtime,
+        })
+    }
+
+    fn install(&self, prepared: Prepared) {
+        self.data.install(prepared.runtime);
+        self.current
+            .store(Arc::new(Current::new(prepared.hash, prepared.configuration)));
+    }
+
+    /// Keeps what runs for the next start, and returns its size. A file that can't be written is no reason to refuse.
+    fn keep(&self, hash: ConfigHash, document: Document, fence: &Fence) -> usize {
+        let text = match document {
+            Document::Text(text) => text,
+            Document::Table(table) => table.to_string().into(),
+        };
+        if let Some(kept) = &self.kept {
+            let metadata = Metadata::new(hash, &text, fence.clone());
+            if let Err(error) = kept.write(&metadata, &text) {
+                tracing::warn!(path = %kept.path().display(), %error, "can't keep the configuration for the next start");
+            }
+        }
+        text.len()
+    }
+}
+
+impl Refusal {
+    /// What is wrong, for a log: entities and fields without values, since those may be secrets. At most five.
+    pub(crate) fn summary(&self) -> String {
+        let entities = match self {
+            Self::Invalid(invalid) => &invalid.entities,
+            Self::Unusable(entities) => entities,
+            Self::Fenced { .. } | Self::Malformed(_) => return self.to_string(),
+        };
+        let fields = match self {
+            Self::Invalid(invalid) => invalid.fields.keys().cloned().collect(),
+            _ => Vec::new(),
+        };
+        let described = entities.iter().flat_map(|entity| {
+            let name = entity
+                .entity_name
+                .as_deref()
+                .or(entity.entity_id.as_deref())
+                .unwrap_or("without name");
+            entity.errors.iter().map(move |error| match &error.field {
+                Some(field) => format!("{} {name}: {field}", entity.entity_type),
+                None => format!("{} {name}", entity.entity_type),
+            })
+        });
+        let named: Vec<String> = fields.into_iter().chain(described).take(5).collect();
+        format!("{self}: {}", named.join(", "))
+    }
+}
+
+/// A hash for a table: never the same twice, like Kong's, which covers timestamps that Kong has filled in.
+fn unpredictable_hash(table: &Value) -> ConfigHash {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    ConfigHash::of(format!("{}{table}", now.as_nanos()).as_bytes())
+}

@@ -1,0 +1,259 @@
+//! From settings to a serving proxy, and back to nothing without breaking a request.
+//!
+//! Order at the start: addresses are bound first, so that a taken port is told at once; the status listener answers (not
+//! ready) while certificates of the Admin API are waited for; then the kept configuration is loaded, and only then
+//! traffic is accepted. At the end: not ready, then no new connections, then requests under way finish, then the Admin
+//! API and the status listener go.
+
+mod options;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::{AdminApi, Node, StatusApi},
+    control::Control,
+    data::DataPlane,
+    process::{Wish, Wishes},
+    server::{self, Endpoint, Handler, ServerCertificate},
+    settings::{Listener, ProxyArguments, Settings, meaningless_variables},
+};
+
+/// How often certificate files are looked at.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the Admin API and the status listener may take to end, after traffic has.
+const CONTROL_DRAIN: Duration = Duration::from_secs(2);
+
+/// A listener of the settings, bound.
+type Bound = (TcpListener, Listener);
+
+/// Runs a proxy until a signal ends it. Returns when it is drained.
+///
+/// # Errors
+/// Settings that can't be used, addresses that can't be bound, certificates that did not come in time, a declarative
+/// configuration that is wrong.
+pub async fn run(arguments: &ProxyArguments) -> anyhow::Result<()> {
+    let settings = Settings::from_arguments(arguments)?;
+    let environment = std::env::vars_os().filter_map(|(name, value)| {
+        let value = value.to_string_lossy().into_owned();
+        name.into_string().ok().map(|name| (name, value))
+    });
+    let meaningless = meaningless_variables(environment);
+    if !meaningless.is_empty() {
+        tracing::warn!(
+            "variables that mean nothing to the embedded proxy are ignored: {}",
+            meaningless.join(", ")
+        );
+    }
+    let mut wishes = Wishes::listen(settings.exit_on_stdin_close)?;
+    let bound = BoundListeners::bind(&settings)?;
+    let stopping = Stopping::default();
+    let mut serving = JoinSet::new();
+    let starting = start(&settings, bound, &stopping, &mut serving);
+    let started = tokio::select! {
+        started = starting => Some(started?),
+        () = stop_wish(&mut wishes) => None,
+    };
+    let Some(started) = started else {
+        tracing::info!("told to stop while starting");
+        return Ok(());
+    };
+    if serve(&mut wishes, &started, &mut serving).await? == Wish::Stop {
+        tracing::info!("stopped");
+        return Ok(());
+    }
+    tokio::select! {
+        () = drain(&settings, &started, &stopping, serving) => tracing::info!("drained"),
+        () = stop_wish(&mut wishes) => tracing::info!("stopped while draining"),
+    }
+    Ok(())
+}
+
+/// Cancelled in this order.
+#[derive(Default)]
+struct Stopping {
+    traffic: CancellationToken,
+    control: CancellationToken,
+}
+
+/// What serves.
+struct Started {
+    control: Arc<Control>,
+    certificates: Vec<Arc<ServerCertificate>>,
+}
+
+/// Who a serving task belongs to: traffic is drained first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Traffic,
+    Control,
+}
+
+struct BoundListeners {
+    proxy: Vec<Bound>,
+    admin: Vec<Bound>,
+    status: Vec<Bound>,
+}
+
+impl BoundListeners {
+    fn bind(settings: &Settings) -> anyhow::Result<Self> {
+        Ok(Self {
+            proxy: bind("KONG_PROXY_LISTEN", "proxy", &settings.proxy_listeners)?,
+            admin: bind("KONG_ADMIN_LISTEN", "admin", &settings.admin_listeners)?,
+            status: bind("KONG_STATUS_LISTEN", "status", &settings.status_listeners)?,
+        })
+    }
+}
+
+fn bind(setting: &'static str, purpose: &str, listeners: &[Listener]) -> anyhow::Result<Vec<Bound>> {
+    let mut bound = Vec::new();
+    for listener in listeners {
+        if let Some(socket) = server::bind(setting, listener)? {
+            let address = socket.local_addr()?;
+            tracing::info!(purpose, %address, tls = listener.tls, "listening");
+            bound.push((socket, listener.clone()));
+        }
+    }
+    Ok(bound)
+}
+
+async fn start(
+    settings: &Settings,
+    bound: BoundListeners,
+    stopping: &Stopping,
+    serving: &mut JoinSet<Part>,
+) -> anyhow::Result<Started> {
+    let deadline = Instant::now() + settings.certificate_wait;
+    let node = Arc::new(Node::new(settings));
+    let data = DataPlane::new(options::data_plane(settings, deadline).await?)?;
+    let control = Control::new(
+        Arc::clone(&data),
+        options::validation(settings),
+        settings.configuration_file.clone(),
+    );
+    let status = StatusApi::new(Arc::clone(&control), Arc::clone(&data), Arc::clone(&node));
+    for (listener, wanted) in bound.status {
+        serve_control(serving, listener, &wanted, None, status.clone(), &stopping.control);
+    }
+    let admin = AdminApi::new(Arc::clone(&control), Arc::clone(&data), node, settings.admin_body_limit);
+    let mut certificates = Vec::new();
+    let mut admin_endpoints = Vec::new();
+    for (listener, wanted) in bound.admin {
+        let certificate = match &settings.admin_certificate {
+            Some(files) if wanted.tls => {
+                let load = || ServerCertificate::load(files, &settings.admin_clients, wanted.http2);
+                let certificate = options::wait_for(deadline, load).await.context(
+                    "certificates of the Admin API (KONG_ADMIN_SSL_CERT, KONG_ADMIN_SSL_CERT_KEY, \
+                     KONG_NGINX_ADMIN_SSL_CLIENT_CERTIFICATE)",
+                )?;
+                certificates.push(Arc::new(certificate));
+                certificates.last().cloned()
+            }
+            _ => None,
+        };
+        admin_endpoints.push((listener, wanted, certificate));
+    }
+    control.restore(settings.declarative_configuration.clone()).await?;
+    for (listener, wanted) in bound.proxy {
+        let data = Arc::clone(&data);
+        let drain = stopping.traffic.clone();
+        serving.spawn(async move {
+            match wanted.tls {
+                true => data.serve_https(listener, drain).await,
+                false => data.serve_http(listener, drain).await,
+            }
+            Part::Traffic
+        });
+    }
+    for (listener, wanted, certificate) in admin_endpoints {
+        serve_control(
+            serving,
+            listener,
+            &wanted,
+            certificate,
+            admin.clone(),
+            &stopping.control,
+        );
+    }
+    control.set_serving();
+    Ok(Started { control, certificates })
+}
+
+fn serve_control(
+    serving: &mut JoinSet<Part>,
+    listener: TcpListener,
+    wanted: &Listener,
+    certificate: Option<Arc<ServerCertificate>>,
+    handler: Arc<dyn Handler>,
+    drain: &CancellationToken,
+) {
+    let endpoint = Endpoint {
+        listener,
+        certificate,
+        http2: wanted.http2,
+    };
+    let drain = drain.clone();
+    serving.spawn(async move {
+        server::serve(endpoint, handler, drain).await;
+        Part::Control
+    });
+}
+
+/// Waits for a wish to stop, looking after certificates meanwhile.
+async fn serve(wishes: &mut Wishes, started: &Started, serving: &mut JoinSet<Part>) -> anyhow::Result<Wish> {
+    let mut look = tokio::time::interval(CERTIFICATE_INTERVAL);
+    loop {
+        tokio::select! {
+            wish = wishes.next() => match wish {
+                Wish::Reload => started.reload_certificates(),
+                Wish::Drain | Wish::Stop => return Ok(wish),
+            },
+            _ = look.tick() => started.reload_certificates(),
+            Some(ended) = serving.join_next() => bail!("a listener ended by itself: {ended:?}"),
+        }
+    }
+}
+
+impl Started {
+    fn reload_certificates(&self) {
+        for certificate in &self.certificates {
+            certificate.reload_if_changed();
+        }
+    }
+}
+
+async fn drain(settings: &Settings, started: &Started, stopping: &Stopping, mut serving: JoinSet<Part>) {
+    started.control.set_draining();
+    tracing::info!(delay = ?settings.drain_delay, timeout = ?settings.drain_timeout, "draining");
+    sleep(settings.drain_delay).await;
+    stopping.traffic.cancel();
+    let mut traffic = settings.proxy_listeners.len();
+    let traffic_ended = async {
+        while traffic > 0 {
+            match serving.join_next().await {
+                Some(Ok(Part::Traffic)) => traffic -= 1,
+                Some(_) => {}
+                None => break,
+            }
+        }
+    };
+    if timeout(settings.drain_timeout, traffic_ended).await.is_err() {
+        tracing::warn!("requests that did not end in time are cut off");
+    }
+    stopping.control.cancel();
+    let control_ended = async { while serving.join_next().await.is_some_and(|ended| ended.is_ok()) {} };
+    let _ = timeout(CONTROL_DRAIN, control_ended).await;
+}
+
+/// Ends with the first wish to stop, in whatever way; reloads are for a proxy that serves.
+async fn stop_wish(wishes: &mut Wishes) {
+    while wishes.next().await == Wish::Reload {}
+}

@@ -1,0 +1,311 @@
+//! The certificate that an admin listener shows, and the authorities that its clients are verified by.
+//!
+//! Both are read again when their files change, and count from the next handshake on; nothing is resumed, since a resumed
+//! session would bypass changed authorities. What was verified by authorities that have changed since is verified again
+//! at its next request. Clients are verified after the handshake, not in it, so that they can be told what is wrong over
+//! HTTP, as nginx does; nothing else is served to them.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use arc_swap::ArcSwap;
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error as TlsError, RootCertStore, ServerConfig, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
+    server::{
+        NoServerSessionStorage, WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use crate::settings::{AdminClients, KeyPairFiles};
+
+/// PEM files of certificates are small; more is a mistake, like a device or a log.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Certificate files that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CertificateError {
+    /// A file that cannot be read.
+    #[error("can't read {path}: {source}")]
+    Unreadable { path: PathBuf, source: io::Error },
+    /// A file that does not hold what it shall.
+    #[error("{path}: {message}")]
+    Unusable { path: PathBuf, message: String },
+}
+
+/// Why a client is turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientFault {
+    /// It showed no certificate.
+    Missing,
+    /// Its certificate is of no trusted authority, expired, or not for clients.
+    Untrusted,
+    /// Its certificate is good, but bears no permitted name.
+    Unnamed,
+}
+
+/// What is in force.
+struct Loaded {
+    config: Arc<ServerConfig>,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+    generation: u64,
+}
+
+/// What a listener shows and trusts, kept up to date.
+pub(crate) struct ServerCertificate {
+    files: KeyPairFiles,
+    authorities: Option<PathBuf>,
+    names: Vec<String>,
+    http2: bool,
+    loaded: ArcSwap<Loaded>,
+    stamps: Mutex<Vec<Stamp>>,
+}
+
+/// Which version of a file was read last: device, inode, size, modification time in nanoseconds.
+type Stamp = Option<(u64, u64, u64, i128)>;
+
+impl ServerCertificate {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// The first file that is missing or wrong.
+    pub(crate) fn load(files: &KeyPairFiles, clients: &AdminClients, http2: bool) -> Result<Self, CertificateError> {
+        let (authorities, names) = match clients {
+            AdminClients::Anyone => (None, Vec::new()),
+            AdminClients::Verified { authorities, names } => (Some(authorities.clone()), names.clone()),
+        };
+        let stamps = stamps(files, authorities.as_deref());
+        let loaded = read(files, authorities.as_deref(), http2, 1)?;
+        Ok(Self {
+            files: files.clone(),
+            authorities,
+            names,
+            http2,
+            loaded: ArcSwap::from_pointee(loaded),
+            stamps: Mutex::new(stamps),
+        })
+    }
+
+    /// Reads the files again if one has changed. Files that don't fit together, as while they are being replaced, leave
+    /// the old ones in force and are tried again at the next call.
+    pub(crate) fn reload_if_changed(&self) {
+        let seen = stamps(&self.files, self.authorities.as_deref());
+        let mut stamps = self.stamps.lock().expect("no panic while the stamps are held");
+        if *stamps == seen {
+            return;
+        }
+        let generation = self.loaded.load().generation + 1;
+        match read(&self.files, self.authorities.as_deref(), self.http2, generation) {
+            Ok(loaded) => {
+                self.loaded.store(Arc::new(loaded));
+                *stamps = seen;
+                tracing::info!(certificate = %self.files.certificate.display(), "certificates read again");
+            }
+            Err(error) => tracing::warn!(%error, "changed certificates can't be used; the old ones stay in force"),
+        }
+    }
+
+    /// For the next handshake.
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.loaded.load().config)
+    }
+
+    /// Grows with each change of the files.
+    pub(crate) fn generation(&self) -> u64 {
+        self.loaded.load().generation
+    }
+
+    /// Verifies the chain that a client showed. `Ok(false)`: clients are not verified here.
+    pub(crate) fn verify(&self, chain: Option<&[CertificateDer<'_>]>) -> Result<bool, ClientFault> {
+        let loaded = self.loaded.load();
+        let Some(verifier) = &loaded.clients else {
+            return Ok(false);
+        };
+        let Some((leaf, intermediates)) = chain.and_then(<[_]>::split_first) else {
+            return Err(ClientFault::Missing);
+        };
+        verifier
+            .verify_client_cert(leaf, intermediates, UnixTime::now())
+            .map_err(|_| ClientFault::Untrusted)?;
+        if self.names.is_empty() || bears_name(leaf, &self.names) {
+            Ok(true)
+        } else {
+            Err(ClientFault::Unnamed)
+        }
+    }
+}
+
+/// Whether a DNS name, URI or common name of the certificate is among these.
+fn bears_name(certificate: &CertificateDer<'_>, names: &[String]) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
+        return false;
+    };
+    let alternative = certificate.subject_alternative_name().ok().flatten();
+    let mut alternatives = alternative.iter().flat_map(|extension| &extension.value.general_names);
+    let in_alternatives = alternatives.any(|general| match general {
+        GeneralName::DNSName(name) | GeneralName::URI(name) => names.iter().any(|wanted| wanted == name),
+        _ => false,
+    });
+    in_alternatives
+        || certificate
+            .subject()
+            .iter_common_name()
+            .filter_map(|name| name.as_str().ok())
+            .any(|name| names.iter().any(|wanted| wanted == name))
+}
+
+fn stamps(files: &KeyPairFiles, authorities: Option<&Path>) -> Vec<Stamp> {
+    [
+        Some(files.certificate.as_path()),
+        Some(files.key.as_path()),
+        authorities,
+    ]
+    .into_iter()
+    .flatten()
+    .map(|path| {
+        let metadata = fs::metadata(path).ok()?;
+        let modified = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+        Some((metadata.dev(), metadata.ino(), metadata.size(), modified))
+    })
+    .collect()
+}
+
+fn read(
+    files: &KeyPairFiles,
+    authorities: Option<&Path>,
+    http2: bool,
+    generation: u64,
+) -> Result<Loaded, CertificateError> {
+    let chain = certificates(&files.certificate)?;
+    let key_pem = content(&files.key)?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| unusable(&files.key, "holds no private key in PEM"))?;
+    let clients = authorities.map(client_verifier).transpose()?;
+    let builder = ServerConfig::builder();
+    let builder = match &clients {
+        Some(verifier) => builder.with_client_cert_verifier(Arc::new(AfterHandshake(Arc::clone(verifier)))),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+        unusable(
+            &files.certificate,
+            &format!("does not fit its key {}: {error}", files.key.display()),
+        )
+    })?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.alpn_protocols = match http2 {
+        true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        false => vec![b"http/1.1".to_vec()],
+    };
+    Ok(Loaded {
+        config: Arc::new(config),
+        clients,
+        generation,
+    })
+}
+
+fn client_verifier(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots
+            .add(certificate)
+            .map_err(|error| unusable(path, &format!("holds an authority that can't be used: {error}")))?;
+    }
+    WebPkiClientVerifier::builder(Arc::new(roots))
+        .build()
+        .map_err(|error| unusable(path, &error.to_string()))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let pem = content(path)?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|_| unusable(path, "is no valid PEM"))?;
+    match certificates.is_empty() {
+        true => Err(unusable(path, "holds no certificate in PEM")),
+        false => Ok(certificates),
+    }
+}
+
+/// A whole file of bounded size.
+fn content(path: &Path) -> Result<Vec<u8>, CertificateError> {
+    let unreadable = |source| CertificateError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
+        return Err(unusable(path, "is no file of up to 1 MiB"));
+    }
+    fs::read(path).map_err(unreadable)
+}
+
+fn unusable(path: &Path, message: &str) -> CertificateError {
+    CertificateError::Unusable {
+        path: path.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+/// Whether this PEM text holds an authority that rustls can use.
+pub(crate) fn is_authority(pem: &[u8]) -> bool {
+    CertificateDer::from_pem_slice(pem).is_ok_and(|certificate| RootCertStore::empty().add(certificate).is_ok())
+}
+
+/// Asks for a certificate in the handshake and checks that the client holds its key; the chain is verified afterwards
+/// ([`ServerCertificate::verify`]).
+#[derive(Debug)]
+struct AfterHandshake(Arc<dyn ClientCertVerifier>);
+
+impl ClientCertVerifier for AfterHandshake {
+    fn offer_client_auth(&self) -> bool {
+        true
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, TlsError> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.0.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.0.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}

@@ -1,0 +1,87 @@
+//! Authorities and certificates, made anew for each test.
+
+use std::{fs, path::Path};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+};
+
+/// An authority.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its key, as PEM.
+#[derive(Clone)]
+pub struct Leaf {
+    pub certificate: String,
+    pub key: String,
+}
+
+impl Authority {
+    pub fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        Self(CertifiedIssuer::self_signed(params, key()).unwrap())
+    }
+
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    pub fn server(&self) -> Leaf {
+        self.issue("proxy", &["localhost"], ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    pub fn client(&self, name: &str) -> Leaf {
+        self.issue(name, &[name], ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn issue(&self, common_name: &str, names: &[&str], usage: ExtendedKeyUsagePurpose) -> Leaf {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.extended_key_usages = vec![usage];
+        let key = key();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        Leaf {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap()
+}
+
+/// The two authorities of a fleet: one for proxies, the other for the controller.
+pub struct Pki {
+    pub servers: Authority,
+    pub clients: Authority,
+}
+
+impl Pki {
+    pub fn new() -> Self {
+        Self {
+            servers: Authority::new("proxies"),
+            clients: Authority::new("controllers"),
+        }
+    }
+
+    /// Writes what a proxy needs.
+    pub fn write(&self, directory: &Path) {
+        let server = self.servers.server();
+        write(directory, "tls.key", &server.key);
+        write(directory, "tls.crt", &server.certificate);
+        write(directory, "ca.crt", &self.clients.pem());
+    }
+}
+
+/// Replaces a file whole, as a kubelet does.
+pub fn write(directory: &Path, name: &str, content: &str) {
+    let temporary = directory.join(format!(".{name}"));
+    fs::write(&temporary, content).unwrap();
+    fs::rename(temporary, directory.join(name)).unwrap();
+}
