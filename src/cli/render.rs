@@ -37,7 +37,8 @@ pub(super) struct RenderArguments {
     /// How problems are printed on standard error; json is one array and nothing else.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     problems: ProblemFormat,
-    /// Take objects as they are: no defaulting, no invented identities.
+    /// Take objects as they are, to compare with Kong Ingress Controller: no defaulting, no invented identities,
+    /// conflicting routes side by side.
     #[arg(long)]
     raw_objects: bool,
     /// Name of the IngressClass that is ours.
@@ -230,7 +231,8 @@ fn read(paths: &[PathBuf], limits: &Limits) -> Result<Manifests, String> {
 /// Keys in alphabetical order, as Kong Ingress Controller's dumps have them.
 fn yaml(configuration: &Configuration) -> String {
     let document = serde_json::to_value(configuration).expect("entities have string keys only");
-    serde_saphyr::to_string(&document).expect("JSON is YAML, and a string takes any length")
+    let one_line = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
+    serde_saphyr::to_string_with_options(&document, one_line).expect("JSON is YAML, and a string takes any length")
 }
 
 fn json(problems: &[Problem]) -> String {

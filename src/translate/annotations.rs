@@ -84,20 +84,26 @@ impl<'a> Reader<'a, '_> {
         self.owner.metadata.annotation(name)
     }
 
-    /// `true` or `false`, in the spellings that Go's `strconv.ParseBool` takes.
-    pub(super) fn boolean(&mut self, name: &str) -> Option<bool> {
+    /// `true` or `false`, in capitals or not.
+    pub(super) fn true_or_false(&mut self, name: &str) -> Option<bool> {
         let value = self.text(name)?;
-        match value.trim() {
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        match value.trim().to_ascii_lowercase().as_str() {
+            "true" => Some(true),
+            "false" => Some(false),
             _ => {
-                self.reject(
-                    name,
-                    format!("{value:?} is neither true nor false"),
-                    "set it to \"true\" or \"false\"",
-                );
+                let message = format!("{value:?} is neither true nor false");
+                self.reject(name, message, "set it to \"true\" or \"false\"");
                 None
             }
+        }
+    }
+
+    /// The same, and the short spellings that Go's `strconv.ParseBool` takes.
+    pub(super) fn boolean(&mut self, name: &str) -> Option<bool> {
+        match self.text(name)?.trim() {
+            "1" | "t" | "T" => Some(true),
+            "0" | "f" | "F" => Some(false),
+            _ => self.true_or_false(name),
         }
     }
 

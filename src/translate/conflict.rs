@@ -1,4 +1,4 @@
-//! Two routes that claim the same host and path: one wins, the other one is told (ADR: `docs/adr`).
+//! Two routes that claim the same host and path: one wins, the other one is told (`docs/adr/0003`).
 //!
 //! Left alone, a proxy would let chance decide: by the greater identifier, a hash of the name. Here the oldest Ingress
 //! wins, then the first by namespace and name, then the first rule; an `Exact` path goes before what a `Prefix` covers,
@@ -6,9 +6,10 @@
 //! taken out of its route, so that what is reported is what happens. Routes that lead to the same service are no
 //! conflict, nor are routes that differ in methods, headers, server names, protocols or regex priority.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap, rc::Rc};
 
 use super::{
+    Settings,
     draft::{Drafts, RouteDraft},
     path::PathPart,
     problems::{Owner, Problems},
@@ -35,13 +36,18 @@ struct Loss {
     report: Option<String>,
 }
 
-/// Finds claims made twice, and takes the losers' out of their routes.
-pub(super) fn resolve(drafts: &mut Drafts<'_>, flavor: RouterFlavor, problems: &mut Problems) {
-    let mut losses = find(drafts, flavor);
+/// Finds claims made twice, and takes the losers' out of their routes; raw objects keep them and are told only.
+pub(super) fn resolve(drafts: &mut Drafts<'_>, settings: &Settings, problems: &mut Problems) {
+    let mut losses = find(drafts, settings.profile.router_flavor);
     losses.sort_by_key(|loss| (loss.route, loss.host, loss.path, loss.part));
     for of_one in losses.chunk_by(|a, b| a.route == b.route) {
         let (service, route) = of_one[0].route;
-        concede(&mut drafts.services[service].routes[route], of_one, problems);
+        let route = &mut drafts.services[service].routes[route];
+        if settings.raw_objects {
+            of_one.iter().for_each(|loss| report(route, loss, CHANCE, problems));
+        } else {
+            concede(route, of_one, problems);
+        }
     }
     for service in &mut drafts.services {
         service.routes.retain(|route| !route.paths.is_empty());
@@ -49,53 +55,51 @@ pub(super) fn resolve(drafts: &mut Drafts<'_>, flavor: RouterFlavor, problems: &
     drafts.services.retain(|service| !service.routes.is_empty());
 }
 
+/// Host (`None`: any), path, and what else tells routes apart.
+type Key<'d> = (Option<&'d str>, PathPart, Cow<'d, str>, Option<Rc<str>>);
+
 fn find(drafts: &Drafts<'_>, flavor: RouterFlavor) -> Vec<Loss> {
-    let mut winners: HashMap<(Option<&str>, PathPart, String, Option<String>), Claim<'_>> = HashMap::new();
-    let mut losses = Vec::new();
-    for (service_position, service) in drafts.services.iter().enumerate() {
-        for (route_position, draft) in service.routes.iter().enumerate() {
+    let mut claims: Vec<(Key<'_>, Claim<'_>)> = Vec::new();
+    for (service, draft) in drafts.services.iter().enumerate() {
+        for (route, draft) in draft.routes.iter().enumerate() {
             // Expressions give a default backend the lowest priority: it can't be in the way.
-            if draft.is_default && flavor == RouterFlavor::Expressions {
-                continue;
-            }
-            let distinction = draft.settings.distinction();
-            for (path_position, path) in draft.paths.iter().enumerate() {
-                for (part, text) in path.matches.parts() {
-                    for host in 0..draft.hosts.len().max(1) {
-                        let key = (
-                            draft.hosts.get(host).map(String::as_str),
-                            part,
-                            text.clone().into_owned(),
-                            distinction.clone(),
-                        );
-                        let claim = Claim {
-                            service: service_position,
-                            route: route_position,
-                            host,
-                            path: path_position,
-                            part,
-                            draft,
-                        };
-                        match winners.entry(key) {
-                            std::collections::hash_map::Entry::Vacant(entry) => drop(entry.insert(claim)),
-                            std::collections::hash_map::Entry::Occupied(mut entry) => {
-                                if entry.get().service == claim.service {
-                                    continue;
-                                }
-                                let loser = if claim.precedence() < entry.get().precedence() {
-                                    entry.insert(claim)
-                                } else {
-                                    claim
-                                };
-                                losses.push(loser.loss(entry.get()));
-                            }
-                        }
-                    }
-                }
+            if !(draft.is_default && flavor == RouterFlavor::Expressions) {
+                add_claims(&mut claims, service, route, draft);
             }
         }
     }
-    losses
+    let mut winners: HashMap<&Key<'_>, &Claim<'_>> = HashMap::with_capacity(claims.len());
+    for (key, claim) in &claims {
+        let winner = winners.entry(key).or_insert(claim);
+        if !std::ptr::eq(*winner, claim) && claim.precedence() < winner.precedence() {
+            *winner = claim;
+        }
+    }
+    let lost = claims.iter().filter_map(|(key, claim)| {
+        let winner = winners[key];
+        (winner.service != claim.service).then(|| claim.loss(winner))
+    });
+    lost.collect()
+}
+
+fn add_claims<'d>(claims: &mut Vec<(Key<'d>, Claim<'d>)>, service: usize, route: usize, draft: &'d RouteDraft<'d>) {
+    let distinction: Option<Rc<str>> = draft.settings.distinction().map(Into::into);
+    for (path, matches) in draft.paths.iter().enumerate() {
+        for (part, text) in matches.matches.parts() {
+            for host in 0..draft.hosts.len().max(1) {
+                let name = draft.hosts.get(host).map(String::as_str);
+                let claim = Claim {
+                    service,
+                    route,
+                    host,
+                    path,
+                    part,
+                    draft,
+                };
+                claims.push(((name, part, text.clone(), distinction.clone()), claim));
+            }
+        }
+    }
 }
 
 impl Claim<'_> {
@@ -158,7 +162,12 @@ fn concede(route: &mut RouteDraft<'_>, losses: &[Loss], problems: &mut Problems)
     let left: Vec<usize> = (0..host_count).filter(|host| lost_on(*host) < parts).collect();
     for loss in losses {
         let is_taken_out = !left.contains(&loss.host) || is_lost_everywhere(loss, &left, losses);
-        report(route, loss, is_taken_out, problems);
+        report(
+            route,
+            loss,
+            if is_taken_out { "requests go there" } else { CHANCE },
+            problems,
+        );
     }
     if left.is_empty() {
         route.paths.clear();
@@ -183,13 +192,11 @@ fn is_lost_everywhere(loss: &Loss, hosts: &[usize], losses: &[Loss]) -> bool {
     })
 }
 
-fn report(route: &RouteDraft<'_>, loss: &Loss, is_taken_out: bool, problems: &mut Problems) {
+/// What happens where both routes stay.
+const CHANCE: &str = "which of them answers is up to the proxy";
+
+fn report(route: &RouteDraft<'_>, loss: &Loss, consequence: &str, problems: &mut Problems) {
     let Some(message) = &loss.report else { return };
-    let consequence = if is_taken_out {
-        "requests go there"
-    } else {
-        "which of them answers is up to the proxy, since this route has other hosts too"
-    };
     problems.report(
         route.owner,
         route.paths[loss.path].place.field(),

@@ -104,4 +104,35 @@ impl<'a> Drafts<'a> {
         });
         &mut self.services[position]
     }
+
+    /// Gives routes of one name names of their own: names of Ingresses hold dots as hosts do, so that Ingress `a.b` with
+    /// Service `c` and Ingress `a` with Service `b` and host `c.…` can come to the same, which Kong refuses as a whole.
+    /// The oldest keeps the name.
+    pub(super) fn separate_names(&mut self) {
+        let mut routes: Vec<_> = self
+            .services
+            .iter_mut()
+            .flat_map(|service| &mut service.routes)
+            .collect();
+        let mut seen: HashMap<&str, usize> = HashMap::with_capacity(routes.len());
+        let is_unique = routes.iter().all(|route| seen.insert(&route.name, 1).is_none());
+        if is_unique {
+            return;
+        }
+        routes.sort_by_cached_key(|route| {
+            let metadata = route.owner.metadata;
+            (
+                route.name.clone(),
+                metadata.creation_timestamp,
+                metadata.key(),
+                route.hosts.clone(),
+            )
+        });
+        for same in routes.chunk_by_mut(|a, b| a.name == b.name) {
+            for (position, route) in same.iter_mut().enumerate().skip(1) {
+                // Names of objects hold no tilde: nothing else has this name.
+                route.name.push_str(&format!("~{}", position + 1));
+            }
+        }
+    }
 }

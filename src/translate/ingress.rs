@@ -40,6 +40,30 @@ pub(super) fn sort_by_precedence(ingresses: &mut [&Ingress]) {
     });
 }
 
+/// The Ingresses whose names can be part of names in Kong. The API server lets no others in, manifests may.
+pub(super) fn retain_named<'a>(ingresses: &mut Vec<&'a Ingress>, state: &mut State<'a>) {
+    ingresses.retain(|ingress| {
+        let metadata = &ingress.metadata;
+        let parts = [
+            ("metadata.name", &metadata.name),
+            ("metadata.namespace", &metadata.namespace),
+        ];
+        let bad = parts
+            .iter()
+            .find(|(_, part)| !part.is_empty() && !syntax::is_object_name(part));
+        if let Some((field, part)) = bad {
+            state.problems.report(
+                Owner::new(Kind::Ingress, metadata),
+                *field,
+                Reason::InvalidField,
+                format!("{part:?} can't be the name of an object; the Ingress is left out"),
+                "use small letters, digits, hyphens and dots",
+            );
+        }
+        bad.is_none()
+    });
+}
+
 fn translate_one<'a>(ingress: &'a Ingress, state: &mut State<'a>) {
     let owner = Owner::new(Kind::Ingress, &ingress.metadata);
     tags::check(owner, &mut state.problems);
@@ -245,6 +269,24 @@ fn resolve_backend<'a>(
         );
         return None;
     };
+    let port_name = service.port.name.as_str();
+    let bad_name = if !syntax::is_label(&service.name) {
+        Some((".service.name", service.name.as_str()))
+    } else if !port_name.is_empty() && !syntax::is_label(port_name) {
+        Some((".service.port.name", port_name))
+    } else {
+        None
+    };
+    if let Some((rest, name)) = bad_name {
+        state.problems.report(
+            owner,
+            field() + rest,
+            Reason::InvalidField,
+            format!("{name:?} can't be the name of a Service or port; the path is left out"),
+            "name a Service of the same namespace and one of its ports",
+        );
+        return None;
+    }
     let port = PortSelector::new(service.port.number, &service.port.name);
     let resolved = Backend::new(&owner.metadata.namespace, &service.name, port);
     let Some(object) = state.index.service(resolved.namespace, resolved.service) else {

@@ -11,9 +11,13 @@ use aws_lc_rs::signature::{
 };
 use x509_parser::{
     der_parser::{ber::BerObject, der::parse_der},
-    oid_registry::{OID_KEY_TYPE_EC_PUBLIC_KEY, OID_PKCS1_RSAENCRYPTION, OID_SIG_ED25519},
+    oid_registry::{
+        OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_PKCS1_RSAENCRYPTION,
+        OID_SIG_ED25519,
+    },
     pem::Pem,
     public_key::PublicKey,
+    x509::SubjectPublicKeyInfo,
 };
 
 /// What is wrong with a certificate and its key. Holds nothing of the key.
@@ -76,7 +80,7 @@ pub(super) fn check(certificate: &[u8], key: &[u8]) -> Result<(), Fault> {
         (Ok(PublicKey::RSA(public)), PrivateKey::Rsa { modulus, exponent }) => {
             unsigned(public.modulus) == modulus && unsigned(public.exponent) == exponent
         }
-        (Ok(PublicKey::EC(point)), PrivateKey::Ec(key)) => match curve(point.data().len()) {
+        (Ok(PublicKey::EC(point)), PrivateKey::Ec(key)) => match curve(subject) {
             Some(algorithm) => ec_matches(&key, algorithm, point.data())?,
             None => true,
         },
@@ -183,9 +187,11 @@ const CURVES: [&EcdsaSigningAlgorithm; 3] = [
     &ECDSA_P521_SHA512_ASN1_SIGNING,
 ];
 
-/// The curve of an uncompressed point.
-fn curve(point_length: usize) -> Option<&'static EcdsaSigningAlgorithm> {
-    let position = [65, 97, 133].into_iter().position(|length| length == point_length)?;
+/// The curve of a public key, among those that are known here.
+fn curve(key: &SubjectPublicKeyInfo<'_>) -> Option<&'static EcdsaSigningAlgorithm> {
+    let oid = key.algorithm.parameters.as_ref()?.as_oid().ok()?;
+    let known = [OID_EC_P256, OID_NIST_EC_P384, OID_NIST_EC_P521];
+    let position = known.iter().position(|known| *known == oid)?;
     Some(CURVES[position])
 }
 
@@ -201,5 +207,56 @@ fn ec_matches(key: &[u8], algorithm: &'static EcdsaSigningAlgorithm, point: &[u8
             Ok(false)
         }
         Err(_) => Err(BROKEN_KEY),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Throw-away keys, made with OpenSSL for these tests.
+    fn pem(name: &str) -> Vec<u8> {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src/translate/testdata/pem")
+            .join(name);
+        std::fs::read(path).expect("the file is in the repository")
+    }
+
+    #[test]
+    fn every_usual_kind_of_key_is_matched_with_its_certificate() {
+        let kinds = ["ec", "p384", "rsa", "ed25519"];
+        for certificate in kinds {
+            for key in kinds {
+                let expected = if certificate == key {
+                    Ok(())
+                } else {
+                    Err(Fault::Mismatch)
+                };
+                let got = check(&pem(&format!("{certificate}.crt")), &pem(&format!("{key}.key")));
+                assert_eq!(got, expected, "{certificate} certificate, {key} key");
+            }
+        }
+        let another = check(&pem("rsa.crt"), &pem("k256.key"));
+        assert_eq!(another, Err(Fault::Mismatch));
+    }
+
+    #[test]
+    fn what_only_openssl_knows_is_left_to_the_proxy() {
+        assert_eq!(check(&pem("k256.crt"), &pem("k256.key")), Ok(()));
+    }
+
+    #[test]
+    fn what_is_broken_is_said() {
+        let (certificate, key) = (pem("ec.crt"), pem("ec.key"));
+        let fault = |certificate: &[u8], key: &[u8]| check(certificate, key).expect_err("broken").to_string();
+        assert!(fault(b"", &key).contains("tls.crt: there is no PEM block of a certificate"));
+        assert!(fault(&certificate, b"").contains("tls.key: there is no PEM block of a private key"));
+        assert!(fault(&key, &key).contains("there is no PEM block of a certificate"));
+        assert!(fault(&certificate, &pem("encrypted.key")).contains("it is encrypted"));
+        assert!(fault(&pem("rsa.crt"), &pem("legacy-encrypted.key")).contains("encrypted"));
+        let cut = &certificate[..certificate.len() / 2];
+        assert!(fault(cut, &key).contains("a PEM block is broken"));
+        let nonsense = b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        assert!(fault(&certificate, nonsense).contains("can't be decoded as a private key"));
     }
 }

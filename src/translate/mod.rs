@@ -42,7 +42,8 @@ pub struct Settings {
     pub cluster_domain: String,
     /// Whether terminating endpoints stay as targets of weight 0 (`--enable-drain-support`).
     pub drain_support: bool,
-    /// Whether objects are taken as they are (`--raw-objects`): no defaulting, no invented identities.
+    /// Whether objects are taken as they are (`--raw-objects`), to compare with Kong Ingress Controller: no defaulting,
+    /// no invented identities, conflicting routes side by side.
     pub raw_objects: bool,
     /// Whether the EndpointSlices of Services with a selector must be in the snapshot: they are in a cluster and in a
     /// directory that is run, but not beside manifests that are only rendered.
@@ -100,6 +101,7 @@ pub fn translate(snapshot: &Snapshot, settings: &Settings) -> Translation {
     }
     let mut ingresses: Vec<_> = snapshot.ingresses.values().map(AsRef::as_ref).collect();
     ingresses.retain(|ingress| class.takes(ingress));
+    ingress::retain_named(&mut ingresses, &mut state);
     ingress::sort_by_precedence(&mut ingresses);
     ingress::translate(&ingresses, &mut state);
     finish(state)
@@ -108,7 +110,8 @@ pub fn translate(snapshot: &Snapshot, settings: &Settings) -> Translation {
 /// What all source kinds have in common: conflicts, annotations of Services, endpoints, certificates, order.
 fn finish(mut state: State<'_>) -> Translation {
     let mut drafts = std::mem::take(&mut state.drafts);
-    conflict::resolve(&mut drafts, state.settings.profile.router_flavor, &mut state.problems);
+    conflict::resolve(&mut drafts, state.settings, &mut state.problems);
+    drafts.separate_names();
     for draft in &drafts.services {
         service::claim_client_certificate(draft, &mut state);
     }

@@ -49,12 +49,12 @@ fn expressions(draft: &RouteDraft<'_>, route: &mut kong::Route) {
     route.priority = Some(if draft.is_default { 0 } else { priority(draft) });
 }
 
-/// gRPC and HTTP together are HTTP; Kong refuses path stripping on gRPC.
+/// gRPC and HTTP together are HTTP, since Kong refuses both on one route, as it does path stripping on gRPC.
 fn fit_protocols(route: &mut kong::Route, flavor: RouterFlavor) {
     let Some(protocols) = &mut route.protocols else { return };
     let is_grpc = |protocol: &String| protocol.starts_with("grpc");
     let is_http = |protocol: &String| protocol.starts_with("http");
-    if flavor == RouterFlavor::Traditional && protocols.iter().any(is_grpc) && protocols.iter().any(is_http) {
+    if protocols.iter().any(is_grpc) && protocols.iter().any(is_http) {
         *protocols = vec!["http".to_owned(), "https".to_owned()];
     }
     if protocols.iter().any(is_grpc) && (flavor == RouterFlavor::Traditional || route.strip_path == Some(true)) {

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::model::{Edition, Profile, Reason, RouterFlavor};
 
-const BOOLEANS: &[&str] = &["true", "false", "True", "False", "TRUE", "FALSE"];
 const HTTP_PROTOCOLS: &[&str] = &["http", "https", "grpc", "grpcs", "ws", "wss"];
 /// Marks a header value as a regular expression.
 pub(super) const HEADER_REGEX_MARKER: &str = "~*";
@@ -62,13 +61,13 @@ impl RouteSettings {
             return settings;
         }
         let mut reader = Reader { owner, problems };
-        if let Some(word) = reader.word(annotations::STRIP_PATH, BOOLEANS) {
-            settings.strip_path = word.eq_ignore_ascii_case("true");
-        }
+        settings.strip_path = reader
+            .true_or_false(annotations::STRIP_PATH)
+            .unwrap_or(settings.strip_path);
         settings.read_redirect(&mut reader);
-        if let Some(word) = reader.word(annotations::PRESERVE_HOST, BOOLEANS) {
-            settings.preserve_host = word.eq_ignore_ascii_case("true");
-        }
+        settings.preserve_host = reader
+            .true_or_false(annotations::PRESERVE_HOST)
+            .unwrap_or(settings.preserve_host);
         settings.request_buffering = reader.boolean(annotations::REQUEST_BUFFERING).unwrap_or(true);
         settings.response_buffering = reader.boolean(annotations::RESPONSE_BUFFERING).unwrap_or(true);
         settings.read_protocols(&mut reader, profile);
@@ -104,8 +103,18 @@ impl RouteSettings {
             return;
         };
         let is_websocket = |protocol: &&&str| matches!(**protocol, "ws" | "wss");
-        if profile.edition == Some(Edition::OpenSource)
-            && let Some(protocol) = protocols.iter().find(is_websocket)
+        let websocket = protocols.iter().find(is_websocket);
+        if websocket.is_some() && !protocols.iter().all(|protocol| is_websocket(&protocol)) {
+            let message = "Kong takes ws and wss by themselves only".to_owned();
+            reader.reject(
+                annotations::PROTOCOLS,
+                message,
+                "use http and https: they carry WebSockets as well",
+            );
+            return;
+        }
+        if matches!(profile.edition, Some(Edition::OpenSource | Edition::Embedded))
+            && let Some(protocol) = websocket
         {
             reader.problems.report(
                 reader.owner,

@@ -43,7 +43,7 @@ fn client_certificate<'a>(draft: &ServiceDraft<'a>, state: &mut State<'a>) -> Op
         return None;
     }
     let owner = Owner::new(Kind::Service, &service.metadata);
-    let protocol = service.metadata.annotation(annotations::PROTOCOL).unwrap_or("http");
+    let protocol = service_annotations::effective_protocol(owner);
     if service_annotations::uses_tls(protocol) {
         return Some((owner, (backend.namespace, name)));
     }

@@ -40,7 +40,7 @@ pub(super) fn apply(
         service.protocol = Some(protocol.to_owned());
     }
     if let Some(path) = reader.text(annotations::PATH) {
-        if !path.contains("//") && syntax::check_path(path).is_ok() {
+        if syntax::is_service_path(path) {
             service.path = Some(path.to_owned());
         } else {
             let message = format!("{path:?} is not a path in normal form that starts with a slash");
@@ -62,7 +62,7 @@ pub(super) fn apply(
     }
     if let Some(host) = reader.text(annotations::HOST_HEADER) {
         let name = host.split_once(':').map_or(host, |(name, _)| name);
-        if syntax::is_server_name(&name.replace('_', "a")) {
+        if syntax::is_destination(name) {
             upstream.host_header = Some(host.to_owned());
         } else {
             let message = format!("{host:?} is not a host name");
@@ -77,6 +77,14 @@ pub(super) fn apply(
     report_unsupported(&mut reader);
 }
 
+/// The protocol of a Service's annotation as it counts: `http` where there is none that can be used.
+pub(super) fn effective_protocol<'a>(owner: Owner<'a>) -> &'a str {
+    let protocol = owner.metadata.annotation(annotations::PROTOCOL).map(str::trim);
+    protocol
+        .filter(|protocol| PROTOCOLS.contains(protocol))
+        .unwrap_or("http")
+}
+
 /// Takes away what Kong refuses with the service's protocol: a path outside of HTTP.
 pub(super) fn fit_protocol(service: &mut kong::Service) {
     if !matches!(service.protocol.as_deref(), Some("http" | "https" | "ws" | "wss")) {
@@ -89,7 +97,7 @@ fn protocol<'a>(reader: &mut Reader<'a, '_>, profile: &Profile) -> Option<&'a st
         return None;
     }
     let protocol = reader.word(annotations::PROTOCOL, PROTOCOLS)?;
-    if profile.edition == Some(Edition::OpenSource) && matches!(protocol, "ws" | "wss") {
+    if matches!(profile.edition, Some(Edition::OpenSource | Edition::Embedded)) && matches!(protocol, "ws" | "wss") {
         reader.problems.report(
             reader.owner,
             annotation_field(annotations::PROTOCOL),

@@ -1,6 +1,8 @@
 //! What Kong takes as host, server name, path, method, tag: checked here, since one bad value makes it refuse the whole
 //! configuration. Pure predicates; the callers report.
 
+use std::net::IpAddr;
+
 /// Whether it is a host name, maybe with a leading `*.` or a trailing `.*`, as Kong's `hosts` and the annotation
 /// `konghq.com/host-aliases` take it.
 pub(super) fn is_host(text: &str) -> bool {
@@ -10,13 +12,24 @@ pub(super) fn is_host(text: &str) -> bool {
 
 /// Whether it is a host name without wildcards: a TLS server name in a route.
 pub(super) fn is_server_name(text: &str) -> bool {
+    let is_numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.len() <= 253 && !is_numeric && text.split('.').all(is_label)
+}
+
+/// Whether it is an IP address, or a host name in which underscores may stand: what requests can be sent to.
+pub(super) fn is_destination(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok() || is_server_name(&text.replace('_', "a"))
+}
+
+/// Whether it is the name of an object in the API server's sense; others would make names and tags that Kong refuses.
+pub(super) fn is_object_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
 /// Letters, digits and inner hyphens. Doubled hyphens are fine, unlike in Kong Ingress Controller's pattern: names in
 /// Punycode (`xn--…`) have them.
-fn is_label(label: &str) -> bool {
-    !label.is_empty()
+pub(super) fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
         && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         && !label.starts_with('-')
         && !label.ends_with('-')
@@ -25,7 +38,7 @@ fn is_label(label: &str) -> bool {
 /// Whether it is the host of a rule: what the API server takes, and underscores, which Kong takes as well.
 pub(super) fn is_rule_host(text: &str) -> bool {
     let plain = text.replace('_', "a");
-    is_host(&plain) && plain.parse::<std::net::IpAddr>().is_err()
+    is_host(&plain) && plain.parse::<IpAddr>().is_err()
 }
 
 /// Whether it is an HTTP method in capitals.
@@ -61,6 +74,11 @@ pub(super) fn check_path(path: &str) -> Result<(), PathFault> {
     } else {
         Err(PathFault::NotNormal(normal))
     }
+}
+
+/// Whether Kong takes it as the path that requests of a service get in front.
+pub(super) fn is_service_path(path: &str) -> bool {
+    !path.contains("//") && !path.contains(['#', '?', '[', ']']) && check_path(path).is_ok()
 }
 
 /// What is wrong with a path.
@@ -135,7 +153,9 @@ mod tests {
         ] {
             assert!(is_host(good), "{good}");
         }
-        for bad in ["", "*", "a..b", "-a.b", "a-.b", "a b", "a.*.b", "a/b", "*.*", "a:80"] {
+        for bad in [
+            "", "*", "a..b", "-a.b", "a-.b", "a b", "a.*.b", "a/b", "*.*", "a:80", "1", "1.2",
+        ] {
             assert!(!is_host(bad), "{bad}");
         }
         assert!(!is_server_name("*.example.com"));

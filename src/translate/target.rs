@@ -9,6 +9,7 @@ use super::{
     backend::{Backend, EXTERNAL_NAME, FoundPort},
     problems::{Owner, Problems},
     state::Index,
+    syntax,
 };
 use crate::model::{
     Kind, Reason,
@@ -44,6 +45,10 @@ impl Targets {
         problems: &mut Problems,
     ) {
         if let Some(name) = dns_name(service, backend, settings) {
+            if !syntax::is_destination(&name) {
+                report_external_name(service, &name, problems);
+                return;
+            }
             // Kong Ingress Controller meets the name once for each protocol of the ports, and adds up the weights.
             let meetings = protocols(service).len().max(1);
             for _ in 0..meetings {
@@ -53,7 +58,7 @@ impl Targets {
         }
         let slices = index.slices(backend.namespace, backend.service);
         let addresses = port.service_port.map_or_else(Vec::new, |port| {
-            addresses(service, port, slices, settings.drain_support)
+            addresses(service, port, slices, settings.drain_support, problems)
         });
         if addresses.is_empty() {
             report_no_endpoints(service, port, slices, settings, problems);
@@ -123,7 +128,13 @@ fn protocols(service: &Service) -> Vec<&str> {
     protocols
 }
 
-fn addresses(service: &Service, port: &ServicePort, slices: &[&EndpointSlice], drain: bool) -> Vec<Address> {
+fn addresses(
+    service: &Service,
+    port: &ServicePort,
+    slices: &[&EndpointSlice],
+    drain: bool,
+    problems: &mut Problems,
+) -> Vec<Address> {
     let protocols = protocols(service);
     let mut addresses: Vec<Address> = Vec::new();
     for slice in slices {
@@ -132,10 +143,14 @@ fn addresses(service: &Service, port: &ServicePort, slices: &[&EndpointSlice], d
             candidate.name == port.name && (protocol == "TCP" || protocols.contains(&protocol))
         });
         for number in matching.filter_map(|candidate| candidate.port) {
-            for endpoint in &slice.endpoints {
+            for (position, endpoint) in slice.endpoints.iter().enumerate() {
                 let (Some(draining), Some(address)) = (state(endpoint, drain), endpoint.addresses.first()) else {
                     continue;
                 };
+                if !syntax::is_destination(address) {
+                    report_address(slice, position, address, problems);
+                    continue;
+                }
                 let address = if address.contains(':') {
                     format!("[{address}]:{number}")
                 } else {
@@ -156,6 +171,26 @@ fn state(endpoint: &EndpointSliceEndpoint, drain: bool) -> Option<bool> {
     let ready = endpoint.conditions.ready != Some(false);
     let draining = drain && endpoint.conditions.terminating == Some(true);
     (ready || draining).then_some(draining)
+}
+
+fn report_external_name(service: &Service, name: &str, problems: &mut Problems) {
+    problems.report(
+        Owner::new(Kind::Service, &service.metadata),
+        "spec.externalName",
+        Reason::InvalidField,
+        format!("{name:?} is neither a host name nor an IP address; requests get 503"),
+        "give a host name such as api.example.com",
+    );
+}
+
+fn report_address(slice: &EndpointSlice, position: usize, address: &str, problems: &mut Problems) {
+    problems.report(
+        Owner::new(Kind::EndpointSlice, &slice.metadata),
+        format!("endpoints[{position}].addresses[0]"),
+        Reason::InvalidField,
+        format!("{address:?} is neither an IP address nor a host name; it is left out"),
+        "give an address such as 10.0.0.1",
+    );
 }
 
 fn report_no_endpoints(

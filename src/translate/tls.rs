@@ -231,18 +231,26 @@ impl<'a> Pair<'a> {
     fn read(secret: &'a Secret, problems: &mut Problems) -> Option<Self> {
         let owner = Owner::new(Kind::Secret, &secret.metadata);
         tags::check(owner, problems);
-        let certificate = secret.value("tls.crt").unwrap_or_default();
-        let key = secret.value("tls.key").unwrap_or_default();
-        if let Err(fault) = key_pair::check(certificate, key) {
-            problems.report(
-                owner,
-                fault.field(),
-                Reason::InvalidCertificate,
-                format!("the Secret {fault}"),
-                fault.remedy(),
-            );
-            return None;
-        }
+        let value = |key| secret.value(key);
+        let checked = match (value("tls.crt"), value("tls.key")) {
+            (None, _) => Err(key_pair::Fault::Certificate("there is no such key")),
+            (_, None) => Err(key_pair::Fault::Key("there is no such key")),
+            (Some(certificate), Some(key)) => key_pair::check(certificate, key).map(|()| (certificate, key)),
+        };
+        let (certificate, key) = match checked {
+            Ok(pair) => pair,
+            Err(fault) => {
+                let message = format!("the Secret {fault}");
+                problems.report(
+                    owner,
+                    fault.field(),
+                    Reason::InvalidCertificate,
+                    message,
+                    fault.remedy(),
+                );
+                return None;
+            }
+        };
         Some(Self {
             secret,
             certificate: String::from_utf8_lossy(certificate).trim().to_owned(),

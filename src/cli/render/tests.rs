@@ -13,10 +13,10 @@ use std::{
 use clap::Parser;
 use proptest::prelude::*;
 use proxy_config_schema::{RouterFlavor as KongFlavor, ValidationOptions};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Object, Reason};
+use crate::model::{Kind, Object};
 
 #[derive(Parser)]
 struct CommandLine {
@@ -133,10 +133,255 @@ fn golden() {
     assert!(runs >= 15, "only {runs} runs were found");
 }
 
-/// Equal down to the order of lists; else says what differs.
+/// Equal down to the order of lists; else says what differs first.
 fn similar(expected: &Value, got: &Value, run: &Path) {
-    if expected != got {
-        let text = |value| serde_saphyr::to_string(value).unwrap();
-        panic!("{}:\nexpected\n{}\ngot\n{}", run.display(), text(expected), text(got));
+    let text = |value| serde_saphyr::to_string(value).unwrap();
+    let (expected, got) = (text(expected), text(got));
+    let pairs = expected.lines().zip(got.lines()).enumerate();
+    for (line, (expected, got)) in pairs {
+        assert_eq!(expected, got, "{}, line {line} with keys in order", run.display());
     }
+    assert_eq!(expected, got, "{}", run.display());
+}
+
+const CLASS: &str = "kong";
+const HOSTS: &[&str] = &[
+    "",
+    "a.example",
+    "*.a.example",
+    "a.*",
+    "b_c.example",
+    "bad host",
+    "10.0.0.1",
+    "a..b",
+];
+const PATHS: &[&str] = &[
+    "", "/", "//", "/a", "/a/", "/a/b", "/a%2Fb", "/a%zz", "/ü", "/a/../b", "a", "/~/a\\d", "/~/(", "/~x", "/~", "/a(",
+    "/@/x",
+];
+const SERVICES: &[&str] = &["web", "api", "gone", "external", "", "Not a name!"];
+const VALUES: &[&str] = &[
+    "",
+    "true",
+    "false",
+    "1",
+    "0",
+    "-1",
+    "99999999999",
+    "http",
+    "https",
+    "grpc",
+    "grpcs,http",
+    "ws",
+    "tcp",
+    "tls",
+    "/x",
+    "x//y",
+    "/a b",
+    "a.example",
+    "*.a.example,b.example",
+    "GET,post",
+    "p u t",
+    "~*^v\\d$",
+    "~*(",
+    "v0",
+    "v1",
+    "302",
+    "/@",
+    "a,b/c",
+    "secret",
+    ",",
+];
+const ANNOTATIONS: &[&str] = &[
+    "konghq.com/strip-path",
+    "konghq.com/preserve-host",
+    "konghq.com/protocols",
+    "konghq.com/protocol",
+    "konghq.com/path",
+    "konghq.com/methods",
+    "konghq.com/snis",
+    "konghq.com/host-aliases",
+    "konghq.com/headers.x-a",
+    "konghq.com/headers.host",
+    "konghq.com/headers-separator",
+    "konghq.com/regex-prefix",
+    "konghq.com/regex-priority",
+    "konghq.com/path-handling",
+    "konghq.com/https-redirect-status-code",
+    "konghq.com/tags",
+    "konghq.com/plugins",
+    "konghq.com/client-cert",
+    "konghq.com/tls-verify",
+    "konghq.com/tls-verify-depth",
+    "konghq.com/host-header",
+    "konghq.com/retries",
+    "konghq.com/read-timeout",
+    "ingress.kubernetes.io/force-ssl-redirect",
+    "ingress.kubernetes.io/service-upstream",
+];
+
+fn annotations() -> impl Strategy<Value = Value> {
+    let names = prop::sample::select(ANNOTATIONS);
+    prop::collection::btree_map(names, prop::sample::select(VALUES), 0..4)
+        .prop_map(|map| serde_json::to_value(map).unwrap())
+}
+
+prop_compose! {
+    fn backend()(service in prop::sample::select(SERVICES), port in prop::sample::select(&[0_u16, 80, 443, 81][..]), named in any::<bool>()) -> Value {
+        if named {
+            json!({"service": {"name": service, "port": {"name": "http"}}})
+        } else {
+            json!({"service": {"name": service, "port": {"number": port}}})
+        }
+    }
+}
+
+prop_compose! {
+    fn path()(
+        path in prop::sample::select(PATHS),
+        kind in prop::sample::select(&["Exact", "Prefix", "ImplementationSpecific"][..]),
+        backend in backend(),
+    ) -> Value {
+        json!({"path": path, "pathType": kind, "backend": backend})
+    }
+}
+
+prop_compose! {
+    fn rule()(host in prop::sample::select(HOSTS), paths in prop::collection::vec(path(), 0..4)) -> Value {
+        json!({"host": host, "http": {"paths": paths}})
+    }
+}
+
+prop_compose! {
+    fn ingress(name: usize)(
+        annotations in annotations(),
+        rules in prop::collection::vec(rule(), 0..3),
+        default in prop::option::of(backend()),
+        tls in prop::collection::vec((prop::collection::vec(prop::sample::select(HOSTS), 0..3), prop::sample::select(&["", "secret", "broken", "gone"][..])), 0..2),
+        year in 2020..2023,
+    ) -> Object {
+        let tls: Vec<_> = tls.into_iter().map(|(hosts, secret)| json!({"hosts": hosts, "secretName": secret})).collect();
+        object(Kind::Ingress, json!({
+            "metadata": {"name": format!("i{name}"), "namespace": "shop", "annotations": annotations,
+                "creationTimestamp": format!("{year}-01-01T00:00:00Z")},
+            "spec": {"ingressClassName": CLASS, "rules": rules, "defaultBackend": default, "tls": tls},
+        }))
+    }
+}
+
+prop_compose! {
+    fn service(name: &'static str)(annotations in annotations(), target in prop::sample::select(HOSTS)) -> Object {
+        let external = (name == "external").then_some("ExternalName");
+        object(Kind::Service, json!({
+            "metadata": {"name": name, "namespace": "shop", "annotations": annotations},
+            "spec": {"type": external, "externalName": target, "ports": [{"name": "http", "port": 80}, {"name": "https", "port": 443}]},
+        }))
+    }
+}
+
+fn object(kind: Kind, value: Value) -> Object {
+    Object::from_json(kind, value).unwrap()
+}
+
+fn fixed_objects() -> Vec<Object> {
+    let pem = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src/translate/testdata/pem")
+            .join(name);
+        fs::read_to_string(path).unwrap()
+    };
+    let slice = json!({
+        "metadata": {"name": "web-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
+        "ports": [{"name": "http", "port": 8080}], "endpoints": [{"addresses": ["10.0.0.1"]}, {"addresses": ["fd00::1"]}, {"addresses": ["not an address"]}],
+    });
+    let good = json!({"metadata": {"name": "secret", "namespace": "shop"}, "stringData": {"tls.crt": pem("ec.crt"), "tls.key": pem("ec.key")}});
+    let bad = json!({"metadata": {"name": "broken", "namespace": "shop"}, "stringData": {"tls.crt": pem("ec.crt"), "tls.key": pem("rsa.key")}});
+    vec![
+        object(Kind::EndpointSlice, slice),
+        object(Kind::Secret, good),
+        object(Kind::Secret, bad),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever users write: a configuration comes out that a proxy takes, the same for any order of the objects.
+    #[test]
+    fn any_objects_give_a_configuration_that_a_proxy_takes(
+        ingresses in (ingress(0), ingress(1), ingress(2)),
+        services in (service("web"), service("api"), service("external")),
+        flags in prop::sample::select(&["--edition open-source", "--edition open-source --router-flavor expressions", "--edition embedded --enable-drain-support"][..]),
+    ) {
+        let mut objects = fixed_objects();
+        objects.extend([ingresses.0, ingresses.1, ingresses.2, services.0, services.1, services.2]);
+        let arguments = arguments(flags);
+        let of = |objects: Vec<Object>| outcome(Manifests { objects, ..Manifests::default() }, &arguments);
+        let got = of(objects.clone());
+        assert_accepted(&got, &arguments);
+        for objects in orders(&objects) {
+            let other = of(objects);
+            prop_assert_eq!((&got.rendered, &got.problems), (&other.rendered, &other.problems));
+        }
+        for problem in &got.problems {
+            prop_assert!(problem.field.is_some() && !problem.remedy.is_empty(), "{}", problem);
+        }
+    }
+}
+
+#[test]
+fn problems_are_readable_as_text_and_as_one_json_array() {
+    let manifest = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web, namespace: shop}\nspec:\n  \
+        ingressClassName: kong\n  rules: [{host: a.example, http: {paths: [{path: /, pathType: Prefix, backend: \
+        {service: {name: gone, port: {number: 80}}}}]}}]\n";
+    let outcome = render("", manifest);
+    assert_eq!(
+        text(&outcome.problems),
+        "in.yaml:1: Ingress shop/web spec.rules[0].http.paths[0].backend.service.name\n    \
+         ServiceNotFound: there is no Service gone in namespace shop; requests get 503\n    \
+         remedy: create the Service, or correct the name\n1 problem\n"
+    );
+    let array: Value = serde_json::from_str(&json(&outcome.problems)).unwrap();
+    assert_eq!(array[0]["object"]["name"], "web");
+    assert_eq!(array[0]["source"]["line"], 1);
+    assert_eq!(json(&[]), "[]\n");
+    assert_eq!(text(&[]), "");
+    assert_eq!(
+        outcome.configuration.services.len(),
+        1,
+        "the rest is printed all the same"
+    );
+}
+
+#[test]
+fn nothing_to_configure_is_the_stub() {
+    assert_eq!(
+        value(&yaml(&render("", "").configuration))["upstreams"],
+        json!([{"name": "kong"}])
+    );
+}
+
+#[test]
+fn files_and_directories_are_read_together_and_a_path_to_nowhere_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = |name: &str| format!("{{apiVersion: v1, kind: Service, metadata: {{name: {name}}}, spec: {{}}}}");
+    fs::create_dir(directory.path().join("below")).unwrap();
+    fs::write(directory.path().join("below/a.yaml"), service("a")).unwrap();
+    let file = directory.path().join("b.txt");
+    fs::write(&file, service("b")).unwrap();
+    let found = read(&[directory.path().join("below"), file], &Limits::default()).unwrap();
+    assert_eq!(found.objects.len(), 2);
+    let missing = directory.path().join("missing.yaml");
+    let message = read(&[missing], &Limits::default()).unwrap_err();
+    assert!(message.contains("missing.yaml"), "{message}");
+}
+
+#[test]
+fn flags_have_the_spellings_that_users_of_kong_know() {
+    let flags = "--router-flavor traditional_compatible --kong-version 3.9.1 --edition community --missing-plugin omit";
+    let settings = arguments(flags).settings();
+    assert_eq!(settings.profile.to_string(), "traditional/open-source/3.9");
+    assert_eq!(settings.missing_plugin, MissingPlugin::Omit);
+    assert!(CommandLine::try_parse_from(["render"]).is_err(), "-f is required");
+    assert!(CommandLine::try_parse_from(["render", "-f", "-", "--kong-version", "three"]).is_err());
 }
