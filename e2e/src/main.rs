@@ -1,2 +1,82 @@
-#![allow(missing_docs)]
-fn main() {}
+//! Scenarios on a real cluster, told as a user lives them: real Helm, real kubectl, real traffic.
+//!
+//! Not `#[test]`s: they share one cluster and one release, in order, and print what a user sees. Started by `make e2e`.
+
+mod cluster;
+mod http;
+mod load;
+mod poll;
+mod scenario;
+
+use std::{path::PathBuf, process::ExitCode, time::Instant};
+
+use clap::Parser;
+
+use cluster::Cluster;
+
+/// Runs the scenarios on a cluster that is up.
+#[derive(Parser)]
+struct Arguments {
+    /// Directory of the cluster, as given to `cluster up --dir`.
+    #[arg(long)]
+    cluster: PathBuf,
+    /// Directory of the programs `cluster`, `kubectl` and `helm`.
+    #[arg(long)]
+    programs: PathBuf,
+    /// The chart.
+    #[arg(long, default_value = "deploy/chart")]
+    chart: PathBuf,
+    /// Image of the controller, loaded into the nodes, with its tag.
+    #[arg(long, default_value = "localhost/silverback:e2e")]
+    controller_image: String,
+    /// Image of the proxy.
+    #[arg(long, default_value = "localhost/silverback-proxy:e2e")]
+    proxy_image: String,
+    /// Image of the test application.
+    #[arg(long, default_value = "localhost/testapp:1")]
+    application_image: String,
+    /// Leave the release in place at the end.
+    #[arg(long)]
+    keep: bool,
+    /// Names of scenarios; all when empty. The installation comes first in any case.
+    only: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let cluster = Cluster::new(&arguments.cluster, &arguments.programs);
+    let mut failed = Vec::new();
+    let began = Instant::now();
+    for scenario in scenario::ALL {
+        if !arguments.only.is_empty() && !scenario.first && !arguments.only.iter().any(|name| name == scenario.name) {
+            continue;
+        }
+        println!("\n== {}: {}", scenario.name, scenario.story);
+        let started = Instant::now();
+        match (scenario.run)(&cluster, &arguments) {
+            Ok(()) => println!("== {}: good, {:.1} s", scenario.name, started.elapsed().as_secs_f64()),
+            Err(error) => {
+                println!(
+                    "== {}: FAILED after {:.1} s: {error:#}",
+                    scenario.name,
+                    started.elapsed().as_secs_f64()
+                );
+                cluster.show_state();
+                failed.push(scenario.name);
+                if scenario.first {
+                    break;
+                }
+            }
+        }
+    }
+    if !arguments.keep {
+        scenario::clean_up(&cluster);
+    }
+    println!("\n{} s in all", began.elapsed().as_secs());
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        println!("failed: {}", failed.join(", "));
+        ExitCode::FAILURE
+    }
+}

@@ -1,0 +1,175 @@
+//! The cluster by its programs: kubectl, helm, and ways in.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+/// A cluster that is up.
+pub(crate) struct Cluster {
+    directory: PathBuf,
+    programs: PathBuf,
+}
+
+impl Cluster {
+    pub(crate) fn new(directory: &Path, programs: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            programs: programs.to_owned(),
+        }
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        let home = self.directory.join("helm");
+        command
+            .env("KUBECONFIG", self.directory.join("kubeconfig"))
+            .env("HELM_CACHE_HOME", home.join("cache"))
+            .env("HELM_CONFIG_HOME", home.join("config"))
+            .env("HELM_DATA_HOME", home.join("data"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn output(mut command: Command, what: &str) -> anyhow::Result<String> {
+        let output = command.output().with_context(|| format!("failed to start {what}"))?;
+        if !output.status.success() {
+            bail!("{what}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// `kubectl …`: what it prints.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = self.command("kubectl");
+        command.args(arguments);
+        Self::output(command, &format!("kubectl {}", arguments.join(" ")))
+    }
+
+    /// The same, shown to the reader.
+    pub(crate) fn show(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = self.kubectl(arguments)?;
+        println!("   $ kubectl {}", arguments.join(" "));
+        for line in output.lines() {
+            println!("   {line}");
+        }
+        Ok(output)
+    }
+
+    /// `kubectl get … -o json`
+    pub(crate) fn get(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+        let output = self.kubectl(&[&["get"], arguments, &["-o", "json"]].concat())?;
+        serde_json::from_str(&output).context("kubectl printed no JSON")
+    }
+
+    /// `kubectl get … -o json`: the items.
+    pub(crate) fn list(&self, arguments: &[&str]) -> anyhow::Result<Vec<Value>> {
+        Ok(self.get(arguments)?["items"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// `kubectl apply -f -`
+    pub(crate) fn apply(&self, manifest: &str) -> anyhow::Result<()> {
+        let mut child = self
+            .command("kubectl")
+            .args(["apply", "-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        child
+            .stdin
+            .take()
+            .context("it is piped")?
+            .write_all(manifest.as_bytes())?;
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("kubectl apply: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    }
+
+    /// `helm …`: what it prints.
+    pub(crate) fn helm(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = self.command("helm");
+        command.args(arguments);
+        println!("   $ helm {}", arguments.join(" "));
+        Self::output(command, &format!("helm {}", arguments.join(" ")))
+    }
+
+    /// A loopback address that leads to `target` as seen from node 1, as long as it is kept.
+    pub(crate) fn forward(&self, target: &str) -> anyhow::Result<Forward> {
+        let mut child = self
+            .command("cluster")
+            .args(["forward", "--dir"])
+            .arg(&self.directory)
+            .args(["127.0.0.1:0", target])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("it is piped")?).read_line(&mut line)?;
+        let address = line
+            .trim()
+            .parse()
+            .with_context(|| format!("cluster forward printed {line:?}"))?;
+        Ok(Forward { child, address })
+    }
+
+    /// Kills the first process of a container, as a crash does.
+    pub(crate) fn kill_container(&self, node: &str, container: &str) -> anyhow::Result<()> {
+        let mut command = self.command("cluster");
+        command.args(["exec", "--dir"]).arg(&self.directory).args([node, "--"]);
+        command.args(["ctr", "-n", "k8s.io", "task", "kill", "--signal", "SIGKILL", container]);
+        Self::output(command, &format!("ctr task kill on {node}")).map(drop)
+    }
+
+    /// What helps to understand a failure.
+    pub(crate) fn show_state(&self) {
+        for arguments in [
+            &["get", "pods", "-A", "-o", "wide"][..],
+            &["get", "proxyinstances", "-A"],
+            &["get", "proxyfleets", "-A", "-o", "yaml"],
+            &["get", "events", "-A", "--sort-by=.lastTimestamp"],
+            &[
+                "logs",
+                "-n",
+                "gateway",
+                "-l",
+                "app.kubernetes.io/component=controller",
+                "--tail=60",
+                "--prefix",
+            ],
+            &[
+                "logs",
+                "-n",
+                "gateway",
+                "-l",
+                "app.kubernetes.io/component=app",
+                "--tail=15",
+                "--prefix",
+            ],
+        ] {
+            if let Err(error) = self.show(arguments) {
+                println!("   {error:#}");
+            }
+        }
+    }
+}
+
+/// A way into the cluster.
+pub(crate) struct Forward {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Drop for Forward {
+    fn drop(&mut self) {
+        // It may have ended with the cluster.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,72 @@
+//! Users' mistakes, on the cluster.
+
+use std::fmt::Write;
+
+use anyhow::ensure;
+
+use super::release::{CHANGE, SHOP, all_answer, change_goes_live, ingress};
+use crate::{Arguments, cluster::Cluster, poll::eventually};
+
+pub(super) fn mistakes(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
+    let port = ingress("bad", "/bad", "web").replace("number: 80", "number: 81");
+    let secret = ingress("bad", "/bad", "web").replace(
+        "  rules:",
+        "  tls: [{hosts: [bad.example], secretName: nosuch}]\n  rules:",
+    );
+    let regex = ingress("bad", "'/~/bad/(['", "web").replace("pathType: Prefix", "pathType: ImplementationSpecific");
+    let conflict = ingress("bad", "/", "web");
+    for (number, (what, manifest, words)) in [
+        (
+            "an Ingress to a missing Service",
+            ingress("bad", "/bad", "nosuch"),
+            "nosuch",
+        ),
+        ("an Ingress to a missing port", port, "81"),
+        ("an Ingress with a missing Secret", secret, "nosuch"),
+        (
+            "an Ingress with a regular expression that does not compile",
+            regex,
+            "regular expression",
+        ),
+        ("an Ingress that claims what another has", conflict, "shop/web"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        cluster.kubectl(&["delete", "events", "-n", SHOP, "--all"])?;
+        cluster.apply(&manifest)?;
+        let event = eventually(&format!("{what}: an event"), CHANGE, || {
+            let events = cluster.list(&["events", "-n", SHOP])?;
+            let event = events.iter().find(|event| {
+                event["reason"] == "KongConfigurationTranslationFailed" && event["involvedObject"]["name"] == "bad"
+            });
+            let message = event
+                .and_then(|event| event["message"].as_str())
+                .unwrap_or_default()
+                .to_owned();
+            ensure!(message.contains(words), "the events say {message:?}");
+            Ok(message)
+        })?;
+        println!("   {what}: {event}");
+        change_goes_live(cluster, &format!("/unrelated{number}"))?;
+        cluster.kubectl(&["delete", "ingress", "-n", SHOP, "bad"])?;
+        all_answer(cluster, "/", 200)?;
+    }
+    Ok(())
+}
+
+pub(super) fn many(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
+    let mut manifests = "apiVersion: v1\nkind: Namespace\nmetadata: {name: many}\n".to_owned();
+    for index in 0..500 {
+        let one = ingress(&format!("web-{index}"), &format!("/many/{index}"), "web")
+            .replace("namespace: shop", "namespace: many");
+        write!(manifests, "---\n{one}")?;
+    }
+    manifests.push_str("---\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: many}\nspec: {type: ExternalName, externalName: web.shop.svc.cluster.local, ports: [{port: 80}]}\n");
+    cluster.apply(&manifests)?;
+    all_answer(cluster, "/many/499", 200)?;
+    cluster.kubectl(&["delete", "namespace", "many", "--timeout=120s"])?;
+    change_goes_live(cluster, "/after-many")?;
+    // "/" of the shop takes the path now that no longer one of the many does.
+    all_answer(cluster, "/many/499", 200)
+}

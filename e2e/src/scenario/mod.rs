@@ -1,0 +1,80 @@
+//! The scenarios, in order. Each begins and ends with the state that the installation left.
+
+mod bad_input;
+mod fleet;
+mod install;
+mod leadership;
+mod release;
+mod source;
+
+use crate::{Arguments, cluster::Cluster};
+
+pub(crate) use release::clean_up;
+
+/// One story.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// What a user does and sees.
+    pub(crate) story: &'static str,
+    /// Without it no other can run.
+    pub(crate) first: bool,
+    pub(crate) run: fn(&Cluster, &Arguments) -> anyhow::Result<()>,
+}
+
+/// All of them.
+pub(crate) const ALL: &[Scenario] = &[
+    Scenario {
+        name: "install",
+        story: "helm install brings up two controllers, one of them leader, and proxies that serve",
+        first: true,
+        run: install::run,
+    },
+    Scenario {
+        name: "scale",
+        story: "new pods are Ready only with the configuration; pods that go take their rows along; no request is lost",
+        first: false,
+        run: fleet::scale,
+    },
+    Scenario {
+        name: "delete",
+        story: "a deleted Ingress is gone from all proxies, and its status tells the address while it is there",
+        first: false,
+        run: fleet::delete,
+    },
+    Scenario {
+        name: "restart",
+        story: "a proxy whose container restarts is configured again before it is Ready",
+        first: false,
+        run: fleet::restart,
+    },
+    Scenario {
+        name: "leader",
+        story: "when the leader goes, the other controller takes over, and changes go on",
+        first: false,
+        run: leadership::run,
+    },
+    Scenario {
+        name: "mistakes",
+        story: "mistakes become events with a remedy; an unrelated change made afterwards goes live",
+        first: false,
+        run: bad_input::mistakes,
+    },
+    Scenario {
+        name: "many",
+        story: "a namespace of 500 objects comes and goes",
+        first: false,
+        run: bad_input::many,
+    },
+    Scenario {
+        name: "admin-service",
+        story: "the Admin Service is deleted and made again",
+        first: false,
+        run: source::admin_service,
+    },
+    Scenario {
+        name: "forbidden",
+        story: "a kind is forbidden: nothing is sent, a newcomer gets the last accepted configuration, traffic goes on",
+        first: false,
+        run: source::forbidden,
+    },
+];

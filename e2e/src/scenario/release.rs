@@ -1,0 +1,187 @@
+//! The release that all scenarios share, and what they ask of it.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
+
+use crate::{
+    cluster::{Cluster, Forward},
+    http,
+    poll::eventually,
+};
+
+/// Namespace and name of the release, namespace of the application.
+pub(crate) const NAMESPACE: &str = "gateway";
+pub(crate) const RELEASE: &str = "silverback";
+pub(crate) const SHOP: &str = "shop";
+pub(crate) const HOST: &str = "shop.example";
+const PROXY_LABELS: &str = "app.kubernetes.io/component=app,app.kubernetes.io/instance=silverback";
+
+/// Pods are pulled up by a real kubelet on a busy machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+/// A change goes through watch, translation and push.
+pub(crate) const CHANGE: Duration = Duration::from_secs(20);
+
+/// An Ingress of the shop.
+pub(crate) fn ingress(name: &str, path: &str, service: &str) -> String {
+    format!(
+        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}, namespace: {SHOP}}}\nspec:\n  \
+         ingressClassName: kong\n  rules:\n    - host: {HOST}\n      http:\n        paths:\n          - path: {path}\n            \
+         pathType: Prefix\n            backend: {{service: {{name: {service}, port: {{number: 80}}}}}}\n"
+    )
+}
+
+/// The application: two pods behind the Service `web`.
+pub(crate) fn application(image: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {SHOP}}}\n---\napiVersion: apps/v1\nkind: Deployment\n\
+         metadata: {{name: web, namespace: {SHOP}}}\nspec:\n  replicas: 2\n  selector: {{matchLabels: {{app: web}}}}\n  \
+         template:\n    metadata: {{labels: {{app: web}}}}\n    spec:\n      containers:\n        - name: web\n          \
+         image: {image}\n          imagePullPolicy: Never\n          ports: [{{name: http, containerPort: 8080}}]\n          \
+         readinessProbe: {{httpGet: {{path: /readyz, port: http}}, periodSeconds: 1}}\n---\napiVersion: v1\nkind: Service\n\
+         metadata: {{name: web, namespace: {SHOP}}}\nspec:\n  selector: {{app: web}}\n  \
+         ports: [{{name: http, port: 80, targetPort: http}}]\n"
+    )
+}
+
+/// A proxy pod.
+pub(crate) struct Pod {
+    pub(crate) name: String,
+    pub(crate) address: String,
+    pub(crate) ready: bool,
+    pub(crate) terminating: bool,
+}
+
+/// Whether a condition in a list of conditions is True.
+pub(crate) fn holds(object: &Value, condition: &str) -> bool {
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions
+        .iter()
+        .any(|found| found["type"] == condition && found["status"] == "True")
+}
+
+/// All proxy pods that have an address.
+pub(crate) fn pods(cluster: &Cluster) -> anyhow::Result<Vec<Pod>> {
+    let pods = cluster.list(&["pods", "-n", NAMESPACE, "-l", PROXY_LABELS])?;
+    let pods = pods
+        .iter()
+        .filter(|pod| pod["status"]["podIP"].is_string())
+        .map(|pod| Pod {
+            name: pod["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
+            address: pod["status"]["podIP"].as_str().unwrap_or_default().to_owned(),
+            ready: holds(pod, "Ready"),
+            terminating: pod["metadata"]["deletionTimestamp"].is_string(),
+        });
+    Ok(pods.collect())
+}
+
+/// Waits until there are just so many proxies, each Ready and in sync by its `ProxyInstance`.
+pub(crate) fn in_sync(cluster: &Cluster, count: usize) -> anyhow::Result<()> {
+    eventually(&format!("{count} proxies in sync"), LIMIT, || {
+        let instances = cluster.list(&["proxyinstances", "-n", NAMESPACE])?;
+        let good = instances
+            .iter()
+            .filter(|instance| holds(instance, "Ready") && holds(instance, "Synced"))
+            .count();
+        ensure!(
+            instances.len() == count && good == count,
+            "{good} of {} are",
+            instances.len()
+        );
+        let pods = pods(cluster)?;
+        let ready = pods.iter().filter(|pod| pod.ready && !pod.terminating).count();
+        ensure!(
+            pods.len() == count && ready == count,
+            "{ready} of {} pods are Ready",
+            pods.len()
+        );
+        Ok(())
+    })
+}
+
+/// A way to the HTTP port of every proxy pod.
+pub(crate) fn ways(cluster: &Cluster) -> anyhow::Result<Vec<(String, Forward)>> {
+    let pods = pods(cluster)?.into_iter().filter(|pod| !pod.terminating);
+    pods.map(|pod| Ok((pod.name, cluster.forward(&format!("{}:8000", pod.address))?)))
+        .collect()
+}
+
+/// A way to the proxies' Service.
+pub(crate) fn front(cluster: &Cluster) -> anyhow::Result<Forward> {
+    let service = cluster.get(&["service", "-n", NAMESPACE, &format!("{RELEASE}-kong-proxy")])?;
+    let address = service["spec"]["clusterIP"]
+        .as_str()
+        .context("the Service has no address")?;
+    cluster.forward(&format!("{address}:80"))
+}
+
+/// Waits until every proxy pod answers with that status.
+pub(crate) fn all_answer(cluster: &Cluster, path: &str, status: u16) -> anyhow::Result<()> {
+    for (name, way) in ways(cluster)? {
+        eventually(&format!("{name} answers {status} to {path}"), CHANGE, || {
+            let answer = http::get(way.address, HOST, path)?;
+            ensure!(answer.status == status, "{} {}", answer.status, answer.body.trim());
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Makes a change and waits until it is on every proxy; takes it back.
+pub(crate) fn change_goes_live(cluster: &Cluster, path: &str) -> anyhow::Result<()> {
+    cluster.apply(&ingress("change", path, "web"))?;
+    all_answer(cluster, path, 200)?;
+    cluster.kubectl(&["delete", "ingress", "-n", SHOP, "change"])?;
+    all_answer(cluster, path, 404)
+}
+
+/// Pods of the controller, and which of them holds the Lease.
+pub(crate) fn leader(cluster: &Cluster) -> anyhow::Result<String> {
+    let leases = cluster.list(&["leases", "-n", NAMESPACE])?;
+    let lease = leases.iter().find(|lease| {
+        lease["metadata"]["name"]
+            .as_str()
+            .is_some_and(|name| name.ends_with("silverback.gateway.silverback.dev"))
+    });
+    let holder = lease
+        .and_then(|lease| lease["spec"]["holderIdentity"].as_str())
+        .unwrap_or_default();
+    let pods = cluster.list(&["pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=controller"])?;
+    let names = pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str());
+    match names
+        .filter(|name| !holder.is_empty() && holder.starts_with(*name))
+        .collect::<Vec<_>>()[..]
+    {
+        [leader] => Ok(leader.to_owned()),
+        _ => bail!("the Lease's holder is {holder:?}, which is no controller pod"),
+    }
+}
+
+/// Takes away what the scenarios made, as far as it is there.
+pub(crate) fn clean_up(cluster: &Cluster) {
+    for outcome in [
+        cluster.helm(&[
+            "uninstall",
+            RELEASE,
+            "-n",
+            NAMESPACE,
+            "--ignore-not-found",
+            "--wait",
+            "--timeout",
+            "60s",
+        ]),
+        cluster.kubectl(&[
+            "delete",
+            "namespace",
+            SHOP,
+            NAMESPACE,
+            "--ignore-not-found",
+            "--timeout=60s",
+        ]),
+    ] {
+        if let Err(error) = outcome {
+            println!("   {error:#}");
+        }
+    }
+}
