@@ -173,6 +173,7 @@ async fn start(
             Part::Traffic
         });
     }
+    control.set_serving();
     for (listener, wanted, certificate) in admin_endpoints {
         serve_control(
             serving,
@@ -183,7 +184,6 @@ async fn start(
             &stopping.control,
         );
     }
-    control.set_serving();
     Ok(Started { control, certificates })
 }
 

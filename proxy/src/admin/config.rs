@@ -50,16 +50,16 @@ impl AdminApi {
         };
         let epoch = match epoch(&headers) {
             Ok(epoch) => epoch,
-            Err(refused) => return refused,
+            Err(refused) => return *refused,
         };
         let raw = body.clone();
         let document = match body::classify(&headers, body) {
             Ok(posted) => document(posted, raw, arguments.other),
-            Err(unreadable) => Err(refuse_unreadable(unreadable)),
+            Err(unreadable) => Err(Box::new(refuse_unreadable(unreadable))),
         };
         let document = match document {
             Ok(document) => document,
-            Err(refused) => return refused,
+            Err(refused) => return *refused,
         };
         let submission = Submission {
             document,
@@ -105,11 +105,11 @@ fn arguments(query: &str) -> Arguments {
     arguments
 }
 
-fn document(posted: Posted, raw: bytes::Bytes, mut parameters: Map<String, Value>) -> Result<Document, Answer> {
+fn document(posted: Posted, raw: bytes::Bytes, mut parameters: Map<String, Value>) -> Result<Document, Box<Answer>> {
     match posted {
         Posted::Object(object) => parameters.extend(object),
         Posted::OtherJson(Value::Array(elements)) if elements.is_empty() => {}
-        Posted::OtherJson(_) => return Err(unexpected()),
+        Posted::OtherJson(_) => return Err(Box::new(unexpected())),
         Posted::Form(fields) => {
             for (name, value) in fields {
                 if name == "config" {
@@ -126,26 +126,26 @@ fn document(posted: Posted, raw: bytes::Bytes, mut parameters: Map<String, Value
     }
     match parameters.remove("config") {
         Some(Value::String(config)) => Ok(Document::Text(config.into())),
-        Some(_) => Err(unexpected()),
-        None if raw.is_empty() => Err(answer::message(
+        Some(_) => Err(Box::new(unexpected())),
+        None if raw.is_empty() => Err(Box::new(answer::message(
             StatusCode::BAD_REQUEST,
             "expected a declarative configuration",
-        )),
+        ))),
         None => Ok(Document::Text(raw)),
     }
 }
 
-fn epoch(headers: &HeaderMap) -> Result<Option<Epoch>, Answer> {
+fn epoch(headers: &HeaderMap) -> Result<Option<Epoch>, Box<Answer>> {
     let Some(value) = headers.get(EPOCH_HEADER) else {
         return Ok(None);
     };
     let epoch = value.to_str().ok().and_then(|value| value.parse().ok());
     match epoch {
         Some(epoch) => Ok(Some(epoch)),
-        None => Err(answer::message(
+        None => Err(Box::new(answer::message(
             StatusCode::BAD_REQUEST,
             "header Silverback-Epoch: expected LEASE-UID:TRANSITIONS",
-        )),
+        ))),
     }
 }
 

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod configuration;
+mod kept;
 mod process;
 mod reads;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
 
 use proxy_config_schema::ConfigHash;
 use serde_json::{Value, json};

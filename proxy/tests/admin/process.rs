@@ -1,6 +1,8 @@
 //! The proxy as a process: what it says of itself, how it starts and how it ends.
 
-use crate::{Ask, Launch, Pki, setup};
+use serde_json::json;
+
+use crate::{Ask, Client, Launch, Pki, configuration, setup, support::eventually};
 
 #[tokio::test]
 async fn what_the_process_says_of_itself() {
@@ -59,4 +61,129 @@ async fn variables_without_a_meaning_are_named_in_one_warning() {
         .spawn();
     let warning = proxy.line_with("mean nothing").await;
     assert!(warning.contains("KONG_LMDB_MAP_SIZE, KONG_PG_HOST"), "{warning}");
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_with_its_setting() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    Pki::new().write(directory.path());
+    for (flag, variable) in [
+        ("--proxy-listen", "KONG_PROXY_LISTEN"),
+        ("--status-listen", "KONG_STATUS_LISTEN"),
+    ] {
+        let mut proxy = Launch::bare(&["--admin-listen=off", "--proxy-listen=off", "--status-listen=off"])
+            .without(flag)
+            .argument(format!("{flag}={address}"))
+            .spawn();
+        assert_eq!(proxy.ended().await.code(), Some(1));
+        let log = proxy.rest().await;
+        assert!(log.contains(variable) && log.contains(&address.to_string()), "{log}");
+        assert!(log.contains("another process has taken this port"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_setting_that_cannot_be_used_ends_with_usage() {
+    let mut proxy = Launch::bare(&["--admin-listen=0.0.0.0:8001"]).spawn();
+    assert_eq!(proxy.ended().await.code(), Some(2));
+    let log = proxy.rest().await;
+    assert!(
+        log.contains("KONG_ADMIN_LISTEN (--admin-listen)") && log.contains("add ssl"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn certificates_are_waited_for_while_the_status_listener_answers() {
+    let directory = tempfile::tempdir().unwrap();
+    let pki = Pki::new();
+    let mut proxy = Launch::new(directory.path()).start().await;
+    let waiting = proxy.line_with("waiting for certificates").await;
+    assert!(waiting.contains("tls.crt"), "{waiting}");
+    let status = Client::plain(proxy.address("status"));
+    assert_eq!(status.get("/status/ready").await.json(), json!({"message": "starting"}));
+    pki.write(directory.path());
+    let ready = json!({"message": "no configuration available (empty configuration present)"});
+    eventually("the end of the wait", async || {
+        (status.get("/status/ready").await.json() == ready).then_some(())
+    })
+    .await;
+
+    let missing = tempfile::tempdir().unwrap();
+    let mut impatient = Launch::new(missing.path()).argument("--certificate-wait=0s").spawn();
+    assert_eq!(impatient.ended().await.code(), Some(1));
+    let log = impatient.rest().await;
+    assert!(log.contains("KONG_ADMIN_SSL_CERT") && log.contains("tls.crt"), "{log}");
+}
+
+#[tokio::test]
+async fn draining_takes_readiness_away_and_nothing_else() {
+    let mut setup = setup(|launch| launch.argument("--drain-delay=1h")).await;
+    assert_eq!(setup.admin.push(configuration("a")).await.status, 201);
+    let bad = setup.status.ask(Ask::new("POST", "/status/ready").untyped("{}")).await;
+    assert_eq!(bad.status, 400);
+    let drain = Ask::new("POST", "/status/ready").body("application/json", r#"{"status":"draining"}"#);
+    assert_eq!(setup.status.ask(drain).await.status, 204);
+    let unready = setup.status.get("/status/ready").await;
+    assert_eq!(
+        (unready.status.as_u16(), unready.json()),
+        (503, json!({"message": "draining"}))
+    );
+    assert_eq!(
+        setup.admin.push(configuration("b")).await.status,
+        201,
+        "changes still come"
+    );
+
+    setup.proxy.signal("TERM").await;
+    setup.proxy.line_with("draining").await;
+    assert_eq!(
+        setup.admin.push(configuration("c")).await.status,
+        201,
+        "until the delay is over"
+    );
+    setup.proxy.signal("TERM").await;
+    assert!(setup.proxy.ended().await.success(), "a second signal ends it at once");
+}
+
+#[tokio::test]
+async fn it_ends_by_itself_when_its_parent_is_gone() {
+    let mut setup = setup(|launch| launch.argument("--exit-on-stdin-close").argument("--drain-delay=1h")).await;
+    assert_eq!(setup.status.get("/status").await.status, 200);
+    setup.proxy.close_stdin();
+    assert!(setup.proxy.ended().await.success());
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_it_at_once() {
+    let mut setup = setup(|launch| launch.argument("--drain-delay=1h")).await;
+    setup.proxy.signal("INT").await;
+    assert!(setup.proxy.ended().await.success());
+}
+
+#[tokio::test]
+async fn no_secret_reaches_the_log() {
+    let mut setup = setup(Launch::debug).await;
+    let text = json!({
+        "_format_version": "3.0",
+        "consumers": [{"username": "a", "keyauth_credentials": [{"key": "hunter2"}]}],
+    });
+    assert_eq!(setup.admin.push(text.to_string()).await.status, 201);
+    let twice = json!({
+        "_format_version": "3.0",
+        "consumers": [
+            {"username": "a", "keyauth_credentials": [{"key": "hunter2"}]},
+            {"username": "b", "keyauth_credentials": [{"key": "hunter2"}]},
+            {"username": "c", "keyauth_credentials": [{"key": ["hunter2"]}]},
+        ],
+    });
+    assert_eq!(setup.admin.push(twice.to_string()).await.status, 400);
+    assert_eq!(setup.admin.push("{\"hunter2\": hunter2]").await.status, 400);
+    setup.proxy.signal("TERM").await;
+    assert!(setup.proxy.ended().await.success());
+    let log = setup.proxy.rest().await;
+    assert!(log.contains("configuration refused"), "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
 }

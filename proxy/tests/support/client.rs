@@ -21,25 +21,25 @@ use super::pki::Leaf;
 
 /// An answer, whole.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("JSON, not {:?}", self.body))
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 }
 
 /// What a request consists of.
 #[derive(Clone)]
-pub struct Ask {
+pub(crate) struct Ask {
     method: Method,
     path: String,
     headers: Vec<(&'static str, String)>,
@@ -47,7 +47,7 @@ pub struct Ask {
 }
 
 impl Ask {
-    pub fn new(method: &str, path: &str) -> Self {
+    pub(crate) fn new(method: &str, path: &str) -> Self {
         Self {
             method: method.parse().unwrap(),
             path: path.to_owned(),
@@ -56,22 +56,22 @@ impl Ask {
         }
     }
 
-    pub fn get(path: &str) -> Self {
+    pub(crate) fn get(path: &str) -> Self {
         Self::new("GET", path)
     }
 
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    pub fn body(mut self, content_type: &str, body: impl Into<Bytes>) -> Self {
+    pub(crate) fn body(mut self, content_type: &str, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self.header("content-type", content_type)
     }
 
     /// A body without a type.
-    pub fn untyped(mut self, body: impl Into<Bytes>) -> Self {
+    pub(crate) fn untyped(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
     }
@@ -79,25 +79,25 @@ impl Ask {
 
 /// Trusts an authority and maybe shows a certificate.
 #[derive(Clone)]
-pub struct Client {
+pub(crate) struct Client {
     address: SocketAddr,
     tls: Option<Arc<ClientConfig>>,
 }
 
 /// A connection that is kept.
-pub enum Connection {
+pub(crate) enum Connection {
     One(conn::http1::SendRequest<Full<Bytes>>, String),
     Two(conn::http2::SendRequest<Full<Bytes>>),
 }
 
 impl Client {
     /// Plain HTTP.
-    pub fn plain(address: SocketAddr) -> Self {
+    pub(crate) fn plain(address: SocketAddr) -> Self {
         Self { address, tls: None }
     }
 
     /// TLS.
-    pub fn new(address: SocketAddr, authority: &str, leaf: Option<&Leaf>) -> Self {
+    pub(crate) fn new(address: SocketAddr, authority: &str, leaf: Option<&Leaf>) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut roots = RootCertStore::empty();
         roots
@@ -120,7 +120,7 @@ impl Client {
     }
 
     /// The same over HTTP/2.
-    pub fn http2(&self) -> Self {
+    pub(crate) fn http2(&self) -> Self {
         let mut config = ClientConfig::clone(self.tls.as_ref().expect("over TLS"));
         config.alpn_protocols = vec![b"h2".to_vec()];
         Self {
@@ -129,7 +129,7 @@ impl Client {
         }
     }
 
-    pub async fn connect(&self) -> std::io::Result<Connection> {
+    pub(crate) async fn connect(&self) -> std::io::Result<Connection> {
         let stream = TcpStream::connect(self.address).await?;
         let host = self.address.to_string();
         let Some(config) = &self.tls else {
@@ -148,25 +148,25 @@ impl Client {
     }
 
     /// Asks over a connection of its own.
-    pub async fn ask(&self, ask: Ask) -> Answer {
+    pub(crate) async fn ask(&self, ask: Ask) -> Answer {
         let asking = async { self.connect().await.unwrap().ask(ask).await };
         tokio::time::timeout(Duration::from_secs(60), asking)
             .await
             .expect("an answer in time")
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask(Ask::get(path)).await
     }
 
     /// Sends a configuration as the controller does.
-    pub async fn push(&self, body: impl Into<Bytes>) -> Answer {
+    pub(crate) async fn push(&self, body: impl Into<Bytes>) -> Answer {
         let ask = Ask::new("POST", "/config?check_hash=1&flatten_errors=1");
         self.ask(ask.body("application/yaml", body)).await
     }
 
     /// The hash that the proxy reports.
-    pub async fn hash(&self) -> String {
+    pub(crate) async fn hash(&self) -> String {
         let status = self.get("/status").await.json();
         status["configuration_hash"].as_str().unwrap().to_owned()
     }
@@ -179,11 +179,11 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) ->
 }
 
 impl Connection {
-    pub async fn ask(&mut self, ask: Ask) -> Answer {
+    pub(crate) async fn ask(&mut self, ask: Ask) -> Answer {
         self.try_ask(ask).await.unwrap()
     }
 
-    pub async fn try_ask(&mut self, ask: Ask) -> hyper::Result<Answer> {
+    pub(crate) async fn try_ask(&mut self, ask: Ask) -> hyper::Result<Answer> {
         let mut request = Request::builder().method(ask.method);
         for (name, value) in ask.headers {
             request = request.header(name, value);

@@ -2,14 +2,14 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
-pub mod client;
-pub mod pki;
-pub mod process;
+pub(crate) mod client;
+pub(crate) mod pki;
+pub(crate) mod process;
 
 use std::{future::Future, time::Duration};
 
 /// Polls until something is there; fails after 20 seconds.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
     let polling = async {
         loop {
             if let Some(value) = attempt().await {

@@ -8,17 +8,17 @@ use rcgen::{
 };
 
 /// An authority.
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, as PEM.
 #[derive(Clone)]
-pub struct Leaf {
-    pub certificate: String,
-    pub key: String,
+pub(crate) struct Leaf {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
 }
 
 impl Authority {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -26,15 +26,15 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key()).unwrap())
     }
 
-    pub fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
-    pub fn server(&self) -> Leaf {
+    pub(crate) fn server(&self) -> Leaf {
         self.issue("proxy", &["localhost"], ExtendedKeyUsagePurpose::ServerAuth)
     }
 
-    pub fn client(&self, name: &str) -> Leaf {
+    pub(crate) fn client(&self, name: &str) -> Leaf {
         self.issue(name, &[name], ExtendedKeyUsagePurpose::ClientAuth)
     }
 
@@ -57,13 +57,13 @@ fn key() -> KeyPair {
 }
 
 /// The two authorities of a fleet: one for proxies, the other for the controller.
-pub struct Pki {
-    pub servers: Authority,
-    pub clients: Authority,
+pub(crate) struct Pki {
+    pub(crate) servers: Authority,
+    pub(crate) clients: Authority,
 }
 
 impl Pki {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             servers: Authority::new("proxies"),
             clients: Authority::new("controllers"),
@@ -71,7 +71,7 @@ impl Pki {
     }
 
     /// Writes what a proxy needs.
-    pub fn write(&self, directory: &Path) {
+    pub(crate) fn write(&self, directory: &Path) {
         let server = self.servers.server();
         write(directory, "tls.key", &server.key);
         write(directory, "tls.crt", &server.certificate);
@@ -80,7 +80,7 @@ impl Pki {
 }
 
 /// Replaces a file whole, as a kubelet does.
-pub fn write(directory: &Path, name: &str, content: &str) {
+pub(crate) fn write(directory: &Path, name: &str, content: &str) {
     let temporary = directory.join(format!(".{name}"));
     fs::write(&temporary, content).unwrap();
     fs::rename(temporary, directory.join(name)).unwrap();

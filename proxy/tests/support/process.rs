@@ -20,7 +20,7 @@ use tokio::{
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// A running proxy. Killed when dropped.
-pub struct Proxy {
+pub(crate) struct Proxy {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: mpsc::UnboundedReceiver<Value>,
@@ -28,7 +28,7 @@ pub struct Proxy {
 }
 
 /// How to start one.
-pub struct Launch {
+pub(crate) struct Launch {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     log_level: &'static str,
@@ -36,7 +36,7 @@ pub struct Launch {
 
 impl Launch {
     /// On loopback with the certificates in this directory.
-    pub fn new(pki: &Path) -> Self {
+    pub(crate) fn new(pki: &Path) -> Self {
         let file = |name: &str| pki.join(name).display().to_string();
         Self {
             arguments: vec![
@@ -53,7 +53,7 @@ impl Launch {
     }
 
     /// With these arguments alone.
-    pub fn bare(arguments: &[&str]) -> Self {
+    pub(crate) fn bare(arguments: &[&str]) -> Self {
         Self {
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
             environment: Vec::new(),
@@ -61,23 +61,30 @@ impl Launch {
         }
     }
 
-    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+    pub(crate) fn argument(mut self, argument: impl Into<String>) -> Self {
         self.arguments.push(argument.into());
         self
     }
 
-    pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
+    /// Takes an argument back.
+    pub(crate) fn without(mut self, flag: &str) -> Self {
+        self.arguments
+            .retain(|argument| argument.split('=').next() != Some(flag));
+        self
+    }
+
+    pub(crate) fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
         self
     }
 
-    pub fn debug(mut self) -> Self {
+    pub(crate) fn debug(mut self) -> Self {
         self.log_level = "debug";
         self
     }
 
     /// Starts it, without waiting for anything.
-    pub fn spawn(self) -> Proxy {
+    pub(crate) fn spawn(self) -> Proxy {
         let mut child = Command::new(program())
             .args(&self.arguments)
             .args(["--log-format=json", &format!("--log-level={}", self.log_level)])
@@ -108,7 +115,7 @@ impl Launch {
     }
 
     /// Starts it and waits until it listens everywhere.
-    pub async fn start(self) -> Proxy {
+    pub(crate) async fn start(self) -> Proxy {
         let mut proxy = self.spawn();
         while proxy.addresses.len() < 3 {
             let line = proxy.line().await;
@@ -132,12 +139,12 @@ impl Proxy {
     }
 
     /// The first address of a purpose: `proxy`, `admin`, `status`.
-    pub fn address(&self, purpose: &str) -> SocketAddr {
+    pub(crate) fn address(&self, purpose: &str) -> SocketAddr {
         self.addresses[purpose][0]
     }
 
     /// The next line of its log.
-    pub async fn line(&mut self) -> Value {
+    pub(crate) async fn line(&mut self) -> Value {
         timeout(LIMIT, self.lines.recv())
             .await
             .expect("a log line in time")
@@ -145,7 +152,7 @@ impl Proxy {
     }
 
     /// The next line that contains a text.
-    pub async fn line_with(&mut self, text: &str) -> String {
+    pub(crate) async fn line_with(&mut self, text: &str) -> String {
         loop {
             let line = self.line().await.to_string();
             if line.contains(text) {
@@ -155,7 +162,7 @@ impl Proxy {
     }
 
     /// All lines to its end.
-    pub async fn rest(&mut self) -> String {
+    pub(crate) async fn rest(&mut self) -> String {
         let mut rest = String::new();
         while let Some(line) = timeout(LIMIT, self.lines.recv()).await.expect("the end of the log") {
             rest.push_str(line.as_str().unwrap_or(&line.to_string()));
@@ -165,18 +172,18 @@ impl Proxy {
     }
 
     /// Sends a signal by name.
-    pub async fn signal(&self, name: &str) {
+    pub(crate) async fn signal(&self, name: &str) {
         let id = self.child.id().unwrap().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status().await.unwrap();
         assert!(sent.success());
     }
 
-    pub fn close_stdin(&mut self) {
+    pub(crate) fn close_stdin(&mut self) {
         self.stdin.take();
     }
 
     /// Waits for its end.
-    pub async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         timeout(LIMIT, self.child.wait())
             .await
             .expect("an end in time")
