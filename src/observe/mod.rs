@@ -5,6 +5,7 @@
 //! which passes on the fleet's commands.
 
 mod answer;
+pub mod metrics;
 mod probe;
 mod prober;
 

@@ -1,3 +1,28 @@
-//! The two certificate authorities, issuing, and reloading of certificates.
+//! The two certificate authorities, what they issue, and where it is kept: a directory, or two Secrets.
+//!
+//! One authority signs the controller's client certificate, the other the proxies' server certificates, so that no
+//! proxy's certificate opens another proxy. Certificates that the user gives take the place of ours. What is in force is
+//! a watch channel: `push` and `observe` build new clients when it changes ([`client`]).
 
+mod authority;
 pub mod client;
+mod directory;
+mod files;
+mod secrets;
+
+pub use authority::{Authority, Error, KeyPairPem, Validity};
+pub use directory::{DirectoryError, PkiDirectory};
+pub use files::{CertificateFiles, FileError};
+pub use secrets::{SecretSettings, run as keep_secrets};
+
+/// The name in the controller's client certificate.
+pub const CONTROLLER_NAME: &str = "controller.silverback.internal";
+
+/// What the controller shows to proxies, and whom it trusts; PEM.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CertificateMaterial {
+    /// Authorities that sign the proxies' certificates; those of the system when `None`.
+    pub authorities: Option<String>,
+    /// The controller's certificate and key.
+    pub client: Option<KeyPairPem>,
+}

@@ -1,1 +1,112 @@
 //! What people and probes read over HTTP: health, metrics, the dashboard and its JSON API.
+//!
+//! Reads the same values as `status`; changes nothing; never imports another module of the rim. Started by `wiring`.
+
+mod api;
+mod dashboard;
+mod health;
+mod metrics;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::Router;
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    fleet::FleetView,
+    model::{Leadership, Snapshot},
+    render::Rendition,
+};
+
+/// The values that are shown, always the latest.
+#[derive(Clone)]
+pub struct Sources {
+    /// The proxies.
+    pub view: watch::Receiver<Arc<FleetView>>,
+    /// What they shall run, and what is wrong.
+    pub rendition: watch::Receiver<Option<Arc<Rendition>>>,
+    /// The objects.
+    pub snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// This replica's part.
+    pub leadership: watch::Receiver<Leadership>,
+    /// Writes the metrics in Prometheus' text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// Where what is served.
+#[derive(Debug, Clone, Default)]
+pub struct ServeSettings {
+    /// `/healthz` and `/readyz`.
+    pub health: Option<SocketAddr>,
+    /// `/metrics`.
+    pub metrics: Option<SocketAddr>,
+    /// The dashboard and `/api/v1`.
+    pub dashboard: Option<SocketAddr>,
+}
+
+/// Where things are served in fact (port 0 has become a port).
+#[derive(Debug, Clone, Default)]
+pub struct Served {
+    /// `/healthz` and `/readyz`.
+    pub health: Option<SocketAddr>,
+    /// `/metrics`.
+    pub metrics: Option<SocketAddr>,
+    /// The dashboard.
+    pub dashboard: Option<SocketAddr>,
+}
+
+/// An address can't be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to listen on {address} for {what}; choose another with --{flag}")]
+pub struct ListenError {
+    what: &'static str,
+    flag: &'static str,
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+/// Opens all listeners, then serves until `shutdown`.
+///
+/// # Errors
+/// Names the address that is taken, and the flag that changes it.
+pub async fn start(settings: &ServeSettings, sources: Sources, shutdown: &CancellationToken) -> Result<Served, ListenError> {
+    let health = listen("health", "health-probe-bind-address", settings.health).await?;
+    let metrics = listen("metrics", "metrics-bind-address", settings.metrics).await?;
+    let dashboard = listen("the dashboard", "dashboard-bind-address", settings.dashboard).await?;
+    let address = |listener: &Option<TcpListener>| listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    let served = Served { health: address(&health), metrics: address(&metrics), dashboard: address(&dashboard) };
+    let dashboard_address = served.dashboard;
+    serve(health, health::router(sources.clone()), shutdown);
+    serve(metrics, metrics::router(sources.metrics.clone()), shutdown);
+    if let Some(address) = dashboard_address {
+        serve(dashboard, dashboard::router(sources, address), shutdown);
+    }
+    Ok(served)
+}
+
+async fn listen(
+    what: &'static str,
+    flag: &'static str,
+    address: Option<SocketAddr>,
+) -> Result<Option<TcpListener>, ListenError> {
+    let Some(address) = address else { return Ok(None) };
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(source) => Err(ListenError { what, flag, address, source }),
+    }
+}
+
+fn serve(listener: Option<TcpListener>, router: Router, shutdown: &CancellationToken) {
+    let Some(listener) = listener else { return };
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        // Open event streams must not hold the end up: they are dropped with the runtime.
+        tokio::select! {
+            served = async { axum::serve(listener, router).await } => if let Err(error) = served {
+                tracing::error!(%error, "a listener ended");
+            },
+            () = shutdown.cancelled() => {}
+        }
+    });
+}

@@ -1,0 +1,194 @@
+//! `silverback demo`: proxies as processes of their own, an example upstream, the controller and the dashboard, on
+//! loopback and with nothing to install.
+
+mod proxies;
+mod screen;
+mod upstream;
+
+use std::{
+    io::{IsTerminal, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use self::proxies::DemoProxy;
+use super::run::{exit_signal, install_logging};
+use crate::{
+    manifest,
+    model::{Object, Snapshot},
+    pki::PkiDirectory,
+    translate,
+    wiring::{self, AdminCertificates, ControllerSettings, Source},
+};
+
+/// The manifests that are served without `--directory` where the repository is not at hand.
+const EXAMPLES: &[(&str, &str)] = &[("echo.yaml", include_str!("../../../docs/examples/quickstart/echo.yaml"))];
+/// Where they are in the repository.
+const EXAMPLES_DIRECTORY: &str = "docs/examples/quickstart";
+/// How long `--json` waits for all proxies to be in sync.
+const SYNC_LIMIT: Duration = Duration::from_secs(60);
+
+/// Flags of `silverback demo`.
+#[derive(Debug, Args)]
+pub(super) struct DemoArguments {
+    /// How many proxies.
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    proxies: u16,
+    /// Manifests to serve; the example of the documentation by default.
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// HTTP port of the first proxy; its HTTPS port is the next one, then come those of the next proxy.
+    #[arg(long, value_name = "PORT", default_value_t = 8000, value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+    /// Where the dashboard is; another free port is taken when the default one is in use.
+    #[arg(long, value_name = "ADDRESS")]
+    dashboard_bind_address: Option<SocketAddr>,
+    /// Print one line of JSON for scripts once all proxies are in sync, and nothing else on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs until SIGINT or SIGTERM. Every process that it started is gone when it returns.
+pub(super) async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
+    install_logging("warn", false);
+    let shutdown = CancellationToken::new();
+    let last_port = u32::from(arguments.port) + 2 * u32::from(arguments.proxies) - 1;
+    if last_port > u32::from(u16::MAX) {
+        bail!("{} proxies from port {} on need ports up to {last_port}; choose a lower --port", arguments.proxies, arguments.port);
+    }
+    let dashboard = dashboard_address(arguments.dashboard_bind_address)?;
+
+    let state = tempfile::Builder::new().prefix("silverback-demo-").tempdir().context("failed to make a directory for the demo")?;
+    let directory = manifests(arguments.directory.as_deref(), state.path())?;
+    let upstream = upstream::start(shutdown.clone()).await.context("failed to start the example upstream")?;
+    let pki_path = state.path().join("pki");
+    let now = Timestamp::now();
+    let pki = PkiDirectory::open(&pki_path, now)?;
+    let controller_certificates = pki.controller(now)?;
+    let mut proxies = Vec::new();
+    for index in 0..arguments.proxies {
+        proxies.push(DemoProxy::start(index, arguments.port + 2 * index, &pki, state.path()).await?);
+    }
+
+    let settings = ControllerSettings {
+        dashboard: Some(dashboard),
+        certificates: AdminCertificates::Files {
+            client: Some((controller_certificates.join("tls.crt"), controller_certificates.join("tls.key"))),
+            authorities: Some(controller_certificates.join("ca.crt")),
+        },
+        static_proxies: proxies.iter().map(|proxy| (proxy.name.clone(), proxy.admin.clone())).collect(),
+        ..ControllerSettings::new(Source::Directory {
+            path: directory.clone(),
+            additional: example_endpoints(upstream),
+        })
+    };
+    let example = example(&directory);
+    let controller = wiring::start(settings, shutdown.clone()).await?;
+    let dashboard = controller.dashboard.map(|address| format!("http://{address}/")).unwrap_or_default();
+
+    let mut view = controller.view.clone();
+    let mut ended = std::pin::pin!(exit_signal());
+    if arguments.json {
+        let in_sync = tokio::time::timeout(SYNC_LIMIT, view.wait_for(|view| screen::all_in_sync(view, proxies.len())));
+        tokio::select! {
+            signal = &mut ended => signal?,
+            outcome = in_sync => {
+                outcome.context("not all proxies were in sync after 60 s; run without --json to see why")??;
+                let line = serde_json::json!({
+                    "dashboard": dashboard,
+                    "directory": std::path::absolute(&directory)?,
+                    "pki": pki_path,
+                    "proxies": proxies.iter().map(DemoProxy::to_json).collect::<Vec<_>>(),
+                    "example": example.as_ref().map(|(host, path)| serde_json::json!({"host": host, "path": path})),
+                });
+                let mut output = std::io::stdout().lock();
+                writeln!(output, "{line}")?;
+                output.flush()?;
+                drop(output);
+                ended.await?;
+            }
+        }
+    } else {
+        screen::introduce(&directory, &dashboard, &proxies, example.as_ref());
+        let screen = screen::follow(view, controller.rendition.clone(), std::io::stdout().is_terminal());
+        tokio::select! {
+            signal = &mut ended => signal?,
+            outcome = screen => outcome?,
+        }
+    }
+    shutdown.cancel();
+    controller.stopped().await;
+    for proxy in &mut proxies {
+        proxy.stop().await;
+    }
+    Ok(())
+}
+
+/// The address of the dashboard: the one asked for, the usual one, or a free one when that is in use.
+fn dashboard_address(asked: Option<SocketAddr>) -> anyhow::Result<SocketAddr> {
+    if let Some(address) = asked {
+        std::net::TcpListener::bind(address)
+            .with_context(|| format!("{address} is taken; choose another with --dashboard-bind-address"))?;
+        return Ok(address);
+    }
+    let usual = SocketAddr::from(([127, 0, 0, 1], 10256));
+    let free = std::net::TcpListener::bind(usual).is_ok();
+    Ok(if free { usual } else { SocketAddr::from(([127, 0, 0, 1], 0)) })
+}
+
+/// The directory to serve: the given one, the documentation's, or a copy of that one in `state`.
+fn manifests(given: Option<&Path>, state: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(directory) = given {
+        if !directory.is_dir() {
+            bail!("{} is no directory; --directory takes one with manifests in it", directory.display());
+        }
+        return Ok(directory.to_owned());
+    }
+    let repository = Path::new(EXAMPLES_DIRECTORY);
+    if repository.is_dir() {
+        return Ok(repository.to_owned());
+    }
+    let copy = state.join("manifests");
+    std::fs::create_dir(&copy)?;
+    for (name, content) in EXAMPLES {
+        std::fs::write(copy.join(name), content)?;
+    }
+    Ok(copy)
+}
+
+/// Where the example's Service leads: the upstream's port is known only now, so it can stand in no manifest.
+fn example_endpoints(upstream: SocketAddr) -> Vec<Object> {
+    let slice = serde_json::json!({
+        "metadata": {"namespace": "demo", "name": "echo-demo", "labels": {"kubernetes.io/service-name": "echo"}},
+        "addressType": "IPv4",
+        "ports": [{"name": "http", "port": upstream.port(), "protocol": "TCP"}],
+        "endpoints": [{"addresses": [upstream.ip().to_string()], "conditions": {"ready": true}}],
+    });
+    let slice = Object::from_json(crate::model::Kind::EndpointSlice, slice).expect("this JSON is a slice");
+    vec![slice]
+}
+
+/// Host and path of the first route in the directory: what the ready-made `curl` asks.
+fn example(directory: &Path) -> Option<(String, String)> {
+    let manifests = manifest::load(directory, &manifest::Limits::default());
+    let mut snapshot = Snapshot::default();
+    for object in manifests.objects {
+        snapshot.insert(object);
+    }
+    let configuration = translate::translate(&snapshot, &translate::Settings::default()).configuration;
+    let routes = configuration.services.iter().flat_map(|service| &service.routes);
+    let examples = routes.filter_map(|route| {
+        let host = route.hosts.iter().flatten().find(|host| !host.contains('*'));
+        let path = route.paths.iter().flatten().find(|path| !path.starts_with('~'));
+        let path = path.map_or("/", |path| if path.len() > 1 { path.trim_end_matches('/') } else { path });
+        Some((host.cloned().unwrap_or_else(|| "localhost".to_owned()), path.to_owned()))
+    });
+    examples.min()
+}

@@ -1,0 +1,163 @@
+//! The metric registry: what happened so far, in Prometheus' text format.
+//!
+//! Series are bounded: a proxy's series go when the proxy goes. Fed by `wiring`; encoded for `/metrics` of `serve`.
+
+use std::sync::Mutex;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+use crate::{
+    fleet::{ConditionStatus, FleetView, PushOutcome, PushResult},
+    model::{Leadership, ProxyTarget},
+    render::Rendition,
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PushLabels {
+    proxy: String,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProxyLabels {
+    proxy: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProfileLabels {
+    profile: String,
+}
+
+/// All metrics of the controller.
+pub struct Metrics {
+    registry: Registry,
+    pushes: Family<PushLabels, Counter>,
+    push_duration: Histogram,
+    translations: Counter,
+    translation_duration: Histogram,
+    problems: Gauge,
+    configuration_bytes: Family<ProfileLabels, Gauge>,
+    proxies: Gauge,
+    proxy_ready: Family<ProxyLabels, Gauge>,
+    proxy_synced: Family<ProxyLabels, Gauge>,
+    proxy_certificate_expiry: Family<ProxyLabels, Gauge>,
+    leader: Gauge,
+    known: Mutex<Vec<String>>,
+}
+
+const RESULTS: [&str; 7] = ["accepted", "unchanged", "rejected", "busy", "fenced", "not_sent", "unknown"];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let durations = || [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+        let mut metrics = Self {
+            registry: Registry::with_prefix("silverback"),
+            pushes: Family::default(),
+            push_duration: Histogram::new(durations()),
+            translations: Counter::default(),
+            translation_duration: Histogram::new(durations()),
+            problems: Gauge::default(),
+            configuration_bytes: Family::default(),
+            proxies: Gauge::default(),
+            proxy_ready: Family::default(),
+            proxy_synced: Family::default(),
+            proxy_certificate_expiry: Family::default(),
+            leader: Gauge::default(),
+            known: Mutex::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register("pushes", "Configurations sent, by proxy and result", metrics.pushes.clone());
+        let seconds = Unit::Seconds;
+        registry.register_with_unit("push_duration", "Time until a proxy answered", seconds.clone(), metrics.push_duration.clone());
+        registry.register("translations", "Translations of changed objects", metrics.translations.clone());
+        let duration = metrics.translation_duration.clone();
+        registry.register_with_unit("translation_duration", "Time to translate and render", seconds.clone(), duration);
+        registry.register("problems", "Mistakes found in objects", metrics.problems.clone());
+        let bytes = metrics.configuration_bytes.clone();
+        registry.register_with_unit("configuration_size", "Size of what is sent, by profile", Unit::Bytes, bytes);
+        registry.register("proxies", "Proxies found, terminating ones aside", metrics.proxies.clone());
+        registry.register("proxy_ready", "Whether the proxy serves an accepted configuration", metrics.proxy_ready.clone());
+        registry.register("proxy_synced", "Whether the proxy runs what it shall", metrics.proxy_synced.clone());
+        let expiry = metrics.proxy_certificate_expiry.clone();
+        let help = "When the certificate of the proxy's Admin API expires, since 1970";
+        registry.register_with_unit("proxy_certificate_expiry", help, seconds, expiry);
+        registry.register("leader", "Whether this replica is the leader", metrics.leader.clone());
+        metrics
+    }
+}
+
+impl Metrics {
+    /// A push ended.
+    pub fn pushed(&self, target: &ProxyTarget, outcome: &PushOutcome) {
+        let result = match &outcome.result {
+            PushResult::Accepted => RESULTS[0],
+            PushResult::Unchanged => RESULTS[1],
+            PushResult::Rejected { .. } => RESULTS[2],
+            PushResult::Busy { .. } => RESULTS[3],
+            PushResult::Fenced => RESULTS[4],
+            PushResult::NotSent(_) => RESULTS[5],
+            PushResult::Unknown(_) => RESULTS[6],
+        };
+        self.pushes.get_or_create(&PushLabels { proxy: label(target), result }).inc();
+        self.push_duration.observe(outcome.took.as_secs_f64());
+    }
+
+    /// There is a new rendition.
+    pub fn rendered(&self, rendition: &Rendition) {
+        self.translations.inc();
+        self.translation_duration.observe(rendition.took.as_secs_f64());
+        self.problems.set(i64::try_from(rendition.problems.len()).unwrap_or(i64::MAX));
+        self.configuration_bytes.clear();
+        for (profile, rendered) in &rendition.profiles {
+            let size = i64::try_from(rendered.bytes.len()).unwrap_or(i64::MAX);
+            self.configuration_bytes.get_or_create(&ProfileLabels { profile: profile.to_string() }).set(size);
+        }
+    }
+
+    /// The fleet changed.
+    pub fn viewed(&self, view: &FleetView) {
+        let mut known = self.known.lock().expect("no holder of the lock panics");
+        let present: Vec<String> = view.proxies.iter().map(|proxy| label(&proxy.target)).collect();
+        for gone in known.iter().filter(|name| !present.contains(name)) {
+            let labels = ProxyLabels { proxy: gone.clone() };
+            for family in [&self.proxy_ready, &self.proxy_synced, &self.proxy_certificate_expiry] {
+                family.remove(&labels);
+            }
+            for result in RESULTS {
+                self.pushes.remove(&PushLabels { proxy: gone.clone(), result });
+            }
+        }
+        *known = present;
+        let counted = view.proxies.iter().filter(|proxy| !proxy.target.terminating).count();
+        self.proxies.set(i64::try_from(counted).unwrap_or(i64::MAX));
+        for proxy in &view.proxies {
+            let labels = ProxyLabels { proxy: label(&proxy.target) };
+            let holds = |status| i64::from(status == ConditionStatus::True);
+            self.proxy_ready.get_or_create(&labels).set(holds(proxy.ready.status));
+            self.proxy_synced.get_or_create(&labels).set(holds(proxy.synced.status));
+            if let Some(certificate) = proxy.report.as_ref().and_then(|report| report.certificate.as_ref()) {
+                self.proxy_certificate_expiry.get_or_create(&labels).set(certificate.not_after.as_second());
+            }
+        }
+    }
+
+    /// This replica's part changed.
+    pub fn leading(&self, leadership: &Leadership) {
+        self.leader.set(i64::from(leadership.is_leader()));
+    }
+
+    /// All of it in the `OpenMetrics` text format.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a string can't fail");
+        text
+    }
+}
+
+fn label(target: &ProxyTarget) -> String {
+    if target.namespace.is_empty() { target.name.to_string() } else { format!("{}/{}", target.namespace, target.name) }
+}

@@ -1,0 +1,101 @@
+//! Snapshot -> Rendition, whenever the snapshot or the set of profiles changed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::{
+    fleet::FleetView,
+    model::{Profile, Snapshot},
+    render::{self, Rendition},
+    translate::{self, Settings},
+};
+
+/// Translates and renders the latest snapshot for every profile, until a side hangs up.
+///
+/// Nothing is rendered before every kind has been listed once. A result that says the same as the last one is not
+/// published: nobody is woken for nothing.
+pub(super) async fn run(
+    settings: Settings,
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    mut views: watch::Receiver<Arc<FleetView>>,
+    renditions: watch::Sender<Option<Arc<Rendition>>>,
+) {
+    let mut profiles = BTreeSet::new();
+    loop {
+        let snapshot = snapshots.borrow_and_update().clone();
+        profiles = wanted_profiles(&settings, &views.borrow_and_update().profiles, profiles);
+        if snapshot.is_complete() {
+            let (settings, wanted, last) = (settings.clone(), profiles.clone(), renditions.borrow().clone());
+            let made = tokio::task::spawn_blocking(move || render_all(&snapshot, &settings, &wanted, last.as_deref())).await;
+            let rendition = made.expect("translation is total: it does not panic");
+            renditions.send_if_modified(|current| {
+                let changed = current.as_ref().is_none_or(|current| !says_the_same(current, &rendition));
+                if changed {
+                    *current = Some(Arc::new(rendition));
+                }
+                changed
+            });
+        }
+        loop {
+            tokio::select! {
+                changed = snapshots.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                changed = views.changed() => match changed {
+                    // Views change with every probe; only another set of profiles needs another rendering.
+                    Ok(()) if wanted_profiles(&settings, &views.borrow_and_update().profiles, profiles.clone()) == profiles => {}
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+            }
+        }
+    }
+}
+
+/// The profiles to render: those of the proxies, at most [`Profile::MAX`]; the default one as long as there are none.
+fn wanted_profiles(settings: &Settings, present: &BTreeSet<Profile>, before: BTreeSet<Profile>) -> BTreeSet<Profile> {
+    if present.is_empty() {
+        return if before.is_empty() { BTreeSet::from([settings.profile.clone()]) } else { before };
+    }
+    present.iter().take(Profile::MAX).cloned().collect()
+}
+
+fn render_all(snapshot: &Snapshot, settings: &Settings, profiles: &BTreeSet<Profile>, last: Option<&Rendition>) -> Rendition {
+    let began = Instant::now();
+    let mut rendered = BTreeMap::new();
+    let mut problems = BTreeSet::from_iter(snapshot.malformed.iter().cloned());
+    let mut objects = BTreeSet::new();
+    for profile in profiles {
+        let translation = translate::translate(snapshot, &Settings { profile: profile.clone(), ..settings.clone() });
+        rendered.insert(profile.clone(), Arc::new(render::render(&translation)));
+        problems.extend(translation.problems);
+        objects.extend(translation.objects);
+    }
+    Rendition {
+        generation: snapshot.generation,
+        hold: hold(snapshot, last),
+        profiles: rendered,
+        problems: problems.into_iter().collect(),
+        objects: Arc::new(objects),
+        created: Timestamp::now(),
+        took: began.elapsed(),
+    }
+}
+
+/// Why nothing may be sent now: a kind can't be read of which the last configuration used an object (rule 7).
+fn hold(snapshot: &Snapshot, last: Option<&Rendition>) -> Option<String> {
+    let last = last?;
+    let used = snapshot.unavailable.iter().find(|(kind, _)| last.objects.iter().any(|object| *object.kind == *kind.name()));
+    used.map(|(kind, reason)| format!("{} can't be read: {reason}", kind.name()))
+}
+
+fn says_the_same(one: &Rendition, other: &Rendition) -> bool {
+    one.profiles == other.profiles && one.problems == other.problems && one.objects == other.objects && one.hold == other.hold
+}

@@ -1,0 +1,147 @@
+//! Mistakes: each is reported with object, field, reason and remedy, and an unrelated change made afterwards goes live.
+
+use serde_json::Value;
+
+use crate::harness::{Demo, ECHO_SERVICE, ingress};
+
+/// One mistake, and what must be said of it.
+struct Mistake {
+    name: &'static str,
+    manifest: String,
+    object: &'static str,
+    field: &'static str,
+    reason: &'static str,
+}
+
+fn mistakes() -> Vec<Mistake> {
+    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: broken, namespace: demo}\ntype: kubernetes.io/tls\nstringData: {tls.crt: nonsense, tls.key: nonsense}\n";
+    let tls = |secret: &str| ingress("bad", "bad.localhost", "/bad").replace("  rules:", &format!("  tls: [{{hosts: [bad.localhost], secretName: {secret}}}]\n  rules:"));
+    vec![
+        Mistake {
+            name: "an Ingress to a missing Service",
+            manifest: ingress("bad", "bad.localhost", "/bad").replace("name: echo", "name: nosuch"),
+            object: "Ingress demo/bad",
+            field: "spec.rules[0].http.paths[0].backend.service",
+            reason: "ServiceNotFound",
+        },
+        Mistake {
+            name: "an Ingress to a missing port",
+            manifest: ingress("bad", "bad.localhost", "/bad").replace("number: 80", "number: 81"),
+            object: "Ingress demo/bad",
+            field: "spec.rules[0].http.paths[0].backend.service.port",
+            reason: "PortNotFound",
+        },
+        Mistake { name: "a missing Secret", manifest: tls("nosuch"), object: "Ingress demo/bad", field: "spec.tls[0].secretName", reason: "SecretNotFound" },
+        Mistake { name: "a broken key", manifest: format!("{}{secret}", tls("broken")), object: "Secret demo/broken", field: "data", reason: "InvalidCertificate" },
+        Mistake {
+            name: "a regular expression that does not compile",
+            manifest: ingress("bad", "bad.localhost", "'/~/bad/(['").replace("pathType: Prefix", "pathType: ImplementationSpecific"),
+            object: "Ingress demo/bad",
+            field: "spec.rules[0].http.paths[0].path",
+            reason: "InvalidRegex",
+        },
+        Mistake {
+            name: "the same host and path twice",
+            manifest: ingress("zzz", "good.localhost", "/good"),
+            object: "Ingress demo/zzz",
+            field: "spec.rules[0]",
+            reason: "Conflict",
+        },
+        Mistake {
+            name: "a Service without endpoints",
+            manifest: format!("{}---\napiVersion: v1\nkind: Service\nmetadata: {{name: empty, namespace: demo}}\nspec: {{ports: [{{port: 80}}]}}\n",
+                ingress("bad", "bad.localhost", "/bad").replace("name: echo", "name: empty")),
+            object: "Service demo/empty",
+            field: "",
+            reason: "NoEndpoints",
+        },
+        Mistake {
+            name: "a wrong type",
+            manifest: ingress("bad", "bad.localhost", "/bad").replace("number: 80", "number: eighty"),
+            object: "Ingress demo/bad",
+            field: "spec.rules[0].http.paths[0].backend.service.port.number",
+            reason: "InvalidField",
+        },
+        Mistake {
+            name: "an unknown field",
+            manifest: ingress("bad", "bad.localhost", "/bad").replace("ingressClassName", "ingressClasName"),
+            object: "Ingress demo/bad",
+            field: "spec.ingressClasName",
+            reason: "UnknownField",
+        },
+        Mistake {
+            name: "an unknown kind",
+            manifest: "apiVersion: networking.k8s.io/v1\nkind: Ingres\nmetadata: {name: bad, namespace: demo}\n".to_owned(),
+            object: "Ingres demo/bad",
+            field: "kind",
+            reason: "UnknownKind",
+        },
+        Mistake {
+            name: "broken YAML",
+            manifest: "apiVersion: v1\nkind: [Service\n".to_owned(),
+            object: "bad.yaml",
+            field: "",
+            reason: "InvalidManifest",
+        },
+        Mistake {
+            name: "a YAML bomb",
+            manifest: yaml_bomb(),
+            object: "bad.yaml",
+            field: "",
+            reason: "InvalidManifest",
+        },
+        Mistake {
+            name: "ten megabytes of YAML",
+            manifest: format!("# {}\n", "x".repeat(99)).repeat(110_000),
+            object: "bad.yaml",
+            field: "",
+            reason: "InvalidManifest",
+        },
+    ]
+}
+
+fn yaml_bomb() -> String {
+    let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+    for level in 1..12 {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(",");
+        text.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+    }
+    text
+}
+
+#[tokio::test]
+async fn every_mistake_is_reported_and_changes_nothing_else() {
+    let demo = Demo::start(2, &[("good.yaml", &ingress("good", "good.localhost", "/good")), ("echo.yaml", ECHO_SERVICE)]);
+    demo.all_answer("good.localhost", "/good", 200).await;
+    for (number, mistake) in mistakes().into_iter().enumerate() {
+        let Mistake { name, manifest, object, field, reason } = mistake;
+        demo.write("bad.yaml", &manifest);
+        let is_it = |problem: &Value| {
+            problem["reason"] == reason
+                && problem["object"].as_str().is_some_and(|found| found.contains(object))
+                && problem["field"].as_str().unwrap_or_default().starts_with(field)
+        };
+        let problems = demo.problems(&format!("{name}: {object} {field} {reason}"), |problems| problems.iter().any(is_it)).await;
+        let problem = problems.iter().find(|problem| is_it(problem)).unwrap();
+        assert!(!problem["message"].as_str().unwrap().is_empty() && !problem["remedy"].as_str().unwrap().is_empty(), "{name}: {problem}");
+        assert!(problem["source"].as_str().is_some_and(|source| source.contains(".yaml")), "{name}: the file is named: {problem}");
+
+        let path = format!("/unrelated{number}");
+        demo.write("unrelated.yaml", &ingress("unrelated", "good.localhost", &path));
+        demo.all_answer("good.localhost", &path, 200).await;
+        demo.all_answer("good.localhost", "/good", 200).await;
+
+        std::fs::remove_file(demo.directory.join("bad.yaml")).unwrap();
+        demo.problems(&format!("{name}: the problem goes with its cause"), |problems| !problems.iter().any(is_it)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_breaks_keeps_its_last_good_state() {
+    let demo = Demo::start(1, &[("web.yaml", &ingress("web", "web.localhost", "/a")), ("echo.yaml", ECHO_SERVICE)]);
+    demo.write("web.yaml", &ingress("web", "web.localhost", "/b").replace("number: 80", "number: eighty"));
+    demo.problems("the wrong type is reported", |problems| problems.iter().any(|problem| problem["reason"] == "InvalidField")).await;
+    demo.all_answer("web.localhost", "/a", 200).await;
+    demo.write("web.yaml", &ingress("web", "web.localhost", "/b"));
+    demo.all_answer("web.localhost", "/b", 200).await;
+}

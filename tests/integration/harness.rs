@@ -1,0 +1,212 @@
+//! Starts the program, talks to it, waits for conditions with a limit, and leaves no process.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// How long anything may take that should take a moment: machines that run tests are busy.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// The program under test.
+pub fn silverback() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_silverback"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("CONTROLLER_") || name.starts_with("KONG_") || name.starts_with("SILVERBACK_") {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("KUBECONFIG").env_remove("RUST_LOG");
+    command
+}
+
+/// Runs it to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    silverback().args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Waits until `probe` gives a value.
+pub async fn eventually<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, String>>,
+{
+    let begin = Instant::now();
+    loop {
+        match probe().await {
+            Ok(value) => return value,
+            Err(problem) if begin.elapsed() > LIMIT => panic!("{what}: not within {LIMIT:?}: {problem}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+/// The first of `count` ports in a row that are free now.
+pub fn free_ports(count: u16) -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    for _ in 0..500 {
+        let turn = NEXT.fetch_add(1, Ordering::Relaxed);
+        let seed = u16::try_from(std::process::id() % 700).unwrap();
+        let first = 11_000 + (seed * 31 + turn * 40) % 20_000;
+        if (first..first + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+            return first;
+        }
+    }
+    panic!("no {count} free ports in a row");
+}
+
+/// A running demo on manifests of its own.
+pub struct Demo {
+    child: Child,
+    pub info: Value,
+    pub port: u16,
+    pub directory: PathBuf,
+    client: reqwest::Client,
+    _state: tempfile::TempDir,
+}
+
+impl Demo {
+    /// Starts it with these manifests (`file name`, `content`) and waits until all proxies are in sync.
+    pub fn start(proxies: u16, manifests: &[(&str, &str)]) -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let directory = state.path().join("manifests");
+        std::fs::create_dir(&directory).unwrap();
+        for (name, content) in manifests {
+            std::fs::write(directory.join(name), content).unwrap();
+        }
+        let port = free_ports(2 * proxies);
+        let mut child = silverback()
+            .args(["demo", "--json", "--proxies", &proxies.to_string(), "--port", &port.to_string()])
+            .args(["--dashboard-bind-address", "127.0.0.1:0"])
+            .arg("--directory")
+            .arg(&directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let Ok(info) = serde_json::from_str(&line) else {
+            let mut errors = String::new();
+            child.kill().unwrap();
+            child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+            panic!("the demo did not start: {line:?}\n{errors}");
+        };
+        Self { child, info, port, directory, client: reqwest::Client::builder().no_proxy().build().unwrap(), _state: state }
+    }
+
+    /// Replaces a manifest as an editor does: beside it, then renamed.
+    pub fn write(&self, name: &str, content: &str) {
+        let beside = self.directory.join(format!(".{name}.new"));
+        std::fs::write(&beside, content).unwrap();
+        std::fs::rename(beside, self.directory.join(name)).unwrap();
+    }
+
+    pub fn proxies(&self) -> Vec<Value> {
+        self.info["proxies"].as_array().unwrap().clone()
+    }
+
+    /// Status and body of a request to one proxy.
+    pub async fn get(&self, proxy: usize, host: &str, path: &str) -> Result<(u16, String), String> {
+        let url = format!("{}{path}", self.info["proxies"][proxy]["http"].as_str().unwrap());
+        let answer = self.client.get(url).header("host", host).send().await.map_err(|error| format!("{error:?}"))?;
+        let status = answer.status().as_u16();
+        Ok((status, answer.text().await.map_err(|error| error.to_string())?))
+    }
+
+    /// Waits until every proxy answers with that status.
+    pub async fn all_answer(&self, host: &str, path: &str, status: u16) {
+        for proxy in 0..self.proxies().len() {
+            self.answers(proxy, host, path, status).await;
+        }
+    }
+
+    /// Waits until one proxy answers with that status.
+    pub async fn answers(&self, proxy: usize, host: &str, path: &str, status: u16) {
+        eventually(&format!("proxy {proxy} answers {status} to {host}{path}"), async || {
+            match self.get(proxy, host, path).await? {
+                (found, _) if found == status => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    }
+
+    /// What the dashboard's API says.
+    pub async fn api(&self, path: &str) -> Value {
+        let url = format!("{}api/v1/{path}", self.info["dashboard"].as_str().unwrap());
+        self.client.get(url).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// Waits until the problems are what the check wants; gives them back.
+    pub async fn problems(&self, what: &str, check: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        eventually(what, async || {
+            let problems = self.api("problems").await.as_array().unwrap().clone();
+            if check(&problems) { Ok(problems) } else { Err(format!("{problems:#?}")) }
+        })
+        .await
+    }
+
+    /// Waits until that proxy, as the API shows it, passes the check.
+    pub async fn proxy(&self, index: usize, what: &str, check: impl Fn(&Value) -> bool) -> Value {
+        let name = self.info["proxies"][index]["name"].clone();
+        eventually(what, async || {
+            let proxies = self.api("proxies").await;
+            let found = proxies.as_array().unwrap().iter().find(|proxy| proxy["name"] == name).cloned();
+            let found = found.ok_or_else(|| format!("no {name} in {proxies}"))?;
+            if check(&found) { Ok(found) } else { Err(format!("{found:#}")) }
+        })
+        .await
+    }
+
+    /// Ends it as Ctrl-C does, and waits.
+    pub fn interrupt(mut self) -> std::process::ExitStatus {
+        signal(self.child.id(), "INT");
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begin.elapsed() < LIMIT, "the demo does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // Ended already is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process of ours.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap();
+    assert!(status.success(), "kill -{name} {pid}");
+}
+
+/// Whether a process exists and is no zombie.
+pub fn is_alive(pid: u64) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
+    stat.is_ok_and(|stat| !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')))
+}
+
+/// An Ingress to the demo's example upstream (Service demo/echo).
+pub fn ingress(name: &str, host: &str, path: &str) -> String {
+    format!(
+        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}, namespace: demo}}\nspec:\n  \
+         ingressClassName: kong\n  rules:\n    - host: {host}\n      http:\n        paths:\n          - path: {path}\n            \
+         pathType: Prefix\n            backend: {{service: {{name: echo, port: {{number: 80}}}}}}\n"
+    )
+}
+
+/// The Service of the demo's example upstream.
+pub const ECHO_SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: echo, namespace: demo}\nspec:\n  ports:\n    - {name: http, port: 80}\n";

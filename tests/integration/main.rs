@@ -1,0 +1,7 @@
+//! silverback as a user on a laptop runs it: the real program, real proxies as processes, real TLS on loopback.
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod command_line;
+mod demo;
+mod harness;
