@@ -1,6 +1,304 @@
 //! Joins the modules: starts the tasks and carries values and commands between them.
+//!
+//! The only place that knows every module of the rim. Called by the verbs `run` and `demo`.
 
+mod certificates;
 mod pipeline;
 mod settings;
+mod source;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    fleet::{
+        Command, Fleet, FleetEvent, FleetView,
+        discovery::{self, AdminService},
+    },
+    lease::{self, LeaseSettings},
+    model::{Leadership, NamespacedName, ProxyTarget, Snapshot},
+    observe::{self, metrics::Metrics},
+    pki::{CertificateMaterial, client::AdminTls},
+    push,
+    render::Rendition,
+    serve::{self, ServeSettings, Sources},
+};
 
 pub use settings::{AdminCertificates, ControllerSettings, Source, StatusSettings};
+
+/// Events on their way to the fleet; each is small, and the fleet never waits for anything.
+const EVENT_QUEUE: usize = 1024;
+/// How long a connection to a proxy may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A controller that runs.
+pub struct Controller {
+    /// The proxies, always the latest.
+    pub view: watch::Receiver<Arc<FleetView>>,
+    /// What they shall run, and what is wrong with the objects.
+    pub rendition: watch::Receiver<Option<Arc<Rendition>>>,
+    /// Where the dashboard is.
+    pub dashboard: Option<SocketAddr>,
+    tasks: JoinSet<&'static str>,
+    leadership: CancellationToken,
+    lease_task: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Controller {
+    /// Gives the Lease up, so that another replica leads at once.
+    pub async fn release(&mut self) {
+        self.leadership.cancel();
+        if let Some(task) = self.lease_task.take() {
+            // It ends by itself; when it can't reach the API server, the Lease runs out.
+            let _ = tokio::time::timeout(Duration::from_secs(5), task).await;
+        }
+    }
+
+    /// Ends when a task ended that must not.
+    pub async fn ended(&mut self) {
+        match self.tasks.join_next().await {
+            Some(Ok(name)) => tracing::error!(task = name, "a task ended"),
+            Some(Err(error)) => tracing::error!(%error, "a task failed"),
+            None => {}
+        }
+    }
+
+    /// Waits until everything has stopped after the shutdown, for a bounded time.
+    pub async fn stopped(mut self) {
+        self.release().await;
+        self.tasks.abort_all();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Starts a controller; it goes on until `shutdown`.
+///
+/// # Errors
+/// What can't be used of the settings: a kubeconfig, certificates, an address that is taken.
+pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) -> anyhow::Result<Controller> {
+    let client = source::client(&settings.source).await?;
+    let mut tasks = JoinSet::new();
+    let leadership_token = CancellationToken::new();
+    let (leadership, lease_task) = match &client {
+        Some(client) => {
+            let (receiver, task) = lease::spawn(client.clone(), lease_settings(&settings)?, leadership_token.clone());
+            (receiver, Some(task))
+        }
+        None => (lease::always_leader(), None),
+    };
+
+    let snapshot = source::start(&settings, client.as_ref(), &mut tasks)?;
+    let (rendition_sender, rendition) = watch::channel(None);
+    let (view_sender, view) = watch::channel(Arc::new(FleetView::default()));
+    let metrics = Arc::new(Metrics::default());
+    let served = serve::start(
+        &ServeSettings { health: settings.health, metrics: settings.metrics, dashboard: settings.dashboard },
+        Sources {
+            view: view.clone(),
+            rendition: rendition.clone(),
+            snapshot: snapshot.clone(),
+            leadership: leadership.clone(),
+            metrics: Arc::new({
+                let metrics = metrics.clone();
+                move || metrics.encode()
+            }),
+        },
+        &shutdown,
+    )
+    .await?;
+
+    let pipeline = pipeline::run(settings.translation.clone(), snapshot.clone(), view.clone(), rendition_sender);
+    spawn(&mut tasks, "pipeline", pipeline);
+    let (events, fleet_events) = mpsc::channel(EVENT_QUEUE);
+    let (commands, fleet_commands) = mpsc::channel(EVENT_QUEUE);
+    spawn(&mut tasks, "fleet", Fleet::run(fleet_settings(&settings), fleet_events, commands, view_sender));
+    spawn(&mut tasks, "discovery", discover(static_targets(&settings)?, settings.clone(), snapshot.clone(), events.clone()));
+    spawn(&mut tasks, "renditions", carry_renditions(rendition.clone(), events.clone(), metrics.clone()));
+    spawn(&mut tasks, "leadership", carry_leadership(leadership.clone(), events.clone(), metrics.clone()));
+    let (outcomes, rim_events) = mpsc::channel(EVENT_QUEUE);
+    spawn(&mut tasks, "outcomes", carry_outcomes(rim_events, events, view.clone(), metrics.clone()));
+    let material = certificates::follow(&settings, client.as_ref())?;
+    spawn(&mut tasks, "proxies", drive(settings.clone(), material, fleet_commands, outcomes));
+    spawn(&mut tasks, "metrics", follow_views(view.clone(), metrics));
+    if let Some(client) = client {
+        source::write_statuses(&settings, client, &view, &rendition, &snapshot, &leadership, &mut tasks)?;
+    }
+    Ok(Controller { view, rendition, dashboard: served.dashboard, tasks, leadership: leadership_token, lease_task })
+}
+
+fn spawn(tasks: &mut JoinSet<&'static str>, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+    tasks.spawn(async move {
+        task.await;
+        name
+    });
+}
+
+fn lease_settings(settings: &ControllerSettings) -> anyhow::Result<LeaseSettings> {
+    let namespace = match settings.election_namespace.as_str() {
+        "" => own_namespace(settings).context("give --election-namespace, or POD_NAMESPACE in the environment")?,
+        namespace => namespace.to_owned(),
+    };
+    let pod = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_else(|_| "silverback".to_owned());
+    Ok(LeaseSettings::new(NamespacedName::new(namespace, settings.election_id.as_str()), &pod))
+}
+
+/// The controller's namespace: the pod's, or that of the Admin Service when it runs outside of the cluster.
+fn own_namespace(settings: &ControllerSettings) -> Option<String> {
+    let of_pod = std::env::var("POD_NAMESPACE").ok().filter(|namespace| !namespace.is_empty());
+    of_pod.or_else(|| settings.admin_services.first().map(|service| service.namespace.to_string()))
+}
+
+fn static_targets(settings: &ControllerSettings) -> anyhow::Result<Vec<Arc<ProxyTarget>>> {
+    let urls: Vec<String> = settings.static_proxies.iter().map(|(_, url)| url.clone()).collect();
+    let targets = discovery::static_targets(&urls, settings.server_name.as_deref())?;
+    let named = targets.into_iter().map(|target| {
+        let name = settings.static_proxies.iter().find(|(_, url)| target.urls.iter().any(|known| **known == *url.trim_end_matches('/')));
+        match name {
+            Some((name, _)) => Arc::new(ProxyTarget { name: name.as_str().into(), ..ProxyTarget::clone(&target) }),
+            None => target,
+        }
+    });
+    Ok(named.collect())
+}
+
+/// Tells the fleet which proxies there are, whenever that changes.
+async fn discover(
+    fixed: Vec<Arc<ProxyTarget>>,
+    settings: ControllerSettings,
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    events: mpsc::Sender<FleetEvent>,
+) {
+    let services: Vec<_> = settings.admin_services.iter().map(|name| AdminService { name: name.clone() }).collect();
+    let mut last = None;
+    loop {
+        let mut targets = fixed.clone();
+        let snapshot = snapshots.borrow_and_update().clone();
+        targets.extend(discovery::discover(&snapshot.endpoint_slices, &services, &settings.admin_port_names));
+        if last.as_ref() != Some(&targets) {
+            if events.send(FleetEvent::Targets(targets.clone())).await.is_err() {
+                return;
+            }
+            last = Some(targets);
+        }
+        if snapshots.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn carry_renditions(
+    mut renditions: watch::Receiver<Option<Arc<Rendition>>>,
+    events: mpsc::Sender<FleetEvent>,
+    metrics: Arc<Metrics>,
+) {
+    loop {
+        let latest = renditions.borrow_and_update().clone();
+        if let Some(rendition) = latest {
+            tracing::info!(
+                generation = rendition.generation.0,
+                problems = rendition.problems.len(),
+                hold = rendition.hold.as_deref(),
+                milliseconds = u64::try_from(rendition.took.as_millis()).unwrap_or(u64::MAX),
+                "configuration rendered"
+            );
+            for problem in rendition.problems.iter() {
+                tracing::debug!(%problem, "problem");
+            }
+            metrics.rendered(&rendition);
+            if events.send(FleetEvent::Rendition(rendition)).await.is_err() {
+                return;
+            }
+        }
+        if renditions.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn carry_leadership(
+    mut leadership: watch::Receiver<Leadership>,
+    events: mpsc::Sender<FleetEvent>,
+    metrics: Arc<Metrics>,
+) {
+    loop {
+        let latest = leadership.borrow_and_update().clone();
+        tracing::info!(leadership = ?latest, "leadership");
+        metrics.leading(&latest);
+        if events.send(FleetEvent::Leadership(latest)).await.is_err() || leadership.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What probes and pushes report, counted on its way to the fleet.
+async fn carry_outcomes(
+    mut reports: mpsc::Receiver<FleetEvent>,
+    events: mpsc::Sender<FleetEvent>,
+    view: watch::Receiver<Arc<FleetView>>,
+    metrics: Arc<Metrics>,
+) {
+    while let Some(report) = reports.recv().await {
+        if let FleetEvent::Pushed(id, outcome) = &report
+            && let Some(proxy) = view.borrow().proxies.iter().find(|proxy| proxy.target.id == *id)
+        {
+            tracing::info!(proxy = %proxy.target.name, hash = %outcome.hash.short(), result = ?outcome.result, took = ?outcome.took, "push");
+            metrics.pushed(&proxy.target, outcome);
+        }
+        if events.send(report).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn follow_views(mut views: watch::Receiver<Arc<FleetView>>, metrics: Arc<Metrics>) {
+    loop {
+        metrics.viewed(&views.borrow_and_update());
+        if views.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Carries the fleet's commands out, as soon as there are certificates to do it with.
+async fn drive(
+    settings: ControllerSettings,
+    mut material: watch::Receiver<Option<Arc<CertificateMaterial>>>,
+    mut commands: mpsc::Receiver<Command>,
+    outcomes: mpsc::Sender<FleetEvent>,
+) {
+    let Ok(first) = material.wait_for(Option::is_some).await.map(|material| material.clone()) else { return };
+    let Some(tls) = first.and_then(|material| usable(&settings, &material)) else { return };
+    let (tls_sender, tls) = watch::channel(Arc::new(tls));
+    let mut prober = observe::Prober::new(observe_settings(&settings), tls.clone(), outcomes.clone());
+    let mut pusher = push::Pusher::new(push_settings(&settings), tls, outcomes);
+    loop {
+        tokio::select! {
+            command = commands.recv() => {
+                let Some(command) = command else { return };
+                prober.handle(&command);
+                pusher.handle(&command);
+            }
+            changed = material.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let latest = material.borrow_and_update().clone();
+                if let Some(tls) = latest.and_then(|material| usable(&settings, &material)) {
+                    tls_sender.send_replace(Arc::new(tls));
+                }
+            }
+        }
+    }
+}
+
+fn usable(settings: &ControllerSettings, material: &CertificateMaterial) -> Option<AdminTls> {
+    certificates::admin_tls(settings, material)
+        .inspect_err(|error| tracing::error!(%error, "the certificates for the Admin API can't be used"))
+        .ok()
+}

@@ -1,0 +1,2 @@
+//! Objects from a cluster or a directory, and statuses back to the cluster.
+
