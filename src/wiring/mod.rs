@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     fleet::{
-        Command, Fleet, FleetEvent, FleetView,
+        self, Command, Fleet, FleetEvent, FleetView,
         discovery::{self, AdminService},
     },
     lease::{self, LeaseSettings},
@@ -301,4 +301,20 @@ fn usable(settings: &ControllerSettings, material: &CertificateMaterial) -> Opti
     certificates::admin_tls(settings, material)
         .inspect_err(|error| tracing::error!(%error, "the certificates for the Admin API can't be used"))
         .ok()
+}
+
+fn fleet_settings(settings: &ControllerSettings) -> fleet::Settings {
+    fleet::Settings {
+        push_duty: settings.push_duty,
+        max_concurrent_pushes: settings.max_concurrent_pushes as usize,
+        max_push_bandwidth: Some(settings.max_push_bandwidth).filter(|limit| *limit > 0),
+    }
+}
+
+fn observe_settings(settings: &ControllerSettings) -> observe::Settings {
+    observe::Settings { interval: settings.probe_interval, connect_timeout: CONNECT_TIMEOUT, ..observe::Settings::default() }
+}
+
+fn push_settings(settings: &ControllerSettings) -> push::Settings {
+    push::Settings { timeout: settings.push_timeout, connect_timeout: CONNECT_TIMEOUT }
 }

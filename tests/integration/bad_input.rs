@@ -15,7 +15,12 @@ struct Mistake {
 
 fn mistakes() -> Vec<Mistake> {
     let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: broken, namespace: demo}\ntype: kubernetes.io/tls\nstringData: {tls.crt: nonsense, tls.key: nonsense}\n";
-    let tls = |secret: &str| ingress("bad", "bad.localhost", "/bad").replace("  rules:", &format!("  tls: [{{hosts: [bad.localhost], secretName: {secret}}}]\n  rules:"));
+    let tls = |secret: &str| {
+        ingress("bad", "bad.localhost", "/bad").replace(
+            "  rules:",
+            &format!("  tls: [{{hosts: [bad.localhost], secretName: {secret}}}]\n  rules:"),
+        )
+    };
     vec![
         Mistake {
             name: "an Ingress to a missing Service",
@@ -31,11 +36,24 @@ fn mistakes() -> Vec<Mistake> {
             field: "spec.rules[0].http.paths[0].backend.service.port",
             reason: "PortNotFound",
         },
-        Mistake { name: "a missing Secret", manifest: tls("nosuch"), object: "Ingress demo/bad", field: "spec.tls[0].secretName", reason: "SecretNotFound" },
-        Mistake { name: "a broken key", manifest: format!("{}{secret}", tls("broken")), object: "Secret demo/broken", field: "data", reason: "InvalidCertificate" },
+        Mistake {
+            name: "a missing Secret",
+            manifest: tls("nosuch"),
+            object: "Ingress demo/bad",
+            field: "spec.tls[0].secretName",
+            reason: "SecretNotFound",
+        },
+        Mistake {
+            name: "a broken key",
+            manifest: format!("{}{secret}", tls("broken")),
+            object: "Secret demo/broken",
+            field: "data",
+            reason: "InvalidCertificate",
+        },
         Mistake {
             name: "a regular expression that does not compile",
-            manifest: ingress("bad", "bad.localhost", "'/~/bad/(['").replace("pathType: Prefix", "pathType: ImplementationSpecific"),
+            manifest: ingress("bad", "bad.localhost", "'/~/bad/(['")
+                .replace("pathType: Prefix", "pathType: ImplementationSpecific"),
             object: "Ingress demo/bad",
             field: "spec.rules[0].http.paths[0].path",
             reason: "InvalidRegex",
@@ -49,8 +67,10 @@ fn mistakes() -> Vec<Mistake> {
         },
         Mistake {
             name: "a Service without endpoints",
-            manifest: format!("{}---\napiVersion: v1\nkind: Service\nmetadata: {{name: empty, namespace: demo}}\nspec: {{ports: [{{port: 80}}]}}\n",
-                ingress("bad", "bad.localhost", "/bad").replace("name: echo", "name: empty")),
+            manifest: format!(
+                "{}---\napiVersion: v1\nkind: Service\nmetadata: {{name: empty, namespace: demo}}\nspec: {{ports: [{{port: 80}}]}}\n",
+                ingress("bad", "bad.localhost", "/bad").replace("name: echo", "name: empty")
+            ),
             object: "Service demo/empty",
             field: "",
             reason: "NoEndpoints",
@@ -71,7 +91,8 @@ fn mistakes() -> Vec<Mistake> {
         },
         Mistake {
             name: "an unknown kind",
-            manifest: "apiVersion: networking.k8s.io/v1\nkind: Ingres\nmetadata: {name: bad, namespace: demo}\n".to_owned(),
+            manifest: "apiVersion: networking.k8s.io/v1\nkind: Ingres\nmetadata: {name: bad, namespace: demo}\n"
+                .to_owned(),
             object: "Ingres demo/bad",
             field: "kind",
             reason: "UnknownKind",
@@ -111,20 +132,44 @@ fn yaml_bomb() -> String {
 
 #[tokio::test]
 async fn every_mistake_is_reported_and_changes_nothing_else() {
-    let demo = Demo::start(2, &[("good.yaml", &ingress("good", "good.localhost", "/good")), ("echo.yaml", ECHO_SERVICE)]);
+    let demo = Demo::start(
+        2,
+        &[
+            ("good.yaml", &ingress("good", "good.localhost", "/good")),
+            ("echo.yaml", ECHO_SERVICE),
+        ],
+    );
     demo.all_answer("good.localhost", "/good", 200).await;
     for (number, mistake) in mistakes().into_iter().enumerate() {
-        let Mistake { name, manifest, object, field, reason } = mistake;
+        let Mistake {
+            name,
+            manifest,
+            object,
+            field,
+            reason,
+        } = mistake;
         demo.write("bad.yaml", &manifest);
         let is_it = |problem: &Value| {
             problem["reason"] == reason
                 && problem["object"].as_str().is_some_and(|found| found.contains(object))
                 && problem["field"].as_str().unwrap_or_default().starts_with(field)
         };
-        let problems = demo.problems(&format!("{name}: {object} {field} {reason}"), |problems| problems.iter().any(is_it)).await;
+        let problems = demo
+            .problems(&format!("{name}: {object} {field} {reason}"), |problems| {
+                problems.iter().any(is_it)
+            })
+            .await;
         let problem = problems.iter().find(|problem| is_it(problem)).unwrap();
-        assert!(!problem["message"].as_str().unwrap().is_empty() && !problem["remedy"].as_str().unwrap().is_empty(), "{name}: {problem}");
-        assert!(problem["source"].as_str().is_some_and(|source| source.contains(".yaml")), "{name}: the file is named: {problem}");
+        assert!(
+            !problem["message"].as_str().unwrap().is_empty() && !problem["remedy"].as_str().unwrap().is_empty(),
+            "{name}: {problem}"
+        );
+        assert!(
+            problem["source"]
+                .as_str()
+                .is_some_and(|source| source.contains(".yaml")),
+            "{name}: the file is named: {problem}"
+        );
 
         let path = format!("/unrelated{number}");
         demo.write("unrelated.yaml", &ingress("unrelated", "good.localhost", &path));
@@ -132,15 +177,30 @@ async fn every_mistake_is_reported_and_changes_nothing_else() {
         demo.all_answer("good.localhost", "/good", 200).await;
 
         std::fs::remove_file(demo.directory.join("bad.yaml")).unwrap();
-        demo.problems(&format!("{name}: the problem goes with its cause"), |problems| !problems.iter().any(is_it)).await;
+        demo.problems(&format!("{name}: the problem goes with its cause"), |problems| {
+            !problems.iter().any(is_it)
+        })
+        .await;
     }
 }
 
 #[tokio::test]
 async fn a_manifest_that_breaks_keeps_its_last_good_state() {
-    let demo = Demo::start(1, &[("web.yaml", &ingress("web", "web.localhost", "/a")), ("echo.yaml", ECHO_SERVICE)]);
-    demo.write("web.yaml", &ingress("web", "web.localhost", "/b").replace("number: 80", "number: eighty"));
-    demo.problems("the wrong type is reported", |problems| problems.iter().any(|problem| problem["reason"] == "InvalidField")).await;
+    let demo = Demo::start(
+        1,
+        &[
+            ("web.yaml", &ingress("web", "web.localhost", "/a")),
+            ("echo.yaml", ECHO_SERVICE),
+        ],
+    );
+    demo.write(
+        "web.yaml",
+        &ingress("web", "web.localhost", "/b").replace("number: 80", "number: eighty"),
+    );
+    demo.problems("the wrong type is reported", |problems| {
+        problems.iter().any(|problem| problem["reason"] == "InvalidField")
+    })
+    .await;
     demo.all_answer("web.localhost", "/a", 200).await;
     demo.write("web.yaml", &ingress("web", "web.localhost", "/b"));
     demo.all_answer("web.localhost", "/b", 200).await;

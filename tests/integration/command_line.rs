@@ -11,7 +11,14 @@ fn help_groups_flags_and_names_their_variables() {
     let output = run(&["run", "--help"]);
     let help = text(&output.stdout);
     assert!(output.status.success());
-    for word in ["The proxies' Admin API:", "--kong-admin-svc", "CONTROLLER_KONG_ADMIN_SVC", "--proxy", "--probe-interval", "CONTROLLER_PUSH_DUTY"] {
+    for word in [
+        "The proxies' Admin API:",
+        "--kong-admin-svc",
+        "CONTROLLER_KONG_ADMIN_SVC",
+        "--proxy",
+        "--probe-interval",
+        "CONTROLLER_PUSH_DUTY",
+    ] {
         assert!(help.contains(word), "{word} is not in\n{help}");
     }
 }
@@ -20,7 +27,11 @@ fn help_groups_flags_and_names_their_variables() {
 fn an_unknown_flag_is_a_usage_error_with_the_nearest_name() {
     let output = run(&["run", "--kong-admin-scv", "a/b"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("--kong-admin-svc"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("--kong-admin-svc"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
@@ -33,27 +44,53 @@ fn run_without_proxies_says_what_to_give() {
 
 #[test]
 fn a_kubeconfig_that_is_missing_is_named() {
-    let output = run(&["run", "--kubeconfig", "/nonexistent/kubeconfig", "--kong-admin-svc", "kong/admin"]);
+    let output = run(&[
+        "run",
+        "--kubeconfig",
+        "/nonexistent/kubeconfig",
+        "--kong-admin-svc",
+        "kong/admin",
+    ]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("/nonexistent/kubeconfig"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("/nonexistent/kubeconfig"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
 fn render_prints_the_configuration_and_its_exit_code_tells_of_problems() {
     let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("a.yaml"), format!("{}---\n{ECHO_SERVICE}", ingress("web", "web.example", "/"))).unwrap();
+    std::fs::write(
+        directory.path().join("a.yaml"),
+        format!("{}---\n{ECHO_SERVICE}", ingress("web", "web.example", "/")),
+    )
+    .unwrap();
     let path = directory.path().to_str().unwrap();
     let output = run(&["render", "-f", path]);
     let configuration: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(configuration["_format_version"], "3.0");
     assert_eq!(configuration["services"][0]["name"], "demo.echo.80");
 
-    std::fs::write(directory.path().join("b.yaml"), ingress("bad", "bad.example", "/").replace("name: echo", "name: nosuch")).unwrap();
+    std::fs::write(
+        directory.path().join("b.yaml"),
+        ingress("bad", "bad.example", "/").replace("name: echo", "name: nosuch"),
+    )
+    .unwrap();
     let output = run(&["render", "-f", path, "--problems", "json", "--format", "yaml"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stdout).contains("demo.echo.80"), "the good part is printed all the same");
+    assert!(
+        text(&output.stdout).contains("demo.echo.80"),
+        "the good part is printed all the same"
+    );
     let problems: serde_json::Value = serde_json::from_slice(&output.stderr).expect("one JSON array and nothing else");
-    let problem = problems.as_array().unwrap().iter().find(|problem| problem["reason"] == "ServiceNotFound").expect("the missing Service");
+    let problem = problems
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|problem| problem["reason"] == "ServiceNotFound")
+        .expect("the missing Service");
     assert_eq!(problem["object"]["name"], "bad");
     assert!(!problem["remedy"].as_str().unwrap().is_empty());
     assert_eq!(run(&["render", "-f", "/nonexistent"]).status.code(), Some(2));

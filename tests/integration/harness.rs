@@ -81,7 +81,14 @@ impl Demo {
         }
         let port = free_ports(2 * proxies);
         let mut child = silverback()
-            .args(["demo", "--json", "--proxies", &proxies.to_string(), "--port", &port.to_string()])
+            .args([
+                "demo",
+                "--json",
+                "--proxies",
+                &proxies.to_string(),
+                "--port",
+                &port.to_string(),
+            ])
             .args(["--dashboard-bind-address", "127.0.0.1:0"])
             .arg("--directory")
             .arg(&directory)
@@ -91,14 +98,23 @@ impl Demo {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         let Ok(info) = serde_json::from_str(&line) else {
             let mut errors = String::new();
             child.kill().unwrap();
             child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
             panic!("the demo did not start: {line:?}\n{errors}");
         };
-        Self { child, info, port, directory, client: reqwest::Client::builder().no_proxy().build().unwrap(), _state: state }
+        Self {
+            child,
+            info,
+            port,
+            directory,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            _state: state,
+        }
     }
 
     /// Replaces a manifest as an editor does: beside it, then renamed.
@@ -115,7 +131,13 @@ impl Demo {
     /// Status and body of a request to one proxy.
     pub async fn get(&self, proxy: usize, host: &str, path: &str) -> Result<(u16, String), String> {
         let url = format!("{}{path}", self.info["proxies"][proxy]["http"].as_str().unwrap());
-        let answer = self.client.get(url).header("host", host).send().await.map_err(|error| format!("{error:?}"))?;
+        let answer = self
+            .client
+            .get(url)
+            .header("host", host)
+            .send()
+            .await
+            .map_err(|error| format!("{error:?}"))?;
         let status = answer.status().as_u16();
         Ok((status, answer.text().await.map_err(|error| error.to_string())?))
     }
@@ -129,12 +151,13 @@ impl Demo {
 
     /// Waits until one proxy answers with that status.
     pub async fn answers(&self, proxy: usize, host: &str, path: &str, status: u16) {
-        eventually(&format!("proxy {proxy} answers {status} to {host}{path}"), async || {
-            match self.get(proxy, host, path).await? {
+        eventually(
+            &format!("proxy {proxy} answers {status} to {host}{path}"),
+            async || match self.get(proxy, host, path).await? {
                 (found, _) if found == status => Ok(()),
                 other => Err(format!("{other:?}")),
-            }
-        })
+            },
+        )
         .await;
     }
 
@@ -148,7 +171,11 @@ impl Demo {
     pub async fn problems(&self, what: &str, check: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         eventually(what, async || {
             let problems = self.api("problems").await.as_array().unwrap().clone();
-            if check(&problems) { Ok(problems) } else { Err(format!("{problems:#?}")) }
+            if check(&problems) {
+                Ok(problems)
+            } else {
+                Err(format!("{problems:#?}"))
+            }
         })
         .await
     }
@@ -158,9 +185,18 @@ impl Demo {
         let name = self.info["proxies"][index]["name"].clone();
         eventually(what, async || {
             let proxies = self.api("proxies").await;
-            let found = proxies.as_array().unwrap().iter().find(|proxy| proxy["name"] == name).cloned();
+            let found = proxies
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|proxy| proxy["name"] == name)
+                .cloned();
             let found = found.ok_or_else(|| format!("no {name} in {proxies}"))?;
-            if check(&found) { Ok(found) } else { Err(format!("{found:#}")) }
+            if check(&found) {
+                Ok(found)
+            } else {
+                Err(format!("{found:#}"))
+            }
         })
         .await
     }
@@ -189,7 +225,10 @@ impl Drop for Demo {
 
 /// Sends a signal to a process of ours.
 pub fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap();
+    let status = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status()
+        .unwrap();
     assert!(status.success(), "kill -{name} {pid}");
 }
 
