@@ -5,8 +5,6 @@
 #[cfg(feature = "controller")]
 mod arguments;
 #[cfg(feature = "controller")]
-mod crds;
-#[cfg(feature = "controller")]
 mod demo;
 mod render;
 #[cfg(feature = "controller")]
@@ -40,9 +38,6 @@ enum Verb {
     /// Run one embedded proxy.
     #[cfg(feature = "controller")]
     Proxy(Box<silverback_proxy::settings::ProxyArguments>),
-    /// Print the definitions of silverback's own Kubernetes kinds.
-    #[cfg(feature = "controller")]
-    Crds(crds::CrdsArguments),
 }
 
 /// Parses the command line and carries the verb out.
@@ -61,7 +56,5 @@ pub fn main() -> ExitCode {
         Verb::Render(arguments) => render::run(&arguments),
         #[cfg(feature = "controller")]
         Verb::Proxy(arguments) => run::block_on(silverback_proxy::run(*arguments)),
-        #[cfg(feature = "controller")]
-        Verb::Crds(arguments) => crds::run(&arguments),
     }
 }
