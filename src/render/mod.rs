@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use proxy_config_schema::ConfigHash;
+use proxy_config_schema::{ConfigHash, Configuration};
 
 use crate::{
     model::{Generation, ObjectRef, Problem, Profile},
@@ -39,6 +39,13 @@ pub fn render(translation: &Translation) -> Rendered {
     let bytes = translation.configuration.to_bytes();
     let hash = ConfigHash::of(&bytes);
     Rendered { bytes, hash }
+}
+
+/// What is rendered, for people: without a single secret.
+pub fn redacted(rendered: &Rendered) -> serde_json::Value {
+    let configuration: Configuration =
+        serde_json::from_slice(&rendered.bytes).expect("rendered bytes are a configuration");
+    serde_json::to_value(configuration.redacted()).expect("a configuration is valid JSON")
 }
 
 /// All that came of one snapshot: the latest one is what the fleet shall run, and what status and dashboard show.
