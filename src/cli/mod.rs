@@ -55,6 +55,6 @@ pub fn main() -> ExitCode {
         Verb::Run(arguments) => run::run(*arguments),
         Verb::Render(arguments) => render::run(&arguments),
         #[cfg(feature = "controller")]
-        Verb::Proxy(arguments) => run::block_on(silverback_proxy::run(*arguments)),
+        Verb::Proxy(arguments) => silverback_proxy::execute(&arguments),
     }
 }

@@ -25,3 +25,22 @@ pub(super) async fn client(source: &Source) -> anyhow::Result<Option<Client>> {
     // Environment proxies are for the outside world: the API server is reached as the kubeconfig says.
     Ok(Some(Client::try_from(config).context("failed to make a client for the API server")?))
 }
+
+/// Starts the source and the store; gives the snapshots.
+pub(super) fn start(
+    settings: &ControllerSettings,
+    client: Option<&Client>,
+    tasks: &mut JoinSet<&'static str>,
+) -> anyhow::Result<watch::Receiver<Arc<Snapshot>>> {
+    let (events, store_events) = mpsc::channel(EVENT_QUEUE);
+    let (snapshots, snapshot) = watch::channel(Arc::new(Snapshot { pending: Arc::new(Kind::ALL.iter().copied().collect()), ..Snapshot::default() }));
+    let (interest_sender, interest) = watch::channel(Arc::default());
+    let kept = settings.admin_services.iter().chain(&settings.status.publish_service).cloned().collect();
+    let retention = match client {
+        Some(_) => Retention::Referenced { services: kept },
+        None => Retention::All,
+    };
+    super::spawn(tasks, "store", store::run(retention, store_events, snapshots, interest_sender));
+    let _ = (events, interest);
+    Ok(snapshot)
+}
