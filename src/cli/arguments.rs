@@ -209,5 +209,7 @@ pub(super) fn listener(flag: &str, text: &str) -> Result<Option<SocketAddr>, Str
     if matches!(text, "off" | "0" | "") {
         return Ok(None);
     }
-    value::listen_address(text).map(Some).map_err(|problem| format!("--{flag}: {problem}"))
+    value::listen_address(text)
+        .map(Some)
+        .map_err(|problem| format!("--{flag}: {problem}"))
 }

@@ -59,7 +59,10 @@ async fn serve(settings: ControllerSettings, term_delay: Duration) -> anyhow::Re
 
 /// Runs a verb to its end on a runtime of its own.
 pub(super) fn block_on(verb: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be started");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("threads can be started");
     match runtime.block_on(verb) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -76,7 +79,9 @@ pub(super) fn install_logging(level: &str, json: bool) {
         .from_env_lossy()
         .add_directive("hyper=warn".parse().expect("a valid directive"))
         .add_directive("h2=warn".parse().expect("a valid directive"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // An error means that logging is installed already, by a test.
     let _ = if json {
         builder.json().flatten_event(true).try_init()
@@ -88,7 +93,8 @@ pub(super) fn install_logging(level: &str, json: bool) {
 
 /// Ends with the first SIGINT or SIGTERM from now on.
 pub(super) fn exit_signal() -> impl Future<Output = anyhow::Result<()>> {
-    let streams = signal(SignalKind::interrupt()).and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
+    let streams =
+        signal(SignalKind::interrupt()).and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
     async move {
         let (mut interrupt, mut terminate) = streams.context("failed to listen for signals")?;
         tokio::select! {
@@ -103,7 +109,9 @@ pub(super) fn exit_signal() -> impl Future<Output = anyhow::Result<()>> {
 fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSettings> {
     let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     if arguments.kong_admin_svc.is_empty() && arguments.kong_admin_url.is_empty() {
-        bail!("no proxies to drive: give --kong-admin-svc NAMESPACE/NAME to discover them, or --proxy https://ADDRESS:PORT");
+        bail!(
+            "no proxies to drive: give --kong-admin-svc NAMESPACE/NAME to discover them, or --proxy https://ADDRESS:PORT"
+        );
     }
     if arguments.directory.is_some() && !arguments.kong_admin_svc.is_empty() {
         bail!("--kong-admin-svc needs a cluster; with --directory give the proxies with --proxy");
@@ -119,10 +127,18 @@ fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSettings> {
     }
     let certificates = certificates(&arguments)?;
     let address = |flag: &str, given: Option<&str>, port: u16| {
-        let default = if in_cluster { format!(":{port}") } else { format!("127.0.0.1:{port}") };
+        let default = if in_cluster {
+            format!(":{port}")
+        } else {
+            format!("127.0.0.1:{port}")
+        };
         listener(flag, given.unwrap_or(&default)).map_err(anyhow::Error::msg)
     };
-    let health = address("health-probe-bind-address", arguments.health_probe_bind_address.as_deref(), 10254)?;
+    let health = address(
+        "health-probe-bind-address",
+        arguments.health_probe_bind_address.as_deref(),
+        10254,
+    )?;
     let metrics = address("metrics-bind-address", arguments.metrics_bind_address.as_deref(), 10255)?;
     let dashboard = address("dashboard-bind-address", Some(&arguments.dashboard_bind_address), 10256)?;
     let headers = headers(&arguments)?;
@@ -131,12 +147,19 @@ fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSettings> {
             if !path.is_dir() {
                 bail!("--directory {}: there is no such directory", path.display());
             }
-            Source::Directory { path, additional: Vec::new() }
+            Source::Directory {
+                path,
+                additional: Vec::new(),
+            }
         }
         None => Source::Cluster {
             kubeconfig: arguments.kubeconfig,
             server: arguments.apiserver_host,
-            namespaces: arguments.watch_namespace.into_iter().filter(|name| !name.is_empty()).collect(),
+            namespaces: arguments
+                .watch_namespace
+                .into_iter()
+                .filter(|name| !name.is_empty())
+                .collect(),
         },
     };
     Ok(ControllerSettings {
@@ -153,7 +176,11 @@ fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSettings> {
         },
         admin_services: arguments.kong_admin_svc,
         admin_port_names: arguments.kong_admin_svc_port_names,
-        static_proxies: arguments.kong_admin_url.into_iter().map(|url| (host_and_port(&url), url)).collect(),
+        static_proxies: arguments
+            .kong_admin_url
+            .into_iter()
+            .map(|url| (host_and_port(&url), url))
+            .collect(),
         certificates,
         server_name: Some(arguments.kong_admin_tls_server_name).filter(|name| !name.is_empty()),
         skip_verify: arguments.kong_admin_tls_skip_verify,
@@ -182,7 +209,9 @@ fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSettings> {
 }
 
 fn check_admin_url(url: &str) -> anyhow::Result<()> {
-    let parsed: reqwest::Url = url.parse().with_context(|| format!("--proxy {url:?} is no URL; write it like https://127.0.0.1:8444"))?;
+    let parsed: reqwest::Url = url
+        .parse()
+        .with_context(|| format!("--proxy {url:?} is no URL; write it like https://127.0.0.1:8444"))?;
     if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
         bail!("--proxy {url:?} must begin with https:// (or http:// on loopback) and name a host");
     }
@@ -195,24 +224,41 @@ fn host_and_port(url: &str) -> String {
 }
 
 fn certificates(arguments: &RunArguments) -> anyhow::Result<AdminCertificates> {
-    let client_files = arguments.kong_admin_tls_client_cert_file.clone().zip(arguments.kong_admin_tls_client_key_file.clone());
-    let client_texts = arguments.kong_admin_tls_client_cert.clone().zip(arguments.kong_admin_tls_client_key.clone());
+    let client_files = arguments
+        .kong_admin_tls_client_cert_file
+        .clone()
+        .zip(arguments.kong_admin_tls_client_key_file.clone());
+    let client_texts = arguments
+        .kong_admin_tls_client_cert
+        .clone()
+        .zip(arguments.kong_admin_tls_client_key.clone());
     let authorities_file = arguments.kong_admin_ca_cert_file.clone();
     let authorities_text = arguments.kong_admin_ca_cert.clone();
     if client_texts.is_some() || authorities_text.is_some() {
         if client_files.is_some() || authorities_file.is_some() {
             bail!("give client certificate and authorities both as files, or both inline");
         }
-        return Ok(AdminCertificates::Inline { client: client_texts, authorities: authorities_text });
+        return Ok(AdminCertificates::Inline {
+            client: client_texts,
+            authorities: authorities_text,
+        });
     }
     if client_files.is_some() || authorities_file.is_some() {
-        return Ok(AdminCertificates::Files { client: client_files, authorities: authorities_file });
+        return Ok(AdminCertificates::Files {
+            client: client_files,
+            authorities: authorities_file,
+        });
     }
-    if let (Some(authorities), Some(proxies)) = (arguments.ca_secret.clone(), arguments.proxy_certificate_secret.clone()) {
+    if let (Some(authorities), Some(proxies)) =
+        (arguments.ca_secret.clone(), arguments.proxy_certificate_secret.clone())
+    {
         return Ok(AdminCertificates::Secrets { authorities, proxies });
     }
     if arguments.directory.is_none() && arguments.pki_directory.is_none() {
-        return Ok(AdminCertificates::Files { client: None, authorities: None });
+        return Ok(AdminCertificates::Files {
+            client: None,
+            authorities: None,
+        });
     }
     Ok(AdminCertificates::Directory(match &arguments.pki_directory {
         Some(directory) => directory.clone(),
@@ -222,16 +268,22 @@ fn certificates(arguments: &RunArguments) -> anyhow::Result<AdminCertificates> {
 
 /// `$XDG_STATE_HOME/silverback/pki`, by default below `~/.local/state` (XDG Base Directory Specification).
 fn default_pki_directory() -> anyhow::Result<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let state = std::env::var_os("XDG_STATE_HOME")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from);
     let state = state.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
-    Ok(state.context("no place for certificates: give --pki-directory, or set HOME")?.join("silverback/pki"))
+    Ok(state
+        .context("no place for certificates: give --pki-directory, or set HOME")?
+        .join("silverback/pki"))
 }
 
 fn headers(arguments: &RunArguments) -> anyhow::Result<Vec<(String, String)>> {
     let mut headers = Vec::new();
     for header in &arguments.kong_admin_header {
         // The value may be a secret: it is not repeated in the message.
-        let (name, value) = header.split_once(':').context("--kong-admin-header: expected name:value")?;
+        let (name, value) = header
+            .split_once(':')
+            .context("--kong-admin-header: expected name:value")?;
         headers.push((name.trim().to_owned(), value.trim().to_owned()));
     }
     let token = match &arguments.kong_admin_token_file {

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 
 use crate::fleet::{FleetView, ProxyView};
 
-const HEADINGS: [&str; 9] = ["NAME", "READY", "SYNCED", "CONFIG", "MTLS", "VERSION", "ERRORS", "STATE", "SINCE"];
+const HEADINGS: [&str; 9] = [
+    "NAME", "READY", "SYNCED", "CONFIG", "MTLS", "VERSION", "ERRORS", "STATE", "SINCE",
+];
 
 /// The table, one line per proxy below the headings, without a line feed at the end.
 pub(super) fn table(view: &FleetView, now: Timestamp) -> String {
@@ -24,14 +26,23 @@ pub(super) fn table(view: &FleetView, now: Timestamp) -> String {
 }
 
 fn row(proxy: &ProxyView, now: Timestamp) -> [String; HEADINGS.len()] {
-    let since = [&proxy.ready, &proxy.synced, &proxy.reachable].map(|condition| condition.since).into_iter().max();
+    let since = [&proxy.ready, &proxy.synced, &proxy.reachable]
+        .map(|condition| condition.since)
+        .into_iter()
+        .max();
     [
         proxy.target.name.to_string(),
         proxy.ready.status.as_str().to_owned(),
         proxy.synced.status.as_str().to_owned(),
-        proxy.observed.filter(|hash| !hash.is_none()).map_or_else(|| "-".to_owned(), |hash| hash.short()),
+        proxy
+            .observed
+            .filter(|hash| !hash.is_none())
+            .map_or_else(|| "-".to_owned(), |hash| hash.short()),
         proxy.mutual_tls.status.as_str().to_owned(),
-        proxy.report.as_ref().map_or_else(|| "-".to_owned(), |report| report.version.clone()),
+        proxy
+            .report
+            .as_ref()
+            .map_or_else(|| "-".to_owned(), |report| report.version.clone()),
         proxy.error_count.to_string(),
         proxy.phase.as_str().to_owned(),
         since.map_or_else(|| "-".to_owned(), |since| age(since, now)),

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 /// Reads a duration: `5s`, `1m30s`, `250ms`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let signed: jiff::SignedDuration =
-        text.parse().map_err(|_| format!("{text:?} is no duration; write it like 5s, 1m30s or 250ms"))?;
+    let signed: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| format!("{text:?} is no duration; write it like 5s, 1m30s or 250ms"))?;
     Duration::try_from(signed).map_err(|_| format!("{text:?} is negative"))
 }
 
@@ -23,7 +24,8 @@ pub(super) fn listen_address(text: &str) -> Result<std::net::SocketAddr, String>
         Some(port) => format!("[::]:{port}"),
         None => text.replace("localhost:", "127.0.0.1:"),
     };
-    full.parse().map_err(|_| format!("{text:?} is no address; write it like 127.0.0.1:10254 or :10254"))
+    full.parse()
+        .map_err(|_| format!("{text:?} is no address; write it like 127.0.0.1:10254 or :10254"))
 }
 
 /// Reads a number of bytes a second: `10485760`, `10M`, `512k`.
@@ -41,8 +43,12 @@ pub(super) fn byte_count(text: &str) -> Result<u64, String> {
             },
         ),
     };
-    let number: u64 = digits.parse().map_err(|_| format!("{text:?} is no number of bytes; write it like 10M"))?;
-    number.checked_mul(factor).ok_or_else(|| format!("{text:?} is too large"))
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| format!("{text:?} is no number of bytes; write it like 10M"))?;
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| format!("{text:?} is too large"))
 }
 
 #[cfg(test)]
@@ -62,7 +68,10 @@ mod tests {
     #[test]
     fn addresses_may_leave_the_host_out() {
         assert_eq!(listen_address(":10254"), Ok("[::]:10254".parse().expect("an address")));
-        assert_eq!(listen_address("127.0.0.1:1"), Ok("127.0.0.1:1".parse().expect("an address")));
+        assert_eq!(
+            listen_address("127.0.0.1:1"),
+            Ok("127.0.0.1:1".parse().expect("an address"))
+        );
         assert!(listen_address("10254").is_err());
     }
 

@@ -49,7 +49,15 @@ pub struct Metrics {
     known: Mutex<Vec<String>>,
 }
 
-const RESULTS: [&str; 7] = ["accepted", "unchanged", "rejected", "busy", "fenced", "not_sent", "unknown"];
+const RESULTS: [&str; 7] = [
+    "accepted",
+    "unchanged",
+    "rejected",
+    "busy",
+    "fenced",
+    "not_sent",
+    "unknown",
+];
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -70,18 +78,53 @@ impl Default for Metrics {
             known: Mutex::default(),
         };
         let registry = &mut metrics.registry;
-        registry.register("pushes", "Configurations sent, by proxy and result", metrics.pushes.clone());
+        registry.register(
+            "pushes",
+            "Configurations sent, by proxy and result",
+            metrics.pushes.clone(),
+        );
         let seconds = Unit::Seconds;
-        registry.register_with_unit("push_duration", "Time until a proxy answered", seconds.clone(), metrics.push_duration.clone());
-        registry.register("translations", "Translations of changed objects", metrics.translations.clone());
+        registry.register_with_unit(
+            "push_duration",
+            "Time until a proxy answered",
+            seconds.clone(),
+            metrics.push_duration.clone(),
+        );
+        registry.register(
+            "translations",
+            "Translations of changed objects",
+            metrics.translations.clone(),
+        );
         let duration = metrics.translation_duration.clone();
-        registry.register_with_unit("translation_duration", "Time to translate and render", seconds.clone(), duration);
+        registry.register_with_unit(
+            "translation_duration",
+            "Time to translate and render",
+            seconds.clone(),
+            duration,
+        );
         registry.register("problems", "Mistakes found in objects", metrics.problems.clone());
         let bytes = metrics.configuration_bytes.clone();
-        registry.register_with_unit("configuration_size", "Size of what is sent, by profile", Unit::Bytes, bytes);
-        registry.register("proxies", "Proxies found, terminating ones aside", metrics.proxies.clone());
-        registry.register("proxy_ready", "Whether the proxy serves an accepted configuration", metrics.proxy_ready.clone());
-        registry.register("proxy_synced", "Whether the proxy runs what it shall", metrics.proxy_synced.clone());
+        registry.register_with_unit(
+            "configuration_size",
+            "Size of what is sent, by profile",
+            Unit::Bytes,
+            bytes,
+        );
+        registry.register(
+            "proxies",
+            "Proxies found, terminating ones aside",
+            metrics.proxies.clone(),
+        );
+        registry.register(
+            "proxy_ready",
+            "Whether the proxy serves an accepted configuration",
+            metrics.proxy_ready.clone(),
+        );
+        registry.register(
+            "proxy_synced",
+            "Whether the proxy runs what it shall",
+            metrics.proxy_synced.clone(),
+        );
         let expiry = metrics.proxy_certificate_expiry.clone();
         let help = "When the certificate of the proxy's Admin API expires, since 1970";
         registry.register_with_unit("proxy_certificate_expiry", help, seconds, expiry);
@@ -102,7 +145,12 @@ impl Metrics {
             PushResult::NotSent(_) => RESULTS[5],
             PushResult::Unknown(_) => RESULTS[6],
         };
-        self.pushes.get_or_create(&PushLabels { proxy: label(target), result }).inc();
+        self.pushes
+            .get_or_create(&PushLabels {
+                proxy: label(target),
+                result,
+            })
+            .inc();
         self.push_duration.observe(outcome.took.as_secs_f64());
     }
 
@@ -110,11 +158,16 @@ impl Metrics {
     pub fn rendered(&self, rendition: &Rendition) {
         self.translations.inc();
         self.translation_duration.observe(rendition.took.as_secs_f64());
-        self.problems.set(i64::try_from(rendition.problems.len()).unwrap_or(i64::MAX));
+        self.problems
+            .set(i64::try_from(rendition.problems.len()).unwrap_or(i64::MAX));
         self.configuration_bytes.clear();
         for (profile, rendered) in &rendition.profiles {
             let size = i64::try_from(rendered.bytes.len()).unwrap_or(i64::MAX);
-            self.configuration_bytes.get_or_create(&ProfileLabels { profile: profile.to_string() }).set(size);
+            self.configuration_bytes
+                .get_or_create(&ProfileLabels {
+                    profile: profile.to_string(),
+                })
+                .set(size);
         }
     }
 
@@ -128,19 +181,26 @@ impl Metrics {
                 family.remove(&labels);
             }
             for result in RESULTS {
-                self.pushes.remove(&PushLabels { proxy: gone.clone(), result });
+                self.pushes.remove(&PushLabels {
+                    proxy: gone.clone(),
+                    result,
+                });
             }
         }
         *known = present;
         let counted = view.proxies.iter().filter(|proxy| !proxy.target.terminating).count();
         self.proxies.set(i64::try_from(counted).unwrap_or(i64::MAX));
         for proxy in &view.proxies {
-            let labels = ProxyLabels { proxy: label(&proxy.target) };
+            let labels = ProxyLabels {
+                proxy: label(&proxy.target),
+            };
             let holds = |status| i64::from(status == ConditionStatus::True);
             self.proxy_ready.get_or_create(&labels).set(holds(proxy.ready.status));
             self.proxy_synced.get_or_create(&labels).set(holds(proxy.synced.status));
             if let Some(certificate) = proxy.report.as_ref().and_then(|report| report.certificate.as_ref()) {
-                self.proxy_certificate_expiry.get_or_create(&labels).set(certificate.not_after.as_second());
+                self.proxy_certificate_expiry
+                    .get_or_create(&labels)
+                    .set(certificate.not_after.as_second());
             }
         }
     }
@@ -159,5 +219,9 @@ impl Metrics {
 }
 
 fn label(target: &ProxyTarget) -> String {
-    if target.namespace.is_empty() { target.name.to_string() } else { format!("{}/{}", target.namespace, target.name) }
+    if target.namespace.is_empty() {
+        target.name.to_string()
+    } else {
+        format!("{}/{}", target.namespace, target.name)
+    }
 }

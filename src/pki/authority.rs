@@ -7,8 +7,8 @@ use std::{
 
 use jiff::Timestamp;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
 };
 use x509_parser::pem::Pem;
 
@@ -43,7 +43,10 @@ pub struct KeyPairPem {
 
 impl std::fmt::Debug for KeyPairPem {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("KeyPairPem").field("certificate", &self.certificate).finish_non_exhaustive()
+        formatter
+            .debug_struct("KeyPairPem")
+            .field("certificate", &self.certificate)
+            .finish_non_exhaustive()
     }
 }
 
@@ -65,7 +68,10 @@ impl Authority {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let key_pem = key.serialize_pem();
         let certified = CertifiedIssuer::self_signed(parameters, key)?;
-        Self::from_pem(KeyPairPem { certificate: certified.pem(), key: key_pem })
+        Self::from_pem(KeyPairPem {
+            certificate: certified.pem(),
+            key: key_pem,
+        })
     }
 
     /// An authority that was made before.
@@ -106,7 +112,9 @@ impl Authority {
     /// When the name is no valid host name.
     pub fn issue_client(&self, common_name: &str, now: Timestamp) -> Result<KeyPairPem, Error> {
         let mut parameters = parameters(common_name, now, LEAF_VALIDITY)?;
-        parameters.subject_alt_names.push(SanType::DnsName(common_name.try_into()?));
+        parameters
+            .subject_alt_names
+            .push(SanType::DnsName(common_name.try_into()?));
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(parameters)
     }
@@ -116,7 +124,10 @@ impl Authority {
         parameters.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = parameters.signed_by(&key, &self.issuer)?;
-        Ok(KeyPairPem { certificate: certificate.pem(), key: key.serialize_pem() })
+        Ok(KeyPairPem {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        })
     }
 }
 
@@ -153,6 +164,9 @@ impl Validity {
         let validity = certificate.validity();
         let (from, to) = (validity.not_before.timestamp(), validity.not_after.timestamp());
         let second = |seconds| Timestamp::from_second(seconds).map_err(|error| Error::Parse(error.to_string()));
-        Ok(Self { not_after: second(to)?, renew_at: second(from + (to - from) / 3 * 2)? })
+        Ok(Self {
+            not_after: second(to)?,
+            renew_at: second(from + (to - from) / 3 * 2)?,
+        })
     }
 }

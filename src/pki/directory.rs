@@ -55,7 +55,11 @@ impl PkiDirectory {
         make_directory(path)?;
         let controller = Self::authority(path, "controller-ca", "silverback controller CA", now)?;
         let proxies = Self::authority(path, "proxy-ca", "silverback proxy CA", now)?;
-        Ok(Self { path: path.to_owned(), controller, proxies })
+        Ok(Self {
+            path: path.to_owned(),
+            controller,
+            proxies,
+        })
     }
 
     /// The directory with the controller's `tls.crt`, `tls.key` and `ca.crt`.
@@ -64,7 +68,9 @@ impl PkiDirectory {
     /// As [`PkiDirectory::open`].
     pub fn controller(&self, now: Timestamp) -> Result<PathBuf, DirectoryError> {
         let directory = self.path.join("controller");
-        self.issue(&directory, &self.controller, &self.proxies, now, || self.controller.issue_client(CONTROLLER_NAME, now))?;
+        self.issue(&directory, &self.controller, &self.proxies, now, || {
+            self.controller.issue_client(CONTROLLER_NAME, now)
+        })?;
         Ok(directory)
     }
 
@@ -74,16 +80,24 @@ impl PkiDirectory {
     /// As [`PkiDirectory::open`].
     pub fn proxy(&self, name: &str, names: &[String], now: Timestamp) -> Result<PathBuf, DirectoryError> {
         let directory = self.path.join("proxies").join(name);
-        self.issue(&directory, &self.proxies, &self.controller, now, || self.proxies.issue_server(name, names, now))?;
+        self.issue(&directory, &self.proxies, &self.controller, now, || {
+            self.proxies.issue_server(name, names, now)
+        })?;
         Ok(directory)
     }
 
     fn authority(path: &Path, file: &str, common_name: &str, now: Timestamp) -> Result<Authority, DirectoryError> {
         let certificate_path = path.join(format!("{file}.crt"));
         let key_path = path.join(format!("{file}.key"));
-        let failed = |source| DirectoryError::Certificate { path: path.to_owned(), source };
+        let failed = |source| DirectoryError::Certificate {
+            path: path.to_owned(),
+            source,
+        };
         if certificate_path.exists() && key_path.exists() {
-            let pem = KeyPairPem { certificate: read(&certificate_path)?, key: read(&key_path)? };
+            let pem = KeyPairPem {
+                certificate: read(&certificate_path)?,
+                key: read(&key_path)?,
+            };
             return Authority::from_pem(pem).map_err(failed);
         }
         let authority = Authority::generate(common_name, now).map_err(failed)?;
@@ -103,7 +117,8 @@ impl PkiDirectory {
         let issuer_path = directory.join("issuer.crt");
         let current = directory.join("tls.key").exists()
             && fs::read_to_string(&issuer_path).is_ok_and(|issuer| issuer == signer.pem().certificate)
-            && fs::read_to_string(directory.join("ca.crt")).is_ok_and(|authority| authority == trusted.pem().certificate)
+            && fs::read_to_string(directory.join("ca.crt"))
+                .is_ok_and(|authority| authority == trusted.pem().certificate)
             && fs::read_to_string(directory.join("tls.crt"))
                 .ok()
                 .and_then(|pem| Validity::of_pem(&pem).ok())
@@ -112,7 +127,10 @@ impl PkiDirectory {
             return Ok(());
         }
         make_directory(directory)?;
-        let pair = make().map_err(|source| DirectoryError::Certificate { path: directory.to_owned(), source })?;
+        let pair = make().map_err(|source| DirectoryError::Certificate {
+            path: directory.to_owned(),
+            source,
+        })?;
         write(&directory.join("ca.crt"), &trusted.pem().certificate, 0o644)?;
         write(&issuer_path, &signer.pem().certificate, 0o644)?;
         write(&directory.join("tls.key"), &pair.key, 0o600)?;
@@ -126,17 +144,26 @@ fn make_directory(path: &Path) -> Result<(), DirectoryError> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|source| DirectoryError::Io { path: path.to_owned(), source })
+        .map_err(|source| DirectoryError::Io {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 fn read(path: &Path) -> Result<String, DirectoryError> {
-    fs::read_to_string(path).map_err(|source| DirectoryError::Io { path: path.to_owned(), source })
+    fs::read_to_string(path).map_err(|source| DirectoryError::Io {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Writes beside the file and renames: a reader sees the old content or the new.
 fn write(path: &Path, content: &str, mode: u32) -> Result<(), DirectoryError> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
-    let failed = |source| DirectoryError::Io { path: path.to_owned(), source };
+    let failed = |source| DirectoryError::Io {
+        path: path.to_owned(),
+        source,
+    };
     let beside = path.with_extension("new");
     let mut file = fs::OpenOptions::new()
         .write(true)

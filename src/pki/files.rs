@@ -41,7 +41,10 @@ impl CertificateFiles {
     /// Names the file that can't be read.
     pub fn read(&self) -> Result<CertificateMaterial, FileError> {
         let client = match &self.client {
-            Some((certificate, key)) => Some(KeyPairPem { certificate: read(certificate)?, key: read(key)? }),
+            Some((certificate, key)) => Some(KeyPairPem {
+                certificate: read(certificate)?,
+                key: read(key)?,
+            }),
             None => None,
         };
         let authorities = self.authorities.as_deref().map(read).transpose()?;
@@ -82,10 +85,16 @@ impl CertificateFiles {
 }
 
 fn read(path: &Path) -> Result<String, FileError> {
-    let failed = |source| FileError { path: path.to_owned(), source };
+    let failed = |source| FileError {
+        path: path.to_owned(),
+        source,
+    };
     let size = std::fs::metadata(path).map_err(failed)?.len();
     if size > LIMIT {
-        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB")));
+        return Err(failed(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is larger than 1 MiB",
+        )));
     }
     std::fs::read_to_string(path).map_err(failed)
 }

@@ -17,7 +17,7 @@ use kube::{
 };
 use tokio::sync::watch;
 
-use super::{CertificateMaterial, Authority, CONTROLLER_NAME, Error, KeyPairPem, Validity};
+use super::{Authority, CONTROLLER_NAME, CertificateMaterial, Error, KeyPairPem, Validity};
 use crate::model::NamespacedName;
 
 /// How long after a failed write the next one is tried.
@@ -46,7 +46,13 @@ pub async fn run(client: Client, settings: SecretSettings, out: watch::Sender<Op
         follow(authorities.clone(), &settings.authorities).map(|event| (true, event)),
         follow(proxies.clone(), &settings.proxies).map(|event| (false, event)),
     ));
-    let mut keeper = Keeper { settings, authorities: Shelf::new(authorities), proxies: Shelf::new(proxies), client: None, out };
+    let mut keeper = Keeper {
+        settings,
+        authorities: Shelf::new(authorities),
+        proxies: Shelf::new(proxies),
+        client: None,
+        out,
+    };
     loop {
         let wait = keeper.settle().await;
         tokio::select! {
@@ -71,7 +77,12 @@ struct Shelf {
 
 impl Shelf {
     fn new(api: Api<Secret>) -> Self {
-        Self { api, secret: None, listed: false, complained: false }
+        Self {
+            api,
+            secret: None,
+            listed: false,
+            complained: false,
+        }
     }
 
     fn take(&mut self, event: Result<watcher::Event<Secret>, watcher::Error>) {
@@ -93,7 +104,10 @@ impl Shelf {
     }
 
     fn pair(&self, certificate: &str, key: &str) -> Option<KeyPairPem> {
-        Some(KeyPairPem { certificate: self.text(certificate)?, key: self.text(key)? })
+        Some(KeyPairPem {
+            certificate: self.text(certificate)?,
+            key: self.text(key)?,
+        })
     }
 
     /// Replaces the content, unless somebody else was faster: then the watch tells what there is now.
@@ -105,7 +119,11 @@ impl Shelf {
             }
             return false;
         };
-        secret.data = Some(data.into_iter().map(|(key, text)| (key, ByteString(text.into_bytes()))).collect());
+        secret.data = Some(
+            data.into_iter()
+                .map(|(key, text)| (key, ByteString(text.into_bytes())))
+                .collect(),
+        );
         secret.metadata.managed_fields = None;
         match self.api.replace(&name.name, &PostParams::default(), &secret).await {
             Ok(stored) => {
@@ -139,7 +157,9 @@ impl Keeper {
     /// Brings everything up to date; says when to look again without an event.
     async fn settle(&mut self) -> Duration {
         match self.bring_up_to_date().await {
-            Ok(Some(next)) => Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default().max(RETRY),
+            Ok(Some(next)) => Duration::try_from(next.duration_since(Timestamp::now()))
+                .unwrap_or_default()
+                .max(RETRY),
             Ok(None) => RETRY,
             Err(error) => {
                 tracing::error!(%error, "failed to make certificates");
@@ -153,7 +173,9 @@ impl Keeper {
             return Ok(None);
         }
         let now = Timestamp::now();
-        let Some((controller, proxy)) = self.load_authorities(now).await? else { return Ok(None) };
+        let Some((controller, proxy)) = self.load_authorities(now).await? else {
+            return Ok(None);
+        };
         let names_current = self.proxies.text("names") == Some(self.settings.names.join(","));
         let leaf = self.proxies.text("tls.crt").and_then(|pem| Validity::of_pem(&pem).ok());
         let current = names_current
@@ -202,7 +224,10 @@ impl Keeper {
     }
 
     fn publish(&mut self, controller: &Authority, proxy: &Authority, now: Timestamp) -> Result<Timestamp, Error> {
-        let usable = self.client.as_ref().filter(|(_, issuer)| *issuer == controller.pem().certificate);
+        let usable = self
+            .client
+            .as_ref()
+            .filter(|(_, issuer)| *issuer == controller.pem().certificate);
         let usable = usable.and_then(|(pair, _)| Some((pair.clone(), Validity::of_pem(&pair.certificate).ok()?)));
         let (pair, validity) = match usable.filter(|(_, validity)| now < validity.renew_at) {
             Some(usable) => usable,
@@ -213,7 +238,10 @@ impl Keeper {
                 (pair, validity)
             }
         };
-        let current = CertificateMaterial { authorities: Some(proxy.pem().certificate.clone()), client: Some(pair) };
+        let current = CertificateMaterial {
+            authorities: Some(proxy.pem().certificate.clone()),
+            client: Some(pair),
+        };
         self.out.send_if_modified(|published| {
             let changed = published.as_deref() != Some(&current);
             if changed {

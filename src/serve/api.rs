@@ -144,7 +144,10 @@ impl From<&Arc<ProxyView>> for Proxy {
             apply_milliseconds: view.apply_duration.map(|duration| duration.as_millis()),
             size_bytes: view.size_bytes,
             certificate: view.report.as_ref().and_then(|report| report.certificate.clone()),
-            conditions: conditions.into_iter().map(|(name, condition)| (name, condition.clone())).collect(),
+            conditions: conditions
+                .into_iter()
+                .map(|(name, condition)| (name, condition.clone()))
+                .collect(),
             errors: errors.collect(),
             error_count: view.error_count,
         }
@@ -171,12 +174,20 @@ fn shown_proxies(sources: &Sources) -> Vec<Proxy> {
 fn shown_problems(sources: &Sources) -> Vec<ShownProblem> {
     match sources.rendition.borrow().as_ref() {
         Some(rendition) => rendition.problems.iter().map(ShownProblem::from).collect(),
-        None => sources.snapshot.borrow().malformed.iter().map(ShownProblem::from).collect(),
+        None => sources
+            .snapshot
+            .borrow()
+            .malformed
+            .iter()
+            .map(ShownProblem::from)
+            .collect(),
     }
 }
 
 fn shown_profiles(sources: &Sources, full: bool) -> Vec<ShownProfile> {
-    let Some(rendition) = sources.rendition.borrow().clone() else { return Vec::new() };
+    let Some(rendition) = sources.rendition.borrow().clone() else {
+        return Vec::new();
+    };
     let profiles = rendition.profiles.iter().map(|(profile, rendered)| ShownProfile {
         profile: profile.to_string(),
         hash: rendered.hash,
@@ -200,7 +211,11 @@ fn overview(sources: &Sources) -> Overview {
         generation: rendition.as_ref().map(|rendition| rendition.generation.0),
         rendered_at: rendition.as_ref().map(|rendition| rendition.created),
         hold: rendition.as_ref().and_then(|rendition| rendition.hold.clone()),
-        unavailable: snapshot.unavailable.iter().map(|(kind, reason)| (kind.name(), reason.clone())).collect(),
+        unavailable: snapshot
+            .unavailable
+            .iter()
+            .map(|(kind, reason)| (kind.name(), reason.clone()))
+            .collect(),
         proxies: shown_proxies(sources),
         problems: shown_problems(sources),
         configuration: shown_profiles(sources, false),
@@ -222,7 +237,10 @@ struct ConfigurationQuery {
     full: bool,
 }
 
-async fn configuration(State(sources): State<Sources>, Query(query): Query<ConfigurationQuery>) -> Json<Vec<ShownProfile>> {
+async fn configuration(
+    State(sources): State<Sources>,
+    Query(query): Query<ConfigurationQuery>,
+) -> Json<Vec<ShownProfile>> {
     Json(shown_profiles(&sources, query.full))
 }
 
@@ -242,7 +260,9 @@ async fn events(State(sources): State<Sources>) -> Sse<impl Stream<Item = Result
         sources.rendition.mark_unchanged();
         sources.snapshot.mark_unchanged();
         sources.leadership.mark_unchanged();
-        let event = Event::default().json_data(overview(&sources)).expect("an overview is valid JSON");
+        let event = Event::default()
+            .json_data(overview(&sources))
+            .expect("an overview is valid JSON");
         Some((Ok(event), (sources, false)))
     });
     Sse::new(stream).keep_alive(KeepAlive::default())

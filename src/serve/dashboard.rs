@@ -35,14 +35,28 @@ pub(super) fn router(sources: Sources, address: SocketAddr) -> Router {
 /// On loopback only local names are answered, so that no web page elsewhere can read this one by a name that it makes
 /// resolve to 127.0.0.1. Every answer forbids foreign content.
 async fn protect(State(address): State<SocketAddr>, request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
     if address.ip().is_loopback() && !is_local_name(host) {
-        return (StatusCode::FORBIDDEN, "open the dashboard as http://localhost or by its address\n").into_response();
+        return (
+            StatusCode::FORBIDDEN,
+            "open the dashboard as http://localhost or by its address\n",
+        )
+            .into_response();
     }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, header::HeaderValue::from_static(POLICY));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        header::HeaderValue::from_static(POLICY),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        header::HeaderValue::from_static("nosniff"),
+    );
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
 }
@@ -61,10 +75,22 @@ mod tests {
 
     #[test]
     fn only_local_names_are_answered() {
-        for host in ["localhost", "localhost:10256", "127.0.0.1:1", "[::1]:80", "x.localhost:8"] {
+        for host in [
+            "localhost",
+            "localhost:10256",
+            "127.0.0.1:1",
+            "[::1]:80",
+            "x.localhost:8",
+        ] {
             assert!(is_local_name(host), "{host}");
         }
-        for host in ["", "evil.example", "evil.example:10256", "127.0.0.1.evil.example", "localhost.evil.example:1"] {
+        for host in [
+            "",
+            "evil.example",
+            "evil.example:10256",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example:1",
+        ] {
             assert!(!is_local_name(host), "{host}");
         }
     }

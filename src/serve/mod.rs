@@ -70,12 +70,20 @@ pub struct ListenError {
 ///
 /// # Errors
 /// Names the address that is taken, and the flag that changes it.
-pub async fn start(settings: &ServeSettings, sources: Sources, shutdown: &CancellationToken) -> Result<Served, ListenError> {
+pub async fn start(
+    settings: &ServeSettings,
+    sources: Sources,
+    shutdown: &CancellationToken,
+) -> Result<Served, ListenError> {
     let health = listen("health", "health-probe-bind-address", settings.health).await?;
     let metrics = listen("metrics", "metrics-bind-address", settings.metrics).await?;
     let dashboard = listen("the dashboard", "dashboard-bind-address", settings.dashboard).await?;
     let address = |listener: &Option<TcpListener>| listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    let served = Served { health: address(&health), metrics: address(&metrics), dashboard: address(&dashboard) };
+    let served = Served {
+        health: address(&health),
+        metrics: address(&metrics),
+        dashboard: address(&dashboard),
+    };
     let dashboard_address = served.dashboard;
     serve(health, health::router(sources.clone()), shutdown);
     serve(metrics, metrics::router(sources.metrics.clone()), shutdown);
@@ -93,7 +101,12 @@ async fn listen(
     let Some(address) = address else { return Ok(None) };
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(Some(listener)),
-        Err(source) => Err(ListenError { what, flag, address, source }),
+        Err(source) => Err(ListenError {
+            what,
+            flag,
+            address,
+            source,
+        }),
     }
 }
 

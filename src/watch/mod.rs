@@ -1,1 +1,3 @@
 //! Where objects come from: Kubernetes streams, or a directory of manifests. IO; feeds `store`.
+
+pub mod directory;

@@ -24,12 +24,21 @@ pub(super) fn follow(
     match &settings.certificates {
         AdminCertificates::Inline { client, authorities } => {
             let client = client.clone().map(|(certificate, key)| KeyPairPem { certificate, key });
-            sender.send_replace(Some(Arc::new(CertificateMaterial { authorities: authorities.clone(), client })));
+            sender.send_replace(Some(Arc::new(CertificateMaterial {
+                authorities: authorities.clone(),
+                client,
+            })));
             // The channel stays open: a closed one would mean that nothing follows the certificates.
             tokio::spawn(async move { sender.closed().await });
         }
         AdminCertificates::Files { client, authorities } => {
-            follow_files(CertificateFiles { client: client.clone(), authorities: authorities.clone() }, sender)?;
+            follow_files(
+                CertificateFiles {
+                    client: client.clone(),
+                    authorities: authorities.clone(),
+                },
+                sender,
+            )?;
         }
         AdminCertificates::Directory(path) => follow_files(directory_files(path, settings)?, sender)?,
         AdminCertificates::Secrets { authorities, proxies } => {
@@ -38,15 +47,21 @@ pub(super) fn follow(
                 let server_name = AdminService { name: service.clone() }.server_name();
                 [format!("*.{}.{}.svc", service.name, service.namespace), server_name]
             });
-            let settings =
-                SecretSettings { authorities: authorities.clone(), proxies: proxies.clone(), names: names.collect() };
+            let settings = SecretSettings {
+                authorities: authorities.clone(),
+                proxies: proxies.clone(),
+                names: names.collect(),
+            };
             tokio::spawn(pki::keep_secrets(client.clone(), settings, sender));
         }
     }
     Ok(receiver)
 }
 
-fn follow_files(files: CertificateFiles, sender: watch::Sender<Option<Arc<CertificateMaterial>>>) -> anyhow::Result<()> {
+fn follow_files(
+    files: CertificateFiles,
+    sender: watch::Sender<Option<Arc<CertificateMaterial>>>,
+) -> anyhow::Result<()> {
     sender.send_replace(Some(Arc::new(files.read()?)));
     tokio::spawn(files.follow(sender));
     Ok(())
@@ -58,9 +73,17 @@ fn directory_files(path: &Path, settings: &ControllerSettings) -> anyhow::Result
     let directory = PkiDirectory::open(path, now)?;
     let controller = directory.controller(now)?;
     for (name, url) in &settings.static_proxies {
-        let host = reqwest::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+        let host = reqwest::Url::parse(url)
+            .ok()
+            .and_then(|url| url.host_str().map(str::to_owned))
+            .unwrap_or_default();
         let host = host.trim_matches(['[', ']']).to_owned();
-        let names = settings.server_name.clone().into_iter().chain([host]).collect::<Vec<_>>();
+        let names = settings
+            .server_name
+            .clone()
+            .into_iter()
+            .chain([host])
+            .collect::<Vec<_>>();
         let files = directory.proxy(&name.replace([':', '/', '[', ']'], "-"), &names, now)?;
         tracing::info!(proxy = %name, directory = %files.display(), "certificate, key and client authority for this proxy");
     }
@@ -71,7 +94,10 @@ fn directory_files(path: &Path, settings: &ControllerSettings) -> anyhow::Result
 }
 
 /// What connections are made with: certificates, and the rest of the flags.
-pub(super) fn admin_tls(settings: &ControllerSettings, material: &CertificateMaterial) -> Result<AdminTls, AdminTlsError> {
+pub(super) fn admin_tls(
+    settings: &ControllerSettings,
+    material: &CertificateMaterial,
+) -> Result<AdminTls, AdminTlsError> {
     let client = material.client.as_ref();
     AdminTls::new(&AdminTlsMaterial {
         roots: material.authorities.clone().map(String::into_bytes),

@@ -98,7 +98,11 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     let (view_sender, view) = watch::channel(Arc::new(FleetView::default()));
     let metrics = Arc::new(Metrics::default());
     let served = serve::start(
-        &ServeSettings { health: settings.health, metrics: settings.metrics, dashboard: settings.dashboard },
+        &ServeSettings {
+            health: settings.health,
+            metrics: settings.metrics,
+            dashboard: settings.dashboard,
+        },
         Sources {
             view: view.clone(),
             rendition: rendition.clone(),
@@ -113,23 +117,61 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     )
     .await?;
 
-    let pipeline = pipeline::run(settings.translation.clone(), snapshot.clone(), view.clone(), rendition_sender);
+    let pipeline = pipeline::run(
+        settings.translation.clone(),
+        snapshot.clone(),
+        view.clone(),
+        rendition_sender,
+    );
     spawn(&mut tasks, "pipeline", pipeline);
     let (events, fleet_events) = mpsc::channel(EVENT_QUEUE);
     let (commands, fleet_commands) = mpsc::channel(EVENT_QUEUE);
-    spawn(&mut tasks, "fleet", Fleet::run(fleet_settings(&settings), fleet_events, commands, view_sender));
-    spawn(&mut tasks, "discovery", discover(static_targets(&settings)?, settings.clone(), snapshot.clone(), events.clone()));
-    spawn(&mut tasks, "renditions", carry_renditions(rendition.clone(), events.clone(), metrics.clone()));
-    spawn(&mut tasks, "leadership", carry_leadership(leadership.clone(), events.clone(), metrics.clone()));
+    spawn(
+        &mut tasks,
+        "fleet",
+        Fleet::run(fleet_settings(&settings), fleet_events, commands, view_sender),
+    );
+    spawn(
+        &mut tasks,
+        "discovery",
+        discover(
+            static_targets(&settings)?,
+            settings.clone(),
+            snapshot.clone(),
+            events.clone(),
+        ),
+    );
+    spawn(
+        &mut tasks,
+        "renditions",
+        carry_renditions(rendition.clone(), events.clone(), metrics.clone()),
+    );
+    spawn(
+        &mut tasks,
+        "leadership",
+        carry_leadership(leadership.clone(), events.clone(), metrics.clone()),
+    );
     let (outcomes, rim_events) = mpsc::channel(EVENT_QUEUE);
-    spawn(&mut tasks, "outcomes", carry_outcomes(rim_events, events, view.clone(), metrics.clone()));
+    spawn(
+        &mut tasks,
+        "outcomes",
+        carry_outcomes(rim_events, events, view.clone(), metrics.clone()),
+    );
     let material = certificates::follow(&settings, client.as_ref())?;
-    spawn(&mut tasks, "proxies", drive(settings.clone(), material, fleet_commands, outcomes));
+    spawn(
+        &mut tasks,
+        "proxies",
+        drive(settings.clone(), material, fleet_commands, outcomes),
+    );
     spawn(&mut tasks, "metrics", follow_views(view.clone(), metrics));
-    if let Some(client) = client {
-        source::write_statuses(&settings, client, &view, &rendition, &snapshot, &leadership, &mut tasks)?;
-    }
-    Ok(Controller { view, rendition, dashboard: served.dashboard, tasks, leadership: leadership_token, lease_task })
+    Ok(Controller {
+        view,
+        rendition,
+        dashboard: served.dashboard,
+        tasks,
+        leadership: leadership_token,
+        lease_task,
+    })
 }
 
 fn spawn(tasks: &mut JoinSet<&'static str>, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
@@ -144,23 +186,41 @@ fn lease_settings(settings: &ControllerSettings) -> anyhow::Result<LeaseSettings
         "" => own_namespace(settings).context("give --election-namespace, or POD_NAMESPACE in the environment")?,
         namespace => namespace.to_owned(),
     };
-    let pod = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_else(|_| "silverback".to_owned());
-    Ok(LeaseSettings::new(NamespacedName::new(namespace, settings.election_id.as_str()), &pod))
+    let pod = std::env::var("POD_NAME")
+        .or_else(|_| std::env::var("HOSTNAME"))
+        .unwrap_or_else(|_| "silverback".to_owned());
+    Ok(LeaseSettings::new(
+        NamespacedName::new(namespace, settings.election_id.as_str()),
+        &pod,
+    ))
 }
 
 /// The controller's namespace: the pod's, or that of the Admin Service when it runs outside of the cluster.
 fn own_namespace(settings: &ControllerSettings) -> Option<String> {
-    let of_pod = std::env::var("POD_NAMESPACE").ok().filter(|namespace| !namespace.is_empty());
-    of_pod.or_else(|| settings.admin_services.first().map(|service| service.namespace.to_string()))
+    let of_pod = std::env::var("POD_NAMESPACE")
+        .ok()
+        .filter(|namespace| !namespace.is_empty());
+    of_pod.or_else(|| {
+        settings
+            .admin_services
+            .first()
+            .map(|service| service.namespace.to_string())
+    })
 }
 
 fn static_targets(settings: &ControllerSettings) -> anyhow::Result<Vec<Arc<ProxyTarget>>> {
     let urls: Vec<String> = settings.static_proxies.iter().map(|(_, url)| url.clone()).collect();
     let targets = discovery::static_targets(&urls, settings.server_name.as_deref())?;
     let named = targets.into_iter().map(|target| {
-        let name = settings.static_proxies.iter().find(|(_, url)| target.urls.iter().any(|known| **known == *url.trim_end_matches('/')));
+        let name = settings
+            .static_proxies
+            .iter()
+            .find(|(_, url)| target.urls.iter().any(|known| **known == *url.trim_end_matches('/')));
         match name {
-            Some((name, _)) => Arc::new(ProxyTarget { name: name.as_str().into(), ..ProxyTarget::clone(&target) }),
+            Some((name, _)) => Arc::new(ProxyTarget {
+                name: name.as_str().into(),
+                ..ProxyTarget::clone(&target)
+            }),
             None => target,
         }
     });
@@ -174,12 +234,20 @@ async fn discover(
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     events: mpsc::Sender<FleetEvent>,
 ) {
-    let services: Vec<_> = settings.admin_services.iter().map(|name| AdminService { name: name.clone() }).collect();
+    let services: Vec<_> = settings
+        .admin_services
+        .iter()
+        .map(|name| AdminService { name: name.clone() })
+        .collect();
     let mut last = None;
     loop {
         let mut targets = fixed.clone();
         let snapshot = snapshots.borrow_and_update().clone();
-        targets.extend(discovery::discover(&snapshot.endpoint_slices, &services, &settings.admin_port_names));
+        targets.extend(discovery::discover(
+            &snapshot.endpoint_slices,
+            &services,
+            &settings.admin_port_names,
+        ));
         if last.as_ref() != Some(&targets) {
             if events.send(FleetEvent::Targets(targets.clone())).await.is_err() {
                 return;
@@ -272,8 +340,16 @@ async fn drive(
     mut commands: mpsc::Receiver<Command>,
     outcomes: mpsc::Sender<FleetEvent>,
 ) {
-    let Ok(first) = material.wait_for(Option::is_some).await.map(|material| material.clone()) else { return };
-    let Some(tls) = first.and_then(|material| usable(&settings, &material)) else { return };
+    let Ok(first) = material
+        .wait_for(Option::is_some)
+        .await
+        .map(|material| material.clone())
+    else {
+        return;
+    };
+    let Some(tls) = first.and_then(|material| usable(&settings, &material)) else {
+        return;
+    };
     let (tls_sender, tls) = watch::channel(Arc::new(tls));
     let mut prober = observe::Prober::new(observe_settings(&settings), tls.clone(), outcomes.clone());
     let mut pusher = push::Pusher::new(push_settings(&settings), tls, outcomes);
@@ -312,9 +388,16 @@ fn fleet_settings(settings: &ControllerSettings) -> fleet::Settings {
 }
 
 fn observe_settings(settings: &ControllerSettings) -> observe::Settings {
-    observe::Settings { interval: settings.probe_interval, connect_timeout: CONNECT_TIMEOUT, ..observe::Settings::default() }
+    observe::Settings {
+        interval: settings.probe_interval,
+        connect_timeout: CONNECT_TIMEOUT,
+        ..observe::Settings::default()
+    }
 }
 
 fn push_settings(settings: &ControllerSettings) -> push::Settings {
-    push::Settings { timeout: settings.push_timeout, connect_timeout: CONNECT_TIMEOUT }
+    push::Settings {
+        timeout: settings.push_timeout,
+        connect_timeout: CONNECT_TIMEOUT,
+    }
 }

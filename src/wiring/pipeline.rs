@@ -32,10 +32,13 @@ pub(super) async fn run(
         profiles = wanted_profiles(&settings, &views.borrow_and_update().profiles, profiles);
         if snapshot.is_complete() {
             let (settings, wanted, last) = (settings.clone(), profiles.clone(), renditions.borrow().clone());
-            let made = tokio::task::spawn_blocking(move || render_all(&snapshot, &settings, &wanted, last.as_deref())).await;
+            let made =
+                tokio::task::spawn_blocking(move || render_all(&snapshot, &settings, &wanted, last.as_deref())).await;
             let rendition = made.expect("translation is total: it does not panic");
             renditions.send_if_modified(|current| {
-                let changed = current.as_ref().is_none_or(|current| !says_the_same(current, &rendition));
+                let changed = current
+                    .as_ref()
+                    .is_none_or(|current| !says_the_same(current, &rendition));
                 if changed {
                     *current = Some(Arc::new(rendition));
                 }
@@ -62,18 +65,33 @@ pub(super) async fn run(
 /// The profiles to render: those of the proxies, at most [`Profile::MAX`]; the default one as long as there are none.
 fn wanted_profiles(settings: &Settings, present: &BTreeSet<Profile>, before: BTreeSet<Profile>) -> BTreeSet<Profile> {
     if present.is_empty() {
-        return if before.is_empty() { BTreeSet::from([settings.profile.clone()]) } else { before };
+        return if before.is_empty() {
+            BTreeSet::from([settings.profile.clone()])
+        } else {
+            before
+        };
     }
     present.iter().take(Profile::MAX).cloned().collect()
 }
 
-fn render_all(snapshot: &Snapshot, settings: &Settings, profiles: &BTreeSet<Profile>, last: Option<&Rendition>) -> Rendition {
+fn render_all(
+    snapshot: &Snapshot,
+    settings: &Settings,
+    profiles: &BTreeSet<Profile>,
+    last: Option<&Rendition>,
+) -> Rendition {
     let began = Instant::now();
     let mut rendered = BTreeMap::new();
     let mut problems = BTreeSet::from_iter(snapshot.malformed.iter().cloned());
     let mut objects = BTreeSet::new();
     for profile in profiles {
-        let translation = translate::translate(snapshot, &Settings { profile: profile.clone(), ..settings.clone() });
+        let translation = translate::translate(
+            snapshot,
+            &Settings {
+                profile: profile.clone(),
+                ..settings.clone()
+            },
+        );
         rendered.insert(profile.clone(), Arc::new(render::render(&translation)));
         problems.extend(translation.problems);
         objects.extend(translation.objects);
@@ -92,10 +110,16 @@ fn render_all(snapshot: &Snapshot, settings: &Settings, profiles: &BTreeSet<Prof
 /// Why nothing may be sent now: a kind can't be read of which the last configuration used an object (rule 7).
 fn hold(snapshot: &Snapshot, last: Option<&Rendition>) -> Option<String> {
     let last = last?;
-    let used = snapshot.unavailable.iter().find(|(kind, _)| last.objects.iter().any(|object| *object.kind == *kind.name()));
+    let used = snapshot
+        .unavailable
+        .iter()
+        .find(|(kind, _)| last.objects.iter().any(|object| *object.kind == *kind.name()));
     used.map(|(kind, reason)| format!("{} can't be read: {reason}", kind.name()))
 }
 
 fn says_the_same(one: &Rendition, other: &Rendition) -> bool {
-    one.profiles == other.profiles && one.problems == other.problems && one.objects == other.objects && one.hold == other.hold
+    one.profiles == other.profiles
+        && one.problems == other.problems
+        && one.objects == other.objects
+        && one.hold == other.hold
 }

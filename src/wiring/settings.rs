@@ -129,7 +129,10 @@ impl ControllerSettings {
             admin_services: Vec::new(),
             admin_port_names: vec!["admin-tls".to_owned(), "kong-admin-tls".to_owned()],
             static_proxies: Vec::new(),
-            certificates: AdminCertificates::Files { client: None, authorities: None },
+            certificates: AdminCertificates::Files {
+                client: None,
+                authorities: None,
+            },
             server_name: None,
             skip_verify: false,
             headers: Vec::new(),

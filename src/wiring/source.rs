@@ -1,16 +1,34 @@
 //! Objects from a cluster or a directory, and statuses back to the cluster.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use kube::{Client, Config, config::KubeConfigOptions, config::Kubeconfig};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
-use super::settings::Source;
+use super::{
+    EVENT_QUEUE,
+    settings::{ControllerSettings, Source},
+};
+use crate::{
+    manifest::Limits,
+    model::{Kind, Object, Snapshot},
+    store::{self, Event, Retention},
+    watch::directory,
+};
 
 /// The client of the cluster; none in directory mode.
 pub(super) async fn client(source: &Source) -> anyhow::Result<Option<Client>> {
-    let Source::Cluster { kubeconfig, server, .. } = source else { return Ok(None) };
+    let Source::Cluster { kubeconfig, server, .. } = source else {
+        return Ok(None);
+    };
     let mut config = match kubeconfig {
         Some(path) => {
-            let read = Kubeconfig::read_from(path).with_context(|| format!("failed to read the kubeconfig {}", path.display()))?;
+            let read = Kubeconfig::read_from(path)
+                .with_context(|| format!("failed to read the kubeconfig {}", path.display()))?;
             Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
                 .await
                 .with_context(|| format!("failed to use the kubeconfig {}", path.display()))?
@@ -20,10 +38,14 @@ pub(super) async fn client(source: &Source) -> anyhow::Result<Option<Client>> {
         )?,
     };
     if let Some(server) = server {
-        config.cluster_url = server.parse().with_context(|| format!("--apiserver-host {server:?} is no URL"))?;
+        config.cluster_url = server
+            .parse()
+            .with_context(|| format!("--apiserver-host {server:?} is no URL"))?;
     }
     // Environment proxies are for the outside world: the API server is reached as the kubeconfig says.
-    Ok(Some(Client::try_from(config).context("failed to make a client for the API server")?))
+    Ok(Some(
+        Client::try_from(config).context("failed to make a client for the API server")?,
+    ))
 }
 
 /// Starts the source and the store; gives the snapshots.
@@ -33,14 +55,62 @@ pub(super) fn start(
     tasks: &mut JoinSet<&'static str>,
 ) -> anyhow::Result<watch::Receiver<Arc<Snapshot>>> {
     let (events, store_events) = mpsc::channel(EVENT_QUEUE);
-    let (snapshots, snapshot) = watch::channel(Arc::new(Snapshot { pending: Arc::new(Kind::ALL.iter().copied().collect()), ..Snapshot::default() }));
+    let (snapshots, snapshot) = watch::channel(Arc::new(Snapshot {
+        pending: Arc::new(Kind::ALL.iter().copied().collect()),
+        ..Snapshot::default()
+    }));
     let (interest_sender, interest) = watch::channel(Arc::default());
-    let kept = settings.admin_services.iter().chain(&settings.status.publish_service).cloned().collect();
+    let kept = settings
+        .admin_services
+        .iter()
+        .chain(&settings.status.publish_service)
+        .cloned()
+        .collect();
     let retention = match client {
         Some(_) => Retention::Referenced { services: kept },
         None => Retention::All,
     };
-    super::spawn(tasks, "store", store::run(retention, store_events, snapshots, interest_sender));
-    let _ = (events, interest);
+    super::spawn(
+        tasks,
+        "store",
+        store::run(retention, store_events, snapshots, interest_sender),
+    );
+    match &settings.source {
+        Source::Directory { path, additional } => {
+            let limits = Limits {
+                default_namespace: if settings.translation.raw_objects {
+                    "".into()
+                } else {
+                    "default".into()
+                },
+                ..Limits::default()
+            };
+            let (files, file_events) = mpsc::channel(EVENT_QUEUE);
+            super::spawn(tasks, "directory", directory::run(path.clone(), limits, files));
+            super::spawn(
+                tasks,
+                "additional objects",
+                add_objects(file_events, additional.clone(), events),
+            );
+        }
+        Source::Cluster { .. } => anyhow::bail!("the watch of a cluster is not joined yet"),
+    }
+    drop(interest);
     Ok(snapshot)
+}
+
+/// Passes events on, with some objects more than the directory holds.
+async fn add_objects(mut files: mpsc::Receiver<Event>, additional: Vec<Object>, events: mpsc::Sender<Event>) {
+    while let Some(event) = files.recv().await {
+        let event = match event {
+            Event::Loaded(mut objects, problems) => {
+                objects.extend(additional.iter().cloned());
+                Event::Loaded(objects, problems)
+            }
+            other => other,
+        };
+        if events.send(event).await.is_err() {
+            return;
+        }
+    }
 }

@@ -68,7 +68,7 @@ fn render_prints_the_configuration_and_its_exit_code_tells_of_problems() {
     )
     .unwrap();
     let path = directory.path().to_str().unwrap();
-    let output = run(&["render", "-f", path]);
+    let output = run(&["render", "-f", path, "--format", "json"]);
     let configuration: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(configuration["_format_version"], "3.0");
     assert_eq!(configuration["services"][0]["name"], "demo.echo.80");

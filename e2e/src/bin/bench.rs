@@ -63,9 +63,16 @@ fn measure(arguments: &Arguments, directory: &Path) -> anyhow::Result<bool> {
     let began = Instant::now();
     let mut demo = Demo::start(arguments, directory)?;
     let started = began.elapsed();
-    println!("{} Ingresses, {} embedded proxies, {} changes", arguments.ingresses, arguments.proxies, arguments.changes);
+    println!(
+        "{} Ingresses, {} embedded proxies, {} changes",
+        arguments.ingresses, arguments.proxies, arguments.changes
+    );
     println!("{:44} {:>12} {:>12}", "", "measured", "limit");
-    println!("{:44} {:>9.0} ms", "start to all proxies in sync", milliseconds(started));
+    println!(
+        "{:44} {:>9.0} ms",
+        "start to all proxies in sync",
+        milliseconds(started)
+    );
 
     let mut times = Vec::new();
     for change in 0..arguments.changes {
@@ -94,16 +101,42 @@ fn measure(arguments: &Arguments, directory: &Path) -> anyhow::Result<bool> {
     let mut good = true;
     let mut limited = |what: &str, value: f64, limit: f64, unit: &str| {
         good &= value < limit;
-        println!("{what:44} {value:>9.1} {unit} {limit:>9.1} {unit}{}", if value < limit { "" } else { "  MISSED" });
+        println!(
+            "{what:44} {value:>9.1} {unit} {limit:>9.1} {unit}{}",
+            if value < limit { "" } else { "  MISSED" }
+        );
     };
-    println!("{:44} {:>9.1} ms", "change to all proxies, p50", milliseconds(percentile(0.5)));
-    limited("change to all proxies, p99", milliseconds(percentile(0.99)), 250.0, "ms ");
-    limited("controller resident", resident_mebibytes(demo.child.id(), "VmRSS")?, 50.0, "MiB");
-    println!("{:44} {:>9.1} MiB", "controller resident, peak", resident_mebibytes(demo.child.id(), "VmHWM")?);
+    println!(
+        "{:44} {:>9.1} ms",
+        "change to all proxies, p50",
+        milliseconds(percentile(0.5))
+    );
+    limited(
+        "change to all proxies, p99",
+        milliseconds(percentile(0.99)),
+        250.0,
+        "ms ",
+    );
+    limited(
+        "controller resident",
+        resident_mebibytes(demo.child.id(), "VmRSS")?,
+        50.0,
+        "MiB",
+    );
+    println!(
+        "{:44} {:>9.1} MiB",
+        "controller resident, peak",
+        resident_mebibytes(demo.child.id(), "VmHWM")?
+    );
     thread::sleep(Duration::from_secs(2));
     let before = cpu_seconds(demo.child.id())?;
     thread::sleep(Duration::from_secs(10));
-    limited("controller CPU in 10 s of idling", cpu_seconds(demo.child.id())? - before, 0.1, "s  ");
+    limited(
+        "controller CPU in 10 s of idling",
+        cpu_seconds(demo.child.id())? - before,
+        0.1,
+        "s  ",
+    );
     demo.stop()?;
     Ok(good)
 }
@@ -133,7 +166,12 @@ impl Demo {
     fn start(arguments: &Arguments, directory: &Path) -> anyhow::Result<Self> {
         let mut child = Command::new(&arguments.silverback)
             .args(["demo", "--json", "--dashboard-bind-address", "127.0.0.1:0"])
-            .args(["--proxies", &arguments.proxies.to_string(), "--port", &arguments.port.to_string()])
+            .args([
+                "--proxies",
+                &arguments.proxies.to_string(),
+                "--port",
+                &arguments.port.to_string(),
+            ])
             .arg("--directory")
             .arg(directory)
             .stdin(Stdio::null())
@@ -152,7 +190,9 @@ impl Demo {
     }
 
     fn stop(&mut self) -> anyhow::Result<()> {
-        Command::new("kill").args(["-INT", &self.child.id().to_string()]).status()?;
+        Command::new("kill")
+            .args(["-INT", &self.child.id().to_string()])
+            .status()?;
         self.child.wait()?;
         Ok(())
     }
@@ -192,29 +232,47 @@ fn read_status(stream: &mut TcpStream) -> anyhow::Result<u16> {
             bail!("the proxy closed the connection");
         }
         answer.extend_from_slice(&buffer[..count]);
-        let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else {
+            continue;
+        };
         let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
-        let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name).map(str::trim).map(str::to_owned));
+        let header = |name: &str| {
+            head.lines()
+                .find_map(|line| line.strip_prefix(name).map(str::trim).map(str::to_owned))
+        };
         let whole = match header("content-length:") {
             Some(length) => answer.len() >= end + 4 + length.parse::<usize>()?,
             None => answer.ends_with(b"0\r\n\r\n"),
         };
         if whole {
-            return head.split_whitespace().nth(1).context("no status")?.parse().context("no status");
+            return head
+                .split_whitespace()
+                .nth(1)
+                .context("no status")?
+                .parse()
+                .context("no status");
         }
     }
 }
 
 fn resident_mebibytes(pid: u32, field: &str) -> anyhow::Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|line| line.starts_with(field)).context("no such field")?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with(field))
+        .context("no such field")?;
     let kibibytes: f64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
     Ok(kibibytes / 1024.0)
 }
 
 fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit_once(") ").context("an odd stat file")?.1.split_whitespace().collect();
+    let fields: Vec<&str> = stat
+        .rsplit_once(") ")
+        .context("an odd stat file")?
+        .1
+        .split_whitespace()
+        .collect();
     let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
     Ok(ticks / TICKS)
 }

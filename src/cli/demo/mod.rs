@@ -60,13 +60,22 @@ pub(super) async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let last_port = u32::from(arguments.port) + 2 * u32::from(arguments.proxies) - 1;
     if last_port > u32::from(u16::MAX) {
-        bail!("{} proxies from port {} on need ports up to {last_port}; choose a lower --port", arguments.proxies, arguments.port);
+        bail!(
+            "{} proxies from port {} on need ports up to {last_port}; choose a lower --port",
+            arguments.proxies,
+            arguments.port
+        );
     }
     let dashboard = dashboard_address(arguments.dashboard_bind_address)?;
 
-    let state = tempfile::Builder::new().prefix("silverback-demo-").tempdir().context("failed to make a directory for the demo")?;
+    let state = tempfile::Builder::new()
+        .prefix("silverback-demo-")
+        .tempdir()
+        .context("failed to make a directory for the demo")?;
     let directory = manifests(arguments.directory.as_deref(), state.path())?;
-    let upstream = upstream::start(shutdown.clone()).await.context("failed to start the example upstream")?;
+    let upstream = upstream::start(shutdown.clone())
+        .await
+        .context("failed to start the example upstream")?;
     let pki_path = state.path().join("pki");
     let now = Timestamp::now();
     let pki = PkiDirectory::open(&pki_path, now)?;
@@ -79,10 +88,16 @@ pub(super) async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
     let settings = ControllerSettings {
         dashboard: Some(dashboard),
         certificates: AdminCertificates::Files {
-            client: Some((controller_certificates.join("tls.crt"), controller_certificates.join("tls.key"))),
+            client: Some((
+                controller_certificates.join("tls.crt"),
+                controller_certificates.join("tls.key"),
+            )),
             authorities: Some(controller_certificates.join("ca.crt")),
         },
-        static_proxies: proxies.iter().map(|proxy| (proxy.name.clone(), proxy.admin.clone())).collect(),
+        static_proxies: proxies
+            .iter()
+            .map(|proxy| (proxy.name.clone(), proxy.admin.clone()))
+            .collect(),
         ..ControllerSettings::new(Source::Directory {
             path: directory.clone(),
             additional: example_endpoints(upstream),
@@ -90,12 +105,18 @@ pub(super) async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
     };
     let example = example(&directory);
     let controller = wiring::start(settings, shutdown.clone()).await?;
-    let dashboard = controller.dashboard.map(|address| format!("http://{address}/")).unwrap_or_default();
+    let dashboard = controller
+        .dashboard
+        .map(|address| format!("http://{address}/"))
+        .unwrap_or_default();
 
     let mut view = controller.view.clone();
     let mut ended = std::pin::pin!(exit_signal());
     if arguments.json {
-        let in_sync = tokio::time::timeout(SYNC_LIMIT, view.wait_for(|view| screen::all_in_sync(view, proxies.len())));
+        let in_sync = tokio::time::timeout(
+            SYNC_LIMIT,
+            view.wait_for(|view| screen::all_in_sync(view, proxies.len())),
+        );
         tokio::select! {
             signal = &mut ended => signal?,
             outcome = in_sync => {
@@ -139,14 +160,21 @@ fn dashboard_address(asked: Option<SocketAddr>) -> anyhow::Result<SocketAddr> {
     }
     let usual = SocketAddr::from(([127, 0, 0, 1], 10256));
     let free = std::net::TcpListener::bind(usual).is_ok();
-    Ok(if free { usual } else { SocketAddr::from(([127, 0, 0, 1], 0)) })
+    Ok(if free {
+        usual
+    } else {
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    })
 }
 
 /// The directory to serve: the given one, the documentation's, or a copy of that one in `state`.
 fn manifests(given: Option<&Path>, state: &Path) -> anyhow::Result<PathBuf> {
     if let Some(directory) = given {
         if !directory.is_dir() {
-            bail!("{} is no directory; --directory takes one with manifests in it", directory.display());
+            bail!(
+                "{} is no directory; --directory takes one with manifests in it",
+                directory.display()
+            );
         }
         return Ok(directory.to_owned());
     }
@@ -186,7 +214,13 @@ fn example(directory: &Path) -> Option<(String, String)> {
     let examples = routes.filter_map(|route| {
         let host = route.hosts.iter().flatten().find(|host| !host.contains('*'));
         let path = route.paths.iter().flatten().find(|path| !path.starts_with('~'));
-        let path = path.map_or("/", |path| if path.len() > 1 { path.trim_end_matches('/') } else { path });
+        let path = path.map_or("/", |path| {
+            if path.len() > 1 {
+                path.trim_end_matches('/')
+            } else {
+                path
+            }
+        });
         Some((host.cloned().unwrap_or_else(|| "localhost".to_owned()), path.to_owned()))
     });
     examples.min()

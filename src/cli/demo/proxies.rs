@@ -66,7 +66,9 @@ impl DemoProxy {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("failed to start {name}"))?;
-        let Some(pid) = child.id() else { bail!("{name} ended at once: {}", child.wait().await?) };
+        let Some(pid) = child.id() else {
+            bail!("{name} ended at once: {}", child.wait().await?)
+        };
         Ok(Self {
             name,
             http: format!("http://127.0.0.1:{port}"),

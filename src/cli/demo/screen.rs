@@ -16,7 +16,9 @@ use crate::{
 pub(super) fn all_in_sync(view: &FleetView, count: usize) -> bool {
     view.proxies.len() == count
         && view.proxies.iter().all(|proxy| {
-            proxy.synced.status == ConditionStatus::True && proxy.ready.status == ConditionStatus::True && proxy.desired == proxy.observed
+            proxy.synced.status == ConditionStatus::True
+                && proxy.ready.status == ConditionStatus::True
+                && proxy.desired == proxy.observed
         })
 }
 
@@ -25,14 +27,26 @@ pub(super) fn introduce(directory: &Path, dashboard: &str, proxies: &[DemoProxy]
     println!("manifests  {}   (edit them: the proxies follow)", directory.display());
     println!("dashboard  {dashboard}");
     for proxy in proxies {
-        println!("{:9}  {}  {}  admin {}  status {}  pid {}", proxy.name, proxy.http, proxy.https, proxy.admin, proxy.status, proxy.pid);
+        println!(
+            "{:9}  {}  {}  admin {}  status {}  pid {}",
+            proxy.name, proxy.http, proxy.https, proxy.admin, proxy.status, proxy.pid
+        );
     }
     if let (Some((host, path)), Some(proxy)) = (example, proxies.first()) {
         println!("\ntry        curl -H 'Host: {host}' {}{path}", proxy.http);
     }
     if let Some(proxy) = proxies.last() {
-        println!("or         kill {}      ({} shows as unreachable; to start it again:)", proxy.pid, proxy.name);
-        let words = proxy.command.iter().map(|word| if word.contains(' ') { format!("'{word}'") } else { word.clone() });
+        println!(
+            "or         kill {}      ({} shows as unreachable; to start it again:)",
+            proxy.pid, proxy.name
+        );
+        let words = proxy.command.iter().map(|word| {
+            if word.contains(' ') {
+                format!("'{word}'")
+            } else {
+                word.clone()
+            }
+        });
         println!("           {}", words.collect::<Vec<_>>().join(" "));
     }
     println!("\nCtrl-C ends it all.\n");
@@ -50,7 +64,11 @@ pub(super) async fn follow(
     // Only the ages change on their own: once a second is enough.
     let mut ages = tokio::time::interval(Duration::from_secs(1));
     loop {
-        let problems = rendition.borrow_and_update().as_ref().map(|rendition| rendition.problems.clone()).unwrap_or_default();
+        let problems = rendition
+            .borrow_and_update()
+            .as_ref()
+            .map(|rendition| rendition.problems.clone())
+            .unwrap_or_default();
         let text = table(&view.borrow_and_update(), Timestamp::now());
         let mut output = std::io::stdout().lock();
         if terminal {
@@ -92,5 +110,8 @@ fn news(output: &mut impl Write, known: &mut BTreeSet<Problem>, problems: &[Prob
 }
 
 fn without_ages(text: &str) -> String {
-    text.lines().map(|line| line.rsplit_once("  ").map_or(line, |(front, _)| front)).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(|line| line.rsplit_once("  ").map_or(line, |(front, _)| front))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -26,7 +26,11 @@ pub(super) async fn start(shutdown: CancellationToken) -> std::io::Result<Socket
 
 async fn echo(request: Request) -> String {
     let header = |headers: &HeaderMap, name: header::HeaderName| {
-        headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned()
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("-")
+            .to_owned()
     };
     format!(
         "Hello from the example upstream.\nmethod: {}\npath: {}\nhost: {}\nvia: {}\n",
