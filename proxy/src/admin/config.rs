@@ -176,6 +176,7 @@ fn refuse(refusal: &Refusal, flatten: bool) -> Answer {
         }
         Refusal::Invalid(invalid) => answer::json(StatusCode::BAD_REQUEST, &invalid.to_answer(flatten)),
         Refusal::Unusable(entities) => answer::json(StatusCode::BAD_REQUEST, &unusable(entities, flatten)),
+        Refusal::Panicked => unexpected(),
     }
 }
 

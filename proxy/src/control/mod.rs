@@ -81,6 +81,9 @@ pub(crate) enum Refusal {
     /// Some entities are well-formed but can't be put to work.
     #[error("{} entities can't be used", .0.len())]
     Unusable(Vec<EntityError>),
+    /// A mistake of this program: what was begun has come to nothing.
+    #[error("the configuration could not be checked")]
+    Panicked,
 }
 
 /// Whether traffic may be sent here.
@@ -192,7 +195,7 @@ impl Control {
         let control = Arc::clone(self);
         tokio::spawn(async move { control.load_alone(submission).await })
             .await
-            .expect("loading a configuration does not panic")
+            .unwrap_or(Err(Refusal::Panicked))
     }
 
     async fn load_alone(self: Arc<Self>, submission: Submission) -> Result<Loaded, Refusal> {
@@ -218,7 +221,7 @@ impl Control {
             Ok::<_, Refusal>((hash, bytes))
         })
         .await
-        .expect("a configuration is checked without panics")?;
+        .unwrap_or(Err(Refusal::Panicked))?;
         tracing::info!(%hash, bytes, took = ?started.elapsed(), "configuration loaded");
         Ok(Loaded::Changed)
     }
@@ -239,7 +242,7 @@ impl Control {
                 control.install(prepared);
                 anyhow::Ok(Some(metadata))
             });
-            match restored.await.expect("a configuration is checked without panics") {
+            match restored.await.unwrap_or_else(|_| Err(Refusal::Panicked.into())) {
                 Ok(Some(metadata)) => {
                     tracing::info!(hash = %metadata.hash, "kept configuration loaded");
                     *self.fence.lock().await = metadata.fence;
@@ -314,7 +317,7 @@ impl Refusal {
         let entities = match self {
             Self::Invalid(invalid) => &invalid.entities,
             Self::Unusable(entities) => entities,
-            Self::Fenced { .. } | Self::Malformed(_) => return self.to_string(),
+            Self::Fenced { .. } | Self::Malformed(_) | Self::Panicked => return self.to_string(),
         };
         let fields = match self {
             Self::Invalid(invalid) => invalid.fields.keys().cloned().collect(),

@@ -16,6 +16,9 @@ use crate::{
 const WAIT_INTERVAL: Duration = Duration::from_millis(200);
 const WAIT_NOTICE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// As good as no limit, and far from where adding it to a time overflows.
+const UNLIMITED: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// Bundles of the system's authorities, by distribution.
 const SYSTEM_BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -89,8 +92,14 @@ pub(super) async fn data_plane(settings: &Settings, deadline: Instant) -> anyhow
         },
         keep_alive: KeepAliveOptions {
             pool_size: settings.upstream_keepalive.pool_size,
-            idle_timeout: settings.upstream_keepalive.idle_timeout,
-            max_requests: settings.upstream_keepalive.max_requests,
+            idle_timeout: match settings.upstream_keepalive.idle_timeout {
+                Duration::ZERO => UNLIMITED,
+                limit => limit,
+            },
+            max_requests: match settings.upstream_keepalive.max_requests {
+                0 => u64::MAX,
+                limit => limit,
+            },
         },
         ..DataPlaneOptions::default()
     })

@@ -175,3 +175,47 @@ proptest! {
         let _ = value::bytes(Setting::new("X", "--x"), &text);
     }
 }
+
+/// The table of `docs/reference/proxy-settings.md`.
+fn reference_table() -> String {
+    use clap::Args as _;
+    use std::fmt::Write as _;
+
+    let command = ProxyArguments::augment_args(clap::Command::new("proxy"));
+    let mut table = String::new();
+    let mut heading = None;
+    for argument in command.get_arguments() {
+        if argument.get_help_heading() != heading {
+            heading = argument.get_help_heading();
+            let title = heading.unwrap_or("Other");
+            write!(table, "\n## {title}\n\n| variable | flag | meaning |\n|---|---|---|\n").expect("text");
+        }
+        let variable = argument.get_env().and_then(|name| name.to_str()).unwrap_or("");
+        let flag = argument.get_long().unwrap_or_default();
+        let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        let help = help.replace('\n', " ").replace('|', "\\|");
+        writeln!(table, "| `{variable}` | `--{flag}` | {help} |").expect("text");
+    }
+    table
+}
+
+#[test]
+fn the_reference_lists_every_setting() {
+    const BEGIN: &str = "--lib settings` -->\n";
+    const END: &str = "\n<!-- end -->";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/proxy-settings.md");
+    let page = std::fs::read_to_string(path).expect("the page is there");
+    let (before, rest) = page.split_once(BEGIN).expect("the beginning is marked");
+    let after = rest
+        .split_once(END)
+        .map_or_else(|| rest.trim_start_matches("<!-- end -->"), |(_, after)| after);
+    let expected = format!("{before}{BEGIN}{}{END}{after}", reference_table());
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path, expected).expect("the page can be written");
+    } else {
+        assert_eq!(
+            page, expected,
+            "stale: run `UPDATE=1 cargo test -p silverback-proxy --lib settings`"
+        );
+    }
+}
