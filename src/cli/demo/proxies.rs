@@ -51,8 +51,8 @@ impl DemoProxy {
             format!("--status-listen=127.0.0.1:{status}"),
             format!("--admin-ssl-cert={}", file("tls.crt")),
             format!("--admin-ssl-cert-key={}", file("tls.key")),
-            "--nginx-admin-ssl-verify-client=on".to_owned(),
-            format!("--nginx-admin-ssl-client-certificate={}", file("ca.crt")),
+            "--admin-ssl-verify-client=on".to_owned(),
+            format!("--admin-ssl-client-certificate={}", file("ca.crt")),
             format!("--prefix={}", prefix.display()),
             "--log-level=warn".to_owned(),
         ]
