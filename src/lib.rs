@@ -44,3 +44,6 @@ pub mod store;
 pub mod watch;
 #[cfg(feature = "controller")]
 pub mod wiring;
+
+#[cfg(all(test, feature = "controller"))]
+mod reference;

@@ -40,6 +40,13 @@ enum Verb {
     Proxy(Box<silverback_proxy::settings::ProxyArguments>),
 }
 
+/// The definition of the command line, for its reference page.
+#[cfg(all(test, feature = "controller"))]
+pub(crate) fn command() -> clap::Command {
+    use clap::CommandFactory as _;
+    CommandLine::command()
+}
+
 /// Parses the command line and carries the verb out.
 ///
 /// Without arguments but with a `CONTROLLER_*` variable it is `run`: images of the controller need no command.

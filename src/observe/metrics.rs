@@ -218,6 +218,36 @@ impl Metrics {
     }
 }
 
+#[cfg(test)]
+impl Metrics {
+    /// One series of each family: those without any are not encoded.
+    pub(crate) fn with_every_series() -> Self {
+        let metrics = Self::default();
+        let proxy = || "gateway/proxy-0".to_owned();
+        metrics
+            .pushes
+            .get_or_create(&PushLabels {
+                proxy: proxy(),
+                result: RESULTS[0],
+            })
+            .inc();
+        metrics
+            .configuration_bytes
+            .get_or_create(&ProfileLabels {
+                profile: "traditional".to_owned(),
+            })
+            .set(1);
+        for family in [
+            &metrics.proxy_ready,
+            &metrics.proxy_synced,
+            &metrics.proxy_certificate_expiry,
+        ] {
+            family.get_or_create(&ProxyLabels { proxy: proxy() }).set(1);
+        }
+        metrics
+    }
+}
+
 fn label(target: &ProxyTarget) -> String {
     if target.namespace.is_empty() {
         target.name.to_string()
