@@ -16,6 +16,7 @@ mod answer;
 mod forward;
 mod listener;
 mod options;
+mod router;
 mod runtime;
 mod statistics;
 mod tls;
