@@ -13,6 +13,7 @@
 //! It must not know the Admin API, files or the environment. The crate's lifecycle and the Admin API call it.
 
 mod answer;
+mod balancer;
 mod forward;
 mod listener;
 mod options;

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use hyper::{HeaderMap, Method};
 use proxy_config_schema::Route;
 
-pub(in crate::data) use criteria::RouteError;
+pub(in crate::data) use criteria::{RouteError, split_port};
 pub(in crate::data) use path::{escape, join, normalise};
 
 use criteria::{Criteria, HostRule, PathRule};

@@ -72,19 +72,15 @@ fn found<'a>(routes: &'a [Route], asked: &Asked) -> Option<&'a str> {
 
 #[test]
 fn plain_hosts_win_over_wildcards_and_wildcards_over_none() {
+    let under = |hosts: &[&str], name| Route {
+        hosts: list(hosts),
+        paths: list(&["/"]),
+        ..route(name)
+    };
     let routes = [
-        Route {
-            hosts: list(&["*.example.test"]),
-            ..route("left")
-        },
-        Route {
-            hosts: list(&["a.example.*"]),
-            ..route("right")
-        },
-        Route {
-            hosts: list(&["a.example.test"]),
-            ..route("exact")
-        },
+        under(&["*.example.test"], "left"),
+        under(&["a.example.*"], "right"),
+        under(&["a.example.test"], "exact"),
         Route {
             paths: list(&["/"]),
             ..route("path")
