@@ -17,12 +17,19 @@ mod balancer;
 mod forward;
 mod listener;
 mod options;
+mod plugin;
 mod router;
 mod runtime;
 mod statistics;
 mod tls;
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use proxy_config_schema::{Configuration, EntityError};
@@ -30,12 +37,16 @@ use rustls::{RootCertStore, sign::CertifiedKey};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use balancer::Resolver;
+use forward::Pools;
+
 pub(crate) use options::{DataPlaneOptions, DefaultCertificate, DnsOptions, KeepAliveOptions, Limits, ResponseHeaders};
+pub(crate) use plugin::KNOWN_PLUGINS;
 pub(crate) use runtime::Runtime;
 pub(crate) use statistics::{ConnectionStatistics, RouteTraffic, StatusCount};
 
-/// The plugins that this data plane can run, by name. A configuration with any other is to be refused.
-pub(crate) const KNOWN_PLUGINS: &[&str] = &["request-termination"];
+/// How often idle connections to upstreams are looked through.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why a data plane can't be made from its options.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +72,9 @@ pub(crate) struct DataPlane {
     admission: Arc<Semaphore>,
     default_certificate: Option<Arc<CertifiedKey>>,
     trusted: RootCertStore,
+    resolver: Arc<Resolver>,
+    pools: Arc<Pools>,
+    sweeping: AtomicBool,
 }
 
 impl DataPlane {
@@ -85,6 +99,8 @@ impl DataPlane {
             }
         }
         let admission = Arc::new(Semaphore::new(options.limits.max_connections));
+        let resolver = Arc::new(Resolver::new(options.dns.clone()));
+        let pools = Arc::new(Pools::new(options.keep_alive));
         Ok(Arc::new(Self {
             options,
             runtime: ArcSwap::from_pointee(Runtime::default()),
@@ -92,6 +108,9 @@ impl DataPlane {
             admission,
             default_certificate,
             trusted,
+            resolver,
+            pools,
+            sweeping: AtomicBool::new(false),
         }))
     }
 
@@ -100,12 +119,14 @@ impl DataPlane {
     /// # Errors
     /// The entities that can't be used: regular expressions that don't compile, certificates that rustls can't load.
     pub(crate) fn compile(&self, configuration: &Arc<Configuration>) -> Result<Runtime, Vec<EntityError>> {
-        Runtime::compile(configuration, &self.runtime.load())
+        Runtime::compile(configuration, &self.runtime.load(), &self.trusted)
     }
 
     /// Serves by this runtime from the next request on. Never interrupts a connection or a request.
     pub(crate) fn install(&self, runtime: Runtime) {
+        let identities = runtime.identities();
         self.runtime.store(Arc::new(runtime));
+        self.pools.retain_identities(&identities);
     }
 
     /// Serves plain HTTP until drained: HTTP/1, and HTTP/2 with prior knowledge.
@@ -113,13 +134,31 @@ impl DataPlane {
     /// When `drain` is cancelled it accepts no more, ends idle connections, announces the end on the others
     /// (`Connection: close`, GOAWAY) and returns when the last one is done. The caller bounds that time.
     pub(crate) async fn serve_http(self: Arc<Self>, listener: TcpListener, drain: CancellationToken) {
+        self.sweep_in_background();
         listener::serve(self, listener, None, drain).await;
     }
 
     /// Serves HTTPS until drained, as [`Self::serve_http`] does.
     pub(crate) async fn serve_https(self: Arc<Self>, listener: TcpListener, drain: CancellationToken) {
+        self.sweep_in_background();
         let acceptor = tls::acceptor(&self);
         listener::serve(self, listener, Some(acceptor), drain).await;
+    }
+
+    /// Closes connections that idle for too long, for as long as the data plane lives.
+    fn sweep_in_background(self: &Arc<Self>) {
+        if self.sweeping.swap(true, Relaxed) {
+            return;
+        }
+        let plane = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+            loop {
+                interval.tick().await;
+                let Some(plane) = plane.upgrade() else { return };
+                plane.pools.sweep();
+            }
+        });
     }
 
     /// Connections and requests so far, for `GET /status`.

@@ -17,6 +17,7 @@ use std::{
 
 use proxy_config_schema::Upstream;
 
+pub(super) use hash_ring::hash;
 pub(super) use resolver::Resolver;
 
 use hash_ring::HashRing;
@@ -93,8 +94,6 @@ impl Drop for Running {
 /// What a request may be hashed by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum HashInput {
-    /// Nothing.
-    None,
     /// The client's address.
     Ip,
     /// The path.

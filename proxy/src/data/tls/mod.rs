@@ -13,7 +13,7 @@ use rustls::crypto::CryptoProvider;
 pub(crate) use key_pair::KeyPairError;
 pub(super) use key_pair::{certificates, load};
 pub(super) use server::{CertificateStore, Shown, acceptor};
-pub(super) use upstream::{IdentityKey, UpstreamIdentity};
+pub(super) use upstream::{IdentityKey, TrustKey, UpstreamIdentity};
 
 /// The crypto provider of every TLS connection.
 pub(super) fn provider() -> Arc<CryptoProvider> {

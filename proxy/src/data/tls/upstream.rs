@@ -32,8 +32,8 @@ pub(in crate::data) struct IdentityKey {
 /// Whom an identity trusts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::data) struct TrustKey {
-    /// PEM of the authorities; empty: those that the whole proxy trusts.
-    pub authorities: Vec<String>,
+    /// PEM of the authorities; `None`: those that the whole proxy trusts.
+    pub authorities: Option<Vec<String>>,
     /// Intermediate certificates accepted, at most.
     pub depth: Option<u32>,
 }
@@ -49,7 +49,7 @@ pub(in crate::data) struct UpstreamIdentity {
 }
 
 impl UpstreamIdentity {
-    /// Builds an identity. Without `roots` the upstream is not verified.
+    /// Builds an identity. Without `roots` the upstream is not verified; with an empty store nobody is trusted.
     ///
     /// # Errors
     /// In words, when the authorities can't be used.
@@ -60,21 +60,20 @@ impl UpstreamIdentity {
         client: Option<Arc<CertifiedKey>>,
     ) -> Result<Self, String> {
         let provider = super::provider();
-        let verifier: Arc<dyn ServerCertVerifier> = match roots {
-            None => Arc::new(Unverified(Arc::clone(&provider))),
-            Some(roots) => {
-                let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        let trust = match roots {
+            None => Trust::Anyone,
+            Some(roots) if roots.is_empty() => Trust::Nobody,
+            Some(roots) => Trust::Authorities {
+                inner: WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
                     .build()
-                    .map_err(|error| error.to_string())?;
-                match depth {
-                    None => inner,
-                    Some(depth) => Arc::new(Bounded {
-                        inner,
-                        depth: usize::try_from(depth).unwrap_or(usize::MAX),
-                    }),
-                }
-            }
+                    .map_err(|error| error.to_string())?,
+                depth: depth.map_or(usize::MAX, |depth| usize::try_from(depth).unwrap_or(usize::MAX)),
+            },
         };
+        let verifier = Arc::new(Verifier {
+            trust,
+            provider: Arc::clone(&provider),
+        });
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
@@ -105,66 +104,28 @@ impl fmt::Debug for UpstreamIdentity {
     }
 }
 
-/// Accepts any certificate whose key the peer holds: Kong's default.
+/// Whose certificates are accepted.
 #[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+enum Trust {
+    /// Anyone's, as long as the peer holds the key: Kong's default.
+    Anyone,
+    /// Nobody's: verification is asked for, but no authority is known.
+    Nobody,
+    /// Those that these authorities have signed, with at most so many intermediate certificates
+    /// (Kong: `tls_verify_depth`).
+    Authorities {
+        inner: Arc<WebPkiServerVerifier>,
+        depth: usize,
+    },
 }
 
-/// Verifies with at most so many intermediate certificates (Kong: `tls_verify_depth`).
-///
-/// A chain comes leaf first, each followed by its issuer (RFC 5246), so that a path of at most n intermediates needs
-/// none beyond the first n.
 #[derive(Debug)]
-struct Bounded {
-    inner: Arc<WebPkiServerVerifier>,
-    depth: usize,
+struct Verifier {
+    trust: Trust,
+    provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Bounded {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,
@@ -173,8 +134,16 @@ impl ServerCertVerifier for Bounded {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let intermediates = &intermediates[..intermediates.len().min(self.depth)];
-        self.inner.verify_server_cert(leaf, intermediates, name, ocsp, now)
+        match &self.trust {
+            Trust::Anyone => Ok(ServerCertVerified::assertion()),
+            Trust::Nobody => Err(rustls::CertificateError::UnknownIssuer.into()),
+            Trust::Authorities { inner, depth } => {
+                // A chain comes leaf first, each certificate followed by its issuer (RFC 5246, section 7.4.2): a path
+                // of at most n intermediates needs none beyond the first n.
+                let intermediates = &intermediates[..intermediates.len().min(*depth)];
+                inner.verify_server_cert(leaf, intermediates, name, ocsp, now)
+            }
+        }
     }
 
     fn verify_tls12_signature(
@@ -183,7 +152,8 @@ impl ServerCertVerifier for Bounded {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, certificate, signature)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -192,10 +162,11 @@ impl ServerCertVerifier for Bounded {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
