@@ -171,3 +171,6 @@ impl DataPlane {
         self.runtime.load().traffic()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,12 +113,15 @@ impl RequestBody {
     /// Returns when a party has taken too long.
     pub(super) async fn watch(&self, patience: Patience) -> Failure {
         let begun = Instant::now();
+        // The turn may pass to a party with less patience left; its time can't be up before this.
+        let shortest = patience.client.min(patience.write).min(patience.read);
         loop {
             let (deadline, failure) = self.deadline(begun, patience);
-            if Instant::now() >= deadline {
+            let now = Instant::now();
+            if now >= deadline {
                 return failure;
             }
-            tokio::time::sleep_until(deadline).await;
+            tokio::time::sleep_until(deadline.min(now + shortest)).await;
         }
     }
 
