@@ -2,10 +2,13 @@
 "use strict";
 
 const byId = (id) => document.getElementById(id);
+const RETRY_MILLISECONDS = 3000;
+const COLOURS = { True: "good", False: "bad", Unknown: "wait" };
+const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
 
-function element(tag, text, className) {
+function element(tag, content, className) {
   const made = document.createElement(tag);
-  if (text !== undefined && text !== null) made.textContent = text;
+  made.append(...[content ?? []].flat());
   if (className) made.className = className;
   return made;
 }
@@ -15,12 +18,21 @@ function age(moment) {
   const seconds = Math.max(0, Math.round((Date.now() - Date.parse(moment)) / 1000));
   if (seconds < 120) return `${seconds} s ago`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min ago`;
-  return new Date(moment).toLocaleString();
+  if (seconds < 172800) return `${Math.round(seconds / 3600)} h ago`;
+  return new Date(moment).toLocaleDateString();
+}
+
+function agedCell(moment) {
+  const cell = element("td", age(moment));
+  if (moment) {
+    cell.dataset.since = moment;
+    cell.title = new Date(moment).toLocaleString();
+  }
+  return cell;
 }
 
 function conditionCell(condition) {
-  const className = { True: "good", False: "bad", Unknown: "wait" }[condition.status];
-  const cell = element("td", condition.status, className);
+  const cell = element("td", condition.status, `condition ${COLOURS[condition.status]}`);
   cell.title = `${condition.reason}: ${condition.message}`;
   return cell;
 }
@@ -31,86 +43,154 @@ function size(bytes) {
   return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 }
 
-function proxyRows(proxy) {
-  const row = element("tr");
-  row.dataset.proxy = proxy.name;
-  const name = element("td", proxy.name);
-  name.title = proxy.addresses.join(" ");
-  const hash = element("td", proxy.shortHash || "–", "hash");
-  if (proxy.desiredHash && proxy.desiredHash !== proxy.observedHash) hash.classList.add("wait");
-  hash.title = `runs ${proxy.observedHash || "nothing"}, shall run ${proxy.desiredHash || "nothing yet"}`;
-  const applied = element("td", age(proxy.appliedAt));
-  if (proxy.appliedAt) applied.dataset.since = proxy.appliedAt;
-  row.append(
-    name,
-    conditionCell(proxy.conditions.Ready),
-    conditionCell(proxy.conditions.Synced),
-    hash,
-    conditionCell(proxy.conditions.MutualTLS),
-    element("td", proxy.version || "–"),
-    element("td", proxy.errorCount, proxy.errorCount ? "bad" : ""),
-    element("td", proxy.node || "–"),
-    element("td", proxy.terminating ? `${proxy.phase}, terminating` : proxy.phase),
-    applied,
-  );
-  const reasons = Object.entries(proxy.conditions).filter(([, condition]) => condition.status !== "True" && condition.message);
-  if (!reasons.length && !proxy.errors.length) return [row];
-  const list = element("ul");
-  for (const [type, condition] of reasons) list.append(element("li", `${type}: ${condition.reason}: ${condition.message}`));
-  for (const error of proxy.errors) {
-    const place = [error.object || error.entityType, error.field].filter(Boolean).join(" ");
-    list.append(element("li", `${place}: ${error.message}`, "bad"));
-  }
-  const detail = element("tr", null, "detail");
-  const cell = element("td");
-  cell.colSpan = 10;
-  cell.append(list);
-  detail.append(cell);
-  return [row, detail];
+function nameCell(proxy) {
+  const cell = element("th", proxy.name);
+  cell.scope = "row";
+  cell.title = proxy.addresses.join(" ");
+  const place = [proxy.namespace, proxy.node].filter(Boolean).join(", ");
+  if (place) cell.append(" ", element("small", place));
+  return cell;
 }
 
-function problemItem(problem) {
-  const item = element("li");
-  item.append(element("strong", problem.object), " ", element("code", problem.field || ""), ` ${problem.reason}: ${problem.message}. `);
-  item.append(element("span", `${problem.remedy}.`, "remedy"));
-  if (problem.source) item.append(" ", element("code", problem.source));
-  return item;
+function hashCell(proxy) {
+  const current = !proxy.desiredHash || proxy.desiredHash === proxy.observedHash;
+  const cell = element("td", proxy.shortHash || "–", current ? "hash" : "hash wait");
+  cell.title = `runs ${proxy.shortHash ? proxy.observedHash : "nothing"}, shall run ${proxy.desiredHash || "nothing yet"}`;
+  return cell;
+}
+
+/** What does not hold, and what the proxy refused: the row below the proxy's, if there is anything to say. */
+function details(proxy) {
+  const items = [];
+  for (const [type, condition] of Object.entries(proxy.conditions)) {
+    if (condition.status === "True") continue;
+    items.push(element("li", [element("b", type), ` ${condition.reason}: ${condition.message}`]));
+  }
+  for (const error of proxy.errors) {
+    const place = [error.object || error.entityType, error.field].filter(Boolean).join(" ");
+    items.push(element("li", [element("b", place), `: ${error.message}`], "bad"));
+  }
+  const more = proxy.errorCount - proxy.errors.length;
+  if (more > 0) items.push(element("li", `and ${count(more, "further error", "further errors")}`, "bad"));
+  if (!items.length) return [];
+  const cell = element("td", element("ul", items));
+  cell.colSpan = byId("proxies").tHead.rows[0].cells.length;
+  return [element("tr", cell, "detail")];
+}
+
+function proxyRows(proxy) {
+  const row = element("tr", [
+    nameCell(proxy),
+    conditionCell(proxy.conditions.Ready),
+    conditionCell(proxy.conditions.Synced),
+    hashCell(proxy),
+    conditionCell(proxy.conditions.MutualTLS),
+    element("td", proxy.version || "–"),
+    element("td", String(proxy.errorCount), proxy.errorCount ? "bad" : ""),
+    element("td", proxy.terminating && proxy.phase !== "Terminating" ? `${proxy.phase}, terminating` : proxy.phase),
+    agedCell(proxy.appliedAt),
+  ]);
+  return [row, ...details(proxy)];
+}
+
+function problemItems(problem) {
+  const first = [element("strong", problem.object), " "];
+  if (problem.field) first.push(element("code", problem.field));
+  const item = element("li", [
+    element("p", first),
+    element("p", [element("span", problem.reason, "reason"), `: ${problem.message}`]),
+    element("p", [element("b", "To do"), `: ${problem.remedy}`]),
+  ]);
+  if (problem.source) item.append(element("p", element("code", problem.source), "place"));
+  return [item];
+}
+
+function profileRows({ profile, running, counted }) {
+  const name = element("th", profile.profile);
+  name.scope = "row";
+  const hash = element("td", profile.hash.slice(0, 12), "hash");
+  hash.title = profile.hash;
+  return [element("tr", [name, hash, element("td", size(profile.sizeBytes)), element("td", `${running} of ${counted}`)])];
+}
+
+function tile({ value, label, colour }) {
+  return [element("p", [element("strong", value), ` ${label}`], colour)];
+}
+
+/**
+ * Fills a parent with what `make` gives for each value. What is made of an equal value stays as it is, so that
+ * a selection, a tooltip and the place of a reader survive news about other things.
+ */
+function fill(parent, values, make) {
+  const old = parent.made || new Map();
+  const made = new Map();
+  for (const [index, value] of values.entries()) {
+    const key = JSON.stringify(value);
+    // Equal values, if there are any, are told apart by their place.
+    made.set(made.has(key) ? `${index} ${key}` : key, old.get(key) || make(value));
+    old.delete(key);
+  }
+  const nodes = [...made.values()].flat();
+  const same = nodes.length === parent.children.length && nodes.every((node, index) => node === parent.children[index]);
+  if (!same) parent.replaceChildren(...nodes);
+  parent.made = made;
+}
+
+function fillOrSayNone(id, values, make) {
+  const parent = byId(id);
+  fill(parent.tBodies ? parent.tBodies[0] : parent, values, make);
+  parent.hidden = !values.length;
+  byId(`no-${id}`).hidden = values.length > 0;
+}
+
+function tiles(overview, counted) {
+  const holding = (type) => counted.filter((proxy) => proxy.conditions[type].status === "True").length;
+  const share = (number, label) => {
+    const colour = !counted.length ? "wait" : number === counted.length ? "good" : "bad";
+    return { value: `${number} of ${counted.length}`, label, colour };
+  };
+  const problems = overview.problems.length;
+  return [
+    share(holding("Ready"), "ready"),
+    share(holding("Synced"), "in sync"),
+    { value: String(problems), label: problems === 1 ? "problem" : "problems", colour: problems ? "bad" : "good" },
+    { value: overview.leadership, label: "this replica", colour: "" },
+  ];
 }
 
 function show(overview) {
   const counted = overview.proxies.filter((proxy) => !proxy.terminating);
-  const count = (type) => counted.filter((proxy) => proxy.conditions[type].status === "True").length;
-  byId("summary").textContent =
-    `${counted.length} proxies, ${count("Ready")} ready, ${count("Synced")} in sync; ` +
-    `${overview.problems.length} problems; this replica: ${overview.leadership}`;
+  fill(byId("summary"), tiles(overview, counted), tile);
   const held = Object.entries(overview.unavailable).map(([kind, reason]) => `${kind} can't be read: ${reason}`);
   if (overview.hold) held.unshift(`Nothing is sent to the proxies: ${overview.hold}`);
   byId("banner").hidden = !held.length;
   byId("banner").textContent = held.join(" · ");
-  byId("proxies").tBodies[0].replaceChildren(...overview.proxies.flatMap(proxyRows));
-  byId("no-proxies").hidden = overview.proxies.length > 0;
-  byId("problems").replaceChildren(...overview.problems.map(problemItem));
-  byId("no-problems").hidden = overview.problems.length > 0;
-  byId("configuration").tBodies[0].replaceChildren(
-    ...overview.configuration.map((profile) => {
-      const row = element("tr");
-      const running = counted.filter((proxy) => proxy.observedHash === profile.hash).length;
-      const hash = element("td", profile.hash.slice(0, 12), "hash");
-      hash.title = profile.hash;
-      row.append(element("td", profile.profile), hash, element("td", size(profile.sizeBytes)), element("td", `${running} of ${counted.length}`));
-      return row;
-    }),
-  );
+  fillOrSayNone("proxies", overview.proxies, proxyRows);
+  fillOrSayNone("problems", overview.problems, problemItems);
+  const profiles = overview.configuration.map((profile) => {
+    const running = counted.filter((proxy) => proxy.observedHash === profile.hash).length;
+    return { profile, running, counted: counted.length };
+  });
+  fillOrSayNone("configuration", profiles, profileRows);
 }
 
-const stream = new EventSource("api/v1/events");
-stream.onmessage = (message) => {
-  show(JSON.parse(message.data));
-  byId("connection").textContent = "live";
-};
-stream.onerror = () => {
-  byId("connection").textContent = "the controller does not answer; trying again";
-};
+function connected(live) {
+  byId("connection").textContent = live ? "live" : "the controller does not answer; trying again";
+  byId("connection").className = live ? "live" : "";
+}
+
+function follow() {
+  const stream = new EventSource("api/v1/events");
+  stream.onopen = () => connected(true);
+  stream.onmessage = (message) => show(JSON.parse(message.data));
+  stream.onerror = () => {
+    connected(false);
+    // The browser tries again by itself, except after an answer that is no stream (from a load balancer, say).
+    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, RETRY_MILLISECONDS);
+  };
+}
+
+follow();
 setInterval(() => {
   for (const cell of document.querySelectorAll("[data-since]")) cell.textContent = age(cell.dataset.since);
 }, 1000);
