@@ -23,7 +23,7 @@ func check(err error) {
 const usage = `usage:
   cluster check                                   name what this machine lacks; nothing is started
   cluster up        --dir DIR [--nodes N] [--api-port P] [--image TAR]... [--arg COMPONENT=FLAG]...
-                                                  at once when that very cluster is up already
+                                                  at once when that very cluster is up already (--replace: no other is in the way)
   cluster down      --dir DIR
   cluster status    --dir DIR
   cluster load      --dir DIR TAR...              import images into every node

@@ -27,6 +27,7 @@ type options struct {
 	Images  []string            `json:"images"`
 	Args    map[string][]string `json:"args"` // further flags for a component
 	Binary  string              `json:"binary"`
+	Replace bool                `json:"-"` // take a cluster with other options down first
 	Timeout time.Duration       `json:"-"`
 }
 
@@ -37,6 +38,7 @@ func parseOptions(args []string) options {
 	fs.IntVar(&o.Nodes, "nodes", 1, "number of nodes")
 	fs.IntVar(&o.APIPort, "api-port", 0, "port on 127.0.0.1 for the API server (0: any free one)")
 	fs.DurationVar(&o.Timeout, "timeout", 5*time.Minute, "how long to wait for the cluster")
+	fs.BoolVar(&o.Replace, "replace", false, "take down what is there if it is not the very cluster that is asked for, or not well")
 	fs.Func("image", "image tar to import into every node (repeatable)", func(s string) error {
 		p, err := filepath.Abs(s)
 		o.Images = append(o.Images, p)
@@ -125,7 +127,8 @@ func commandUp(args []string) {
 }
 
 // upAlready tells whether the cluster that o asks for is up, and prints what
-// its start printed. It clears up after a supervisor that was killed.
+// its start printed. What is there and is not that cluster ends this program,
+// or is taken down (--replace).
 func upAlready(o options) bool {
 	s := readState(o.Dir)
 	if !s.alive() {
@@ -136,21 +139,33 @@ func upAlready(o options) bool {
 	b, err := os.ReadFile(filepath.Join(o.Dir, "options.json"))
 	check(err)
 	check(json.Unmarshal(b, &running))
-	running.Timeout = o.Timeout
-	if !reflect.DeepEqual(o, running) {
-		fatal("%s holds a cluster with other options or of another build: cluster down --dir %s", o.Dir, o.Dir)
+	running.Timeout, running.Replace = o.Timeout, o.Replace
+	ready, notReady := os.ReadFile(filepath.Join(o.Dir, "ready"))
+	var why string
+	switch {
+	case !reflect.DeepEqual(o, running):
+		why = "has other options or is of another build"
+	case notReady != nil:
+		why = "is still starting or failed to"
+	case !answers(o.Dir, s.API):
+		why = "runs, but its API server does not answer"
+	default:
+		os.Stdout.Write(ready)
+		return true
 	}
-	ready, err := os.ReadFile(filepath.Join(o.Dir, "ready"))
+	if !o.Replace {
+		fatal("the cluster in %s %s: see %[1]s/logs, or cluster down --dir %[1]s", o.Dir, why)
+	}
+	fmt.Printf("the cluster in %s %s: taking it down\n", o.Dir, why)
+	down(o.Dir)
+	return false
+}
+
+func answers(dir, api string) bool {
+	resp, err := apiClient(filepath.Join(dir, "pki/ca.crt")).Get(api + "/readyz")
 	if err != nil {
-		fatal("the cluster in %s is still starting or failed to: see %s/logs, or cluster down --dir %s", o.Dir, o.Dir, o.Dir)
+		return false
 	}
-	resp, err := apiClient(filepath.Join(o.Dir, "pki/ca.crt")).Get(s.API + "/readyz")
-	if err == nil {
-		resp.Body.Close()
-	}
-	if err != nil || resp.StatusCode != http.StatusOK {
-		fatal("the cluster in %s runs, but its API server does not answer: see %s/logs, or cluster down --dir %s", o.Dir, o.Dir, o.Dir)
-	}
-	os.Stdout.Write(ready)
-	return true
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 }

@@ -1,0 +1,113 @@
+# The one front door: people and CI call the same targets. `make help` lists them.
+#
+# What is built goes to a cache outside of the clone, so that a fresh clone on the same machine builds little:
+#   SILVERBACK_CACHE   default ~/.cache/silverback: programs of the test bed, tools, images, and
+#   CARGO_TARGET_DIR   default $(SILVERBACK_CACHE)/target
+#   CLUSTER_DIR        default $(SILVERBACK_CACHE)/cluster: the cluster of `make cluster-up`
+#   NODES              default 2
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export SILVERBACK_CACHE ?= $(HOME)/.cache/silverback
+export CARGO_TARGET_DIR ?= $(SILVERBACK_CACHE)/target
+export CLUSTER_DIR ?= $(SILVERBACK_CACHE)/cluster
+export NODES ?= 2
+# What prerequisites.sh may have put there. Rust and Go of the machine come first.
+export PATH := $(PATH):/usr/local/go/bin:$(HOME)/.cargo/bin:$(SILVERBACK_CACHE)/tools/bin
+
+SCRIPTS := e2e/scripts
+# In the order in which `make test` goes through them.
+PARTS := prerequisites format deny build lint pure unit integration chart e2e
+
+.PHONY: help
+help: ## this list
+	@echo "targets (make TARGET):"
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+# ---- everything
+
+.PHONY: test test-long
+test: ## everything that must be green, in order, each part with its time and budget
+	@$(SCRIPTS)/parts.sh $(PARTS)
+
+test-long: ## `test`, and what takes longer: the dashboard in a browser, benchmarks, advisories
+	@$(SCRIPTS)/parts.sh $(PARTS) browser bench audit
+
+# ---- parts
+
+.PHONY: prerequisites format deny audit build lint pure unit integration chart browser bench e2e docs
+prerequisites: ## installs what is missing on a Debian 12 as root; names it elsewhere
+	@$(SCRIPTS)/prerequisites.sh
+
+format: ## rustfmt, gofmt, and copies that must not differ
+	cargo fmt --all --check
+	@test -z "$$(gofmt -l e2e/cluster)" || { echo "not as gofmt wants it:"; gofmt -l e2e/cluster; exit 1; }
+	diff -r deploy/crds deploy/chart/crds || { echo "run: make crds"; exit 1; }
+
+deny: ## licences, bans, sources and duplicates by deny.toml
+	$$($(SCRIPTS)/cargo-deny.sh) --workspace --all-features --locked check licenses bans sources
+
+audit: ## security advisories by deny.toml (needs the advisory database)
+	@$(SCRIPTS)/audit.sh
+
+build: ## the release binaries, all tests, the programs of the cluster
+	$(SCRIPTS)/cluster-build.sh
+	cargo build --locked --release --package silverback --package silverback-proxy
+	cargo test --locked --workspace --no-run
+
+lint: ## clippy and go vet, warnings are errors
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cd e2e/cluster && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go vet . ./pause ./testapp
+
+pure: ## the pure modules alone: no runtime, no HTTP, no Kubernetes client
+	@! cargo tree --locked --package silverback --no-default-features --edges normal --prefix none | grep -E '^(tokio|hyper|reqwest|axum|kube|rustls)(-[a-z]+)? v' \
+	  || { echo "the pure build depends on the above"; exit 1; }
+	cargo test --locked --package silverback --no-default-features --lib
+
+unit: ## unit tests, golden directories and doc tests of all crates
+	cargo test --locked --workspace --lib --bins
+	cargo test --locked --workspace --doc
+
+integration: ## programs as a user runs them: real processes, TLS, sockets
+	cargo test --locked --workspace --test '*'
+
+chart: ## the chart: lint, the same text twice, and refused values
+	@$(SCRIPTS)/chart.sh
+
+e2e: ## scenarios on a real cluster of their own (SCENARIOS="names": some; KEEP=1: leave it up)
+	@$(SCRIPTS)/scenarios.sh $(SCENARIOS)
+
+browser: ## the dashboard in a real Chromium
+	cargo build --locked
+	$(SCRIPTS)/browser.sh $(CARGO_TARGET_DIR)/debug/silverback
+
+bench: ## how fast a change is everywhere and what the controller costs, each beside its limit
+	cargo build --locked --release --package silverback
+	cargo run --locked --package silverback-e2e --bin bench -- --silverback $(CARGO_TARGET_DIR)/release/silverback
+
+docs: ## the reference of the code, warnings are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+# ---- by hand
+
+.PHONY: demo crds images cluster-up cluster-down cluster-status
+demo: ## three proxies and the controller on this machine, no cluster
+	cargo run --locked --release -- demo
+
+crds: ## generates deploy/crds, and the chart's copies
+	@$(SCRIPTS)/crds.sh
+
+images: ## builds the images from the release binaries and prints their files
+	@$(SCRIPTS)/images.sh
+
+cluster-up: ## a real Kubernetes on this machine, our images in it; at once when it is there
+	@$(SCRIPTS)/cluster.sh up
+
+cluster-down: ## takes it down
+	@$(SCRIPTS)/cluster.sh down
+
+cluster-status: ## what runs
+	@$(SCRIPTS)/cluster.sh status

@@ -1,0 +1,30 @@
+#!/bin/bash
+# Goes through parts of `make test` in order, all of them whatever fails, and prints each one's time beside its budget.
+# Called by the Makefile.
+set -uo pipefail
+
+# Minutes. A build from nothing has 30, one with warm caches 8; a budget is printed, not enforced: machines differ.
+budget() {
+  case $1 in
+    build) [ -d "$CARGO_TARGET_DIR/release" ] && echo 8 || echo 30 ;;
+    prerequisites | lint | pure | integration) echo 5 ;;
+    unit) echo 5 ;;
+    deny) [ -x "$(e2e/scripts/cargo-deny.sh --where)" ] && echo 1 || echo 6 ;;
+    e2e) echo 15 ;; # the cluster's 3 and the scenarios' 12
+    *) echo 3 ;;
+  esac
+}
+
+table="" passed=0 failed=0 began=$SECONDS
+for part in "$@"; do
+  minutes=$(budget "$part")
+  printf '\n==== %s (budget %s min)\n' "$part" "$minutes"
+  start=$SECONDS
+  if make "$part"; then outcome=good passed=$((passed + 1)); else outcome=FAILED failed=$((failed + 1)); fi
+  took=$((SECONDS - start))
+  [ $took -le $((minutes * 60)) ] || outcome+=", over budget"
+  table+=$(printf '%-14s %4d:%02d of %2d:00  %s' "$part" $((took / 60)) $((took % 60)) "$minutes" "$outcome")$'\n'
+done
+printf '\n%s%-14s %4d:%02d\n\n' "$table" all $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60))
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
