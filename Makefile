@@ -5,6 +5,7 @@
 #   CARGO_TARGET_DIR   default $(SILVERBACK_CACHE)/target
 #   CLUSTER_DIR        default $(SILVERBACK_CACHE)/cluster: the cluster of `make cluster-up`
 #   NODES              default 2
+#   PROFILE            default release: the binaries in the images (dev: sooner built)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

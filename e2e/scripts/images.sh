@@ -1,10 +1,13 @@
 #!/bin/bash
 # Makes images from the release binaries and the test application, each a tar file in the cache, and prints these.
 # An image holds the program, the shared libraries that it needs, and nothing else. Called by the Makefile.
+# PROFILE=dev takes the binaries of `cargo build` instead: slower programs, sooner built.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 PROGRAMS=$(e2e/scripts/cluster-build.sh)
-cargo build --locked --release --package silverback --package silverback-proxy >&2
+profile=${PROFILE:-release}
+cargo build --locked --profile "$profile" --package silverback --package silverback-proxy >&2
+binaries=$CARGO_TARGET_DIR/${profile/dev/debug}
 
 # image NAME:TAG PROGRAM OPTION...
 image() {
@@ -18,6 +21,6 @@ image() {
   fi
   echo "$out"
 }
-image silverback:e2e "$CARGO_TARGET_DIR/release/silverback" --libraries --user 65532:65532
-image silverback-proxy:e2e "$CARGO_TARGET_DIR/release/silverback-proxy" --libraries --user 65532:65532
+image silverback:e2e "$binaries/silverback" --libraries --user 65532:65532
+image silverback-proxy:e2e "$binaries/silverback-proxy" --libraries --user 65532:65532
 image testapp:1 "$PROGRAMS/testapp" --user 65532:65532 --env VERSION=v1
