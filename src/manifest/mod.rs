@@ -183,6 +183,24 @@ impl Manifests {
     }
 }
 
+/// What in an object from elsewhere does not fit its kind: the first field with a wrong type or value, if there is one.
+/// Unknown fields are none of it: an API server knows more of them.
+pub fn explain(object: ObjectRef, kind: Kind, value: serde_json::Value) -> Option<Problem> {
+    let mismatches = check::check(&value.into(), fields::of(kind));
+    let mismatch = mismatches
+        .into_iter()
+        .find(|mismatch| mismatch.reason == Reason::InvalidField)?;
+    Some(Problem {
+        object,
+        field: Some(mismatch.field),
+        condition: None,
+        reason: mismatch.reason,
+        message: mismatch.message,
+        remedy: mismatch.remedy,
+        source: None,
+    })
+}
+
 /// A problem of a file, or of a document in it that does not say what it is.
 fn file_problem(file_name: &str, line: Option<u32>, message: String, remedy: &str) -> Problem {
     Problem {

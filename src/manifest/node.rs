@@ -78,6 +78,24 @@ impl Node {
     }
 }
 
+/// A value whose lines are not known.
+impl From<Value> for Node {
+    fn from(value: Value) -> Self {
+        let value = match value {
+            Value::Null => NodeValue::Null,
+            Value::Bool(value) => NodeValue::Bool(value),
+            Value::Number(value) => NodeValue::Number(value),
+            Value::String(value) => NodeValue::Text(value),
+            Value::Array(items) => NodeValue::List(items.into_iter().map(Self::from).collect()),
+            Value::Object(fields) => {
+                let entry = |(name, value)| (Key { line: 0, name }, Self::from(value));
+                NodeValue::Map(fields.into_iter().map(entry).collect())
+            }
+        };
+        Self { line: 0, value }
+    }
+}
+
 fn line_of<T>(spanned: &Spanned<T>) -> u32 {
     u32::try_from(spanned.referenced.line()).unwrap_or(u32::MAX)
 }

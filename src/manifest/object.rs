@@ -211,11 +211,11 @@ impl Place<'_> {
         }
         if problems.is_empty() {
             match Object::from_json(kind, node.clone().into_json()) {
-                Ok(object) => {
-                    let source = self.source(line);
-                    manifests
-                        .objects
-                        .push(object.placed(identity.key.namespace.clone(), source));
+                Ok(mut object) => {
+                    let metadata = object.metadata_mut();
+                    metadata.namespace = identity.key.namespace.clone();
+                    metadata.source = self.source(line);
+                    manifests.objects.push(object);
                     return;
                 }
                 // The message of a Secret's field could quote it.

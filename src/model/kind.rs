@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    NamespacedName, ObjectRef, SourceLocation,
+    NamespacedName, ObjectRef,
     kubernetes::{EndpointSlice, Ingress, IngressClass, Metadata, Secret, Service},
 };
 
@@ -60,17 +60,9 @@ macro_rules! kinds {
                 match self { $(Self::$name(object) => &object.metadata),* }
             }
 
-            /// The object with another namespace and place, as manifests give them.
-            #[must_use]
-            pub fn placed(self, namespace: Arc<str>, source: Option<SourceLocation>) -> Self {
-                match self {
-                    $(Self::$name(mut object) => {
-                        let metadata = &mut Arc::make_mut(&mut object).metadata;
-                        metadata.namespace = namespace;
-                        metadata.source = source;
-                        Self::$name(object)
-                    })*
-                }
+            /// Its metadata, to be changed; the object is copied first if it is shared.
+            pub fn metadata_mut(&mut self) -> &mut Metadata {
+                match self { $(Self::$name(object) => &mut Arc::make_mut(object).metadata),* }
             }
 
             /// Reads an object of that kind from JSON.

@@ -48,6 +48,15 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Before anything was listed: what readers get until the first list is in. The default instead is a complete
+    /// snapshot of nothing, from which an empty configuration would be rendered.
+    pub fn unlisted() -> Self {
+        Self {
+            pending: Arc::new(Kind::ALL.iter().copied().collect()),
+            ..Self::default()
+        }
+    }
+
     /// Whether every kind has been listed once.
     pub fn is_complete(&self) -> bool {
         self.pending.is_empty()

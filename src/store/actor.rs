@@ -19,6 +19,11 @@ const AT_MOST: Duration = Duration::from_millis(500);
 /// How long a snapshot waits for what it newly refers to.
 const FETCH_AT_MOST: Duration = Duration::from_secs(2);
 
+/// The channel of snapshots, with one in it in which nothing has been listed yet.
+pub fn channel() -> (watch::Sender<Arc<Snapshot>>, watch::Receiver<Arc<Snapshot>>) {
+    watch::channel(Arc::new(Snapshot::unlisted()))
+}
+
 /// Applies events and publishes snapshots, until the source or all readers are gone.
 ///
 /// With [`Retention::Referenced`] each receiver of `interest` that exists when an interest is published answers it with
@@ -46,7 +51,8 @@ pub async fn run(
         match next {
             Some(Event::InterestMet(generation)) => schedule.met(generation),
             Some(event) => {
-                if state.apply(event) {
+                let changed = state.apply(event);
+                if changed {
                     schedule.changed(now);
                 }
             }

@@ -16,7 +16,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use actor::run;
+pub use actor::{channel, run};
 pub use event::Event;
 pub use interest::{CA_CERTIFICATE_LABEL, CREDENTIAL_LABEL, Interest};
 

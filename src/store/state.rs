@@ -22,10 +22,7 @@ impl State {
     pub(super) fn new(retention: Retention) -> Self {
         Self {
             retention,
-            snapshot: Snapshot {
-                pending: Arc::new(Kind::ALL.iter().copied().collect()),
-                ..Snapshot::default()
-            },
+            snapshot: Snapshot::unlisted(),
             interest: Arc::default(),
             malformed: BTreeMap::new(),
             loaded: Vec::new(),

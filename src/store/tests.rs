@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, advance, sleep, timeout},
 };
 
-use super::{Event, Interest, Retention, run, state::State};
+use super::{Event, Interest, Retention, channel, run, state::State};
 use crate::model::{
     Kind, NamespacedName, Object, ObjectRef, Problem, Reason, Snapshot,
     kubernetes::{EndpointSlice, Ingress, Metadata, SERVICE_NAME_LABEL, Secret, Service},
@@ -90,7 +90,7 @@ struct Running {
 impl Running {
     fn start(retention: Retention) -> Self {
         let (events, receiver) = mpsc::channel(100);
-        let (sender, snapshots) = watch::channel(Arc::default());
+        let (sender, snapshots) = channel();
         let (interest_sender, interest) = watch::channel(Arc::default());
         tokio::spawn(run(retention, receiver, sender, interest_sender));
         Self {

@@ -1,0 +1,207 @@
+//! Kubernetes as the source: one guarded stream per kind and namespace, cut down to slim structs at the rim.
+//!
+//! A malformed object is a problem, never the end of a stream. A kind that can't be read is told to the store, which
+//! keeps what it has, and is tried again with back-off until it works. Secrets are watched as metadata alone; the
+//! content is fetched of those that somebody refers to or that bear a label of ours, and Helm's release Secrets are not
+//! even watched (DESIGN.md §3 rule 10).
+//!
+//! Needs `get`, `list` and `watch` on every kind; `list` and `watch` on `customresourcedefinitions` where kinds are
+//! optional.
+
+mod definitions;
+mod guarded;
+mod read;
+mod report;
+mod secrets;
+mod slices;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use futures_util::stream::BoxStream;
+use kube::{
+    Api, Client,
+    core::{ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta},
+    runtime::watcher,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+use crate::{
+    model::Kind,
+    store::{Event, Interest},
+};
+use guarded::{Change, Guarded, cut};
+use read::{Read, read};
+use report::{Closed, Report};
+
+/// One namespace, or all.
+type Scope = Option<Arc<str>>;
+
+/// A kind to watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WatchedKind {
+    /// Which one.
+    pub kind: Kind,
+    /// Whether the cluster may do without it: then it is absent until its CRD appears.
+    pub optional: bool,
+}
+
+/// What is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchSettings {
+    /// The kinds.
+    pub kinds: Vec<WatchedKind>,
+    /// Namespaces to which namespaced kinds are restricted (`--watch-namespace`); empty for all.
+    pub namespaces: BTreeSet<Arc<str>>,
+    /// Further namespaces for Services and EndpointSlices if `namespaces` restricts them: those of the Admin Services
+    /// and of the publish Service.
+    pub service_namespaces: BTreeSet<Arc<str>>,
+}
+
+impl Default for WatchSettings {
+    /// Every kind, everywhere.
+    fn default() -> Self {
+        let required = |kind: &Kind| WatchedKind {
+            kind: *kind,
+            optional: false,
+        };
+        Self {
+            kinds: Kind::ALL.iter().map(required).collect(),
+            namespaces: BTreeSet::new(),
+            service_namespaces: BTreeSet::new(),
+        }
+    }
+}
+
+impl WatchSettings {
+    fn scopes(&self, kind: Kind) -> BTreeSet<Scope> {
+        if !kind.is_namespaced() || self.namespaces.is_empty() {
+            return [None].into();
+        }
+        let mut namespaces = self.namespaces.clone();
+        if matches!(kind, Kind::Service | Kind::EndpointSlice) {
+            namespaces.extend(self.service_namespaces.iter().cloned());
+        }
+        namespaces.into_iter().map(Some).collect()
+    }
+}
+
+/// Starts to watch. The tasks end when the returned set is dropped, or when nobody receives the events.
+///
+/// `interest` is what the store publishes; it is answered by [`Event::InterestMet`], once for each receiver that the
+/// tasks hold. The client should have a read time-out a little above five minutes: API servers end watches before that,
+/// so only a dead connection is silent for longer.
+pub fn spawn(
+    client: &Client,
+    settings: &WatchSettings,
+    events: &mpsc::Sender<Event>,
+    interest: watch::Receiver<Arc<Interest>>,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let definitions = watch::Sender::new(0);
+    let appeared = definitions.subscribe();
+    if settings.kinds.iter().any(|watched| watched.optional) {
+        tasks.spawn(definitions::run(client.clone(), definitions));
+    }
+    for watched in &settings.kinds {
+        let scopes = settings.scopes(watched.kind);
+        let report = Arc::new(Report::new(*watched, scopes.clone(), events.clone()));
+        for scope in scopes {
+            let source = Source {
+                client: client.clone(),
+                kind: watched.kind,
+                scope,
+            };
+            let opened = source.clone();
+            let (report, appeared) = (report.clone(), appeared.clone());
+            if watched.kind == Kind::Secret {
+                let stream = Guarded::new(move || secrets::open(&opened), appeared);
+                tasks.spawn(secrets::run(source, stream, report, interest.clone()));
+                continue;
+            }
+            let stream = Guarded::new(move || opened.open(), appeared);
+            if watched.kind == Kind::EndpointSlice {
+                tasks.spawn(slices::run(source, stream, report, interest.clone()));
+            } else {
+                tasks.spawn(run(source, stream, report));
+            }
+        }
+    }
+    // The store counts receivers: this one would never answer.
+    drop(interest);
+    tasks
+}
+
+/// Watches a kind whose objects are all kept.
+async fn run(source: Source, mut stream: Guarded<Read>, report: Arc<Report>) {
+    loop {
+        let change = stream.next().await;
+        if source.tell(change, &report).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A kind in a scope.
+#[derive(Clone)]
+struct Source {
+    client: Client,
+    kind: Kind,
+    scope: Scope,
+}
+
+impl Source {
+    fn resource(&self) -> ApiResource {
+        let kind = GroupVersionKind::gvk(self.kind.group(), self.kind.version(), self.kind.name());
+        ApiResource::from_gvk_with_plural(&kind, self.kind.plural())
+    }
+
+    /// All objects of the scope.
+    fn api(&self) -> Api<DynamicObject> {
+        match &self.scope {
+            Some(namespace) => self.api_in(namespace),
+            None => Api::all_with(self.client.clone(), &self.resource()),
+        }
+    }
+
+    /// The metadata alone of all objects of the scope.
+    fn metadata_api(&self) -> Api<PartialObjectMeta<DynamicObject>> {
+        match &self.scope {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &self.resource()),
+            None => Api::all_with(self.client.clone(), &self.resource()),
+        }
+    }
+
+    /// The objects of one namespace.
+    fn api_in(&self, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &self.resource())
+    }
+
+    /// Whether a namespace is within the scope.
+    fn covers(&self, namespace: &str) -> bool {
+        self.scope.as_deref().is_none_or(|scope| scope == namespace)
+    }
+
+    /// Opens the watch of whole objects.
+    fn open(&self) -> BoxStream<'static, guarded::Event<Read>> {
+        let kind = self.kind;
+        cut(watcher(self.api(), watcher::Config::default()), move |object| {
+            read(kind, object)
+        })
+    }
+
+    /// Tells the store of a change.
+    async fn tell(&self, change: Change<Read>, report: &Report) -> Result<(), Closed> {
+        match change {
+            Change::Listed(reads) => report.listed(&self.scope, reads).await,
+            Change::Applied(read) => report.applied(read).await,
+            Change::Deleted(key) => report.deleted(key).await,
+            Change::Failing(failure) => report.failing(&self.scope, failure).await,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! An object as the API server gives it -> our slim struct, or what is wrong with it.
+
+use kube::core::{DynamicObject, ObjectMeta};
+
+use super::guarded::Cut;
+use crate::{
+    manifest,
+    model::{
+        Kind, Object, Problem, Reason,
+        kubernetes::{Metadata, OwnerReference, SERVICE_NAME_LABEL},
+    },
+};
+
+/// Annotations that only `kubectl` reads: big, and of Secrets they hold the values.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// An object, or what is wrong with it.
+pub(super) type Read = Result<Object, Problem>;
+
+/// Reads an object and lets go of all that is not used.
+pub(super) fn read(kind: Kind, object: DynamicObject) -> Cut<Read> {
+    let metadata = metadata(kind, object.metadata);
+    let key = metadata.key();
+    // Only if it fails is the value needed once more, and it rarely does: reading it again is cheaper than a copy.
+    let read = match Object::from_json(kind, object.data.clone()) {
+        Ok(mut read) => {
+            *read.metadata_mut() = metadata;
+            Ok(read)
+        }
+        Err(error) => Err(problem(kind, &metadata, object.data, &error)),
+    };
+    Cut { key, object: read }
+}
+
+/// The part of the metadata that is used.
+pub(super) fn metadata(kind: Kind, metadata: ObjectMeta) -> Metadata {
+    let mut annotations = metadata.annotations.unwrap_or_default();
+    annotations.remove(LAST_APPLIED);
+    let mut slim = Metadata {
+        name: metadata.name.unwrap_or_default().into(),
+        namespace: metadata.namespace.unwrap_or_default().into(),
+        uid: metadata.uid.unwrap_or_default().into(),
+        generation: metadata.generation,
+        creation_timestamp: metadata.creation_timestamp.map(|time| time.0),
+        deletion_timestamp: metadata.deletion_timestamp.map(|time| time.0),
+        labels: metadata.labels.unwrap_or_default(),
+        annotations,
+        owner_references: Vec::new(),
+        source: None,
+    };
+    if kind == Kind::EndpointSlice {
+        // There are many, they change often, and with each change these do.
+        slim.annotations.clear();
+        slim.generation = None;
+        slim.labels.retain(|name, _| name == SERVICE_NAME_LABEL);
+    } else {
+        let owners = metadata.owner_references.unwrap_or_default().into_iter();
+        let owner = |owner: k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference| OwnerReference {
+            api_version: owner.api_version,
+            kind: owner.kind,
+            name: owner.name,
+            uid: owner.uid,
+        };
+        slim.owner_references = owners.map(owner).collect();
+    }
+    slim
+}
+
+fn problem(kind: Kind, metadata: &Metadata, mut value: serde_json::Value, error: &serde_json::Error) -> Problem {
+    let object = kind.object_ref(metadata);
+    if let Some(fields) = value.as_object_mut() {
+        // Read already: it is here so that it is not missed.
+        fields.insert("metadata".to_owned(), serde_json::json!({ "name": metadata.name }));
+    }
+    manifest::explain(object.clone(), kind, value).unwrap_or_else(|| Problem {
+        object,
+        field: None,
+        condition: None,
+        reason: Reason::InvalidField,
+        message: if kind == Kind::Secret {
+            // The error could quote the value.
+            "a field does not fit".to_owned()
+        } else {
+            error.to_string()
+        },
+        remedy: "compare the object with the API reference of its kind".to_owned(),
+        source: None,
+    })
+}

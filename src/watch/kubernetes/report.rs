@@ -1,0 +1,163 @@
+//! What the streams of one kind tell the store together: there may be one per namespace.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard},
+};
+
+use tokio::sync::mpsc;
+
+use super::{Scope, WatchedKind, guarded::Failure, read::Read};
+use crate::{
+    model::{Kind, NamespacedName, Object, Problem},
+    store::Event,
+};
+
+/// The store is gone: there is nobody to watch for.
+#[derive(Debug)]
+pub(super) struct Closed;
+
+/// What the streams of one kind tell.
+pub(super) struct Report {
+    watched: WatchedKind,
+    events: mpsc::Sender<Event>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Scopes that have not been listed yet.
+    pending: BTreeSet<Scope>,
+    /// Scopes that can't be read.
+    failing: BTreeSet<Scope>,
+    /// Scopes in which the kind has been seen to exist.
+    present: BTreeSet<Scope>,
+}
+
+impl Report {
+    pub(super) fn new(watched: WatchedKind, scopes: BTreeSet<Scope>, events: mpsc::Sender<Event>) -> Self {
+        Self {
+            watched,
+            events,
+            state: Mutex::new(State {
+                pending: scopes,
+                ..State::default()
+            }),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds the lock")
+    }
+
+    pub(super) async fn send(&self, event: Event) -> Result<(), Closed> {
+        self.events.send(event).await.map_err(|_| Closed)
+    }
+
+    /// An object was added or changed.
+    pub(super) async fn applied(&self, read: Read) -> Result<(), Closed> {
+        match read {
+            Ok(object) => self.send(Event::Applied(object)).await,
+            Err(problem) => {
+                let key = problem.object.namespaced_name();
+                tracing::warn!(%problem, "an object can't be read");
+                self.send(Event::Malformed(self.watched.kind, key, problem)).await
+            }
+        }
+    }
+
+    /// An object went away.
+    pub(super) async fn deleted(&self, key: NamespacedName) -> Result<(), Closed> {
+        self.send(Event::Deleted(self.watched.kind, key)).await
+    }
+
+    /// A scope has been listed.
+    pub(super) async fn listed(&self, scope: &Scope, reads: Vec<Read>) -> Result<(), Closed> {
+        let (mut objects, mut problems): (Vec<Object>, Vec<Problem>) = (Vec::new(), Vec::new());
+        for read in reads {
+            match read {
+                Ok(object) => objects.push(object),
+                Err(problem) => {
+                    tracing::warn!(%problem, "an object can't be read");
+                    problems.push(problem);
+                }
+            }
+        }
+        self.state().present.insert(scope.clone());
+        let kind = self.watched.kind;
+        let event = match scope {
+            None => Event::Listed(kind, objects, problems),
+            Some(namespace) => Event::ListedIn(kind, namespace.clone(), objects, problems),
+        };
+        self.send(event).await?;
+        self.works(scope).await
+    }
+
+    /// A scope works, and the store has all of it.
+    pub(super) async fn works(&self, scope: &Scope) -> Result<(), Closed> {
+        let (synced, available) = {
+            let mut state = self.state();
+            let synced = state.pending.remove(scope) && state.pending.is_empty();
+            let available = state.failing.remove(scope) && state.failing.is_empty();
+            (synced, available)
+        };
+        if synced {
+            self.send(Event::Synced(self.watched.kind)).await?;
+        }
+        if available {
+            tracing::info!(kind = self.watched.kind.name(), "can be read again");
+            self.send(Event::Available(self.watched.kind)).await?;
+        }
+        Ok(())
+    }
+
+    /// A scope does not work.
+    pub(super) async fn failing(&self, scope: &Scope, failure: Failure) -> Result<(), Closed> {
+        let kind = self.watched.kind;
+        let never_seen = !self.state().present.contains(scope);
+        if failure == Failure::Absent && self.watched.optional && never_seen {
+            let event = match scope {
+                None => Event::Absent(kind),
+                Some(namespace) => Event::ListedIn(kind, namespace.clone(), Vec::new(), Vec::new()),
+            };
+            self.send(event).await?;
+            return self.works(scope).await;
+        }
+        let reason = reason(kind, scope, failure);
+        if self.state().failing.insert(scope.clone()) {
+            tracing::warn!(kind = kind.name(), reason, "can't be read; what is known of it is kept");
+        }
+        self.send(Event::Unavailable(kind, reason)).await
+    }
+}
+
+/// What is wrong and what to do, in a sentence.
+fn reason(kind: Kind, scope: &Scope, failure: Failure) -> String {
+    let resource = if kind.group().is_empty() {
+        kind.plural().to_owned()
+    } else {
+        format!("{}.{}", kind.plural(), kind.group())
+    };
+    let place = match scope {
+        None => "in all namespaces".to_owned(),
+        Some(namespace) => format!("in namespace {namespace}"),
+    };
+    let place = if kind.is_namespaced() {
+        format!(" {place}")
+    } else {
+        String::new()
+    };
+    match failure {
+        Failure::Forbidden => {
+            let role = if scope.is_some() { "a Role" } else { "a ClusterRole" };
+            format!(
+                "the API server forbids to read {resource}{place}: grant get, list and watch on {resource} to the \
+                 controller's ServiceAccount by {role}"
+            )
+        }
+        Failure::Absent => format!("the API server does not know {resource} any more, or not at all: install its CRD"),
+        Failure::Other(error) => {
+            format!("{resource}{place} can't be read from the API server: {error}; check that it is up and in reach")
+        }
+    }
+}
