@@ -131,6 +131,7 @@ test("a killed proxy is shown as unreachable, the others stay, and it is in sync
   for (const index of [0, 2]) assert.equal((await proxyRow(index)).Ready, "True");
   await eventually("the summary counts it out", async () => {
     assert.match(await page.getByRole("status").innerText(), /2\s*of\s*3\s*ready/i);
+    assert.equal((await rows(page, "Configuration"))[0]["Proxies that run it"], "2 of 3");
   });
   await picture("killed");
   demo.revive(1);

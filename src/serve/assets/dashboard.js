@@ -52,20 +52,37 @@ function nameCell(proxy) {
   return cell;
 }
 
+const answers = (proxy) => proxy.conditions.Reachable.status === "True";
+
 function hashCell(proxy) {
-  const current = !proxy.desiredHash || proxy.desiredHash === proxy.observedHash;
+  const current = answers(proxy) && (!proxy.desiredHash || proxy.desiredHash === proxy.observedHash);
   const cell = element("td", proxy.shortHash || "–", current ? "hash" : "hash wait");
-  cell.title = `runs ${proxy.shortHash ? proxy.observedHash : "nothing"}, shall run ${proxy.desiredHash || "nothing yet"}`;
+  const runs = answers(proxy) ? "runs" : "ran when it answered last:";
+  cell.title = `${runs} ${proxy.shortHash ? proxy.observedHash : "nothing"}, shall run ${proxy.desiredHash || "nothing yet"}`;
+  return cell;
+}
+
+function stateCell(proxy) {
+  const terminating = proxy.terminating && proxy.phase !== "Terminating";
+  const cell = element("td", terminating ? `${proxy.phase}, terminating` : proxy.phase);
+  // What was left out is the same for many proxies, and stands among the problems.
+  const complete = proxy.conditions.Complete;
+  if (complete.status === "False") {
+    cell.append(element("small", complete.reason, "wait"));
+    cell.title = complete.message;
+  }
   return cell;
 }
 
 /** What does not hold, and what the proxy refused: the row below the proxy's, if there is anything to say. */
 function details(proxy) {
-  const items = [];
-  for (const [type, condition] of Object.entries(proxy.conditions)) {
-    if (condition.status === "True") continue;
-    items.push(element("li", [element("b", type), ` ${condition.reason}: ${condition.message}`]));
+  const reasons = new Map();
+  for (const [type, { status, reason, message }] of Object.entries(proxy.conditions)) {
+    if (status === "True" || type === "Complete") continue;
+    const why = `${reason}: ${message}`;
+    reasons.set(why, [...(reasons.get(why) || []), type]);
   }
+  const items = [...reasons].map(([why, types]) => element("li", [element("b", types.join(", ")), ` ${why}`]));
   for (const error of proxy.errors) {
     const place = [error.object || error.entityType, error.field].filter(Boolean).join(" ");
     items.push(element("li", [element("b", place), `: ${error.message}`], "bad"));
@@ -87,7 +104,7 @@ function proxyRows(proxy) {
     conditionCell(proxy.conditions.MutualTLS),
     element("td", proxy.version || "–"),
     element("td", String(proxy.errorCount), proxy.errorCount ? "bad" : ""),
-    element("td", proxy.terminating && proxy.phase !== "Terminating" ? `${proxy.phase}, terminating` : proxy.phase),
+    stateCell(proxy),
     agedCell(proxy.appliedAt),
   ]);
   return [row, ...details(proxy)];
@@ -168,7 +185,7 @@ function show(overview) {
   fillOrSayNone("proxies", overview.proxies, proxyRows);
   fillOrSayNone("problems", overview.problems, problemItems);
   const profiles = overview.configuration.map((profile) => {
-    const running = counted.filter((proxy) => proxy.observedHash === profile.hash).length;
+    const running = counted.filter((proxy) => answers(proxy) && proxy.observedHash === profile.hash).length;
     return { profile, running, counted: counted.length };
   });
   fillOrSayNone("configuration", profiles, profileRows);
