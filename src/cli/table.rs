@@ -8,11 +8,14 @@ const HEADINGS: [&str; 9] = [
     "NAME", "READY", "SYNCED", "CONFIG", "MTLS", "VERSION", "ERRORS", "STATE", "SINCE",
 ];
 
+/// Wide enough for any condition and hash, so that lines printed at different times stand in the same columns.
+const WIDTHS: [usize; 9] = [8, 7, 7, 12, 7, 7, 6, 12, 5];
+
 /// The table, one line per proxy below the headings, without a line feed at the end.
 pub(super) fn table(view: &FleetView, now: Timestamp) -> String {
     let mut rows = vec![HEADINGS.map(str::to_owned)];
     rows.extend(view.proxies.iter().map(|proxy| row(proxy, now)));
-    let mut widths = [0; HEADINGS.len()];
+    let mut widths = WIDTHS;
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());

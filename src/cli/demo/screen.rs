@@ -59,8 +59,9 @@ pub(super) async fn follow(
     terminal: bool,
 ) -> anyhow::Result<()> {
     let mut drawn = 0;
-    let mut last = String::new();
+    let mut printed = BTreeSet::new();
     let mut known = BTreeSet::new();
+    let mut faults = BTreeSet::new();
     // Only the ages change on their own: once a second is enough.
     let mut ages = tokio::time::interval(Duration::from_secs(1));
     loop {
@@ -69,22 +70,24 @@ pub(super) async fn follow(
             .as_ref()
             .map(|rendition| rendition.problems.clone())
             .unwrap_or_default();
-        let text = table(&view.borrow_and_update(), Timestamp::now());
+        let fleet = view.borrow_and_update().clone();
+        let text = table(&fleet, Timestamp::now());
         let mut output = std::io::stdout().lock();
+        if terminal && drawn > 0 {
+            write!(output, "\x1b[{drawn}A\x1b[J")?;
+        }
+        news(&mut output, &mut known, &problems)?;
+        fault_news(&mut output, &mut faults, &fleet)?;
         if terminal {
-            if drawn > 0 {
-                write!(output, "\x1b[{drawn}A\x1b[J")?;
-            }
-            news(&mut output, &mut known, &problems)?;
             writeln!(output, "{text}")?;
             drawn = text.lines().count();
         } else {
-            news(&mut output, &mut known, &problems)?;
-            let lasting = without_ages(&text);
-            if lasting != last {
-                writeln!(output, "{text}")?;
-                last = lasting;
+            // As `kubectl get --watch` does: the headings once, then the lines that changed.
+            let current: BTreeSet<&str> = text.lines().map(without_age).collect();
+            for line in text.lines().filter(|line| !printed.contains(without_age(line))) {
+                writeln!(output, "{line}")?;
             }
+            printed = current.into_iter().map(str::to_owned).collect();
         }
         output.flush()?;
         drop(output);
@@ -109,9 +112,24 @@ fn news(output: &mut impl Write, known: &mut BTreeSet<Problem>, problems: &[Prob
     Ok(())
 }
 
-fn without_ages(text: &str) -> String {
-    text.lines()
-        .map(|line| line.rsplit_once("  ").map_or(line, |(front, _)| front))
-        .collect::<Vec<_>>()
-        .join("\n")
+/// Says what is wrong with proxies, when it changes.
+fn fault_news(output: &mut impl Write, known: &mut BTreeSet<String>, fleet: &FleetView) -> std::io::Result<()> {
+    let faults = fleet.proxies.iter().filter_map(|proxy| {
+        let conditions = [&proxy.reachable, &proxy.mutual_tls, &proxy.synced];
+        let fault = conditions
+            .into_iter()
+            .find(|condition| condition.status == ConditionStatus::False)?;
+        Some(format!("{:9}  {}: {}", proxy.target.name, fault.reason, fault.message))
+    });
+    let current: BTreeSet<String> = faults.collect();
+    for fault in current.difference(known) {
+        writeln!(output, "{fault}")?;
+    }
+    *known = current;
+    Ok(())
+}
+
+/// A line of the table without its last column.
+fn without_age(line: &str) -> &str {
+    line.rsplit_once("  ").map_or(line, |(front, _)| front)
 }
