@@ -39,8 +39,6 @@ pub(super) enum Failure {
     Http2Required,
     /// The route is for gRPC, the request is not.
     NotGrpc,
-    /// The proxy could not build the request, for example from a host header that is no URI.
-    Internal,
 }
 
 impl Failure {
@@ -56,7 +54,6 @@ impl Failure {
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HttpsRequired | Self::Http2Required => StatusCode::UPGRADE_REQUIRED,
             Self::NotGrpc => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -75,7 +72,6 @@ impl Failure {
             Self::HttpsRequired => "Please use HTTPS protocol",
             Self::Http2Required => "Please use HTTP2 protocol",
             Self::NotGrpc => "Non-gRPC request matched gRPC route",
-            Self::Internal => "An unexpected error occurred",
         }
     }
 
@@ -83,12 +79,7 @@ impl Failure {
     fn is_page(self) -> bool {
         matches!(
             self,
-            Self::BadRequest
-                | Self::BadGateway
-                | Self::GatewayTimeout
-                | Self::RequestTimeout
-                | Self::PayloadTooLarge
-                | Self::Internal
+            Self::BadRequest | Self::BadGateway | Self::GatewayTimeout | Self::RequestTimeout | Self::PayloadTooLarge
         )
     }
 

@@ -40,10 +40,12 @@ use tokio_util::sync::CancellationToken;
 use balancer::Resolver;
 use forward::Pools;
 
-pub(crate) use options::{DataPlaneOptions, DefaultCertificate, DnsOptions, KeepAliveOptions, Limits, ResponseHeaders};
+pub(crate) use options::{DataPlaneOptions, DefaultCertificate, DnsOptions, KeepAliveOptions, ResponseHeaders};
 pub(crate) use plugin::KNOWN_PLUGINS;
 pub(crate) use runtime::Runtime;
-pub(crate) use statistics::{ConnectionStatistics, RouteTraffic, StatusCount};
+#[cfg(test)]
+pub(crate) use statistics::StatusCount;
+pub(crate) use statistics::{ConnectionStatistics, RouteTraffic};
 
 /// How often idle connections to upstreams are looked through.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);

@@ -122,6 +122,7 @@ pub(super) async fn answer(plane: &Arc<DataPlane>, client: &Arc<Client>, request
     tracing::debug!(
         request = exchange.request_text,
         peer = %client.peer,
+        route = route.as_ref().map(|route| route.labels.1.as_str()),
         status = response.status().as_u16(),
         milliseconds = exchange.started.elapsed().as_millis(),
         "answered"

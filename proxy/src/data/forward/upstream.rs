@@ -26,6 +26,7 @@ use super::{
 };
 use crate::data::{
     answer::Failure,
+    balancer::Target,
     router::{escape, join},
     runtime::{Backend, ServiceEntry},
 };
@@ -276,7 +277,7 @@ impl Outbound<'_> {
         peer: &Peer,
         client: OnUpgrade,
     ) -> Result<Response<Body>, Failure> {
-        let running = peer.target.as_ref().map(|target| target.begin());
+        let running = peer.target.as_ref().map(Target::begin);
         let pools = Arc::clone(&self.exchange.plane.pools);
         let timeout = self.service.read_timeout;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -131,7 +131,7 @@ fn default_message(status: StatusCode) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn answered(config: Value, uri: &str) -> Option<(u16, String)> {
+    fn answered(config: &Value, uri: &str) -> Option<(u16, String)> {
         let config = config.as_object().expect("object");
         let policy = RequestTermination::new(config).expect("good settings");
         let (parts, ()) = hyper::Request::get(uri).body(()).expect("request").into_parts();
@@ -144,20 +144,23 @@ mod tests {
     #[test]
     fn answers_with_message_body_or_kongs_default() {
         let json = "application/json; charset=utf-8".to_owned();
-        assert_eq!(answered(serde_json::json!({}), "/"), Some((503, json.clone())));
+        assert_eq!(answered(&serde_json::json!({}), "/"), Some((503, json.clone())));
         let message = serde_json::json!({"status_code": 418, "message": "so long"});
-        assert_eq!(answered(message, "/"), Some((418, json.clone())));
+        assert_eq!(answered(&message, "/"), Some((418, json.clone())));
         let body = serde_json::json!({"content_type": "text/plain", "body": "gone"});
-        assert_eq!(answered(body, "/"), Some((503, "text/plain; charset=UTF-8".to_owned())));
+        assert_eq!(
+            answered(&body, "/"),
+            Some((503, "text/plain; charset=UTF-8".to_owned()))
+        );
         let nothing = serde_json::json!({"status_code": 204, "body": "gone"});
-        assert_eq!(answered(nothing, "/"), Some((204, String::new())));
+        assert_eq!(answered(&nothing, "/"), Some((204, String::new())));
     }
 
     #[test]
     fn a_trigger_must_be_given() {
         let config = serde_json::json!({"trigger": "stop"});
-        assert_eq!(answered(config.clone(), "/?go=1"), None);
-        assert!(answered(config, "/?go=1&stop").is_some());
+        assert_eq!(answered(&config, "/?go=1"), None);
+        assert!(answered(&config, "/?go=1&stop").is_some());
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Order {
     /// The place of one path rule of a route; `position` and `path` are where they stand in the configuration.
     pub(super) fn new(route: &Route, rule: &PathRule, position: usize, path: usize) -> Self {
         let hosts = route.hosts.as_deref().unwrap_or_default();
-        let headers = route.headers.as_ref().map_or(0, |headers| headers.len());
+        let headers = route.headers.as_ref().map_or(0, std::collections::BTreeMap::len);
         let given = [
             some(route.methods.as_deref()),
             !hosts.is_empty(),

@@ -345,7 +345,7 @@ fn ten_thousand_routes_are_not_walked_through() {
     let mut visited = 0;
     let path = b"/service-5555/deep/path";
     router.tries("host-555.example.test", |trie| {
-        trie.walk(path, |ranks| visited += ranks.len())
+        trie.walk(path, |ranks| visited += ranks.len());
     });
     assert_eq!(visited, 1, "only the candidate that matches is looked at");
     let found = router.find(&get("host-555.example.test", "/service-5555/deep/path").facts());

@@ -114,7 +114,7 @@ mod tests {
         for path in ["/", "/api/v1/x", "/app", "/apple", "/bb", "", "x", "/api/v"] {
             let mut found = Vec::new();
             trie.walk(path.as_bytes(), |ranks| {
-                found.extend(ranks.iter().map(|&rank| prefixes[rank as usize]))
+                found.extend(ranks.iter().map(|&rank| prefixes[rank as usize]));
             });
             let mut expected: Vec<_> = prefixes.into_iter().filter(|prefix| path.starts_with(prefix)).collect();
             expected.sort_by_key(|prefix| prefix.len());

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::harness::{Answer, Client, Echo, Gateway, request, to, until, within};
-use crate::data::{DataPlaneOptions, Limits};
+use crate::data::{DataPlaneOptions, options::Limits};
 
 /// A port on which nothing listens.
 async fn closed_port() -> SocketAddr {
@@ -291,6 +291,7 @@ async fn trailers_go_both_ways() {
     assert_eq!(answer.seen()["body"], "body");
     assert_eq!(answer.seen_header("te"), "trailers");
     assert_eq!(answer.seen()["trailers"], 1, "the upstream got the trailer");
+    assert_eq!(answer.trailers["x-sum"], "7", "and its own came back");
 }
 
 #[tokio::test]

@@ -12,8 +12,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
-use hyper::{HeaderMap, Request, Response, StatusCode, body::Incoming, service::service_fn};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::{
+    HeaderMap, Request, Response, StatusCode,
+    body::{Frame, Incoming},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
@@ -379,8 +383,8 @@ async fn echo(name: &'static str, server_name: Option<String>, mut request: Requ
     let seen = json!({
         "upstream": name,
         "method": parts.method.as_str(),
-        "path": parts.uri.path_and_query().map(|target| target.as_str()),
-        "authority": parts.uri.authority().map(|authority| authority.as_str()),
+        "path": parts.uri.path_and_query().map(hyper::http::uri::PathAndQuery::as_str),
+        "authority": parts.uri.authority().map(hyper::http::uri::Authority::as_str),
         "version": format!("{:?}", parts.version),
         "server_name": server_name,
         "headers": headers,
@@ -394,12 +398,15 @@ async fn echo(name: &'static str, server_name: Option<String>, mut request: Requ
     if let Some(status) = number("/status/") {
         response = response.status(status);
     }
-    let body = Full::from(seen.to_string());
     let Some(trailers) = trailers else {
-        return response.body(body.boxed()).unwrap();
+        return response.body(Full::from(seen.to_string()).boxed()).unwrap();
     };
-    let with_trailers = body.with_trailers(async move { Some(Ok(trailers)) });
-    response.body(with_trailers.boxed()).unwrap()
+    for name in trailers.keys() {
+        response = response.header("trailer", name.as_str());
+    }
+    let frames = [Frame::data(Bytes::from(seen.to_string())), Frame::trailers(trailers)];
+    let stream = futures_util::stream::iter(frames.map(Ok));
+    response.body(BodyExt::boxed(StreamBody::new(stream))).unwrap()
 }
 
 /// Switches to a protocol that sends back what it gets.

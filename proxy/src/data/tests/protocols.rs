@@ -205,7 +205,7 @@ async fn a_silent_websocket_is_closed() {
 }
 
 /// A configuration whose service is reached over TLS.
-fn over_tls(upstream: SocketAddr, service: Value) -> Value {
+fn over_tls(upstream: SocketAddr, service: &Value) -> Value {
     let mut configuration = to(upstream);
     configuration["services"][0]["protocol"] = "https".into();
     configuration["services"][0]["retries"] = 0.into();
@@ -228,7 +228,7 @@ async fn upstreams_are_verified_where_the_service_says_so() {
         {"id": "10000000-0000-4000-8000-000000000002", "cert": foreign.certificate.pem()},
     ]);
     let with = |service: Value| {
-        let mut configuration = over_tls(echo.address, service);
+        let mut configuration = over_tls(echo.address, &service);
         configuration["services"][0]["host"] = "secure".into();
         configuration["upstreams"] = named.clone();
         configuration["ca_certificates"] = authorities.clone();
@@ -285,11 +285,11 @@ async fn the_services_client_certificate_is_shown() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let config = server_config(&authority.issue("127.0.0.1"), Some(clients.roots()));
     let echo = Echo::start_as("strict", Some(config)).await;
-    let mut configuration = over_tls(echo.address, json!({"client_certificate": {"id": "c"}}));
+    let mut configuration = over_tls(echo.address, &json!({"client_certificate": {"id": "c"}}));
     configuration["certificates"] = json!([certificate("c", &clients.issue("client.test"), &[])]);
     let gateway = Gateway::start(configuration).await;
     assert_eq!(gateway.get("/").await.status, 200);
-    gateway.install(over_tls(echo.address, json!({})));
+    gateway.install(over_tls(echo.address, &json!({})));
     assert_eq!(
         gateway.get("/").await.status,
         502,
