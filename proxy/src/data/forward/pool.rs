@@ -80,8 +80,8 @@ struct Idle {
     since: Instant,
 }
 
-/// An HTTP/2 connection that many requests share; locked while it is opened.
-type Shared = Arc<tokio::sync::Mutex<Option<http2::SendRequest<Attempt>>>>;
+/// An HTTP/2 connection that many requests share, and when one last took it; locked while it is opened.
+type Shared = Arc<tokio::sync::Mutex<Option<(http2::SendRequest<Attempt>, Instant)>>>;
 
 /// All connections to upstreams.
 pub(in crate::data) struct Pools {
@@ -173,10 +173,10 @@ impl Pools {
         drop(idle);
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.retain(|_, shared| {
-            let connection = shared.try_lock();
-            connection.map_or(true, |connection| {
-                connection.as_ref().is_some_and(|sender| !sender.is_closed())
-            })
+            // Calls that still run keep the connection open after its last handle here is gone.
+            let Ok(connection) = shared.try_lock() else { return true };
+            let used = connection.as_ref().filter(|(sender, _)| !sender.is_closed());
+            used.is_some_and(|(_, used)| now < *used + self.options.idle_timeout)
         });
     }
 
@@ -221,18 +221,15 @@ impl Pools {
             Arc::clone(shared.entry(key.clone()).or_default())
         };
         let mut connection = shared.lock().await;
-        let known = connection.as_ref().filter(|sender| !fresh && !sender.is_closed());
+        let known = connection.take().filter(|(sender, _)| !fresh && !sender.is_closed());
         let (sender, reused) = match known {
-            Some(sender) => (sender.clone(), true),
-            None => {
-                let sender = match connect(&key, identity, bound).await? {
-                    Transport::Plain(stream) => open_http2(stream).await?,
-                    Transport::Tls(stream) => open_http2(*stream).await?,
-                };
-                *connection = Some(sender.clone());
-                (sender, false)
-            }
+            Some((sender, _)) => (sender, true),
+            None => match connect(&key, identity, bound).await? {
+                Transport::Plain(stream) => (open_http2(stream).await?, false),
+                Transport::Tls(stream) => (open_http2(*stream).await?, false),
+            },
         };
+        *connection = Some((sender.clone(), Instant::now()));
         Ok(Lease {
             sender: Sender::Http2(sender),
             reused,

@@ -41,10 +41,6 @@ async fn accept(
     tasks: &TaskTracker,
 ) {
     loop {
-        let permit = Arc::clone(&plane.admission)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -63,6 +59,11 @@ async fn accept(
                 continue;
             }
         };
+        // Taken after accepting, so that no listener holds a place while it has no client.
+        let permit = Arc::clone(&plane.admission)
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
         let plane = Arc::clone(plane);
         let acceptor = acceptor.clone();
         let drain = drain.clone();

@@ -9,7 +9,7 @@ mod path;
 mod priority;
 mod trie;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use hyper::{HeaderMap, Method};
 use proxy_config_schema::Route;
@@ -70,7 +70,7 @@ struct Candidate {
     route: usize,
     path: PathRule,
     /// Every host rule of the route, checked again where the index can't tell (ports, odd wildcards).
-    hosts: Vec<HostRule>,
+    hosts: Arc<[HostRule]>,
 }
 
 impl Router {
@@ -94,7 +94,7 @@ impl Router {
                 Ok(criteria) => router.criteria[position] = criteria,
                 Err(faults) => errors.extend(faults.into_iter().map(|fault| (position, fault))),
             }
-            let hosts: Vec<_> = route.hosts.iter().flatten().map(|host| HostRule::new(host)).collect();
+            let hosts: Arc<[_]> = route.hosts.iter().flatten().map(|host| HostRule::new(host)).collect();
             match PathRule::all(route, &known) {
                 Err(faults) => errors.extend(faults.into_iter().map(|fault| (position, fault))),
                 Ok(rules) => {
@@ -103,7 +103,7 @@ impl Router {
                         let candidate = Candidate {
                             route: position,
                             path,
-                            hosts: hosts.clone(),
+                            hosts: Arc::clone(&hosts),
                         };
                         ordered.push((order, candidate));
                     }
@@ -126,7 +126,7 @@ impl Router {
             if candidate.hosts.is_empty() {
                 self.any.insert(prefix, rank);
             }
-            for host in &candidate.hosts {
+            for host in candidate.hosts.iter() {
                 let trie = match host {
                     HostRule::Exact { name, .. } => self.exact.entry(name.clone()).or_default(),
                     HostRule::Suffix { rest, .. } if rest.starts_with('.') => {

@@ -481,11 +481,10 @@ async fn a_client_that_dawdles_is_cut_off() {
 async fn further_connections_wait_until_one_ends() {
     let echo = Echo::start().await;
     let limits = Limits {
-        max_connections: 3,
+        max_connections: 1,
         ..Limits::default()
     };
     let gateway = Gateway::start_with(limited(limits), to(echo.address)).await;
-    // Each listener holds one place while it waits for a connection.
     let mut first = Client::connect(gateway.http).await;
     assert_eq!(within(first.ask(request("GET", "/", &[], ""))).await.status, 200);
     let mut second = Client::connect(gateway.http).await;

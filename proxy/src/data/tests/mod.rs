@@ -4,6 +4,7 @@
 mod drain;
 mod forwarding;
 mod harness;
+mod names;
 mod protocols;
 mod reload;
 mod transcripts;
