@@ -164,7 +164,8 @@ impl Demo {
     /// What the dashboard's API says.
     pub async fn api(&self, path: &str) -> Value {
         let url = format!("{}api/v1/{path}", self.info["dashboard"].as_str().unwrap());
-        self.client.get(url).send().await.unwrap().json().await.unwrap()
+        let answer = self.client.get(url).send().await.unwrap().bytes().await.unwrap();
+        serde_json::from_slice(&answer).unwrap()
     }
 
     /// Waits until the problems are what the check wants; gives them back.
