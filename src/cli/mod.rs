@@ -11,6 +11,7 @@ mod render;
 mod run;
 #[cfg(feature = "controller")]
 mod table;
+#[cfg(feature = "controller")]
 mod value;
 
 use std::process::ExitCode;

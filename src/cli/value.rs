@@ -11,14 +11,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads a number of seconds that may have a fraction, as `--proxy-timeout-seconds` takes it.
-#[cfg(feature = "controller")]
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
     Duration::try_from_secs_f64(number).map_err(|_| format!("{text:?} is no usable number of seconds"))
 }
 
 /// Reads `host:port`, or `:port` for all addresses.
-#[cfg(feature = "controller")]
 pub(super) fn listen_address(text: &str) -> Result<std::net::SocketAddr, String> {
     let full = match text.strip_prefix(':') {
         Some(port) => format!("[::]:{port}"),
@@ -29,7 +27,6 @@ pub(super) fn listen_address(text: &str) -> Result<std::net::SocketAddr, String>
 }
 
 /// Reads a number of bytes a second: `10485760`, `10M`, `512k`.
-#[cfg(feature = "controller")]
 pub(super) fn byte_count(text: &str) -> Result<u64, String> {
     let (digits, factor) = match text.char_indices().find(|(_, letter)| !letter.is_ascii_digit()) {
         None => (text, 1),
@@ -64,8 +61,7 @@ mod tests {
         assert!(duration("-5s").unwrap_err().contains("negative"));
     }
 
-    #[cfg(feature = "controller")]
-    #[test]
+        #[test]
     fn addresses_may_leave_the_host_out() {
         assert_eq!(listen_address(":10254"), Ok("[::]:10254".parse().expect("an address")));
         assert_eq!(
@@ -75,8 +71,7 @@ mod tests {
         assert!(listen_address("10254").is_err());
     }
 
-    #[cfg(feature = "controller")]
-    #[test]
+        #[test]
     fn byte_counts_take_units() {
         assert_eq!(byte_count("10M"), Ok(10 << 20));
         assert_eq!(byte_count("512k"), Ok(512 << 10));

@@ -17,7 +17,10 @@ use crate::{
     manifest::Limits,
     model::{Kind, Object, Snapshot},
     store::{self, Event, Retention},
-    watch::directory,
+    watch::{
+        directory,
+        kubernetes::{self, WatchSettings},
+    },
 };
 
 /// The client of the cluster; none in directory mode.
@@ -93,9 +96,18 @@ pub(super) fn start(
                 add_objects(file_events, additional.clone(), events),
             );
         }
-        Source::Cluster { .. } => anyhow::bail!("the watch of a cluster is not joined yet"),
+        Source::Cluster { namespaces, .. } => {
+            let client = client.expect("a cluster has a client");
+            let services = settings.admin_services.iter().chain(&settings.status.publish_service);
+            let watched = WatchSettings {
+                namespaces: namespaces.iter().map(|namespace| namespace.as_str().into()).collect(),
+                service_namespaces: services.map(|service| service.namespace.clone()).collect(),
+                ..WatchSettings::default()
+            };
+            let mut streams = kubernetes::spawn(client, &watched, &events, interest);
+            super::spawn(tasks, "watches", async move { while streams.join_next().await.is_some() {} });
+        }
     }
-    drop(interest);
     Ok(snapshot)
 }
 
