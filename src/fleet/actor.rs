@@ -1,51 +1,56 @@
 //! The task that runs the state machines.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use jiff::Timestamp;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
-use super::{Command, FleetEvent, FleetView, Settings};
-use crate::model::{ProxyId, ProxyTarget};
+use super::{Command, FleetEvent, FleetView, Settings, machine::Machine, state::Moment};
 
 /// The fleet: which proxies exist, and what each shall do next.
-pub struct Fleet {
-    targets: HashMap<ProxyId, Arc<ProxyTarget>>,
-    commands: mpsc::Sender<Command>,
-}
+pub struct Fleet;
 
 impl Fleet {
     /// Runs until `events` ends or nobody takes commands any more. Publishes a view whenever something in it changes.
     pub async fn run(
-        _settings: Settings,
+        settings: Settings,
         mut events: mpsc::Receiver<FleetEvent>,
         commands: mpsc::Sender<Command>,
         view: watch::Sender<Arc<FleetView>>,
     ) {
-        let mut fleet = Self {
-            targets: HashMap::new(),
-            commands,
-        };
-        while let Some(event) = events.recv().await {
-            if let FleetEvent::Targets(targets) = event
-                && fleet.retarget(targets).await.is_err()
-            {
-                return;
+        let mut machine = Machine::new(settings);
+        loop {
+            let deadline = machine.deadline();
+            let event = tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => Some(event),
+                    None => return,
+                },
+                () = until(deadline) => None,
+            };
+            let now = Moment { instant: Instant::now(), timestamp: Timestamp::now() };
+            let wanted = match event {
+                Some(event) => machine.handle(event, now),
+                None => machine.tick(now),
+            };
+            if let Some(current) = machine.view() {
+                view.send_replace(Arc::new(current));
             }
-            view.send_if_modified(|_| false);
+            for command in wanted {
+                if commands.send(command).await.is_err() {
+                    return;
+                }
+            }
         }
     }
+}
 
-    async fn retarget(&mut self, targets: Vec<Arc<ProxyTarget>>) -> Result<(), mpsc::error::SendError<Command>> {
-        let targets: HashMap<_, _> = targets.into_iter().map(|target| (target.id.clone(), target)).collect();
-        for (id, target) in &targets {
-            if self.targets.get(id) != Some(target) {
-                self.commands.send(Command::Attach(target.clone())).await?;
-            }
-        }
-        for id in self.targets.keys().filter(|id| !targets.contains_key(*id)) {
-            self.commands.send(Command::Detach(id.clone())).await?;
-        }
-        self.targets = targets;
-        Ok(())
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }

@@ -5,11 +5,21 @@
 //! commands, which the wiring carries out with `push` and `observe`, and a [`FleetView`] that `status` and `serve` read.
 
 mod actor;
+mod attribution;
 mod condition;
+mod configuration;
 pub mod discovery;
 mod event;
+mod machine;
 mod settings;
+mod state;
+mod step;
+mod throttle;
+mod verdict;
 mod view;
+
+#[cfg(test)]
+mod tests;
 
 pub use actor::Fleet;
 pub use condition::{Condition, ConditionStatus};

@@ -5,13 +5,12 @@
 //! the secrets of this configuration (DESIGN.md §3 rule 9).
 
 mod flattened;
-mod redaction;
 mod tree;
 
+use proxy_config_schema::{Configuration, Secrets};
 use serde::Deserialize;
 use serde_json::Value;
 
-use self::redaction::Redaction;
 use crate::{
     fleet::{EntityError, PushResult},
     pki::client::excerpt,
@@ -47,34 +46,44 @@ struct Answer {
 /// Reads an answer in JSON; `None` if it is none.
 pub(super) fn parse(body: &[u8], rendered: &Rendered) -> Option<Rejection> {
     let answer: Answer = serde_json::from_slice(body).ok()?;
-    let sent: Option<Value> = serde_json::from_slice(&rendered.bytes).ok();
-    let redaction = Redaction::of(sent.as_ref());
+    // Parsed again only now that something went wrong: the bytes are all that is kept of a configuration.
+    let sent = serde_json::from_slice(&rendered.bytes).ok();
+    let secrets = serde_json::from_slice(&rendered.bytes)
+        .ok()
+        .map(|configuration: Configuration| configuration.secrets());
+    let Some(secrets) = secrets else {
+        return Some(Rejection {
+            message: "the proxy's reasons are withheld, since they may hold secrets; see its own log".to_owned(),
+            entities: Vec::new(),
+            count: 1,
+        });
+    };
+    Some(read(answer, sent.as_ref(), &secrets))
+}
+
+fn read(answer: Answer, sent: Option<&Value>, secrets: &Secrets) -> Rejection {
     let mut errors = answer.flattened_errors.0;
     let flattened = errors.kept.len();
     if let Some(fields) = &answer.fields {
         // Some errors stand here alone even with flattening (reference: admin-api.md 23).
-        tree::collect(fields, sent.as_ref(), &mut errors);
+        tree::collect(fields, sent, &mut errors);
     }
     if flattened > 0 {
         errors.drop_false_entries();
     }
-    let entities: Vec<_> = errors
-        .kept
-        .into_iter()
-        .map(|error| bounded(error, &redaction))
-        .collect();
+    let entities: Vec<_> = errors.kept.into_iter().map(|error| bounded(error, secrets)).collect();
     let message = answer.message.unwrap_or_default();
     let message = match entities.first() {
         // Kong's own message says nothing (`declarative config is invalid: {}`), or repeats the tree.
         Some(first) if errors.count == 1 => summary(first),
         Some(first) => format!("{} (and {} more errors)", summary(first), errors.count - 1),
-        None => limited(&redaction.clean(&message), MAX_MESSAGE),
+        None => limited(&secrets.redact(&message), MAX_MESSAGE),
     };
-    Some(Rejection {
+    Rejection {
         message,
         entities,
         count: errors.count,
-    })
+    }
 }
 
 /// 413: from nginx in HTML, or from Kong because its database is full.
@@ -158,18 +167,18 @@ impl Errors {
     }
 }
 
-fn bounded(mut error: EntityError, redaction: &Redaction) -> EntityError {
+fn bounded(mut error: EntityError, secrets: &Secrets) -> EntityError {
     error.entity_tags.truncate(MAX_TAGS);
     EntityError {
         entity_type: limited(&error.entity_type, MAX_NAME),
-        entity_name: error.entity_name.map(|name| limited(&redaction.clean(&name), MAX_NAME)),
+        entity_name: error.entity_name.map(|name| limited(&secrets.redact(&name), MAX_NAME)),
         entity_tags: error
             .entity_tags
             .into_iter()
             .map(|tag| limited(&tag, MAX_NAME))
             .collect(),
-        field: error.field.map(|field| limited(&redaction.clean(&field), MAX_NAME)),
-        message: limited(&redaction.clean(&error.message), MAX_MESSAGE),
+        field: error.field.map(|field| limited(&secrets.redact(&field), MAX_NAME)),
+        message: limited(&secrets.redact(&error.message), MAX_MESSAGE),
     }
 }
 

@@ -6,7 +6,7 @@ use rustls::AlertDescription;
 
 use crate::fleet::{TransportFault, TransportFaultKind};
 
-/// The parts of an answer that are shown when it is not Kong's, in characters.
+/// Longest title of a page that is quoted, in characters.
 const MAX_EXCERPT: usize = 80;
 
 /// What went wrong. `refusal` is what the verifier said of the proxy's certificate.
@@ -99,21 +99,21 @@ pub(crate) fn answer_fault(address: &str, status: u16, body: &[u8]) -> Option<Tr
     }
 }
 
-/// The start of a body on one line, for messages about answers that are not Kong's. HTML is reduced to its title: it
-/// comes from nginx and repeats nothing of the request.
+/// What an answer that is not Kong's looks like. Only the title of a page of HTML is quoted: other bodies may repeat the
+/// configuration that was sent.
 pub(crate) fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
     let title = text
         .split_once("<title>")
         .and_then(|(_, rest)| rest.split_once("</title>"))
         .map(|(title, _)| title);
-    let line: String = title
-        .unwrap_or(&text)
-        .chars()
-        .map(|character| if character.is_control() { ' ' } else { character })
-        .take(MAX_EXCERPT)
-        .collect();
-    line.trim().to_owned()
+    match title {
+        Some(title) => {
+            let line = title.chars().filter(|character| !character.is_control());
+            line.take(MAX_EXCERPT).collect()
+        }
+        None => format!("{} bytes of something else", body.len()),
+    }
 }
 
 /// All messages of an error and its causes.

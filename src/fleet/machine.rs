@@ -1,0 +1,404 @@
+//! All proxies together: routes events to the step function, and lets the pushes begin that the limits allow.
+//!
+//! No IO and no clock of its own: the moment is an argument. Run by `actor`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use proxy_config_schema::ConfigHash;
+use tokio::time::Instant;
+
+use super::{
+    Command, FleetEvent, FleetView, Observation, ProxyView, PushOutcome, PushResult, Settings,
+    configuration::{Configuration, Configurations, Goal, Permission, RestoreReason, profile_of},
+    state::{Moment, ProxyState},
+    step::{Event, Step, Want, step},
+    throttle::Throttle,
+    verdict,
+};
+use crate::model::{Leadership, Profile, ProxyId, ProxyTarget};
+
+/// How long a proxy is remembered after it has gone: longer than the outcome of a push can be open.
+const REMEMBERED_FOR: Duration = Duration::from_secs(300);
+
+/// The state of the fleet.
+pub(super) struct Machine {
+    settings: Settings,
+    leadership: Leadership,
+    configurations: Configurations,
+    proxies: BTreeMap<ProxyId, Proxy>,
+    /// Proxies that are gone, and since when. Should one come back, a push to it may still be under way, and what it
+    /// refused it will refuse again.
+    departed: HashMap<ProxyId, (Instant, Proxy)>,
+    /// How many proxies run which configuration.
+    running: HashMap<ConfigHash, usize>,
+    throttle: Throttle,
+    /// When the throttle may admit more.
+    throttled_until: Option<Instant>,
+    changed: bool,
+}
+
+struct Proxy {
+    state: ProxyState,
+    profile: Option<Profile>,
+    step: Step,
+    /// Since when a push is wanted: those that wait longer go first.
+    wants_since: Option<Instant>,
+    view: Arc<ProxyView>,
+}
+
+impl Machine {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            throttle: Throttle::new(&settings),
+            settings,
+            leadership: Leadership::Unknown,
+            configurations: Configurations::default(),
+            proxies: BTreeMap::new(),
+            departed: HashMap::new(),
+            running: HashMap::new(),
+            throttled_until: None,
+            changed: true,
+        }
+    }
+
+    /// Takes an event, and says what is to be done.
+    pub(super) fn handle(&mut self, event: FleetEvent, now: Moment) -> Vec<Command> {
+        let mut commands = Vec::new();
+        self.departed
+            .retain(|_, (since, proxy)| proxy.state.in_flight.is_some() || now.instant < *since + REMEMBERED_FOR);
+        match event {
+            FleetEvent::Targets(targets) => self.retarget(targets, now, &mut commands),
+            FleetEvent::Rendition(rendition) => {
+                self.configurations.set(rendition);
+                self.changed = true;
+                self.step_all(now, &mut commands);
+            }
+            FleetEvent::Leadership(leadership) => {
+                self.leadership = leadership;
+                self.step_all(now, &mut commands);
+            }
+            FleetEvent::Observed(id, observation) => self.observed(&id, observation, now, &mut commands),
+            FleetEvent::Pushed(id, outcome) => self.pushed(&id, outcome, now, &mut commands),
+        }
+        self.begin_pushes(now, &mut commands);
+        commands
+    }
+
+    /// Does what has become due.
+    pub(super) fn tick(&mut self, now: Moment) -> Vec<Command> {
+        let mut commands = Vec::new();
+        let due: Vec<_> = self
+            .proxies
+            .iter()
+            .filter(|(_, proxy)| proxy.step.deadline.is_some_and(|at| at <= now.instant))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in due {
+            self.step(&id, Event::Tick, now, &mut commands);
+        }
+        self.begin_pushes(now, &mut commands);
+        commands
+    }
+
+    /// When to call [`Self::tick`] next.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.proxies
+            .values()
+            .filter_map(|proxy| proxy.step.deadline)
+            .chain(self.throttled_until)
+            .min()
+    }
+
+    /// The fleet as it is, if it has changed since this was last asked.
+    pub(super) fn view(&mut self) -> Option<FleetView> {
+        if !std::mem::take(&mut self.changed) {
+            return None;
+        }
+        let mut proxies: Vec<_> = self.proxies.values().map(|proxy| proxy.view.clone()).collect();
+        proxies.sort_by(|a, b| (&a.target.namespace, &a.target.name).cmp(&(&b.target.namespace, &b.target.name)));
+        let mut profiles: BTreeSet<Profile> = self
+            .proxies
+            .values()
+            .filter_map(|proxy| proxy.profile.clone())
+            .filter(|profile| self.configurations.is_served(profile))
+            .collect();
+        if profiles.is_empty() {
+            // When all proxies are gone, those that come next are most probably of the same kind.
+            profiles = self.configurations.profiles().cloned().collect();
+        }
+        let hashes = |pick: &dyn Fn(&Profile) -> Option<ConfigHash>| {
+            self.configurations
+                .profiles()
+                .filter_map(|profile| Some((profile.clone(), pick(profile)?)))
+                .collect()
+        };
+        Some(FleetView {
+            desired: hashes(&|profile| Some(self.configurations.desired(profile)?.hash())),
+            last_good: hashes(&|profile| Some(self.configurations.last_good(profile)?.hash())),
+            proxies,
+            profiles,
+        })
+    }
+
+    fn retarget(&mut self, targets: Vec<Arc<ProxyTarget>>, now: Moment, commands: &mut Vec<Command>) {
+        let present: BTreeSet<&ProxyId> = targets.iter().map(|target| &target.id).collect();
+        let gone: Vec<_> = self
+            .proxies
+            .keys()
+            .filter(|id| !present.contains(id))
+            .cloned()
+            .collect();
+        for id in gone {
+            if let Some(proxy) = self.proxies.remove(&id) {
+                self.count(proxy.state.observed, None);
+                self.departed.insert(id.clone(), (now.instant, proxy));
+            }
+            commands.push(Command::Detach(id));
+            self.changed = true;
+        }
+        for target in targets {
+            let id = target.id.clone();
+            match self.proxies.get(&id) {
+                Some(proxy) if proxy.state.target == target => continue,
+                Some(_) => {}
+                None => {
+                    let known = self.departed.remove(&id).map(|(_, proxy)| proxy);
+                    let mut proxy = known.unwrap_or_else(|| Proxy::new(ProxyState::new(target.clone(), now)));
+                    // What it runs by now a probe will tell.
+                    proxy.state.observed = None;
+                    self.proxies.insert(id.clone(), proxy);
+                    self.changed = true;
+                }
+            }
+            commands.push(Command::Attach(target.clone()));
+            self.step(&id, Event::Target(target), now, commands);
+        }
+    }
+
+    fn observed(&mut self, id: &ProxyId, observation: Observation, now: Moment, commands: &mut Vec<Command>) {
+        let Some(proxy) = self.proxies.get(id) else {
+            return;
+        };
+        if let Ok(report) = &observation.result {
+            let profile = profile_of(report);
+            if proxy.profile.as_ref() != Some(&profile) {
+                let used = |known: &Profile| self.proxies.values().any(|proxy| proxy.profile.as_ref() == Some(known));
+                // A proxy with a database is given nothing, and so needs no rendering of its own.
+                if report.database == "off" {
+                    self.configurations.admit(&profile, used);
+                }
+                self.changed = true;
+                if let Some(proxy) = self.proxies.get_mut(id) {
+                    proxy.profile = Some(profile);
+                }
+            }
+        }
+        self.step(id, Event::Observed(observation), now, commands);
+        self.learn(id, now, commands);
+    }
+
+    fn pushed(&mut self, id: &ProxyId, outcome: PushOutcome, now: Moment, commands: &mut Vec<Command>) {
+        self.throttle.end(id);
+        let profile = self.proxies.get(id).and_then(|proxy| proxy.profile.clone());
+        let refused = matches!(outcome.result, PushResult::Rejected { .. }).then_some(outcome.hash);
+        if let Some((since, mut proxy)) = self.departed.remove(id) {
+            // It is gone: what came of it matters only should it come back.
+            let goal = self.goal(&proxy);
+            proxy.step = step(&mut proxy.state, Event::Pushed(outcome), &goal, &self.settings, now);
+            self.departed.insert(id.clone(), (since, proxy));
+            return;
+        }
+        self.step(id, Event::Pushed(outcome), now, commands);
+        if let (Some(profile), Some(hash)) = (profile, refused) {
+            self.configurations.refused(&profile, hash);
+        }
+        self.learn(id, now, commands);
+    }
+
+    /// What a proxy runs is good: it becomes the last good one of its profile, which others may be waiting for.
+    fn learn(&mut self, id: &ProxyId, now: Moment, commands: &mut Vec<Command>) {
+        let Some(proxy) = self.proxies.get(id) else {
+            return;
+        };
+        let Some(profile) = proxy.profile.clone() else {
+            return;
+        };
+        let accepted = proxy.state.accepted.as_ref().map(|accepted| &accepted.configuration);
+        let running = [self.configurations.desired(&profile), accepted]
+            .into_iter()
+            .flatten()
+            .find(|configuration| proxy.state.runs(configuration))
+            .cloned();
+        if let Some(running) = running
+            && self.configurations.accepted(&profile, &running)
+        {
+            self.changed = true;
+            let others: Vec<_> = self
+                .proxies
+                .iter()
+                .filter(|(_, other)| other.profile.as_ref() == Some(&profile))
+                .map(|(id, _)| id.clone())
+                .collect();
+            for other in others {
+                self.step(&other, Event::Tick, now, commands);
+            }
+        }
+    }
+
+    fn step_all(&mut self, now: Moment, commands: &mut Vec<Command>) {
+        let all: Vec<_> = self.proxies.keys().cloned().collect();
+        for id in all {
+            self.step(&id, Event::Tick, now, commands);
+        }
+    }
+
+    fn step(&mut self, id: &ProxyId, event: Event, now: Moment, commands: &mut Vec<Command>) {
+        let Some(proxy) = self.proxies.get(id) else {
+            return;
+        };
+        let goal = self.goal(proxy);
+        let proxy = self.proxies.get_mut(id).expect("looked up above");
+        let ran = proxy.state.observed;
+        proxy.step = step(&mut proxy.state, event, &goal, &self.settings, now);
+        proxy.wants_since = match proxy.step.want {
+            Want::Push(_) => proxy.wants_since.or(Some(now.instant)),
+            Want::Nothing | Want::Wait { .. } => None,
+        };
+        if proxy.step.probe {
+            commands.push(Command::Probe(id.clone()));
+        }
+        let runs = proxy.state.observed;
+        let view = proxy.view(&goal);
+        if *proxy.view != view {
+            proxy.view = Arc::new(view);
+            self.changed = true;
+        }
+        if ran != runs {
+            self.count(ran, runs);
+        }
+    }
+
+    /// A proxy has come to run something else.
+    fn count(&mut self, ran: Option<ConfigHash>, runs: Option<ConfigHash>) {
+        if let Some(runs) = runs {
+            *self.running.entry(runs).or_default() += 1;
+        }
+        if let Some(ran) = ran
+            && let Some(count) = self.running.get_mut(&ran)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.running.remove(&ran);
+            }
+        }
+    }
+
+    fn goal(&self, proxy: &Proxy) -> Goal {
+        let permission = match (&self.leadership, self.configurations.hold()) {
+            (Leadership::Unknown | Leadership::Follower { .. }, _) => Permission::Nothing,
+            (Leadership::Cut { .. }, _) => Permission::Restore(RestoreReason::Cut),
+            (Leadership::Leader { .. }, Some(why)) => Permission::Restore(RestoreReason::Hold(why.clone())),
+            (Leadership::Leader { .. }, None) => Permission::Free,
+        };
+        let Some(profile) = &proxy.profile else {
+            return Goal {
+                permission,
+                ..Goal::none()
+            };
+        };
+        let last_good = self.configurations.last_good(profile);
+        Goal {
+            permission,
+            desired: self.configurations.desired(profile).cloned(),
+            last_good: last_good.cloned(),
+            last_good_first: self.configurations.is_desired_refused(profile)
+                || last_good.is_some_and(|good| self.running.contains_key(&good.hash())),
+            profile_served: self.configurations.is_served(profile),
+        }
+    }
+
+    /// Those without any configuration go first, then those that have waited longest.
+    fn begin_pushes(&mut self, now: Moment, commands: &mut Vec<Command>) {
+        self.throttled_until = None;
+        let Some(epoch) = self.leadership.epoch().cloned() else {
+            return;
+        };
+        let mut wanting: Vec<_> = self
+            .proxies
+            .iter()
+            .filter_map(|(id, proxy)| {
+                let since = proxy.wants_since?;
+                Some((!proxy.state.is_unconfigured(), since, id.clone()))
+            })
+            .collect();
+        wanting.sort();
+        for (_, _, id) in wanting {
+            let Some(Want::Push(configuration)) = self.proxies.get(&id).map(|proxy| proxy.step.want.clone()) else {
+                continue;
+            };
+            if let Err(until) = self.throttle.admits(now.instant) {
+                self.throttled_until = until;
+                return;
+            }
+            self.throttle
+                .begin(&id, configuration.rendered.bytes.len(), now.instant);
+            commands.push(Command::Push {
+                proxy: id.clone(),
+                rendered: configuration.rendered.clone(),
+                epoch: epoch.clone(),
+            });
+            self.step(&id, Event::Began(configuration), now, commands);
+        }
+    }
+}
+
+impl Proxy {
+    fn new(state: ProxyState) -> Self {
+        let step = Step {
+            want: Want::Nothing,
+            probe: false,
+            deadline: None,
+        };
+        let view = view(&state, None, &step.want, &Goal::none());
+        Self {
+            state,
+            profile: None,
+            step,
+            wants_since: None,
+            view: Arc::new(view),
+        }
+    }
+
+    fn view(&self, goal: &Goal) -> ProxyView {
+        view(&self.state, self.profile.as_ref(), &self.step.want, goal)
+    }
+}
+
+fn view(state: &ProxyState, profile: Option<&Profile>, want: &Want, goal: &Goal) -> ProxyView {
+    let desired = goal.desired.as_ref().map(Configuration::hash);
+    let rejection = desired.and_then(|hash| state.rejection(hash));
+    let accepted = state.accepted.as_ref();
+    ProxyView {
+        target: state.target.clone(),
+        phase: verdict::phase(state, goal, want),
+        profile: profile.cloned(),
+        report: state.report.clone(),
+        desired,
+        observed: state.observed,
+        last_good: accepted.map(|accepted| accepted.configuration.hash()),
+        applied_at: accepted.map(|accepted| accepted.at),
+        apply_duration: accepted.and_then(|accepted| accepted.took),
+        size_bytes: accepted.map(|accepted| accepted.configuration.rendered.bytes.len() as u64),
+        reachable: state.conditions.reachable.clone(),
+        mutual_tls: state.conditions.mutual_tls.clone(),
+        synced: state.conditions.synced.clone(),
+        complete: state.conditions.complete.clone(),
+        ready: state.conditions.ready.clone(),
+        errors: rejection.map(|rejection| rejection.errors.clone()).unwrap_or_default(),
+        error_count: rejection.map_or(0, |rejection| rejection.count),
+    }
+}

@@ -1,0 +1,444 @@
+//! The step function of one proxy: an event changes what is known of it, and from that follows what to do next.
+//!
+//! Pure: the same state, event, goal and moment always give the same step. Called by `machine` for every event, and
+//! when a deadline has come. The rules are those of DESIGN.md §3.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    Observation, ProxyReport, PushOutcome, PushResult, Settings,
+    attribution::proxy_errors,
+    configuration::{Configuration, Goal, Permission, RestoreReason, pays_for_pushes},
+    state::{
+        Accepted, BackOff, Cause, InFlight, Moment, ONE_ATTEMPT, ProxyState, Rejection, Trouble, UNKNOWN_FOR,
+        Unresolved,
+    },
+    verdict,
+};
+use crate::model::{Edition, ProxyTarget};
+
+/// Behind what it shall run for longer than this, a proxy is not synced any more.
+pub(super) const LAG: Duration = Duration::from_secs(10);
+/// From one probe to the next while the outcome of a push, or whether a proxy is there at all, is open.
+const PROBE_SOON: Duration = Duration::from_secs(1);
+/// After the first failed probe: is it unreachable, or did a kept connection end?
+const PROBE_AGAIN: Duration = Duration::from_millis(250);
+/// Failed probes after which only the regular ones go on.
+const HURRIED_PROBES: u32 = 60;
+
+/// What happens to a proxy.
+#[derive(Debug, Clone)]
+pub(super) enum Event {
+    /// A probe ended.
+    Observed(Observation),
+    /// The push that this replica began has begun.
+    Began(Configuration),
+    /// It ended.
+    Pushed(PushOutcome),
+    /// Discovery sees it differently.
+    Target(Arc<ProxyTarget>),
+    /// Its goal changed, or a deadline has come.
+    Tick,
+}
+
+/// What to do next.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    pub(super) want: Want,
+    /// Probe now.
+    pub(super) probe: bool,
+    /// When to step again, at the latest.
+    pub(super) deadline: Option<Instant>,
+}
+
+/// Whether a push is wanted.
+#[derive(Debug, Clone)]
+pub(super) enum Want {
+    /// It runs what it may run.
+    Nothing,
+    /// Not now.
+    Wait { why: Wait, until: Option<Instant> },
+    /// As soon as the limits of the fleet allow.
+    Push(Configuration),
+}
+
+/// Why no push is wanted now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    PushUnderWay,
+    Outcome,
+    FirstProbe,
+    Answer,
+    Database,
+    ProfileNotServed,
+    Configuration,
+    Leadership,
+    Lease,
+    Source,
+    Refused,
+    BackOff,
+    Drift,
+    Rest,
+}
+
+/// One step.
+pub(super) fn step(state: &mut ProxyState, event: Event, goal: &Goal, settings: &Settings, now: Moment) -> Step {
+    if goal.permission != Permission::Free {
+        // Another leader's pushes are no drift.
+        state.drift.baseline = None;
+        state.drift.found = None;
+        state.drift.not_before = None;
+    }
+    match event {
+        Event::Observed(observation) => observed(state, observation, goal, settings, now),
+        Event::Began(configuration) => {
+            state.remember_sent(configuration.hash());
+            state.in_flight = Some(InFlight {
+                configuration,
+                began: now.instant,
+                orphaned: false,
+            });
+        }
+        Event::Pushed(outcome) => pushed(state, outcome, goal, settings, now),
+        Event::Target(target) => state.target = target,
+        Event::Tick => {}
+    }
+    if state.unknown.as_ref().is_some_and(|open| open.until <= now.instant) {
+        state.unknown = None;
+    }
+    state.drift.forget_old(now.instant);
+    forget_rejections(state, goal);
+    note_lag(state, goal, now);
+
+    let want = decide(state, goal, now);
+    let probe = state.probe_at.is_some_and(|at| at <= now.instant);
+    if probe {
+        state.probe_at = None;
+    }
+    let judged = verdict::judge(state, goal, &want, now);
+    state.conditions.update(judged, now.timestamp);
+    let waits_until = match &want {
+        Want::Wait { until, .. } => *until,
+        Want::Nothing | Want::Push(_) => None,
+    };
+    let lag = state
+        .behind_since
+        .map(|since| since + LAG)
+        .filter(|&at| at > now.instant);
+    Step {
+        want,
+        probe,
+        deadline: [waits_until, state.probe_at, lag].into_iter().flatten().min(),
+    }
+}
+
+fn observed(state: &mut ProxyState, observation: Observation, goal: &Goal, settings: &Settings, now: Moment) {
+    let report = match observation.result {
+        Err(failed) => {
+            let failures = state
+                .trouble
+                .take()
+                .map_or(0, |trouble| trouble.failures)
+                .saturating_add(1);
+            state.trouble = Some(Trouble {
+                fault: failed.fault,
+                failures,
+            });
+            state.probe_at = match failures {
+                1 => Some(now.instant + PROBE_AGAIN),
+                2..=HURRIED_PROBES => Some(now.instant + PROBE_SOON),
+                _ => None,
+            };
+            return;
+        }
+        Ok(report) => report,
+    };
+    if state.trouble.take().is_some() && matches!(state.back_off.cause, Some(Cause::Fault(_))) {
+        // It is back: what failed because it was away need not wait.
+        state.back_off = BackOff::default();
+    }
+    let after_push = state.settled.is_none_or(|settled| observation.started >= settled);
+    let fresh = after_push && state.in_flight.is_none();
+    let restarted = restarted(state, &report, after_push);
+    if restarted {
+        // Another process: nothing that was sent to the old one can still be loaded, and it may take what that refused.
+        state.unknown = None;
+        if let Some(push) = &mut state.in_flight {
+            push.orphaned = true;
+        }
+        state.rejections.clear();
+        state.back_off = BackOff::default();
+        state.rests_until = None;
+        state.drift.baseline = None;
+        state.drift.found = None;
+        state.drift.not_before = None;
+    }
+    let sent_now = state
+        .in_flight
+        .as_ref()
+        .is_some_and(|push| push.configuration.hash() == report.hash);
+    if fresh || restarted || sent_now || state.observed.is_none() {
+        if let Some(open) = state.unknown.take_if(|open| open.configuration.hash() == report.hash) {
+            let took = now.instant.duration_since(open.began);
+            accept(state, open.configuration, Some(took), settings, now);
+        }
+        if fresh && !restarted && goal.permission == Permission::Free && goal.desired.is_some() {
+            note_drift(state, &report, goal, now);
+        }
+        state.observed = Some(report.hash);
+        if goal
+            .desired
+            .as_ref()
+            .is_some_and(|desired| desired.hash() == report.hash)
+        {
+            state.drift.found = None;
+            state.drift.not_before = None;
+            state.back_off = BackOff::default();
+        }
+    }
+    state.report = Some(report);
+    state.probe_at = state.unknown.is_some().then(|| now.instant + PROBE_SOON);
+}
+
+/// Whether another process answers than before.
+fn restarted(state: &ProxyState, report: &ProxyReport, after_push: bool) -> bool {
+    let Some(before) = &state.report else {
+        return false;
+    };
+    let differs = |before: bool, after: bool, same: bool| before && after && !same;
+    differs(
+        before.node_id.is_some(),
+        report.node_id.is_some(),
+        before.node_id == report.node_id,
+    ) || differs(
+        before.started_at.is_some(),
+        report.started_at.is_some(),
+        before.started_at == report.started_at,
+    ) || (after_push && report.hash.is_none() && state.observed.is_some_and(|hash| !hash.is_none()))
+}
+
+/// It runs something that nobody here gave it.
+fn note_drift(state: &mut ProxyState, report: &ProxyReport, goal: &Goal, now: Moment) {
+    let wanted = goal
+        .desired
+        .as_ref()
+        .is_some_and(|desired| desired.hash() == report.hash);
+    let ours = wanted || report.hash.is_none() || state.sent.contains(&report.hash);
+    match state.drift.baseline {
+        Some(baseline) if baseline != report.hash && !ours => {
+            let id = state.target.id.clone();
+            state.drift.note(report.hash, &id, now);
+        }
+        _ => state.drift.baseline = Some(report.hash),
+    }
+}
+
+fn pushed(state: &mut ProxyState, outcome: PushOutcome, goal: &Goal, settings: &Settings, now: Moment) {
+    let Some(push) = state
+        .in_flight
+        .take_if(|push| push.configuration.hash() == outcome.hash)
+    else {
+        tracing::warn!(proxy = %state.target.id, hash = %outcome.hash, "an outcome came of a push that was not under way");
+        return;
+    };
+    state.settled = Some(now.instant);
+    state.probe_at = Some(now.instant);
+    match outcome.result {
+        PushResult::Accepted | PushResult::Unchanged => {
+            state.trouble = None;
+            if goal
+                .desired
+                .as_ref()
+                .is_some_and(|desired| desired.hash() != outcome.hash)
+            {
+                // It runs what was the newest when the push began.
+                state.behind_since = Some(push.began);
+            }
+            state.observed = Some(outcome.hash);
+            let took = matches!(outcome.result, PushResult::Accepted).then_some(outcome.took);
+            accept(state, push.configuration, took, settings, now);
+        }
+        PushResult::Rejected {
+            message,
+            entities,
+            count,
+        } => {
+            state.trouble = None;
+            state.back_off = BackOff::default();
+            rest(state, outcome.took, settings, now);
+            state.rejections.retain(|known| known.hash != outcome.hash);
+            state.rejections.push(Rejection {
+                hash: outcome.hash,
+                errors: proxy_errors(&message, &entities, now.timestamp),
+                count,
+                message,
+            });
+        }
+        PushResult::Busy { retry_after } => {
+            state.back_off(Cause::Busy, retry_after.unwrap_or_default(), now);
+        }
+        PushResult::Fenced => state.back_off(Cause::Fenced, ONE_ATTEMPT, now),
+        PushResult::NotSent(fault) => state.back_off(Cause::Fault(fault), Duration::ZERO, now),
+        PushResult::Unknown(fault) => {
+            state.back_off(Cause::Fault(fault.clone()), Duration::ZERO, now);
+            state.unknown = (!push.orphaned).then_some(Unresolved {
+                configuration: push.configuration,
+                began: push.began,
+                until: now.instant + UNKNOWN_FOR,
+                fault,
+            });
+        }
+    }
+}
+
+/// It has taken a configuration.
+fn accept(
+    state: &mut ProxyState,
+    configuration: Configuration,
+    took: Option<Duration>,
+    settings: &Settings,
+    now: Moment,
+) {
+    state.back_off = BackOff::default();
+    state.drift.baseline = Some(configuration.hash());
+    state.drift.found = None;
+    if let Some(took) = took {
+        rest(state, took, settings, now);
+    }
+    let known = state
+        .accepted
+        .take()
+        .filter(|known| took.is_none() && known.configuration.hash() == configuration.hash());
+    state.accepted = Some(Accepted {
+        at: known.as_ref().map_or(now.timestamp, |known| known.at),
+        took: known.map_or(took, |known| known.took),
+        configuration,
+    });
+}
+
+/// A proxy that pays for pushes rests in proportion to what the last one cost it.
+fn rest(state: &mut ProxyState, took: Duration, settings: &Settings, now: Moment) {
+    let edition = state
+        .report
+        .as_ref()
+        .map_or(Edition::OpenSource, |report| report.edition);
+    let rest = if pays_for_pushes(edition) {
+        settings.rest_after(took)
+    } else {
+        Duration::ZERO
+    };
+    state.rests_until = (!rest.is_zero()).then(|| now.instant + rest);
+}
+
+/// What can't be wanted again need not be remembered: a configuration that changed and changed back is tried anew.
+fn forget_rejections(state: &mut ProxyState, goal: &Goal) {
+    let accepted = state.accepted.as_ref().map(|accepted| accepted.configuration.hash());
+    let wanted = |configuration: &Option<Configuration>| configuration.as_ref().map(Configuration::hash);
+    let keep = [wanted(&goal.desired), wanted(&goal.last_good), accepted];
+    state
+        .rejections
+        .retain(|rejection| keep.contains(&Some(rejection.hash)));
+}
+
+fn note_lag(state: &mut ProxyState, goal: &Goal, now: Moment) {
+    match &goal.desired {
+        Some(desired) if state.report.is_some() && !state.runs(desired) => {
+            state.behind_since.get_or_insert(now.instant);
+        }
+        _ => state.behind_since = None,
+    }
+}
+
+/// What it shall be given now, if anything.
+fn decide(state: &ProxyState, goal: &Goal, now: Moment) -> Want {
+    let wait = |why| Want::Wait { why, until: None };
+    let later = |why, until: Option<Instant>| {
+        until.filter(|&until| until > now.instant).map(|until| Want::Wait {
+            why,
+            until: Some(until),
+        })
+    };
+    if state.in_flight.is_some() {
+        return wait(Wait::PushUnderWay);
+    }
+    if let Some(open) = &state.unknown {
+        return Want::Wait {
+            why: Wait::Outcome,
+            until: Some(open.until),
+        };
+    }
+    let (Some(report), Some(observed)) = (&state.report, state.observed) else {
+        return wait(Wait::FirstProbe);
+    };
+    if state.trouble.is_some() {
+        // What it runs is not known now, and a push would only wait for it. Probes tell when it is back.
+        return wait(Wait::Answer);
+    }
+    if state.has_database() {
+        return wait(Wait::Database);
+    }
+    if !goal.profile_served {
+        return wait(Wait::ProfileNotServed);
+    }
+    if goal.desired.as_ref().is_some_and(|desired| desired.hash() == observed) {
+        return Want::Nothing;
+    }
+    let first = observed.is_none();
+    match (&goal.permission, first) {
+        (Permission::Nothing, _) => return wait(Wait::Leadership),
+        (Permission::Restore(RestoreReason::Cut), false) => return wait(Wait::Lease),
+        (Permission::Restore(RestoreReason::Hold(_)), false) => return wait(Wait::Source),
+        (Permission::Restore(_), true) | (Permission::Free, _) => {}
+    }
+    let Some(candidate) = candidate(state, goal, first) else {
+        let refused = goal
+            .desired
+            .as_ref()
+            .is_some_and(|desired| state.rejection(desired.hash()).is_some());
+        return wait(match &goal.permission {
+            _ if refused => Wait::Refused,
+            Permission::Restore(RestoreReason::Cut) => Wait::Lease,
+            Permission::Restore(RestoreReason::Hold(_)) => Wait::Source,
+            Permission::Free | Permission::Nothing => Wait::Configuration,
+        });
+    };
+    if candidate.hash() == observed {
+        return wait(Wait::Refused);
+    }
+    if let Some(wait) = later(Wait::BackOff, state.back_off.until) {
+        return wait;
+    }
+    if let Some(wait) = later(Wait::Drift, state.drift.not_before) {
+        return wait;
+    }
+    let first_repair = state.drift.found.is_some() && state.drift.times.len() == 1;
+    if !first
+        && !first_repair
+        && pays_for_pushes(report.edition)
+        && let Some(wait) = later(Wait::Rest, state.rests_until)
+    {
+        return wait;
+    }
+    Want::Push(candidate.clone())
+}
+
+/// The first configuration of those that it may be given that it has not refused.
+fn candidate<'a>(state: &'a ProxyState, goal: &'a Goal, first: bool) -> Option<&'a Configuration> {
+    let desired = goal.desired.as_ref();
+    let last_good = goal.last_good.as_ref();
+    let accepted = state.accepted.as_ref().map(|accepted| &accepted.configuration);
+    let order = match (&goal.permission, first) {
+        (Permission::Nothing, _) => return None,
+        (Permission::Restore(_), _) => [last_good, accepted, None],
+        (Permission::Free, true) if goal.last_good_first => [last_good, desired, accepted],
+        (Permission::Free, true) => [desired, last_good, accepted],
+        // Nothing is taken back from a proxy that runs something as long as nothing is known to be better.
+        (Permission::Free, false) => [Some(desired?), last_good, accepted],
+    };
+    order
+        .into_iter()
+        .flatten()
+        .find(|configuration| state.rejection(configuration.hash()).is_none())
+}

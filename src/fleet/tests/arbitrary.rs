@@ -1,0 +1,142 @@
+//! Whatever happens: the world asserts the rules at every push, and when all is well again the newest is everywhere.
+
+use std::{sync::Arc, time::Duration};
+
+use proptest::prelude::*;
+use proxy_config_schema::ConfigHash;
+
+use super::world::{Mood, World, epoch, id, leader, target};
+use crate::{
+    fleet::Phase,
+    model::{Edition, Leadership},
+};
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+#[derive(Debug, Clone)]
+enum Action {
+    Run(u8),
+    RunBad(u8),
+    Hold,
+    Lead,
+    Follow,
+    Cut,
+    Mood(usize, Mood),
+    Restart(usize, bool),
+    Drift(usize, u8),
+    Remove(usize),
+    Add(usize),
+    Terminate(usize),
+    Pass(u64),
+}
+
+fn actions() -> impl Strategy<Value = Vec<Action>> {
+    let proxy = 0..NAMES.len();
+    let mood = prop_oneof![
+        Just(Mood::Healthy),
+        Just(Mood::Down),
+        Just(Mood::Hangs { loads: true }),
+        Just(Mood::Hangs { loads: false }),
+        Just(Mood::Busy),
+        Just(Mood::Silent),
+    ];
+    let action = prop_oneof![
+        4 => (0u8..4).prop_map(Action::Run),
+        2 => (0u8..2).prop_map(Action::RunBad),
+        1 => Just(Action::Hold),
+        2 => Just(Action::Lead),
+        1 => Just(Action::Follow),
+        1 => Just(Action::Cut),
+        4 => (proxy.clone(), mood).prop_map(|(proxy, mood)| Action::Mood(proxy, mood)),
+        2 => (proxy.clone(), any::<bool>()).prop_map(|(proxy, keeps)| Action::Restart(proxy, keeps)),
+        2 => (proxy.clone(), 0u8..2).prop_map(|(proxy, which)| Action::Drift(proxy, which)),
+        1 => proxy.clone().prop_map(Action::Remove),
+        2 => proxy.clone().prop_map(Action::Add),
+        1 => proxy.prop_map(Action::Terminate),
+        8 => (1u64..40_000).prop_map(Action::Pass),
+    ];
+    prop::collection::vec(action, 1..60)
+}
+
+fn perform(world: &mut World, action: Action) {
+    let edition = |index: usize| {
+        if index == 0 {
+            Edition::OpenSource
+        } else {
+            Edition::Embedded
+        }
+    };
+    match action {
+        Action::Run(which) => world.run(&format!("good {which}")),
+        Action::RunBad(which) => world.run_bad(&format!("bad {which}")),
+        Action::Hold => world.hold("half"),
+        Action::Lead => world.lead(leader(1)),
+        Action::Follow => world.lead(Leadership::Follower { holder: None }),
+        Action::Cut => world.lead(Leadership::Cut { epoch: epoch(1) }),
+        Action::Mood(index, mood) => {
+            if let Some(proxy) = world.proxies.get_mut(&id(NAMES[index])) {
+                proxy.mood = mood;
+            }
+        }
+        Action::Restart(index, keeps) => {
+            if world.proxies.contains_key(&id(NAMES[index])) {
+                world.restart(NAMES[index], keeps);
+            }
+        }
+        Action::Drift(index, which) => {
+            if let Some(proxy) = world.proxies.get_mut(&id(NAMES[index])) {
+                proxy.hash = ConfigHash::of(&[which]);
+            }
+        }
+        Action::Remove(index) => {
+            world.targets.remove(&id(NAMES[index]));
+            world.retarget();
+        }
+        Action::Add(index) => {
+            world.add(NAMES[index], edition(index));
+            world.retarget();
+        }
+        Action::Terminate(index) => {
+            if let Some(known) = world.targets.get_mut(&id(NAMES[index])) {
+                let mut terminating = target(NAMES[index]);
+                terminating.terminating = true;
+                *known = Arc::new(terminating);
+                world.retarget();
+            }
+        }
+        Action::Pass(millis) => world.pass(Duration::from_millis(millis)),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_rules_hold_and_the_newest_arrives(actions in actions()) {
+        let mut world = World::new(&NAMES[..1]);
+        let mut good = 0;
+        for action in actions {
+            perform(&mut world, action);
+            let now = world.view.last_good.len();
+            prop_assert!(now >= good, "a last good configuration is never forgotten");
+            good = now;
+        }
+        for name in NAMES {
+            if let Some(proxy) = world.proxies.get_mut(&id(name)) {
+                proxy.mood = Mood::Healthy;
+            }
+            if world.targets.contains_key(&id(name)) {
+                world.targets.insert(id(name), Arc::new(target(name)));
+            }
+        }
+        world.retarget();
+        world.lead(leader(2));
+        world.run("the last");
+        // The longest wait: an open outcome, then a back-off, a rest or a foreign writer.
+        world.pass(Duration::from_secs(240));
+        for view in &world.view.proxies {
+            prop_assert_eq!(view.observed, world.desired, "{} {:?} {:?}", view.target.name, view.phase, view.synced);
+            prop_assert_eq!(view.phase, Phase::Synced);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The fleet as a whole: scenarios, and arbitrary sequences of events.
+
+#![allow(clippy::unwrap_used)]
+
+mod arbitrary;
+mod scenarios;
+mod world;

@@ -1,0 +1,330 @@
+//! What to say of a proxy: its conditions, with reasons that a person can act on, and the name of its state. Pure.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use super::{
+    Condition,
+    ConditionStatus::{self, False, True, Unknown},
+    ConnectionSecurity, Phase, TransportFaultKind,
+    configuration::{Goal, Permission, RestoreReason},
+    state::{Cause, Moment, ProxyState},
+    step::{LAG, Wait, Want},
+};
+use crate::model::Profile;
+
+/// Status, reason and message of a condition, before it is known since when.
+pub(super) struct Judgement(ConditionStatus, Cow<'static, str>, Cow<'static, str>);
+
+/// Judgements of all conditions; `None` leaves one as it is.
+pub(super) struct Judgements {
+    reachable: Option<Judgement>,
+    mutual_tls: Option<Judgement>,
+    synced: Option<Judgement>,
+    complete: Option<Judgement>,
+    ready: Option<Judgement>,
+}
+
+/// All conditions of a proxy.
+#[derive(Debug)]
+pub(super) struct Conditions {
+    pub(super) reachable: Condition,
+    pub(super) mutual_tls: Condition,
+    pub(super) synced: Condition,
+    pub(super) complete: Condition,
+    pub(super) ready: Condition,
+}
+
+impl Conditions {
+    pub(super) fn new(now: Timestamp) -> Self {
+        let unknown = Condition {
+            status: Unknown,
+            reason: NOT_PROBED.into(),
+            message: NOT_PROBED_MESSAGE.to_owned(),
+            since: now,
+        };
+        Self {
+            reachable: unknown.clone(),
+            mutual_tls: unknown.clone(),
+            synced: unknown.clone(),
+            complete: unknown.clone(),
+            ready: unknown,
+        }
+    }
+
+    pub(super) fn update(&mut self, judged: Judgements, now: Timestamp) {
+        for (condition, judgement) in [
+            (&mut self.reachable, judged.reachable),
+            (&mut self.mutual_tls, judged.mutual_tls),
+            (&mut self.synced, judged.synced),
+            (&mut self.complete, judged.complete),
+            (&mut self.ready, judged.ready),
+        ] {
+            let Some(Judgement(status, reason, message)) = judgement else {
+                continue;
+            };
+            if condition.status != status {
+                condition.since = now;
+            }
+            condition.status = status;
+            condition.reason = reason;
+            if condition.message != message {
+                condition.message = message.into_owned();
+            }
+        }
+    }
+}
+
+const NOT_PROBED: &str = "NotProbed";
+const NOT_PROBED_MESSAGE: &str = "no probe has answered yet";
+
+fn say(status: ConditionStatus, reason: &'static str, message: impl Into<Cow<'static, str>>) -> Option<Judgement> {
+    Some(Judgement(status, reason.into(), message.into()))
+}
+
+/// Judges a proxy by what is known of it.
+pub(super) fn judge(state: &ProxyState, goal: &Goal, want: &Want, now: Moment) -> Judgements {
+    Judgements {
+        reachable: reachable(state),
+        mutual_tls: mutual_tls(state),
+        synced: synced(state, goal, want, now),
+        complete: complete(state, goal),
+        ready: ready(state),
+    }
+}
+
+fn reachable(state: &ProxyState) -> Option<Judgement> {
+    match (state.unreachable(), &state.report) {
+        (Some(fault), _) => say(False, fault.kind.as_str(), fault.message.clone()),
+        (None, Some(_)) if state.trouble.is_none() => say(True, "Answering", "its Admin API answers"),
+        _ => None,
+    }
+}
+
+fn mutual_tls(state: &ProxyState) -> Option<Judgement> {
+    if let Some(fault) = state.unreachable() {
+        return match fault.kind {
+            TransportFaultKind::CertificateUntrusted | TransportFaultKind::ClientCertificateRefused => {
+                say(False, fault.kind.as_str(), fault.message.clone())
+            }
+            TransportFaultKind::ConnectionRefused
+            | TransportFaultKind::ConnectionFailed
+            | TransportFaultKind::Timeout
+            | TransportFaultKind::UnexpectedAnswer => None,
+        };
+    }
+    let report = state.report.as_ref()?;
+    match report.security {
+        ConnectionSecurity::Mutual => say(True, "Verified", "both sides have verified each other's certificate"),
+        ConnectionSecurity::ClientCertificateNotRequested => say(
+            False,
+            "ClientCertificateNotRequested",
+            "the proxy does not ask for a client certificate: whoever reaches its Admin API can configure it; set \
+             KONG_NGINX_ADMIN_SSL_VERIFY_CLIENT=on and KONG_NGINX_ADMIN_SSL_CLIENT_CERTIFICATE",
+        ),
+        ConnectionSecurity::NoClientCertificate => say(
+            False,
+            "NoClientCertificate",
+            "the controller has no client certificate: give --kong-admin-tls-client-cert-file and -key-file",
+        ),
+        ConnectionSecurity::Unverified => say(
+            False,
+            "VerificationDisabled",
+            "the proxy's certificate is not verified (--kong-admin-tls-skip-verify)",
+        ),
+        ConnectionSecurity::Loopback => say(False, "Loopback", "plain HTTP, which does not leave this machine"),
+        ConnectionSecurity::Plain => say(
+            False,
+            "PlainHTTP",
+            "plain HTTP: routes, keys and credentials can be read and changed on the way; use https:// in its address",
+        ),
+    }
+}
+
+fn synced(state: &ProxyState, goal: &Goal, want: &Want, now: Moment) -> Option<Judgement> {
+    if let Some(fault) = state.unreachable() {
+        return say(False, fault.kind.as_str(), fault.message.clone());
+    }
+    let report = state.report.as_ref()?;
+    if state.has_database() {
+        let message = format!(
+            "the proxy has a database ({}), and takes no declarative configuration: set KONG_DATABASE=off",
+            report.database
+        );
+        return say(False, "DatabaseMode", message);
+    }
+    if !goal.profile_served {
+        let message = format!(
+            "there are already {} kinds of proxies (router flavour, edition, version): no further one is served",
+            Profile::MAX
+        );
+        return say(False, "TooManyProfiles", message);
+    }
+    let Some(desired) = &goal.desired else {
+        return say(
+            Unknown,
+            "NothingRendered",
+            "no configuration has been rendered for its kind of proxy yet",
+        );
+    };
+    if state.runs(desired) {
+        return say(True, "Synced", "it runs what it shall");
+    }
+    if let Some(rejection) = state.rejection(desired.hash()) {
+        return say(False, "ConfigRejected", rejection.message.clone());
+    }
+    if let Some(found) = state.drift.found {
+        return if state.drift.is_foreign_writer() {
+            let message = format!(
+                "somebody else keeps configuring this proxy (it was found running {}): find the other controller, or \
+                 let the proxy verify client certificates; it is repaired once a minute",
+                found.short()
+            );
+            say(False, "ForeignWriter", message)
+        } else {
+            let message = format!(
+                "it was found running {}, which it was not given; it is being repaired",
+                found.short()
+            );
+            say(False, "Drifted", message)
+        };
+    }
+    if state.behind_since.is_some_and(|since| now.instant >= since + LAG) {
+        let (reason, message) = lag(state, goal, want);
+        return say(False, reason, message);
+    }
+    match state.conditions.synced.status {
+        True => None,
+        status => say(status, "Progressing", "it is being brought to what it shall run"),
+    }
+}
+
+/// Why it is behind.
+fn lag(state: &ProxyState, goal: &Goal, want: &Want) -> (&'static str, Cow<'static, str>) {
+    let Want::Wait { why, .. } = want else {
+        return (
+            "Queued",
+            "it waits for other pushes (--max-concurrent-pushes, --max-push-bandwidth)".into(),
+        );
+    };
+    match why {
+        Wait::PushUnderWay => ("Pushing", "a push is under way and takes long".into()),
+        Wait::Outcome => {
+            let fault = state.unknown.as_ref().map_or("", |open| open.fault.message.as_str());
+            let message = format!("it is not known yet whether the last push was loaded: {fault}");
+            ("OutcomeUnknown", message.into())
+        }
+        Wait::Answer | Wait::FirstProbe => ("NotAnswering", "it does not answer a probe".into()),
+        Wait::Leadership => (
+            "NotLeading",
+            "this replica does not lead, and the leader has not brought it there".into(),
+        ),
+        Wait::Lease => (
+            "LeaseUnreachable",
+            "the API server is out of reach, so that nobody may change proxies that have a configuration".into(),
+        ),
+        Wait::Source => match &goal.permission {
+            Permission::Restore(RestoreReason::Hold(why)) => ("SourceUnavailable", why.to_string().into()),
+            _ => (
+                "SourceUnavailable",
+                "a source of the configuration is unavailable".into(),
+            ),
+        },
+        Wait::BackOff => match &state.back_off.cause {
+            Some(Cause::Fault(fault)) => (
+                fault.kind.as_str(),
+                format!("the last push failed: {}", fault.message).into(),
+            ),
+            Some(Cause::Busy) => (
+                "ProxyBusy",
+                "it is still loading an earlier configuration, and asked to wait".into(),
+            ),
+            Some(Cause::Fenced) => (
+                "Fenced",
+                "it has been configured by a later leader, and refuses this one: is the clock or the Lease of this \
+                 replica behind?"
+                    .into(),
+            ),
+            None => ("Waiting", "it waits after a failed push".into()),
+        },
+        Wait::Rest => (
+            "Paced",
+            "applying configurations costs it so much time that it rests in between (--push-duty)".into(),
+        ),
+        // These are judged before the lag is.
+        Wait::Database | Wait::ProfileNotServed | Wait::Configuration | Wait::Refused | Wait::Drift => {
+            ("Waiting", "it waits for a configuration that it can take".into())
+        }
+    }
+}
+
+fn complete(state: &ProxyState, goal: &Goal) -> Option<Judgement> {
+    let observed = state.observed?;
+    if observed.is_none() {
+        return say(Unknown, "Unconfigured", "it has no configuration");
+    }
+    let accepted = state.accepted.as_ref().map(|accepted| &accepted.configuration);
+    let running = [goal.desired.as_ref(), goal.last_good.as_ref(), accepted]
+        .into_iter()
+        .flatten()
+        .find(|configuration| configuration.hash() == observed)?;
+    match &running.incomplete {
+        None => say(True, "Complete", "nothing was left out of what it runs"),
+        Some(left_out) => say(False, "ObjectsLeftOut", left_out.to_string()),
+    }
+}
+
+fn ready(state: &ProxyState) -> Option<Judgement> {
+    if let Some(fault) = state.unreachable() {
+        return say(False, fault.kind.as_str(), fault.message.clone());
+    }
+    if state.has_database() {
+        return say(
+            False,
+            "DatabaseMode",
+            "it has a database, and takes no declarative configuration",
+        );
+    }
+    if state.observed?.is_none() {
+        return say(False, "Unconfigured", "it has no configuration, and knows no route");
+    }
+    say(True, "Configured", "it serves a configuration that it accepted")
+}
+
+/// The name of the state that it is in.
+pub(super) fn phase(state: &ProxyState, goal: &Goal, want: &Want) -> Phase {
+    if state.target.terminating {
+        return Phase::Terminating;
+    }
+    if state.in_flight.is_some() {
+        return Phase::Pushing;
+    }
+    if state.unreachable().is_some() {
+        return Phase::Unreachable;
+    }
+    if state.unknown.is_some() {
+        return Phase::Unknown;
+    }
+    let Some(observed) = state.observed else {
+        return Phase::Discovered;
+    };
+    if let Some(desired) = &goal.desired {
+        if desired.hash() == observed {
+            return Phase::Synced;
+        }
+        if state.rejection(desired.hash()).is_some() {
+            return Phase::Rejected;
+        }
+    }
+    if state.drift.found.is_some() {
+        return Phase::Drifted;
+    }
+    if observed.is_none() {
+        return Phase::Unconfigured;
+    }
+    match want {
+        Want::Wait { why: Wait::Rest, .. } => Phase::Paced,
+        _ => Phase::Waiting,
+    }
+}
