@@ -1,1 +1,30 @@
-//! Writes what is known to Kubernetes: `ProxyInstance`, `ProxyFleet`, statuses, events, pod conditions. Leader only.
+//! Writes what is known to Kubernetes: `ProxyInstance`, `ProxyFleet`, addresses of Ingresses, events, and the condition
+//! of Pods that serves as readiness gate. Only the leader writes; the others keep still.
+//!
+//! ```text
+//! view, rendition, snapshot ──> (author) ── what shall stand there ──> (planner) ── one write ──> [writer]
+//! what stands there [seed] ────────^──────────────────────────────────────^── what came of it ───────'
+//! ```
+//!
+//! `author` and `planner` are pure; `task` joins them with the IO of `seed` and `writer`. Called by `wiring`.
+//!
+//! Needs, in the namespaces of the Admin Services: `get`, `list`, `watch`, `create`, `patch`, `delete` on
+//! `proxyinstances`, `patch` on `proxyinstances/status` and `pods/status`; in its own namespace: `get`, `list`, `watch`,
+//! `create`, `patch` on `proxyfleets`, `patch` on `proxyfleets/status`, `get` on `pods`; everywhere: `list` on
+//! `ingresses`, `patch` on `ingresses/status` (`networking.k8s.io`), `create`, `patch` on `events` (`events.k8s.io`).
+
+mod author;
+mod budget;
+mod document;
+mod planner;
+pub mod resource;
+mod seed;
+mod settings;
+mod task;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use planner::Load;
+pub use settings::{OwnPod, Settings};
+pub use task::{Inputs, Reports, writer};

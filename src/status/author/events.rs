@@ -1,0 +1,298 @@
+//! Events, with Kong Ingress Controller's reasons: what is wrong with an object stands where `kubectl describe` shows it.
+//!
+//! Unlike there, a problem that stays is told once, and again only when it came back after it was gone.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::World;
+use crate::{
+    fleet::{ConditionStatus, ProxyView},
+    model::{Kind, NamespacedName, ObjectRef, Reason},
+    render::Rendition,
+    status::{
+        document::{Document, EventDocument, Key},
+        planner::Planner,
+        settings::Settings,
+    },
+};
+
+/// The objects could not be translated.
+pub(in crate::status) const TRANSLATION_FAILED: &str = "KongConfigurationTranslationFailed";
+/// A proxy refused the configuration, or did not get it.
+pub(in crate::status) const APPLY_FAILED: &str = "KongConfigurationApplyFailed";
+/// The proxies have the configuration.
+pub(in crate::status) const SUCCEEDED: &str = "KongConfigurationSucceeded";
+/// Ours: an Admin Service has no proxies.
+pub(in crate::status) const NO_PROXIES: &str = "NoProxies";
+
+/// How many problems are told at once: beyond that, the dashboard has them all.
+const MOST: usize = 2000;
+/// How many events' occurrences are remembered.
+const REMEMBERED: usize = 4096;
+/// Bytes of a note: what Kubernetes allows is 1,024.
+const NOTE: usize = 1000;
+/// How long a Service may be without proxies, as while they start, before it is told.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The least time between two events that say that all went well.
+const SUCCESS_SPACING: Duration = Duration::from_secs(60);
+
+/// What tells one problem from another: the object's UID, the reason, and what is wrong.
+type Identity = (String, &'static str, String);
+
+/// Which problems have been told.
+#[derive(Debug, Default)]
+pub(super) struct EventLog {
+    active: BTreeMap<Identity, Key>,
+    /// How often each was told.
+    counts: HashMap<Key, u32>,
+    /// The state of each profile that a success was told of.
+    successes: BTreeMap<String, String>,
+}
+
+impl EventLog {
+    /// Takes in the problems that there are now: new ones are told, those that are gone may be told again.
+    pub(super) fn update(&mut self, current: Problems, planner: &mut Planner, now: Instant) {
+        let gone = self
+            .active
+            .extract_if(.., |identity, _| !current.contains_key(identity));
+        for (_, key) in gone {
+            planner.forget(&key);
+        }
+        for (identity, document) in current {
+            if !self.active.contains_key(&identity) {
+                let key = self.tell(document, planner, now);
+                self.active.insert(identity, key);
+            }
+        }
+    }
+
+    fn tell(&mut self, mut document: EventDocument, planner: &mut Planner, now: Instant) -> Key {
+        let key = Key::Event(name(&document));
+        if self.counts.len() >= REMEMBERED {
+            self.counts.clear();
+        }
+        let count = self.counts.entry(key.clone()).or_insert(0);
+        *count += 1;
+        document.count = *count;
+        planner.want(&key, Document::Event(Box::new(document)), now);
+        key
+    }
+}
+
+/// Problems by what tells them from one another.
+type Problems = BTreeMap<Identity, EventDocument>;
+
+/// What is wrong with the objects.
+pub(super) fn of_rendition(rendition: &Rendition) -> Problems {
+    let mut problems = Problems::new();
+    for problem in rendition.problems.iter() {
+        let reason = match problem.reason {
+            Reason::ConfigRejected => APPLY_FAILED,
+            _ => TRANSLATION_FAILED,
+        };
+        let field = problem
+            .field
+            .as_ref()
+            .map(|field| format!("{field}: "))
+            .unwrap_or_default();
+        let note = format!("{}: {field}{}; {}", problem.reason, problem.message, problem.remedy);
+        add(
+            &mut problems,
+            note.clone(),
+            warning(problem.object.clone(), reason, note),
+        );
+    }
+    problems
+}
+
+/// What is wrong with the proxies, and with objects as they see them.
+pub(super) fn of_fleet(settings: &Settings, own_pod: Option<&ObjectRef>, world: &World) -> Problems {
+    let mut problems = Problems::new();
+    for proxy in &world.view.proxies {
+        for error in &proxy.errors {
+            let Some(object) = &error.object else { continue };
+            let field = error
+                .field
+                .as_ref()
+                .map(|field| format!("{field}: "))
+                .unwrap_or_default();
+            let note = format!("refused by a proxy: {} {field}{}", error.entity_type, error.message);
+            add(&mut problems, note.clone(), warning(object.clone(), APPLY_FAILED, note));
+        }
+    }
+    for (reason, note) in failures(world) {
+        if let Some(pod) = own_pod {
+            add(&mut problems, reason, warning(pod.clone(), APPLY_FAILED, note));
+        }
+    }
+    for service in deserted(settings, world) {
+        let known = world.snapshot.services.get(&service);
+        let object = known.map(|known| Kind::Service.object_ref(&known.metadata));
+        if let Some(regarding) = object.or_else(|| own_pod.cloned()) {
+            let missing = match known {
+                Some(_) => "has no endpoints with an Admin API port",
+                None => "does not exist",
+            };
+            let note = format!(
+                "Admin Service {service} {missing}, so there is no proxy to configure; check its selector, its port names \
+                 (--kong-admin-svc-port-names) and its Pods"
+            );
+            let document = EventDocument {
+                patience: PATIENCE,
+                ..warning(regarding, NO_PROXIES, note)
+            };
+            add(&mut problems, service.to_string(), document);
+        }
+    }
+    problems
+}
+
+fn add(problems: &mut Problems, discriminator: String, document: EventDocument) {
+    // An object without a UID stands in no cluster.
+    if problems.len() < MOST && !document.regarding.uid.is_empty() {
+        let identity = (document.regarding.uid.to_string(), document.reason, discriminator);
+        problems.insert(identity, document);
+    }
+}
+
+/// Proxies that do not run what they shall, by reason: one note each, however many they are.
+fn failures(world: &World) -> BTreeMap<String, String> {
+    let mut by_reason: BTreeMap<String, Vec<&ProxyView>> = BTreeMap::new();
+    for proxy in &world.view.proxies {
+        if proxy.synced.status == ConditionStatus::False && !proxy.target.terminating {
+            by_reason
+                .entry(proxy.synced.reason.to_string())
+                .or_default()
+                .push(proxy);
+        }
+    }
+    let notes = by_reason.into_iter().map(|(reason, proxies)| {
+        let first = proxies[0];
+        let url = first.target.urls.first().map_or("", |url| url);
+        let others = match proxies.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let note = format!(
+            "failed to apply Kong configuration to {url}{others}: {reason}: {}",
+            first.synced.message
+        );
+        (reason, note)
+    });
+    notes.collect()
+}
+
+/// Admin Services without a proxy.
+fn deserted(settings: &Settings, world: &World) -> Vec<NamespacedName> {
+    if !world.snapshot.is_complete() {
+        return Vec::new();
+    }
+    let has_proxies = |service: &NamespacedName| {
+        world
+            .view
+            .proxies
+            .iter()
+            .any(|proxy| proxy.target.service.as_ref() == Some(service))
+    };
+    settings
+        .services
+        .iter()
+        .filter(|service| !has_proxies(service))
+        .cloned()
+        .collect()
+}
+
+/// Tells, on the controller's own Pod, that all proxies of a profile run another configuration: at most once a minute.
+pub(super) fn tell_successes(
+    own_pod: Option<&ObjectRef>,
+    world: &World,
+    log: &mut EventLog,
+    planner: &mut Planner,
+    now: Instant,
+) {
+    let Some(pod) = own_pod else { return };
+    for (profile, hash) in &world.view.desired {
+        let mut proxies = world
+            .view
+            .proxies
+            .iter()
+            .filter(|proxy| proxy.profile.as_ref() == Some(profile) && !proxy.target.terminating);
+        let mut count = 0;
+        let all = proxies.all(|proxy| {
+            count += 1;
+            proxy.synced.status == ConditionStatus::True && proxy.observed == Some(*hash)
+        });
+        let (profile, hash) = (profile.to_string(), hash.to_string());
+        if !all || count == 0 || log.successes.get(&profile) == Some(&hash) {
+            continue;
+        }
+        let note = format!("successfully applied Kong configuration to all proxies of profile {profile}");
+        let document = EventDocument {
+            normal: true,
+            spacing: SUCCESS_SPACING,
+            ..warning(pod.clone(), SUCCEEDED, note)
+        };
+        log.tell(document, planner, now);
+        log.successes.insert(profile, hash);
+    }
+}
+
+fn warning(regarding: ObjectRef, reason: &'static str, note: String) -> EventDocument {
+    EventDocument {
+        regarding,
+        normal: false,
+        reason,
+        action: if reason == TRANSLATION_FAILED {
+            "Translate"
+        } else {
+            "Configure"
+        },
+        note: cut_bytes(note),
+        count: 1,
+        patience: Duration::ZERO,
+        spacing: Duration::ZERO,
+    }
+}
+
+fn cut_bytes(mut note: String) -> String {
+    if note.len() > NOTE {
+        let end = (0..=NOTE - '…'.len_utf8())
+            .rev()
+            .find(|end| note.is_char_boundary(*end))
+            .unwrap_or(0);
+        note.truncate(end);
+        note.push('…');
+    }
+    note
+}
+
+/// The same event has the same name under every leader, so that a new one does not tell everything again.
+fn name(document: &EventDocument) -> NamespacedName {
+    let mut digest = Sha256::new();
+    for part in [&*document.regarding.uid, document.reason, &document.note] {
+        digest.update(part.as_bytes());
+        digest.update([0]);
+    }
+    let digest = digest.finalize();
+    let short = digest
+        .iter()
+        .take(8)
+        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let object = document
+        .regarding
+        .name
+        .get(..200)
+        .unwrap_or(&document.regarding.name)
+        .trim_end_matches(['-', '.']);
+    let namespace = match &*document.regarding.namespace {
+        "" => "default",
+        namespace => namespace,
+    };
+    NamespacedName::new(namespace, format!("{object}.{short:016x}"))
+}

@@ -1,0 +1,359 @@
+//! From what is known to what shall stand in the cluster. Pure, but for its memory of what it said before.
+
+pub(super) mod addresses;
+mod events;
+mod fleet;
+mod instance;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use proxy_config_schema::ConfigHash;
+use tokio::time::Instant;
+
+use self::events::EventLog;
+use super::{
+    document::{Document, Gate, Key},
+    planner::Planner,
+    resource::{ObserverStatus, ProxyFleet, ProxyInstance, StatusCondition},
+    settings::Settings,
+};
+use crate::{
+    fleet::{ConditionStatus, FleetView, ProxyView},
+    model::{Epoch, NamespacedName, ObjectRef, PodRef, ProxyId, Snapshot},
+    render::Rendition,
+};
+
+/// How many configurations' counts of problems are remembered.
+const REMEMBERED_RENDITIONS: usize = 32;
+
+/// All that statuses are made of, at one moment.
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    pub(super) view: Arc<FleetView>,
+    pub(super) rendition: Option<Arc<Rendition>>,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) epoch: Epoch,
+}
+
+/// Tells the planner what shall stand in the cluster.
+#[derive(Debug)]
+pub(super) struct Author {
+    settings: Settings,
+    own_pod: Option<ObjectRef>,
+    /// The views that the statuses were made of last.
+    seen: HashMap<ProxyId, Arc<ProxyView>>,
+    rendition: Option<Arc<Rendition>>,
+    problem_counts: VecDeque<(ConfigHash, u32)>,
+    /// `ProxyInstance`s that stand there or shall, with the UID of their Pod.
+    instances: BTreeMap<NamespacedName, Arc<str>>,
+    /// What Pods were told last, by UID.
+    gates: HashMap<Arc<str>, Gate>,
+    /// Conditions of `ProxyFleet`s as they were told last.
+    fleet_conditions: HashMap<NamespacedName, Vec<StatusCondition>>,
+    paused: BTreeSet<NamespacedName>,
+    /// The rendition that a proxy accepted last.
+    accepted: Option<Arc<Rendition>>,
+    addressed: BTreeSet<Key>,
+    object_events: EventLog,
+    fleet_events: EventLog,
+}
+
+impl Author {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            own_pod: None,
+            seen: HashMap::new(),
+            rendition: None,
+            problem_counts: VecDeque::new(),
+            instances: BTreeMap::new(),
+            gates: HashMap::new(),
+            fleet_conditions: HashMap::new(),
+            paused: BTreeSet::new(),
+            accepted: None,
+            addressed: BTreeSet::new(),
+            object_events: EventLog::default(),
+            fleet_events: EventLog::default(),
+        }
+    }
+
+    /// The controller's own Pod is known.
+    pub(super) fn own_pod(&mut self, pod: ObjectRef) {
+        self.own_pod = Some(pod);
+    }
+
+    /// A `ProxyInstance` stands in the cluster.
+    pub(super) fn found_instance(&mut self, instance: ProxyInstance, planner: &mut Planner, now: Instant) {
+        let observer = instance.status.as_ref().and_then(|status| status.observer.as_ref());
+        let ours = match observer {
+            Some(observer) => observer.lease == self.settings.lease.to_string(),
+            None => instance.spec.service.as_ref().is_none_or(|found| {
+                let known =
+                    |service: &NamespacedName| *service.namespace == *found.namespace && *service.name == *found.name;
+                self.settings.services.iter().any(known)
+            }),
+        };
+        if !ours {
+            return;
+        }
+        let name = NamespacedName::new(
+            instance.metadata.namespace.unwrap_or_default(),
+            instance.metadata.name.unwrap_or_default(),
+        );
+        self.instances
+            .entry(name.clone())
+            .or_insert_with(|| instance.spec.pod_ref.uid.as_str().into());
+        planner.seed(Key::Instance(name.clone()), Document::Instance(instance.spec), now);
+        if let Some(status) = instance.status {
+            planner.seed(
+                Key::InstanceStatus(name),
+                Document::InstanceStatus(Box::new(status)),
+                now,
+            );
+        }
+    }
+
+    /// A `ProxyFleet` stands in the cluster, or changed. Returns whether another set of fleets is paused now.
+    pub(super) fn found_fleet(&mut self, found: ProxyFleet, planner: &mut Planner, now: Instant) -> bool {
+        let name = NamespacedName::new(
+            found.metadata.namespace.unwrap_or_default(),
+            found.metadata.name.unwrap_or_default(),
+        );
+        if !self.fleet_names().iter().any(|(fleet, _)| *fleet == name) {
+            return false;
+        }
+        let changed = match found.spec.paused {
+            Some(true) => self.paused.insert(name.clone()),
+            _ => self.paused.remove(&name),
+        };
+        planner.seed(Key::Fleet(name.clone()), Document::Fleet, now);
+        if let Some(status) = found.status {
+            self.fleet_conditions
+                .entry(name.clone())
+                .or_insert_with(|| status.conditions.clone());
+            planner.seed(Key::FleetStatus(name), Document::FleetStatus(Box::new(status)), now);
+        }
+        changed
+    }
+
+    /// The Admin Services whose fleets users want paused.
+    pub(super) fn paused(&self) -> BTreeSet<NamespacedName> {
+        let paused = self
+            .fleet_names()
+            .into_iter()
+            .filter(|(name, _)| self.paused.contains(name));
+        paused.map(|(_, service)| service).collect()
+    }
+
+    /// Tells the planner what shall stand in the cluster now.
+    pub(super) fn update(&mut self, world: &World, planner: &mut Planner, now: Instant) {
+        let another = !same(self.rendition.as_ref(), world.rendition.as_ref());
+        if let (true, Some(rendition)) = (another, &world.rendition) {
+            self.remember_problems(rendition);
+        }
+        self.rendition.clone_from(&world.rendition);
+        self.tell_proxies(world, another, planner, now);
+        self.tell_fleets(world, planner, now);
+        if self.settings.update_status {
+            self.tell_ingresses(world, planner, now);
+        }
+        if self.settings.emit_events {
+            if let (true, Some(rendition)) = (another, &world.rendition) {
+                self.object_events.update(events::of_rendition(rendition), planner, now);
+            }
+            let problems = events::of_fleet(&self.settings, self.own_pod.as_ref(), world);
+            self.fleet_events.update(problems, planner, now);
+            events::tell_successes(self.own_pod.as_ref(), world, &mut self.fleet_events, planner, now);
+        }
+    }
+
+    fn remember_problems(&mut self, rendition: &Rendition) {
+        let count = u32::try_from(rendition.problems.len()).unwrap_or(u32::MAX);
+        for rendered in rendition.profiles.values() {
+            self.problem_counts.retain(|(hash, _)| *hash != rendered.hash);
+            self.problem_counts.push_back((rendered.hash, count));
+        }
+        while self.problem_counts.len() > REMEMBERED_RENDITIONS {
+            self.problem_counts.pop_front();
+        }
+    }
+
+    fn tell_proxies(&mut self, world: &World, another: bool, planner: &mut Planner, now: Instant) {
+        let mut present = HashSet::new();
+        let mut seen = HashMap::new();
+        for proxy in &world.view.proxies {
+            let Some(pod) = &proxy.target.pod else { continue };
+            let name = NamespacedName::new(pod.namespace.clone(), pod.name.clone());
+            let known = self
+                .seen
+                .get(&proxy.target.id)
+                .is_some_and(|known| Arc::ptr_eq(known, proxy));
+            if another || !known {
+                self.tell_gate(proxy, pod, &name, planner, now);
+                self.tell_instance(proxy, &name, world, planner, now);
+            }
+            self.instances.insert(name.clone(), pod.uid.clone());
+            present.insert(name);
+            seen.insert(proxy.target.id.clone(), proxy.clone());
+        }
+        self.seen = seen;
+        self.remove_orphans(&present, &world.snapshot, planner, now);
+    }
+
+    fn tell_gate(
+        &mut self,
+        proxy: &ProxyView,
+        pod: &PodRef,
+        name: &NamespacedName,
+        planner: &mut Planner,
+        now: Instant,
+    ) {
+        let former = self.gates.get(&pod.uid);
+        let Some(gate) = instance::gate(proxy, former) else {
+            return;
+        };
+        let (key, document) = (Key::gate(pod), Document::Gate(gate.clone()));
+        // An earlier leader told the Pod before it wrote the status: this is to make sure, and not urgent.
+        let told = former.is_none() && instance::was_told(planner, name, &pod.uid, gate.status);
+        if told {
+            planner.confirm(&key, document, now);
+        } else {
+            planner.want(&key, document, now);
+        }
+        self.gates.insert(pod.uid.clone(), gate);
+    }
+
+    fn tell_instance(
+        &self,
+        proxy: &ProxyView,
+        name: &NamespacedName,
+        world: &World,
+        planner: &mut Planner,
+        now: Instant,
+    ) {
+        let Some(spec) = instance::spec(&proxy.target, proxy.profile.as_ref()) else {
+            return;
+        };
+        let counted = proxy.observed.and_then(|hash| {
+            let mut counts = self.problem_counts.iter();
+            counts.find_map(|(counted, problems)| (*counted == hash).then_some(*problems))
+        });
+        let observer = ObserverStatus {
+            lease: self.settings.lease.to_string(),
+            epoch: world.epoch.to_string(),
+        };
+        let status = instance::status(proxy, counted, observer);
+        planner.want(&Key::Instance(name.clone()), Document::Instance(spec), now);
+        planner.want(
+            &Key::InstanceStatus(name.clone()),
+            Document::InstanceStatus(Box::new(status)),
+            now,
+        );
+    }
+
+    /// Removes what belongs to Pods that left the EndpointSlices. A view may be behind: the slices themselves decide.
+    fn remove_orphans(
+        &mut self,
+        present: &HashSet<NamespacedName>,
+        snapshot: &Snapshot,
+        planner: &mut Planner,
+        now: Instant,
+    ) {
+        let absent: Vec<_> = self
+            .instances
+            .keys()
+            .filter(|name| !present.contains(*name))
+            .cloned()
+            .collect();
+        if absent.is_empty() || !snapshot.is_complete() {
+            return;
+        }
+        let listed = instance::pods_of(snapshot, &self.settings.services);
+        for name in absent {
+            let uid = self.instances.get(&name).cloned().expect("it was just there");
+            if listed.contains(&uid) {
+                continue;
+            }
+            self.instances.remove(&name);
+            self.gates.remove(&uid);
+            planner.forget(&Key::Gate(name.clone(), uid));
+            planner.forget(&Key::InstanceStatus(name.clone()));
+            planner.remove(&Key::Instance(name), now);
+        }
+    }
+
+    fn tell_fleets(&mut self, world: &World, planner: &mut Planner, now: Instant) {
+        for (name, service) in self.fleet_names() {
+            let former = self.fleet_conditions.get(&name).map_or(&[][..], Vec::as_slice);
+            let paused = self.paused.contains(&name);
+            let status = fleet::status(&service, world, paused, former);
+            self.fleet_conditions.insert(name.clone(), status.conditions.clone());
+            planner.want(&Key::Fleet(name.clone()), Document::Fleet, now);
+            planner.want(&Key::FleetStatus(name), Document::FleetStatus(Box::new(status)), now);
+        }
+    }
+
+    /// The `ProxyFleet` of each Admin Service: named like it, with its namespace where two have the same name.
+    fn fleet_names(&self) -> Vec<(NamespacedName, NamespacedName)> {
+        let services = &self.settings.services;
+        let named = services.iter().enumerate().map(|(index, service)| {
+            let taken = services[..index].iter().any(|other| other.name == service.name);
+            let name = match taken {
+                true => format!("{}.{}", service.name, service.namespace).into(),
+                false => service.name.clone(),
+            };
+            (
+                NamespacedName::new(self.settings.namespace.clone(), name),
+                service.clone(),
+            )
+        });
+        named.collect()
+    }
+
+    fn tell_ingresses(&mut self, world: &World, planner: &mut Planner, now: Instant) {
+        if let Some(rendition) = &world.rendition
+            && !same(self.accepted.as_ref(), Some(rendition))
+            && is_accepted(&world.view, rendition)
+        {
+            self.accepted = Some(rendition.clone());
+        }
+        let Some(accepted) = &self.accepted else { return };
+        let addresses = addresses::of(&self.settings, &world.snapshot);
+        if addresses.is_empty() {
+            return;
+        }
+        let mut addressed = BTreeSet::new();
+        for object in accepted.objects.iter().filter(|object| addresses::bears(object)) {
+            let key = Key::Ingress(object.namespaced_name(), object.uid.clone());
+            planner.want(&key, Document::Addresses(addresses.clone()), now);
+            addressed.insert(key);
+        }
+        for key in self.addressed.difference(&addressed) {
+            planner.forget(key);
+        }
+        self.addressed = addressed;
+    }
+}
+
+/// Whether a ready proxy runs this rendition.
+fn is_accepted(view: &FleetView, rendition: &Rendition) -> bool {
+    view.proxies.iter().any(|proxy| {
+        let rendered = proxy
+            .profile
+            .as_ref()
+            .and_then(|profile| rendition.profiles.get(profile));
+        proxy.ready.status == ConditionStatus::True
+            && rendered.is_some_and(|rendered| proxy.observed == Some(rendered.hash))
+    })
+}
+
+fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,127 @@
+//! The custom resource definitions, generated.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+use super::{ProxyFleet, ProxyInstance};
+
+/// The definitions of all kinds that silverback brings, by name.
+pub fn definitions() -> Vec<CustomResourceDefinition> {
+    let mut definitions = vec![ProxyFleet::crd(), ProxyInstance::crd()];
+    for definition in &mut definitions {
+        let labels = definition.metadata.labels.get_or_insert_default();
+        labels.insert("app.kubernetes.io/name".to_owned(), "silverback".to_owned());
+    }
+    definitions
+}
+
+/// A definition as a YAML document, as in `deploy/crds`.
+pub fn manifest(definition: &CustomResourceDefinition) -> String {
+    serde_saphyr::to_string(definition).expect("a definition is plain data")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    /// `UPDATE=1 cargo test definitions` writes them.
+    #[test]
+    fn deploy_crds_are_the_definitions_generated() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/crds");
+        let mut expected = Vec::new();
+        for definition in definitions() {
+            let plural = &definition.spec.names.plural;
+            let path = directory.join(format!("{}_{plural}.yaml", definition.spec.group));
+            let text = format!(
+                "# Generated from src/status/resource: UPDATE=1 cargo test definitions\n---\n{}",
+                manifest(&definition)
+            );
+            if std::env::var_os("UPDATE").is_some() {
+                fs::create_dir_all(&directory).expect("a directory");
+                fs::write(&path, &text).expect("written");
+            }
+            let found = fs::read_to_string(&path).unwrap_or_default();
+            assert!(
+                found == text,
+                "{} differs from the types; write it by UPDATE=1",
+                path.display()
+            );
+            expected.push(path);
+        }
+        let mut found: Vec<_> = fs::read_dir(&directory)
+            .expect("the directory")
+            .map(|entry| entry.expect("an entry").path())
+            .collect();
+        found.sort();
+        assert_eq!(found, expected, "no definition that no type makes");
+    }
+
+    #[test]
+    fn manifests_are_the_definitions_again_when_read() {
+        for definition in definitions() {
+            let read: CustomResourceDefinition = serde_saphyr::from_str(&manifest(&definition)).expect("YAML");
+            assert_eq!(read, definition);
+        }
+    }
+
+    #[test]
+    fn columns_and_names_are_those_of_the_design() {
+        let definitions = definitions();
+        let (fleet, instance) = (&definitions[0].spec, &definitions[1].spec);
+        assert_eq!(instance.names.short_names.as_deref(), Some(&["pxi".to_owned()][..]));
+        assert_eq!(fleet.names.short_names.as_deref(), Some(&["pxf".to_owned()][..]));
+        for spec in [fleet, instance] {
+            assert_eq!(spec.names.categories.as_deref(), Some(&["silverback".to_owned()][..]));
+            let version = &spec.versions[0];
+            assert_eq!(version.name, "v1alpha1");
+            assert!(
+                version
+                    .subresources
+                    .as_ref()
+                    .is_some_and(|resources| resources.status.is_some())
+            );
+        }
+        let columns = instance.versions[0]
+            .additional_printer_columns
+            .as_ref()
+            .expect("columns");
+        let shown = columns.iter().filter(|column| column.priority.unwrap_or(0) == 0);
+        let names: Vec<_> = shown.map(|column| column.name.to_uppercase()).collect();
+        assert_eq!(
+            names,
+            ["READY", "SYNCED", "CONFIG", "MTLS", "VERSION", "ERRORS", "NODE", "AGE"]
+        );
+    }
+
+    /// Every text and list has a bound, so that one broken proxy can't fill etcd.
+    #[test]
+    fn schemas_are_bounded() {
+        fn check(path: &str, schema: &serde_json::Value) {
+            match schema["type"].as_str() {
+                Some("string") if schema.get("enum").is_none() && schema.get("format").is_none() => {
+                    assert!(schema["maxLength"].is_u64(), "{path} has no maxLength");
+                }
+                Some("array") => {
+                    assert!(schema["maxItems"].is_u64(), "{path} has no maxItems");
+                    check(&format!("{path}[]"), &schema["items"]);
+                }
+                _ => {}
+            }
+            for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+                check(&format!("{path}.{name}"), field);
+            }
+        }
+        for definition in definitions() {
+            let schema = definition.spec.versions[0].schema.as_ref().expect("a schema");
+            let schema = serde_json::to_value(&schema.open_api_v3_schema).expect("JSON");
+            for part in ["spec", "status"] {
+                check(
+                    &format!("{}.{part}", definition.spec.names.kind),
+                    &schema["properties"][part],
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What stands in the cluster already when this replica becomes the leader, and what others take away later. IO.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use futures_util::{Stream, StreamExt, future, stream};
+use k8s_openapi::api::{core::v1::Pod, networking::v1::Ingress};
+use kube::{
+    Api, Client, Resource,
+    api::ListParams,
+    core::NamespaceResourceScope,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tracing::{debug, warn};
+
+use super::{
+    author::addresses::sorted,
+    document::{Document, Key},
+    resource::{ProxyFleet, ProxyInstance},
+    settings::{OwnPod, Settings},
+};
+use crate::model::{NamespacedName, ObjectRef, kubernetes::LoadBalancerIngress};
+
+/// How many Ingresses come in one answer.
+const PAGE: u32 = 500;
+/// How long one answer may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What stands in the cluster.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A `ProxyInstance`.
+    Instance(Box<ProxyInstance>),
+    /// Somebody deleted a `ProxyInstance`.
+    InstanceDeleted(Box<ProxyInstance>),
+    /// All `ProxyInstance`s of a namespace have been told.
+    InstancesListed,
+    /// A `ProxyFleet`.
+    Fleet(Box<ProxyFleet>),
+    /// Somebody deleted a `ProxyFleet`.
+    FleetDeleted(Box<ProxyFleet>),
+    /// All `ProxyFleet`s have been told.
+    FleetsListed,
+    /// A kind can't be read now; it is tried again.
+    Failed,
+    /// Addresses of Ingresses.
+    Addresses(Vec<(Key, Document)>),
+    /// All Ingresses have been told, or can't be.
+    AddressesListed,
+    /// The controller's own Pod.
+    OwnPod(ObjectRef),
+}
+
+/// Namespaces where `ProxyInstance`s are: those of the Admin Services, since Pods are in the namespace of their Service.
+pub(super) fn instance_namespaces(settings: &Settings) -> BTreeSet<Arc<str>> {
+    settings
+        .services
+        .iter()
+        .map(|service| service.namespace.clone())
+        .collect()
+}
+
+/// Everything that there is to know, then what changes. Does not end.
+pub(super) fn follow(client: &Client, settings: &Settings) -> impl Stream<Item = Found> + Send + use<> {
+    let instances = instance_namespaces(settings).into_iter().map(|namespace| {
+        objects::<ProxyInstance>(client.clone(), &namespace)
+            .filter_map(|event| future::ready(instance_event(event)))
+            .boxed()
+    });
+    let fleets = objects::<ProxyFleet>(client.clone(), &settings.namespace)
+        .filter_map(|event| future::ready(fleet_event(event)))
+        .boxed();
+    let mut streams: Vec<_> = instances.chain([fleets]).collect();
+    if settings.update_status {
+        streams.push(addresses(client.clone()).boxed());
+    }
+    if let (true, Some(pod)) = (settings.emit_events, settings.own_pod.clone()) {
+        streams.push(
+            stream::once(own_pod(client.clone(), pod))
+                .filter_map(future::ready)
+                .boxed(),
+        );
+    }
+    stream::select_all(streams)
+}
+
+fn objects<K>(client: Client, namespace: &str) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + 'static,
+{
+    let api: Api<K> = Api::namespaced(client, namespace);
+    let namespace = namespace.to_owned();
+    watcher(api, watcher::Config::default()).default_backoff().inspect(move |event| {
+        if let Err(error) = event {
+            let plural = K::plural(&());
+            warn!(
+                %namespace,
+                %error,
+                "{plural} can't be read, so that none are written; install the definitions (silverback crds print) and \
+                 allow get, list and watch on them"
+            );
+        }
+    })
+}
+
+fn instance_event(event: watcher::Result<watcher::Event<ProxyInstance>>) -> Option<Found> {
+    match event {
+        Ok(watcher::Event::InitApply(instance)) => Some(Found::Instance(Box::new(instance))),
+        Ok(watcher::Event::InitDone) => Some(Found::InstancesListed),
+        Ok(watcher::Event::Delete(instance)) => Some(Found::InstanceDeleted(Box::new(instance))),
+        // Changes are our own, mostly; those of others last until ours comes.
+        Ok(watcher::Event::Init | watcher::Event::Apply(_)) => None,
+        Err(_) => Some(Found::Failed),
+    }
+}
+
+fn fleet_event(event: watcher::Result<watcher::Event<ProxyFleet>>) -> Option<Found> {
+    match event {
+        Ok(watcher::Event::InitApply(fleet) | watcher::Event::Apply(fleet)) => Some(Found::Fleet(Box::new(fleet))),
+        Ok(watcher::Event::InitDone) => Some(Found::FleetsListed),
+        Ok(watcher::Event::Delete(fleet)) => Some(Found::FleetDeleted(Box::new(fleet))),
+        Ok(watcher::Event::Init) => None,
+        Err(_) => Some(Found::Failed),
+    }
+}
+
+/// The addresses in the statuses of all Ingresses, page by page: a new leader need not write them again.
+fn addresses(client: Client) -> impl Stream<Item = Found> + Send {
+    let api: Api<Ingress> = Api::all(client);
+    stream::unfold(Some(String::new()), move |next| {
+        let api = api.clone();
+        async move {
+            let mut parameters = ListParams::default().limit(PAGE);
+            match next? {
+                first if first.is_empty() => {}
+                token => parameters = parameters.continue_token(&token),
+            }
+            match tokio::time::timeout(LIMIT, api.list(&parameters)).await {
+                Ok(Ok(page)) => {
+                    let token = page.metadata.continue_.clone().filter(|token| !token.is_empty());
+                    let found = Found::Addresses(page.items.into_iter().filter_map(address_document).collect());
+                    let last = token.is_none().then_some(Found::AddressesListed);
+                    Some((stream::iter([Some(found), last].into_iter().flatten()), token))
+                }
+                Ok(Err(error)) => {
+                    debug!(%error, "addresses of Ingresses can't be read: they are written anew");
+                    Some((
+                        stream::iter([None, Some(Found::AddressesListed)].into_iter().flatten()),
+                        None,
+                    ))
+                }
+                Err(_) => Some((
+                    stream::iter([None, Some(Found::AddressesListed)].into_iter().flatten()),
+                    None,
+                )),
+            }
+        }
+    })
+    .flatten()
+}
+
+fn address_document(ingress: Ingress) -> Option<(Key, Document)> {
+    let metadata = ingress.metadata;
+    let name = NamespacedName::new(metadata.namespace?, metadata.name?);
+    let entries = ingress.status?.load_balancer?.ingress.unwrap_or_default();
+    let addresses = entries.into_iter().map(|entry| LoadBalancerIngress {
+        ip: entry.ip,
+        hostname: entry.hostname,
+    });
+    let document = Document::Addresses(sorted(addresses.collect()));
+    Some((Key::Ingress(name, metadata.uid?.into()), document))
+}
+
+/// The controller's own Pod, with the UID that events need to show with it.
+async fn own_pod(client: Client, pod: OwnPod) -> Option<Found> {
+    let uid = match pod.uid {
+        Some(uid) => uid,
+        None => {
+            let api: Api<Pod> = Api::namespaced(client, &pod.namespace);
+            match tokio::time::timeout(LIMIT, api.get_metadata(&pod.name)).await {
+                Ok(Ok(found)) => found.metadata.uid?.into(),
+                Ok(Err(error)) => {
+                    debug!(%error, "no events on the controller's own Pod: set POD_UID, or allow get on pods");
+                    return None;
+                }
+                Err(_) => return None,
+            }
+        }
+    };
+    Some(Found::OwnPod(ObjectRef {
+        group: "".into(),
+        version: "v1".into(),
+        kind: "Pod".into(),
+        namespace: pod.namespace,
+        name: pod.name,
+        uid,
+    }))
+}

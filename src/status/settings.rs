@@ -1,0 +1,58 @@
+//! What is written, and how fast.
+
+use std::sync::Arc;
+
+use crate::model::NamespacedName;
+
+/// What is written to the cluster, and how fast.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The Service whose addresses go into the statuses of users' objects (`--publish-service`).
+    pub publish_service: Option<NamespacedName>,
+    /// Addresses in its place, IP addresses or host names (`--publish-status-address`).
+    pub publish_addresses: Vec<String>,
+    /// Whether the statuses of users' objects are written (`--update-status`).
+    pub update_status: bool,
+    /// Whether events are written (`--emit-kubernetes-events`).
+    pub emit_events: bool,
+    /// Writes a second, all kinds together (`--status-qps`); at least 1.
+    pub qps: u32,
+    /// Writes at once after a rest (`--status-burst`); at least 1.
+    pub burst: u32,
+    /// The Admin Services: one `ProxyFleet` each.
+    pub services: Vec<NamespacedName>,
+    /// The controller's own namespace, where `ProxyFleet`s are.
+    pub namespace: Arc<str>,
+    /// Namespace and name of the Lease: says which controller wrote a status.
+    pub lease: NamespacedName,
+    /// The controller's own Pod, for events on it; none outside of a cluster.
+    pub own_pod: Option<OwnPod>,
+}
+
+/// The Pod that this process runs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnPod {
+    /// Namespace.
+    pub namespace: Arc<str>,
+    /// Name.
+    pub name: Arc<str>,
+    /// UID; asked of the API server when it is not known.
+    pub uid: Option<Arc<str>>,
+}
+
+impl OwnPod {
+    /// From `POD_NAMESPACE`, `POD_NAME` and, if it is set, `POD_UID` (downward API).
+    pub fn from_environment() -> Option<Self> {
+        let variable = |name: &str| {
+            std::env::var(name)
+                .ok()
+                .filter(|value| !value.is_empty())
+                .map(Arc::from)
+        };
+        Some(Self {
+            namespace: variable("POD_NAMESPACE")?,
+            name: variable("POD_NAME")?,
+            uid: variable("POD_UID"),
+        })
+    }
+}

@@ -1,0 +1,285 @@
+//! Carries out one write: the request, and what its answer means. IO.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{
+        core::v1::{ObjectReference, Pod},
+        events::v1::Event,
+        networking::v1::Ingress,
+    },
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+use kube::{
+    Api, Client, Resource,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+    core::NamespaceResourceScope,
+};
+use serde_json::{Value, json};
+
+use super::{
+    document::{Class, Document, EventDocument, FIELD_MANAGER, GATE, Gate, Key},
+    planner::{Action, Outcome, Write},
+    resource::{ProxyFleet, ProxyInstance, ProxyInstanceSpec},
+};
+use crate::model::NamespacedName;
+
+/// Who reports events.
+const REPORTING_CONTROLLER: &str = "gateway.silverback.dev/silverback";
+/// How long one request may take.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What came of a write.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) key: Key,
+    pub(super) outcome: Outcome,
+    /// How many requests it took.
+    pub(super) requests: u32,
+    /// What went wrong, if anything did.
+    pub(super) fault: Option<String>,
+}
+
+/// Carries a write out.
+pub(super) async fn carry_out(client: Client, write: Write, instance: String) -> Report {
+    let mut attempt = Attempt {
+        client,
+        requests: 0,
+        instance,
+    };
+    let result = attempt.perform(&write).await;
+    let (outcome, fault) = match result {
+        Ok(()) => (Outcome::Written, None),
+        Err(failure) => (meaning(write.key.class(), &failure), Some(failure.to_string())),
+    };
+    Report {
+        key: write.key,
+        outcome,
+        requests: attempt.requests,
+        fault,
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{message} (status {code})")]
+    Status { code: u16, message: String },
+    #[error("no answer within {} s", LIMIT.as_secs())]
+    Timeout,
+    #[error(transparent)]
+    Other(kube::Error),
+}
+
+impl Failure {
+    fn code(&self) -> u16 {
+        match self {
+            Self::Status { code, .. } => *code,
+            Self::Timeout | Self::Other(_) => 0,
+        }
+    }
+}
+
+fn meaning(class: Class, failure: &Failure) -> Outcome {
+    let made_by_us = matches!(class, Class::Instance | Class::Fleet);
+    match failure {
+        Failure::Status { code, message } => match code {
+            // Nothing can be made in a namespace that is going away.
+            403 if message.contains("being terminated") => Outcome::Gone,
+            401 | 403 => Outcome::Refused,
+            // An apply makes what is not there, unless the kind itself is missing.
+            404 if made_by_us => Outcome::Refused,
+            404 => Outcome::Gone,
+            409 => Outcome::Again,
+            400 | 413 | 415 | 422 => Outcome::Invalid,
+            _ => Outcome::Unreachable,
+        },
+        Failure::Timeout => Outcome::Unreachable,
+        Failure::Other(kube::Error::SerdeError(_)) => Outcome::Again,
+        Failure::Other(_) => Outcome::Unreachable,
+    }
+}
+
+struct Attempt {
+    client: Client,
+    requests: u32,
+    instance: String,
+}
+
+impl Attempt {
+    async fn perform(&mut self, write: &Write) -> Result<(), Failure> {
+        match (&write.key, &write.action) {
+            (Key::Instance(name), Action::Delete) => self.delete(name).await,
+            // Nothing else is ever deleted: it goes with its owner, or is the user's.
+            (_, Action::Delete) => Ok(()),
+            (Key::Instance(name), Action::Replace(document)) => {
+                self.delete(name).await?;
+                self.put(&write.key, document).await
+            }
+            (_, Action::Put(document) | Action::Replace(document)) => self.put(&write.key, document).await,
+        }
+    }
+
+    async fn put(&mut self, key: &Key, document: &Document) -> Result<(), Failure> {
+        let apply = PatchParams::apply(FIELD_MANAGER).force();
+        let plain = PatchParams::default();
+        match (key, document) {
+            (Key::Gate(name, uid), Document::Gate(gate)) => {
+                let patch = gate_patch(uid, gate);
+                let api = self.api::<Pod>(name);
+                self.send(api.patch_status(&name.name, &plain, &Patch::Strategic(patch)))
+                    .await
+            }
+            (Key::Ingress(name, uid), Document::Addresses(addresses)) => {
+                let patch = json!({
+                    "metadata": { "uid": uid },
+                    "status": { "loadBalancer": { "ingress": addresses } },
+                });
+                let api = self.api::<Ingress>(name);
+                self.send(api.patch_status(&name.name, &plain, &Patch::Merge(patch)))
+                    .await
+            }
+            (Key::Instance(name), Document::Instance(spec)) => {
+                let api = self.api::<ProxyInstance>(name);
+                self.send(api.patch(&name.name, &apply, &Patch::Apply(instance_patch(name, spec))))
+                    .await
+            }
+            (Key::InstanceStatus(name), Document::InstanceStatus(status)) => {
+                let patch = identified::<ProxyInstance>(name, json!({ "status": status }));
+                let api = self.api::<ProxyInstance>(name);
+                self.send(api.patch_status(&name.name, &apply, &Patch::Apply(patch)))
+                    .await
+            }
+            (Key::Fleet(name), Document::Fleet) => {
+                // The spec is the user's.
+                let patch = identified::<ProxyFleet>(name, json!({ "spec": {} }));
+                let api = self.api::<ProxyFleet>(name);
+                self.send(api.patch(&name.name, &apply, &Patch::Apply(patch))).await
+            }
+            (Key::FleetStatus(name), Document::FleetStatus(status)) => {
+                let patch = identified::<ProxyFleet>(name, json!({ "status": status }));
+                let api = self.api::<ProxyFleet>(name);
+                self.send(api.patch_status(&name.name, &apply, &Patch::Apply(patch)))
+                    .await
+            }
+            (Key::Event(name), Document::Event(event)) => self.emit(name, event).await,
+            _ => unreachable!("a key has documents of its own kind"),
+        }
+    }
+
+    /// Makes an event, or counts one more occurrence of it.
+    async fn emit(&mut self, name: &NamespacedName, event: &EventDocument) -> Result<(), Failure> {
+        let api = self.api::<Event>(name);
+        let now = MicroTime(Timestamp::now());
+        if event.count == 1 {
+            let made = self
+                .send(api.create(&PostParams::default(), &event_object(name, event, &self.instance, &now)))
+                .await;
+            match made {
+                // An earlier leader told it.
+                Err(failure) if failure.code() == 409 => {}
+                made => return made,
+            }
+        }
+        let series = json!({ "series": { "count": event.count.max(2), "lastObservedTime": now } });
+        match self
+            .send(api.patch(&name.name, &PatchParams::default(), &Patch::Merge(series)))
+            .await
+        {
+            // Events expire.
+            Err(failure) if failure.code() == 404 => {
+                self.send(api.create(&PostParams::default(), &event_object(name, event, &self.instance, &now)))
+                    .await
+            }
+            counted => counted,
+        }
+    }
+
+    async fn delete(&mut self, name: &NamespacedName) -> Result<(), Failure> {
+        let api = self.api::<ProxyInstance>(name);
+        match self.send(api.delete(&name.name, &DeleteParams::background())).await {
+            Err(failure) if failure.code() == 404 => Ok(()),
+            deleted => deleted,
+        }
+    }
+
+    fn api<K>(&self, name: &NamespacedName) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &name.namespace)
+    }
+
+    async fn send<T>(&mut self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<(), Failure> {
+        self.requests += 1;
+        match tokio::time::timeout(LIMIT, request).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(kube::Error::Api(status))) => Err(Failure::Status {
+                code: status.code,
+                message: status.message.clone(),
+            }),
+            Ok(Err(error)) => Err(Failure::Other(error)),
+            Err(_) => Err(Failure::Timeout),
+        }
+    }
+}
+
+fn gate_patch(uid: &str, gate: &Gate) -> Value {
+    json!({
+        // A Pod of the same name that came after is another one.
+        "metadata": { "uid": uid },
+        "status": { "conditions": [{
+            "type": GATE,
+            "status": gate.status.as_str(),
+            "reason": gate.reason,
+            "message": gate.message,
+            "lastTransitionTime": gate.since,
+        }] },
+    })
+}
+
+fn instance_patch(name: &NamespacedName, spec: &ProxyInstanceSpec) -> Value {
+    let owner = json!({
+        "apiVersion": "v1", "kind": "Pod", "name": spec.pod_ref.name, "uid": spec.pod_ref.uid,
+        "controller": false, "blockOwnerDeletion": false,
+    });
+    let mut patch = identified::<ProxyInstance>(name, json!({ "spec": spec }));
+    patch["metadata"]["ownerReferences"] = json!([owner]);
+    patch
+}
+
+/// Kind and name around a part of an object.
+fn identified<K: Resource<DynamicType = ()>>(name: &NamespacedName, mut part: Value) -> Value {
+    part["apiVersion"] = json!(K::api_version(&()));
+    part["kind"] = json!(K::kind(&()));
+    part["metadata"] = json!({ "name": name.name, "namespace": name.namespace });
+    part
+}
+
+fn event_object(name: &NamespacedName, event: &EventDocument, instance: &str, now: &MicroTime) -> Event {
+    let regarding = &event.regarding;
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Event {
+        metadata: ObjectMeta {
+            name: Some(name.name.to_string()),
+            namespace: Some(name.namespace.to_string()),
+            ..ObjectMeta::default()
+        },
+        action: Some(event.action.to_owned()),
+        event_time: Some(now.clone()),
+        note: Some(event.note.clone()),
+        reason: Some(event.reason.to_owned()),
+        regarding: Some(ObjectReference {
+            api_version: Some(regarding.api_version()),
+            kind: text(&regarding.kind),
+            name: text(&regarding.name),
+            namespace: text(&regarding.namespace),
+            uid: text(&regarding.uid),
+            ..ObjectReference::default()
+        }),
+        reporting_controller: Some(REPORTING_CONTROLLER.to_owned()),
+        reporting_instance: Some(instance.to_owned()),
+        type_: Some(if event.normal { "Normal" } else { "Warning" }.to_owned()),
+        ..Event::default()
+    }
+}
