@@ -11,7 +11,7 @@ use crate::status::resource::{definitions, manifest};
 
 /// Flags of `silverback crds`.
 #[derive(Debug, Args)]
-pub struct CrdsArguments {
+pub(super) struct CrdsArguments {
     #[command(subcommand)]
     verb: CrdsVerb,
 }
@@ -23,7 +23,7 @@ enum CrdsVerb {
 }
 
 /// Carries the verb out.
-pub fn run(arguments: &CrdsArguments) -> ExitCode {
+pub(super) fn run(arguments: &CrdsArguments) -> ExitCode {
     match arguments.verb {
         CrdsVerb::Print => match print(&mut io::stdout().lock()) {
             // Whoever reads only the first lines is no failure.

@@ -5,6 +5,8 @@
 #[cfg(feature = "controller")]
 mod arguments;
 #[cfg(feature = "controller")]
+mod crds;
+#[cfg(feature = "controller")]
 mod demo;
 mod render;
 #[cfg(feature = "controller")]
@@ -39,6 +41,9 @@ enum Verb {
     /// Run one embedded proxy.
     #[cfg(feature = "controller")]
     Proxy(Box<silverback_proxy::settings::ProxyArguments>),
+    /// Definitions of silverback's own Kubernetes kinds.
+    #[cfg(feature = "controller")]
+    Crds(crds::CrdsArguments),
 }
 
 /// The definition of the command line, for its reference page.
@@ -64,5 +69,7 @@ pub fn main() -> ExitCode {
         Verb::Render(arguments) => render::run(&arguments),
         #[cfg(feature = "controller")]
         Verb::Proxy(arguments) => silverback_proxy::execute(&arguments),
+        #[cfg(feature = "controller")]
+        Verb::Crds(arguments) => crds::run(&arguments),
     }
 }

@@ -167,6 +167,7 @@ fn complete(object: &mut Value, key: &Key, former: Option<&Value>) {
         Some("proxyinstances") => "ProxyInstance",
         Some("proxyfleets") => "ProxyFleet",
         Some("pods") => "Pod",
+        Some("events") => "Event",
         _ => "Object",
     };
     let api_version = key.0.trim_start_matches("apis/").trim_start_matches("api/");

@@ -1,6 +1,10 @@
 //! What stands in the cluster already when this replica becomes the leader, and what others take away later. IO.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{Stream, StreamExt, future, stream};
 use k8s_openapi::api::{core::v1::Pod, networking::v1::Ingress};
@@ -10,10 +14,12 @@ use kube::{
     core::NamespaceResourceScope,
     runtime::{
         WatchStreamExt,
+        utils::Backoff,
         watcher::{self, watcher},
     },
 };
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::{
@@ -28,6 +34,8 @@ use crate::model::{NamespacedName, ObjectRef, kubernetes::LoadBalancerIngress};
 const PAGE: u32 = 500;
 /// How long one answer may take.
 const LIMIT: Duration = Duration::from_secs(30);
+/// The longest wait before a kind that can't be read is tried again.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// What stands in the cluster.
 #[derive(Debug)]
@@ -36,8 +44,8 @@ pub(super) enum Found {
     Instance(Box<ProxyInstance>),
     /// Somebody deleted a `ProxyInstance`.
     InstanceDeleted(Box<ProxyInstance>),
-    /// All `ProxyInstance`s of a namespace have been told.
-    InstancesListed,
+    /// All `ProxyInstance`s of a namespace have been told: these.
+    InstancesListed(Arc<str>, HashSet<NamespacedName>),
     /// A `ProxyFleet`.
     Fleet(Box<ProxyFleet>),
     /// Somebody deleted a `ProxyFleet`.
@@ -67,7 +75,10 @@ pub(super) fn instance_namespaces(settings: &Settings) -> BTreeSet<Arc<str>> {
 pub(super) fn follow(client: &Client, settings: &Settings) -> impl Stream<Item = Found> + Send + use<> {
     let instances = instance_namespaces(settings).into_iter().map(|namespace| {
         objects::<ProxyInstance>(client.clone(), &namespace)
-            .filter_map(|event| future::ready(instance_event(event)))
+            .scan(HashSet::new(), move |listed, event| {
+                future::ready(Some(instance_event(event, &namespace, listed)))
+            })
+            .filter_map(future::ready)
             .boxed()
     });
     let fleets = objects::<ProxyFleet>(client.clone(), &settings.namespace)
@@ -98,26 +109,69 @@ where
 {
     let api: Api<K> = Api::namespaced(client, namespace);
     let namespace = namespace.to_owned();
-    watcher(api, watcher::Config::default()).default_backoff().inspect(move |event| {
-        if let Err(error) = event {
-            let plural = K::plural(&());
-            warn!(
-                %namespace,
-                %error,
-                "{plural} can't be read, so that none are written; install the definitions (silverback crds print) and \
-                 allow get, list and watch on them"
-            );
-        }
-    })
+    let mut told = false;
+    watcher(api, watcher::Config::default())
+        .backoff(Patience::default())
+        .inspect(move |event| match event {
+            Ok(_) => told = false,
+            Err(error) if told => debug!(%namespace, %error, "{} still can't be read", K::plural(&())),
+            Err(error) => {
+                told = true;
+                warn!(
+                    %namespace,
+                    %error,
+                    "{} can't be read, so that none are written; install the definitions (silverback crds print) and \
+                     allow get, list and watch on them",
+                    K::plural(&())
+                );
+            }
+        })
 }
 
-fn instance_event(event: watcher::Result<watcher::Event<ProxyInstance>>) -> Option<Found> {
+/// Waits from 1 s to 30 s between attempts. kube's own back-off begins anew with every attempt, since a watch says that
+/// it begins (`Init`) before it fails.
+#[derive(Debug, Default)]
+struct Patience {
+    wait: Duration,
+    last: Option<Instant>,
+}
+
+impl Iterator for Patience {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let went_well = self.last.is_none_or(|last| last.elapsed() > LONGEST_WAIT * 4);
+        self.wait = match went_well {
+            true => Duration::from_secs(1),
+            false => (self.wait * 2).min(LONGEST_WAIT),
+        };
+        self.last = Some(Instant::now());
+        Some(self.wait)
+    }
+}
+
+impl Backoff for Patience {
+    fn reset(&mut self) {}
+}
+
+fn instance_event(
+    event: watcher::Result<watcher::Event<ProxyInstance>>,
+    namespace: &Arc<str>,
+    listed: &mut HashSet<NamespacedName>,
+) -> Option<Found> {
     match event {
-        Ok(watcher::Event::InitApply(instance)) => Some(Found::Instance(Box::new(instance))),
-        Ok(watcher::Event::InitDone) => Some(Found::InstancesListed),
+        Ok(watcher::Event::Init) => {
+            listed.clear();
+            None
+        }
+        Ok(watcher::Event::InitApply(instance)) => {
+            listed.insert(name_of(&instance));
+            Some(Found::Instance(Box::new(instance)))
+        }
+        Ok(watcher::Event::InitDone) => Some(Found::InstancesListed(namespace.clone(), std::mem::take(listed))),
         Ok(watcher::Event::Delete(instance)) => Some(Found::InstanceDeleted(Box::new(instance))),
         // Changes are our own, mostly; those of others last until ours comes.
-        Ok(watcher::Event::Init | watcher::Event::Apply(_)) => None,
+        Ok(watcher::Event::Apply(_)) => None,
         Err(_) => Some(Found::Failed),
     }
 }
@@ -203,4 +257,13 @@ async fn own_pod(client: Client, pod: OwnPod) -> Option<Found> {
         name: pod.name,
         uid,
     }))
+}
+
+/// Namespace and name of an object.
+pub(super) fn name_of<K: Resource>(object: &K) -> NamespacedName {
+    let metadata = object.meta();
+    NamespacedName::new(
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default(),
+    )
 }

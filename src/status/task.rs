@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-use kube::{Client, Resource};
+use kube::Client;
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use tracing::{debug, error, warn};
 
@@ -11,7 +11,7 @@ use super::{
     author::{Author, World},
     document::{Class, Document, Key},
     planner::{Load, Next, Outcome, Planner},
-    seed::{self, Found},
+    seed::{self, Found, name_of},
     settings::Settings,
     writer::{self, Report},
 };
@@ -214,7 +214,8 @@ impl<'a> Term<'a> {
                     planner.lost(&key, now);
                 }
             }
-            Found::InstancesListed => {
+            Found::InstancesListed(namespace, listed) => {
+                self.author.listed_instances(&namespace, &listed, planner, now);
                 self.instances_awaited = self.instances_awaited.saturating_sub(1);
                 self.awaited = self.awaited.saturating_sub(1);
                 if self.instances_awaited == 0 {
@@ -313,14 +314,6 @@ impl Drop for Term<'_> {
             };
         });
     }
-}
-
-fn name_of<K: Resource>(object: &K) -> NamespacedName {
-    let metadata = object.meta();
-    NamespacedName::new(
-        metadata.namespace.as_deref().unwrap_or_default(),
-        metadata.name.as_deref().unwrap_or_default(),
-    )
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -278,7 +278,8 @@ fn event_object(name: &NamespacedName, event: &EventDocument, instance: &str, no
             ..ObjectReference::default()
         }),
         reporting_controller: Some(REPORTING_CONTROLLER.to_owned()),
-        reporting_instance: Some(instance.to_owned()),
+        // Kubernetes allows 128 characters.
+        reporting_instance: Some(instance.chars().take(128).collect()),
         type_: Some(if event.normal { "Normal" } else { "Warning" }.to_owned()),
         ..Event::default()
     }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Which proxy it is; `None` where there is no Pod.
-pub(super) fn spec(target: &ProxyTarget, profile: Option<&Profile>) -> Option<ProxyInstanceSpec> {
+pub(in crate::status) fn spec(target: &ProxyTarget, profile: Option<&Profile>) -> Option<ProxyInstanceSpec> {
     let pod = target.pod.as_ref()?;
     Some(ProxyInstanceSpec {
         pod_ref: PodReference {
@@ -35,7 +35,11 @@ pub(super) fn spec(target: &ProxyTarget, profile: Option<&Profile>) -> Option<Pr
 }
 
 /// What is known of it.
-pub(super) fn status(proxy: &ProxyView, problems: Option<u32>, observer: ObserverStatus) -> ProxyInstanceStatus {
+pub(in crate::status) fn status(
+    proxy: &ProxyView,
+    problems: Option<u32>,
+    observer: ObserverStatus,
+) -> ProxyInstanceStatus {
     let conditions = [
         ("Reachable", &proxy.reachable),
         ("MutualTLS", &proxy.mutual_tls),
@@ -121,7 +125,7 @@ fn error(error: &ProxyError) -> InstanceError {
 /// It opens when the proxy serves a configuration that was accepted. It closes only on evidence, that is when the proxy
 /// answers and serves none (its container was restarted): a controller that can't reach the Admin API must not take
 /// working Pods out of their Services.
-pub(super) fn gate(proxy: &ProxyView, former: Option<&Gate>) -> Option<Gate> {
+pub(in crate::status) fn gate(proxy: &ProxyView, former: Option<&Gate>) -> Option<Gate> {
     let ready = &proxy.ready;
     let gate = match ready.status {
         ConditionStatus::True => Gate {

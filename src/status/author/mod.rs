@@ -3,7 +3,7 @@
 pub(super) mod addresses;
 mod events;
 mod fleet;
-mod instance;
+pub(super) mod instance;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
@@ -113,6 +113,23 @@ impl Author {
                 Document::InstanceStatus(Box::new(status)),
                 now,
             );
+        }
+    }
+
+    /// These are all `ProxyInstance`s of a namespace: others that were written have been taken away unseen.
+    pub(super) fn listed_instances(
+        &self,
+        namespace: &str,
+        listed: &HashSet<NamespacedName>,
+        planner: &mut Planner,
+        now: Instant,
+    ) {
+        for name in self
+            .instances
+            .keys()
+            .filter(|name| *name.namespace == *namespace && !listed.contains(*name))
+        {
+            planner.lost(&Key::Instance(name.clone()), now);
         }
     }
 

@@ -34,10 +34,7 @@ mod tests {
         for definition in definitions() {
             let plural = &definition.spec.names.plural;
             let path = directory.join(format!("{}_{plural}.yaml", definition.spec.group));
-            let text = format!(
-                "# Generated from src/status/resource: UPDATE=1 cargo test definitions\n---\n{}",
-                manifest(&definition)
-            );
+            let text = manifest(&definition);
             if std::env::var_os("UPDATE").is_some() {
                 fs::create_dir_all(&directory).expect("a directory");
                 fs::write(&path, &text).expect("written");

@@ -1,1 +1,8 @@
-//! x
+//! What users see in the cluster, and what it costs the API server.
+#![allow(clippy::unwrap_used)]
+
+mod budget;
+mod gates;
+mod planner;
+mod world;
+mod written;

@@ -1,0 +1,629 @@
+//! What stands in the cluster, before an API server in memory.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{sync::watch, task::JoinHandle};
+
+use super::world::{
+    at, ingress_ref, newcomer, no, problem, profile, rendition, settings, snapshot, synced, terminating, view,
+};
+use crate::{
+    fleet::{FleetView, ProxyError, ProxyView},
+    lease::fake_api::FakeApi,
+    model::{Epoch, Leadership, Snapshot},
+    render::Rendition,
+    status::{Inputs, Reports, Settings, writer},
+};
+
+const POD: &str = "/api/v1/namespaces/kong/pods/";
+const INSTANCE: &str = "/apis/gateway.silverback.dev/v1alpha1/namespaces/kong/proxyinstances/";
+const FLEET: &str = "/apis/gateway.silverback.dev/v1alpha1/namespaces/silverback/proxyfleets/kong-admin";
+const INGRESS: &str = "/apis/networking.k8s.io/v1/namespaces/shop/ingresses/";
+const EVENTS: &str = "apis/events.k8s.io/v1/events";
+
+/// A cluster, and a controller's writer of statuses in it.
+struct Cluster {
+    api: FakeApi,
+    view: watch::Sender<Arc<FleetView>>,
+    rendition: watch::Sender<Option<Arc<Rendition>>>,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    leadership: watch::Sender<Leadership>,
+    reports: Reports,
+    task: JoinHandle<()>,
+}
+
+fn leader(transitions: u64) -> Leadership {
+    Leadership::Leader {
+        epoch: Epoch {
+            lease_uid: "uid-of-lease".into(),
+            transitions,
+        },
+    }
+}
+
+impl Cluster {
+    fn new(api: FakeApi, settings: Settings) -> Self {
+        let (view, view_receiver) = watch::channel(Arc::default());
+        let (rendition, rendition_receiver) = watch::channel(None);
+        let (snapshot, snapshot_receiver) = watch::channel(Arc::new(Snapshot::unlisted()));
+        let (leadership, leadership_receiver) = watch::channel(leader(1));
+        let inputs = Inputs {
+            view: view_receiver,
+            rendition: rendition_receiver,
+            snapshot: snapshot_receiver,
+            leadership: leadership_receiver,
+        };
+        let (future, reports) = writer(api.client(), settings, inputs);
+        Self {
+            api,
+            view,
+            rendition,
+            snapshot,
+            leadership,
+            reports,
+            task: tokio::spawn(future),
+        }
+    }
+
+    /// With two proxies that run a configuration made of one Ingress.
+    async fn running() -> Self {
+        let cluster = Self::empty().await;
+        for pod in ["kong-a", "kong-b"] {
+            cluster.pod(pod);
+        }
+        cluster
+            .api
+            .put(&format!("{INGRESS}web"), json!({ "metadata": { "uid": "uid-of-web" } }));
+        cluster
+            .snapshot
+            .send_replace(snapshot(&["192.0.2.1"], &["kong-a", "kong-b"]));
+        cluster.rendition.send_replace(rendition("one", &["web"], Vec::new()));
+        cluster.show("one", vec![synced("kong-a", "one"), synced("kong-b", "one")]);
+        cluster.settled().await;
+        cluster
+    }
+
+    async fn empty() -> Self {
+        Self::new(FakeApi::new(), settings())
+    }
+
+    fn pod(&self, name: &str) {
+        self.api.put(
+            &format!("{POD}{name}"),
+            json!({ "metadata": { "uid": format!("uid-of-{name}") } }),
+        );
+    }
+
+    fn show(&self, desired: &str, proxies: Vec<ProxyView>) {
+        self.view.send_replace(view(desired, proxies));
+    }
+
+    /// Lets paused time pass until all is written that is going to be.
+    async fn settled(&self) {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+    }
+
+    fn instance(&self, name: &str) -> Option<Value> {
+        self.api.get(&format!("{INSTANCE}{name}"))
+    }
+
+    fn condition(&self, path: &str, type_: &str) -> Option<Value> {
+        let object = self.api.get(path)?;
+        let conditions = object["status"]["conditions"].as_array()?;
+        conditions.iter().find(|condition| condition["type"] == type_).cloned()
+    }
+
+    fn gate(&self, pod: &str) -> Option<String> {
+        let gate = self.condition(&format!("{POD}{pod}"), "gateway.silverback.dev/ConfigSynced")?;
+        Some(gate["status"].as_str().expect("a text").to_owned())
+    }
+
+    fn addresses(&self, ingress: &str) -> Value {
+        let object = self.api.get(&format!("{INGRESS}{ingress}")).expect("it stands");
+        object["status"]["loadBalancer"]["ingress"].clone()
+    }
+
+    fn events(&self, namespace: &str) -> Vec<Value> {
+        let names = self.api.names(EVENTS);
+        let path = |name: &String| format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events/{name}");
+        names.iter().filter_map(|name| self.api.get(&path(name))).collect()
+    }
+
+    fn writes(&self) -> Vec<String> {
+        let requests = self.api.take_requests();
+        requests.into_iter().filter(|line| !line.starts_with("GET")).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_proxy_has_a_row_that_belongs_to_its_pod() {
+    let cluster = Cluster::running().await;
+    let instance = cluster.instance("kong-a").expect("it was made");
+    let owner = &instance["metadata"]["ownerReferences"][0];
+    assert_eq!(owner["kind"], "Pod");
+    assert_eq!(owner["uid"], "uid-of-kong-a");
+    assert_eq!(owner["controller"], false);
+    assert_eq!(owner["blockOwnerDeletion"], false);
+    assert_eq!(instance["spec"]["nodeName"], "node-a");
+    assert_eq!(instance["spec"]["adminUrl"], "https://10.0.0.1:8444");
+    assert_eq!(
+        instance["spec"]["service"],
+        json!({ "namespace": "kong", "name": "kong-admin" })
+    );
+    assert_eq!(instance["spec"]["profile"], profile().to_string());
+    let status = &instance["status"];
+    let hash = status["configuration"]["observedHash"].as_str().expect("a hash");
+    assert_eq!(
+        status["configuration"]["shortHash"].as_str().expect("a hash"),
+        &hash[..12]
+    );
+    assert_eq!(status["configuration"]["applyDuration"], "85ms");
+    assert_eq!(status["configuration"]["complete"], true);
+    assert_eq!(status["configuration"]["problems"], 0);
+    assert_eq!(status["mtls"]["issuer"], "CN=silverback");
+    assert_eq!(status["proxy"]["version"], "3.9.1");
+    assert_eq!(status["errorCount"], 0);
+    assert_eq!(
+        status["observer"],
+        json!({ "lease": "silverback/election", "epoch": "uid-of-lease:1" })
+    );
+    for type_ in ["Reachable", "MutualTLS", "Synced", "Complete", "Ready"] {
+        let condition = cluster.condition(&format!("{INSTANCE}kong-a"), type_).expect(type_);
+        assert_eq!(condition["status"], "True", "{type_}");
+        assert_eq!(condition["lastTransitionTime"], at(0).to_string());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_cluster_costs_no_request() {
+    let cluster = Cluster::running().await;
+    cluster.api.take_requests();
+    let before = *cluster.reports.load.borrow();
+    for _ in 0..100 {
+        cluster.show("one", vec![synced("kong-a", "one"), synced("kong-b", "one")]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(cluster.api.take_requests(), [] as [&str; 0]);
+    assert_eq!(*cluster.reports.load.borrow(), before);
+    assert_eq!(before.failures, 0, "{before:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_waits_for_its_configuration_and_again_after_a_restart() {
+    let cluster = Cluster::running().await;
+    cluster.pod("kong-c");
+    cluster
+        .snapshot
+        .send_replace(snapshot(&["192.0.2.1"], &["kong-a", "kong-b", "kong-c"]));
+    let others = || vec![synced("kong-a", "one"), synced("kong-b", "one")];
+    let with = |proxy| [others(), vec![proxy]].concat();
+    cluster.show("one", with(newcomer("kong-c")));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(cluster.gate("kong-c").as_deref(), Some("False"));
+    cluster.show("one", with(synced("kong-c", "one")));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(cluster.gate("kong-c").as_deref(), Some("True"));
+    cluster.show("one", with(newcomer("kong-c")));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(cluster.gate("kong-c").as_deref(), Some("False"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_conditions_of_a_pod_stay() {
+    let cluster = Cluster::empty().await;
+    let theirs = json!({ "type": "Ready", "status": "True" });
+    cluster.api.put(
+        &format!("{POD}kong-a"),
+        json!({ "metadata": { "uid": "uid-of-kong-a" }, "status": { "conditions": [theirs] } }),
+    );
+    cluster.snapshot.send_replace(snapshot(&[], &["kong-a"]));
+    cluster.show("one", vec![synced("kong-a", "one")]);
+    cluster.settled().await;
+    assert_eq!(cluster.gate("kong-a").as_deref(), Some("True"));
+    assert_eq!(cluster.condition(&format!("{POD}kong-a"), "Ready"), Some(theirs));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_go_when_their_pods_leave_the_slices_and_not_before() {
+    let cluster = Cluster::running().await;
+    cluster.show("one", vec![synced("kong-a", "one")]);
+    cluster.settled().await;
+    assert!(
+        cluster.instance("kong-b").is_some(),
+        "the slices still have it: the view may be behind"
+    );
+    cluster.snapshot.send_replace(snapshot(&["192.0.2.1"], &["kong-a"]));
+    cluster.settled().await;
+    assert!(cluster.instance("kong-b").is_none());
+    assert!(cluster.instance("kong-a").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_removed_before_the_slices_are_known() {
+    let first = Cluster::running().await;
+    first.task.abort();
+    let second = Cluster::new(first.api.clone(), settings());
+    second.settled().await;
+    assert!(second.instance("kong-a").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_removes_what_was_left_behind_and_writes_nothing_that_stands() {
+    let first = Cluster::running().await;
+    first.task.abort();
+    let second = Cluster::new(first.api.clone(), settings());
+    second.leadership.send_replace(leader(2));
+    second.api.take_requests();
+    second.snapshot.send_replace(snapshot(&["192.0.2.1"], &["kong-a"]));
+    second.rendition.send_replace(rendition("one", &["web"], Vec::new()));
+    second.show("one", vec![synced("kong-a", "one")]);
+    second.settled().await;
+    assert!(second.instance("kong-b").is_none());
+    let writes = second.writes();
+    let foreseen = |line: &String| {
+        line.starts_with("DELETE /apis/gateway.silverback.dev/v1alpha1/namespaces/kong/proxyinstances/kong-b")
+            || line.contains("/pods/kong-a/status")
+            || line.contains("/proxyfleets/kong-admin/status")
+            || line.contains("/events")
+    };
+    assert!(writes.iter().all(foreseen), "{writes:#?}");
+    assert!(writes.len() <= 5, "{writes:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_of_another_controller_are_left_alone() {
+    let cluster = Cluster::empty().await;
+    let theirs = json!({
+        "spec": { "podRef": { "name": "other", "uid": "uid-of-other" }, "adminUrl": "https://10.9.9.9:8444" },
+        "status": { "observer": { "lease": "elsewhere/election", "epoch": "x:1" }, "errorCount": 0, "conditions": [] },
+    });
+    cluster.api.put(&format!("{INSTANCE}other"), theirs);
+    cluster.task.abort();
+    let cluster = Cluster::new(cluster.api.clone(), settings());
+    cluster.snapshot.send_replace(snapshot(&[], &[]));
+    cluster.settled().await;
+    assert!(cluster.instance("other").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_pod_of_that_name_gets_a_row_of_its_own() {
+    let cluster = Cluster::running().await;
+    let former = cluster.instance("kong-b").expect("it stands")["metadata"]["uid"].clone();
+    let mut next = synced("kong-b", "one");
+    let target = Arc::make_mut(&mut next.target);
+    target.id = crate::model::ProxyId("uid-of-its-successor".into());
+    target.pod.as_mut().unwrap().uid = "uid-of-its-successor".into();
+    cluster.show("one", vec![synced("kong-a", "one"), next]);
+    cluster.settled().await;
+    let instance = cluster.instance("kong-b").expect("it was made");
+    assert_ne!(instance["metadata"]["uid"], former);
+    assert_eq!(
+        instance["metadata"]["ownerReferences"][0]["uid"],
+        "uid-of-its-successor"
+    );
+    assert_eq!(instance["status"]["errorCount"], 0, "with its status");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_somebody_deletes_comes_back() {
+    let cluster = Cluster::running().await;
+    cluster.api.delete(&format!("{INSTANCE}kong-a"));
+    cluster.settled().await;
+    let instance = cluster.instance("kong-a").expect("it was made again");
+    assert_eq!(instance["status"]["proxy"]["version"], "3.9.1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fleet_counts_and_says_why() {
+    let cluster = Cluster::running().await;
+    let fleet = cluster.api.get(FLEET).expect("it was made");
+    assert_eq!(
+        fleet["status"]["proxies"],
+        json!({ "discovered": 2, "ready": 2, "synced": 2 })
+    );
+    assert_eq!(
+        fleet["status"]["profiles"][0]["desiredHash"],
+        super::world::hash("one").to_string()
+    );
+    assert_eq!(
+        fleet["status"]["profiles"][0]["servedHash"],
+        super::world::hash("one").to_string()
+    );
+    assert_eq!(cluster.condition(FLEET, "Synced").unwrap()["status"], "True");
+    assert_eq!(cluster.condition(FLEET, "Paused").unwrap()["status"], "False");
+    assert_eq!(
+        cluster.condition(FLEET, "SourceUnavailable").unwrap()["status"],
+        "False"
+    );
+
+    let refused = ProxyView {
+        synced: no("ConfigRejected"),
+        ..synced("kong-b", "one")
+    };
+    cluster.show(
+        "one",
+        vec![synced("kong-a", "one"), refused, terminating(synced("kong-c", "one"))],
+    );
+    cluster.settled().await;
+    let synced_condition = cluster.condition(FLEET, "Synced").unwrap();
+    assert_eq!(synced_condition["status"], "False");
+    assert_eq!(synced_condition["reason"], "ConfigRejected");
+    let message = synced_condition["message"].as_str().unwrap();
+    assert!(
+        message.contains("1 of 2 proxies") && message.contains("kong-b"),
+        "{message}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_own_the_spec_of_a_fleet() {
+    let cluster = Cluster::running().await;
+    let mut fleet = cluster.api.get(FLEET).expect("it was made");
+    fleet["spec"]["paused"] = json!(true);
+    cluster.api.put(FLEET, fleet);
+    cluster.settled().await;
+    assert_eq!(cluster.api.get(FLEET).unwrap()["spec"]["paused"], true);
+    assert!(cluster.reports.paused.borrow().contains(&super::world::admin_service()));
+    cluster.show("two", vec![synced("kong-a", "two"), synced("kong-b", "two")]);
+    cluster.settled().await;
+    assert_eq!(cluster.api.get(FLEET).unwrap()["spec"]["paused"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ingress_gets_its_addresses_once_a_proxy_runs_it() {
+    let cluster = Cluster::running().await;
+    assert_eq!(cluster.addresses("web"), json!([{ "ip": "192.0.2.1" }]));
+
+    cluster.api.put(
+        &format!("{INGRESS}late"),
+        json!({ "metadata": { "uid": "uid-of-late" } }),
+    );
+    cluster
+        .rendition
+        .send_replace(rendition("two", &["web", "late"], Vec::new()));
+    cluster.settled().await;
+    assert_eq!(cluster.addresses("late"), Value::Null, "no proxy has it yet");
+    cluster.show("two", vec![synced("kong-a", "two"), synced("kong-b", "one")]);
+    cluster.settled().await;
+    assert_eq!(cluster.addresses("late"), json!([{ "ip": "192.0.2.1" }]));
+
+    cluster
+        .snapshot
+        .send_replace(snapshot(&["192.0.2.9"], &["kong-a", "kong-b"]));
+    cluster.settled().await;
+    assert_eq!(cluster.addresses("web"), json!([{ "ip": "192.0.2.9" }]));
+    cluster.snapshot.send_replace(snapshot(&[], &["kong-a", "kong-b"]));
+    cluster.settled().await;
+    assert_eq!(
+        cluster.addresses("web"),
+        json!([{ "ip": "10.96.0.7" }]),
+        "else its cluster address, as KIC"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn given_addresses_go_before_those_of_the_service() {
+    let given = Settings {
+        publish_addresses: vec!["lb.example.com".to_owned(), "2001:db8::1".to_owned()],
+        ..settings()
+    };
+    let cluster = Cluster::new(FakeApi::new(), given);
+    cluster
+        .api
+        .put(&format!("{INGRESS}web"), json!({ "metadata": { "uid": "uid-of-web" } }));
+    cluster.snapshot.send_replace(snapshot(&["192.0.2.1"], &["kong-a"]));
+    cluster.rendition.send_replace(rendition("one", &["web"], Vec::new()));
+    cluster.show("one", vec![synced("kong-a", "one")]);
+    cluster.settled().await;
+    assert_eq!(
+        cluster.addresses("web"),
+        json!([{ "hostname": "lb.example.com" }, { "ip": "2001:db8::1" }])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn update_status_off_leaves_users_objects_alone() {
+    let off = Settings {
+        update_status: false,
+        emit_events: false,
+        ..settings()
+    };
+    let cluster = Cluster::new(FakeApi::new(), off);
+    cluster
+        .api
+        .put(&format!("{INGRESS}web"), json!({ "metadata": { "uid": "uid-of-web" } }));
+    cluster.snapshot.send_replace(snapshot(&["192.0.2.1"], &["kong-a"]));
+    cluster
+        .rendition
+        .send_replace(rendition("one", &["web"], vec![problem("web", "missing")]));
+    cluster.show("one", vec![synced("kong-a", "one")]);
+    cluster.settled().await;
+    assert_eq!(cluster.addresses("web"), Value::Null);
+    assert_eq!(cluster.api.names(EVENTS), [] as [&str; 0]);
+    assert!(cluster.instance("kong-a").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_problem_is_one_event_on_its_object_and_one_more_when_it_comes_back() {
+    let cluster = Cluster::running().await;
+    let wrong = || vec![problem("web", "Service shop/none does not exist")];
+    for text in ["two", "three", "four"] {
+        cluster.rendition.send_replace(rendition(text, &["web"], wrong()));
+        cluster.settled().await;
+    }
+    let events = cluster.events("shop");
+    assert_eq!(events.len(), 1, "{events:#?}");
+    let event = &events[0];
+    assert_eq!(event["reason"], "KongConfigurationTranslationFailed");
+    assert_eq!(event["type"], "Warning");
+    assert_eq!(event["regarding"]["kind"], "Ingress");
+    assert_eq!(event["regarding"]["apiVersion"], "networking.k8s.io/v1");
+    assert_eq!(event["regarding"]["uid"], "uid-of-web");
+    let note = event["note"].as_str().unwrap();
+    for part in [
+        "spec.rules[0].http.paths[0].backend.service.name",
+        "Service shop/none does not exist",
+        "create it",
+    ] {
+        assert!(note.contains(part), "{note}");
+    }
+    assert!(
+        event.get("series").is_none_or(Value::is_null),
+        "not counted up: {event:#}"
+    );
+
+    cluster.rendition.send_replace(rendition("five", &["web"], Vec::new()));
+    cluster.settled().await;
+    cluster.rendition.send_replace(rendition("six", &["web"], wrong()));
+    cluster.settled().await;
+    let events = cluster.events("shop");
+    assert_eq!(events.len(), 1, "{events:#?}");
+    assert_eq!(events[0]["series"]["count"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_proxies_refuse_is_told_on_the_object_and_on_the_controllers_pod() {
+    let cluster = Cluster::running().await;
+    let refused = |name: &str| ProxyView {
+        synced: no("ConfigRejected"),
+        errors: vec![ProxyError {
+            object: Some(ingress_ref("web")),
+            entity_type: "route".to_owned(),
+            field: Some("paths".to_owned()),
+            message: "invalid regex".to_owned(),
+            since: at(5),
+        }],
+        error_count: 1,
+        ..synced(name, "one")
+    };
+    cluster.show("two", vec![refused("kong-a"), refused("kong-b")]);
+    cluster.settled().await;
+    let events = cluster.events("shop");
+    assert_eq!(events.len(), 1, "one for both proxies: {events:#?}");
+    assert_eq!(events[0]["reason"], "KongConfigurationApplyFailed");
+    assert!(events[0]["note"].as_str().unwrap().contains("paths: invalid regex"));
+    let on_pod = cluster.events("silverback");
+    let failed: Vec<_> = on_pod
+        .iter()
+        .filter(|event| event["reason"] == "KongConfigurationApplyFailed")
+        .collect();
+    assert_eq!(failed.len(), 1, "{on_pod:#?}");
+    assert_eq!(failed[0]["regarding"]["uid"], "uid-of-silverback-0");
+    let note = failed[0]["note"].as_str().unwrap();
+    assert!(note.contains("https://10.0.0.1:8444 and 1 more"), "{note}");
+    let instance = cluster.instance("kong-a").unwrap();
+    assert_eq!(instance["status"]["errorCount"], 1);
+    assert_eq!(instance["status"]["errors"][0]["objectRef"]["name"], "web");
+    assert_eq!(instance["status"]["errors"][0]["field"], "paths");
+}
+
+#[tokio::test(start_paused = true)]
+async fn success_is_told_on_the_controllers_pod_at_most_once_a_minute() {
+    let cluster = Cluster::running().await;
+    for index in 0..600 {
+        let text = format!("text {index}");
+        cluster.show(&text, vec![synced("kong-a", &text), synced("kong-b", &text)]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let events = cluster.events("silverback");
+    let told: Vec<_> = events
+        .iter()
+        .filter(|event| event["reason"] == "KongConfigurationSucceeded")
+        .collect();
+    assert_eq!(told.len(), 1, "{events:#?}");
+    assert_eq!(told[0]["type"], "Normal");
+    let requests = cluster.writes();
+    let events = requests.iter().filter(|line| line.contains("/events")).count();
+    assert!((9..=12).contains(&events), "{events}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_admin_service_without_endpoints_is_told_on_the_service() {
+    let cluster = Cluster::running().await;
+    cluster.snapshot.send_replace(snapshot(&[], &[]));
+    cluster.show("one", Vec::new());
+    cluster.settled().await;
+    let events = cluster.events("kong");
+    assert_eq!(events.len(), 1, "{events:#?}");
+    assert_eq!(events[0]["reason"], "NoProxies");
+    assert_eq!(events[0]["regarding"]["name"], "kong-admin");
+    let condition = cluster.condition(FLEET, "Synced").unwrap();
+    assert_eq!(
+        (condition["status"].as_str(), condition["reason"].as_str()),
+        (Some("False"), Some("NoProxies"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn followers_write_nothing() {
+    let cluster = Cluster::running().await;
+    cluster.leadership.send_replace(Leadership::Follower { holder: None });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    cluster.api.take_requests();
+    cluster.show("two", vec![newcomer("kong-a")]);
+    cluster.snapshot.send_replace(snapshot(&["192.0.2.77"], &["kong-a"]));
+    cluster.settled().await;
+    assert_eq!(cluster.api.take_requests(), [] as [&str; 0]);
+    cluster.leadership.send_replace(leader(3));
+    cluster.settled().await;
+    assert_eq!(cluster.gate("kong-a").as_deref(), Some("False"));
+    assert!(cluster.instance("kong-b").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_definitions_the_rest_goes_on_and_rows_come_when_they_are_there() {
+    let api = FakeApi::new();
+    api.fail("gateway.silverback.dev", 404);
+    let cluster = Cluster::new(api, settings());
+    cluster.pod("kong-a");
+    cluster
+        .api
+        .put(&format!("{INGRESS}web"), json!({ "metadata": { "uid": "uid-of-web" } }));
+    cluster.snapshot.send_replace(snapshot(&["192.0.2.1"], &["kong-a"]));
+    cluster.rendition.send_replace(rendition("one", &["web"], Vec::new()));
+    cluster.show("one", vec![synced("kong-a", "one")]);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(cluster.gate("kong-a").as_deref(), Some("True"));
+    assert_eq!(cluster.addresses("web"), json!([{ "ip": "192.0.2.1" }]));
+    let requests = cluster.api.take_requests().len();
+    assert!(requests < 150, "{requests} requests in 10 minutes");
+    cluster.api.heal();
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    assert!(cluster.instance("kong-a").is_some());
+    assert!(cluster.api.get(FLEET).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permission_that_is_missing_stops_its_kind_only() {
+    let cluster = Cluster::running().await;
+    cluster.api.fail("/ingresses/web/status", 403);
+    cluster
+        .snapshot
+        .send_replace(snapshot(&["192.0.2.50"], &["kong-a", "kong-b"]));
+    cluster.settled().await;
+    cluster.api.take_requests();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let attempts = cluster.writes().len();
+    assert!((5..=11).contains(&attempts), "{attempts} attempts in 10 minutes");
+    cluster.show("one", vec![newcomer("kong-a"), synced("kong-b", "one")]);
+    cluster.settled().await;
+    assert_eq!(cluster.gate("kong-a").as_deref(), Some("False"));
+    cluster.api.heal();
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(cluster.addresses("web"), json!([{ "ip": "192.0.2.50" }]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_api_server_loses_nothing() {
+    let cluster = Cluster::running().await;
+    cluster.api.fail("PATCH", 0);
+    cluster.show("one", vec![newcomer("kong-a"), synced("kong-b", "one")]);
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(cluster.gate("kong-a").as_deref(), Some("True"), "the old one");
+    assert!(cluster.reports.load.borrow().gates >= 1);
+    cluster.api.heal();
+    tokio::time::sleep(Duration::from_secs(75)).await;
+    assert_eq!(cluster.gate("kong-a").as_deref(), Some("False"));
+    assert_eq!(cluster.reports.load.borrow().gates, 0);
+}
