@@ -94,7 +94,7 @@ docs: ## the reference of the code, warnings are errors
 
 # ---- by hand
 
-.PHONY: demo crds images cluster-up cluster-down cluster-status
+.PHONY: demo crds images cluster-up cluster-down cluster-status cluster-proof
 demo: ## three proxies and the controller on this machine, no cluster
 	cargo run --locked --release -- demo
 
@@ -112,3 +112,6 @@ cluster-down: ## takes it down
 
 cluster-status: ## what runs
 	@$(SCRIPTS)/cluster.sh status
+
+cluster-proof: ## what the test bed itself can do, shown: volumes, Services, DNS, webhooks, Helm, node failures
+	@e2e/cluster/proof/prove.sh
