@@ -9,6 +9,7 @@ mod reads;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;
+mod traffic;
 
 use proxy_config_schema::ConfigHash;
 use serde_json::{Value, json};
