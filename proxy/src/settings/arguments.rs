@@ -46,6 +46,7 @@ pub struct ProxyArguments {
     /// Whether clients must show a certificate: on or off; off only on loopback [default: on]
     #[arg(
         long,
+        alias = "nginx-admin-ssl-verify-client",
         env = "KONG_NGINX_ADMIN_SSL_VERIFY_CLIENT",
         value_name = "ON|OFF",
         help_heading = "Admin API"
@@ -54,6 +55,7 @@ pub struct ProxyArguments {
     /// Authorities that sign clients' certificates (PEM), read again when it changes
     #[arg(
         long,
+        alias = "nginx-admin-ssl-client-certificate",
         env = "KONG_NGINX_ADMIN_SSL_CLIENT_CERTIFICATE",
         value_name = "FILE",
         help_heading = "Admin API"
@@ -71,6 +73,7 @@ pub struct ProxyArguments {
     /// Largest body of a request to the Admin API, as nginx writes sizes [default: 10m]
     #[arg(
         long,
+        alias = "nginx-admin-client-max-body-size",
         env = "KONG_NGINX_ADMIN_CLIENT_MAX_BODY_SIZE",
         value_name = "SIZE",
         help_heading = "Admin API"
@@ -89,6 +92,7 @@ pub struct ProxyArguments {
     /// Authorities for upstream certificates: system and PEM files, by comma [default: system]
     #[arg(
         long,
+        alias = "lua-ssl-trusted-certificate",
         env = "KONG_LUA_SSL_TRUSTED_CERTIFICATE",
         value_name = "LIST",
         help_heading = "Traffic"

@@ -144,6 +144,24 @@ fn variables_without_a_meaning_are_named() {
 }
 
 #[test]
+fn every_variable_of_kong_is_a_flag_by_its_own_name() {
+    use clap::Args as _;
+
+    let command = ProxyArguments::augment_args(clap::Command::new("proxy"));
+    for argument in command.get_arguments() {
+        let variable = argument.get_env().and_then(|name| name.to_str()).unwrap_or_default();
+        if let Some(name) = variable.strip_prefix("KONG_") {
+            let flag = name.to_lowercase().replace('_', "-");
+            let aliases = argument.get_all_aliases().unwrap_or_default();
+            assert!(
+                argument.get_long() == Some(&flag) || aliases.contains(&flag.as_str()),
+                "--{flag}"
+            );
+        }
+    }
+}
+
+#[test]
 fn sizes_times_and_name_servers_are_read() {
     let settings = settings(&[
         "--admin-listen=off",
