@@ -1,13 +1,10 @@
-//! The entities of a configuration as Kong lists them: flat, with defaults and with references by identifier. Secrets are
-//! blotted out. Pure.
+//! The entities of a configuration as Kong lists them: flat, with defaults and with references by identifier, and without
+//! secrets. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 
 use proxy_config_schema::Configuration;
 use serde_json::{Map, Value, json};
-
-/// What stands in the place of a secret.
-const REDACTED: &str = "<redacted>";
 
 /// A kind of entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +19,6 @@ pub(super) struct Kind {
     singular: &'static str,
     /// What it is found by besides its identifier.
     pub(super) name_field: Option<&'static str>,
-    /// Fields that are blotted out.
-    secrets: &'static [&'static str],
     /// Lists nested in it.
     children: &'static [&'static str],
 }
@@ -35,7 +30,6 @@ const fn kind(list: &'static str, singular: &'static str, name_field: Option<&'s
         nested_path: list,
         singular,
         name_field,
-        secrets: &[],
         children: &[],
     }
 }
@@ -45,7 +39,6 @@ const fn credential(
     path: &'static str,
     nested_path: &'static str,
     name_field: Option<&'static str>,
-    secrets: &'static [&'static str],
 ) -> Kind {
     Kind {
         list,
@@ -53,7 +46,6 @@ const fn credential(
         nested_path,
         singular: list,
         name_field,
-        secrets,
         children: &[],
     }
 }
@@ -92,42 +84,20 @@ pub(super) const KINDS: &[Kind] = &[
     },
     kind("plugins", "plugin", Some("instance_name")),
     Kind {
-        secrets: &["key", "key_alt"],
         children: &["snis"],
         ..kind("certificates", "certificate", None)
     },
     kind("snis", "sni", Some("name")),
     kind("ca_certificates", "ca_certificate", None),
     kind("vaults", "vault", Some("prefix")),
-    Kind {
-        secrets: &["payload"],
-        ..kind("licenses", "license", None)
-    },
-    credential("keyauth_credentials", "key-auths", "key-auth", None, &["key"]),
-    credential(
-        "basicauth_credentials",
-        "basic-auths",
-        "basic-auth",
-        Some("username"),
-        &["password"],
-    ),
-    credential(
-        "hmacauth_credentials",
-        "hmac-auths",
-        "hmac-auth",
-        Some("username"),
-        &["secret"],
-    ),
-    credential("jwt_secrets", "jwts", "jwt", Some("key"), &["secret"]),
-    credential(
-        "oauth2_credentials",
-        "oauth2",
-        "oauth2",
-        Some("client_id"),
-        &["client_secret"],
-    ),
-    credential("acls", "acls", "acls", None, &[]),
-    credential("mtls_auth_credentials", "mtls-auths", "mtls-auth", None, &[]),
+    kind("licenses", "license", None),
+    credential("keyauth_credentials", "key-auths", "key-auth", None),
+    credential("basicauth_credentials", "basic-auths", "basic-auth", Some("username")),
+    credential("hmacauth_credentials", "hmac-auths", "hmac-auth", Some("username")),
+    credential("jwt_secrets", "jwts", "jwt", Some("key")),
+    credential("oauth2_credentials", "oauth2", "oauth2", Some("client_id")),
+    credential("acls", "acls", "acls", None),
+    credential("mtls_auth_credentials", "mtls-auths", "mtls-auth", None),
 ];
 
 impl Kind {
@@ -173,7 +143,7 @@ impl Tables {
     /// Lists the entities of a configuration that was loaded at this time (seconds since 1970).
     pub(crate) fn new(configuration: &Configuration, loaded_at: i64) -> Self {
         let mut tables = Self(KINDS.iter().map(|kind| (kind.list, Table::default())).collect());
-        let document = serde_json::to_value(configuration).expect("entities have string keys only");
+        let document = serde_json::to_value(configuration.redacted()).expect("entities have string keys only");
         let Value::Object(mut document) = document else {
             return tables;
         };
@@ -222,7 +192,6 @@ impl Tables {
                 entity.insert(owner.singular.to_owned(), json!({ "id": owner_id }));
             }
             complete(kind, &mut entity, loaded_at);
-            redact(kind, &mut entity);
             let table = self.0.entry(kind.list).or_default();
             let name = kind
                 .name_field
@@ -305,45 +274,5 @@ fn defaults(list: &str) -> Value {
         "consumers" => json!({"username": null, "custom_id": null}),
         "certificates" => json!({"cert_alt": null, "key_alt": null}),
         _ => Value::Null,
-    }
-}
-
-fn redact(kind: &Kind, entity: &mut Map<String, Value>) {
-    for field in kind.secrets {
-        if let Some(value) = entity.get_mut(*field).filter(|value| !value.is_null()) {
-            *value = json!(REDACTED);
-        }
-    }
-    if matches!(kind.list, "plugins" | "vaults")
-        && let Some(config) = entity.get_mut("config")
-    {
-        redact_settings(config);
-    }
-}
-
-/// Settings of plugins are free-form: whatever is called like a secret is one.
-fn redact_settings(value: &mut Value) {
-    const SECRET_NAMES: [&str; 8] = [
-        "secret",
-        "password",
-        "passphrase",
-        "token",
-        "credential",
-        "private",
-        "api_key",
-        "auth_value",
-    ];
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                let is_secret = SECRET_NAMES.iter().any(|secret| name.contains(secret)) || name == "key";
-                match value {
-                    Value::String(_) | Value::Array(_) if is_secret => *value = json!(REDACTED),
-                    _ => redact_settings(value),
-                }
-            }
-        }
-        Value::Array(elements) => elements.iter_mut().for_each(redact_settings),
-        _ => {}
     }
 }
