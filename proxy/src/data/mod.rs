@@ -72,7 +72,7 @@ pub(crate) struct DataPlane {
     runtime: ArcSwap<Runtime>,
     connections: statistics::ConnectionCounters,
     admission: Arc<Semaphore>,
-    default_certificate: Option<Arc<CertifiedKey>>,
+    default_certificate: Arc<CertifiedKey>,
     trusted: RootCertStore,
     resolver: Arc<Resolver>,
     pools: Arc<Pools>,
@@ -85,11 +85,10 @@ impl DataPlane {
     /// # Errors
     /// [`DataPlaneError`] if certificates among the options can't be used.
     pub(crate) fn new(options: DataPlaneOptions) -> Result<Arc<Self>, DataPlaneError> {
-        let default_certificate = options
-            .default_certificate
-            .as_ref()
-            .map(|given| tls::load(&given.chain, &given.key))
-            .transpose()?;
+        let default_certificate = match &options.default_certificate {
+            Some(given) => tls::load(&given.chain, &given.key),
+            None => tls::self_signed(),
+        }?;
         let mut trusted = RootCertStore::empty();
         for (position, bundle) in options.trusted_authorities.iter().enumerate() {
             let fault = |reason| DataPlaneError::TrustedAuthorities {

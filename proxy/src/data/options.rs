@@ -18,7 +18,7 @@ pub(crate) struct DataPlaneOptions {
     /// PEM bundles of authorities trusted for upstreams with `tls_verify` and without `ca_certificates`
     /// (Kong: `lua_ssl_trusted_certificate`).
     pub trusted_authorities: Vec<Vec<u8>>,
-    /// What TLS listeners show where no SNI matches. Without one such handshakes fail.
+    /// What TLS listeners show where no SNI matches; without one a self-signed certificate is made.
     pub default_certificate: Option<DefaultCertificate>,
     /// How names of upstreams are resolved.
     pub dns: DnsOptions,

@@ -142,6 +142,7 @@ impl Balancer {
         {
             return Arc::clone(previous);
         }
+        warn_of_unsupported(&upstream);
         let mut targets: Vec<Arc<Target>> = Vec::new();
         for target in &upstream.targets {
             let weight = target.weight.unwrap_or(DEFAULT_WEIGHT);
@@ -219,6 +220,24 @@ impl Balancer {
             before.position(|before| before.destination == target.destination)
         });
         turns.take_over(before, places);
+    }
+}
+
+/// What an upstream asks for and does not get is said once, when it is new or has changed.
+fn warn_of_unsupported(upstream: &Upstream) {
+    let upstream_name = upstream.name.as_str();
+    if let Some(algorithm @ ("latency" | "sticky-sessions")) = upstream.algorithm.as_deref() {
+        tracing::warn!(
+            upstream = upstream_name,
+            algorithm,
+            "not supported: targets take turns instead"
+        );
+    }
+    if upstream.use_srv_name == Some(true) {
+        tracing::warn!(
+            upstream = upstream_name,
+            "use_srv_name is not supported: names resolve to addresses only"
+        );
     }
 }
 

@@ -26,6 +26,8 @@ use crate::data::{KeepAliveOptions, tls::UpstreamIdentity};
 
 /// Headers of an upstream's answer, at most.
 const MAX_HEADERS: usize = 256;
+/// Addresses and identities with idle connections, at most: names in Host headers may come from clients.
+const MAX_POOLS: usize = 4096;
 /// How long a connection may take to become idle after the end of an answer.
 const SETTLE: Duration = Duration::from_secs(1);
 /// How often an HTTP/2 upstream is asked for a sign of life while calls run.
@@ -198,6 +200,9 @@ impl Pools {
 
     fn keep(&self, key: PoolKey, sender: http1::SendRequest<Attempt>, served: u64) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() >= MAX_POOLS && !idle.contains_key(&key) {
+            return;
+        }
         let connections = idle.entry(key).or_default();
         if connections.len() >= self.options.pool_size {
             connections.pop_front();

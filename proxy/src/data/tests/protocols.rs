@@ -77,6 +77,19 @@ async fn each_server_name_gets_its_certificate_and_others_the_default() {
 }
 
 #[tokio::test]
+async fn without_any_certificate_a_self_signed_one_is_shown() {
+    let gateway = Gateway::start(json!({"_format_version": "3.0"})).await;
+    let refused = Authority::new()
+        .connect(gateway.https, "localhost", &[])
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("UnknownIssuer"),
+        "one is shown, by an unknown issuer: {refused}"
+    );
+}
+
+#[tokio::test]
 async fn routes_by_server_name_are_for_their_connections_only() {
     let (echo, authority) = (Echo::start().await, Authority::new());
     let mut configuration = to(echo.address);

@@ -3,6 +3,7 @@
 //! One crypto provider (aws-lc-rs), named explicitly, so that nothing depends on a process-wide default.
 
 mod key_pair;
+mod self_signed;
 mod server;
 mod upstream;
 
@@ -12,6 +13,7 @@ use rustls::crypto::CryptoProvider;
 
 pub(crate) use key_pair::KeyPairError;
 pub(super) use key_pair::{certificates, load};
+pub(super) use self_signed::self_signed;
 pub(super) use server::{CertificateStore, Shown, acceptor};
 pub(super) use upstream::{IdentityKey, TrustKey, UpstreamIdentity};
 

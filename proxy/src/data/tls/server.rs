@@ -85,7 +85,7 @@ impl ResolvesServerCert for Resolver {
         let runtime = self.0.runtime.load();
         match runtime.certificates().find(hello.server_name()) {
             Some(shown) => Some(shown.choose(&hello)),
-            None => self.0.default_certificate.clone(),
+            None => Some(Arc::clone(&self.0.default_certificate)),
         }
     }
 }
