@@ -204,7 +204,7 @@ fn scalar(node: &Node, type_: &Type) -> Option<(String, String)> {
     if fits {
         return None;
     }
-    let found = if matches!(type_, Type::SecretBase64 | Type::SecretText) {
+    let found = if is_secret(type_) {
         kind_of(node).to_owned()
     } else {
         describe(node)
@@ -213,6 +213,14 @@ fn scalar(node: &Node, type_: &Type) -> Option<(String, String)> {
         format!("expected {}, found {found}", expected(type_)),
         remedy(node, type_),
     ))
+}
+
+fn is_secret(type_: &Type) -> bool {
+    match type_ {
+        Type::SecretBase64 | Type::SecretText => true,
+        Type::Map(of) | Type::List(of) => is_secret(of),
+        _ => false,
+    }
 }
 
 fn expected(type_: &Type) -> String {

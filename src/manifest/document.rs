@@ -175,11 +175,15 @@ fn is_over_limit(error: &Error) -> bool {
     }
 }
 
+/// Characters of the parser's messages that are told.
+const MESSAGE_LENGTH: usize = 300;
+
 /// The parser's errors end in locations that count from the document's start: ours count from the file's.
 fn without_location(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
     let end = line.find(" at line ").unwrap_or(line.len());
-    line[..end].trim_end_matches(',').to_owned()
+    // It may quote a key.
+    line[..end].trim_end_matches(',').chars().take(MESSAGE_LENGTH).collect()
 }
 
 fn options(limits: &Limits) -> Options {

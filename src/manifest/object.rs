@@ -23,7 +23,13 @@ pub(super) fn read_document(document: &Document<'_>, file: &str, limits: &Limits
         Err(error) => {
             let identity = Identity::guessed(document.text, limits);
             let line = error.line.or(Some(document.line));
-            let mut problem = file_problem(file, line, error.message.clone(), error.remedy);
+            // What the parser stumbled over could be part of a password.
+            let message = if document.text.contains("Secret") {
+                "not valid YAML"
+            } else {
+                &error.message
+            };
+            let mut problem = file_problem(file, line, message.to_owned(), error.remedy);
             if let Some(identity) = &identity {
                 problem.object = identity.object_ref();
             }
@@ -33,6 +39,23 @@ pub(super) fn read_document(document: &Document<'_>, file: &str, limits: &Limits
                 .push(identity.as_ref().map_or(Broken::Unknown, Identity::broken));
         }
     }
+}
+
+/// Characters of a name that count: longer ones are not valid, and must not fill problems.
+const NAME_LENGTH: usize = 253;
+
+fn clipped(text: &str) -> &str {
+    match text.char_indices().nth(NAME_LENGTH) {
+        Some((end, _)) => &text[..end],
+        None => text,
+    }
+}
+
+/// The API server's rule for the names of the kinds that are read (RFC 1123).
+fn is_valid_name(name: &str) -> bool {
+    let edge = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit();
+    let inner = |char: char| edge(char) || char == '-' || char == '.';
+    name.len() <= NAME_LENGTH && name.starts_with(edge) && name.ends_with(edge) && name.chars().all(inner)
 }
 
 /// What an object says that it is.
@@ -50,13 +73,13 @@ impl Identity {
         let namespace = match namespace {
             _ if !namespaced => "".into(),
             "" => limits.default_namespace.clone(),
-            namespace => namespace.into(),
+            namespace => clipped(namespace).into(),
         };
         Self {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            kind: kind.to_owned(),
-            key: NamespacedName::new(namespace, name),
+            group: clipped(group).to_owned(),
+            version: clipped(version).to_owned(),
+            kind: clipped(kind).to_owned(),
+            key: NamespacedName::new(namespace, clipped(name)),
         }
     }
 
@@ -88,9 +111,8 @@ impl Identity {
                 (true, _) => {}
             }
         }
-        let short = |text: &str| !text.is_empty() && text.len() <= 253;
-        (short(kind) && short(name) && api_version.len() <= 253 && namespace.len() <= 253)
-            .then(|| Self::new(api_version, kind, namespace, name, limits))
+        let known = !kind.is_empty() && !name.is_empty();
+        known.then(|| Self::new(api_version, kind, namespace, name, limits))
     }
 
     fn kind(&self) -> Option<Kind> {
@@ -206,8 +228,8 @@ impl Place<'_> {
                 source: self.source(self.line(mismatch.line)),
             });
         }
-        if problems.is_empty() && identity.key.name.is_empty() {
-            problems.push(self.missing(&identity, "metadata.name", line));
+        if problems.is_empty() {
+            problems.extend(self.invalid_name(&identity, node, line));
         }
         if problems.is_empty() {
             match Object::from_json(kind, node.clone().into_json()) {
@@ -237,6 +259,26 @@ impl Place<'_> {
             remedy: format!("add {field}"),
             source: self.source(line),
         }
+    }
+
+    fn invalid_name(&self, identity: &Identity, node: &Node, line: u32) -> Option<Problem> {
+        let metadata = node.get("metadata")?;
+        let fields = ["name", "namespace"].into_iter();
+        let mut present = fields.filter_map(|field| Some((field, metadata.get(field)?, metadata.text(field)?)));
+        let (field, found, name) = present.find(|(field, _, name)| {
+            // An empty namespace is the default one.
+            !(is_valid_name(name) || (name.is_empty() && *field == "namespace"))
+        })?;
+        Some(Problem {
+            object: identity.object_ref(),
+            field: Some(format!("metadata.{field}")),
+            condition: None,
+            reason: Reason::InvalidField,
+            message: format!("{:?} is not a valid {field}", clipped(name)),
+            remedy: "use at most 253 lower case letters, digits, '-' and '.', with a letter or digit at both ends"
+                .to_owned(),
+            source: self.source(if found.line > 0 { self.line(found.line) } else { line }),
+        })
     }
 
     fn unfit(&self, identity: &Identity, line: u32, message: &str) -> Problem {

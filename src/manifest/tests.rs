@@ -154,6 +154,31 @@ fn a_missing_name_is_told() {
 }
 
 #[test]
+fn a_name_that_an_api_server_refuses_is_told() {
+    let long = "x".repeat(100_000);
+    for name in ["Web", "web/app", "-web", "\"\"", "\"web app\"", long.as_str()] {
+        let manifests = yaml(&SERVICE.replace("name: web,", &format!("name: {name},")));
+        let problem = only_problem(&manifests);
+        assert!(problem.contains("metadata.name: InvalidField: "), "{problem}");
+        assert!(
+            problem.contains("is not a valid name; use at most 253") && problem.len() < 1000,
+            "{problem}"
+        );
+        assert_eq!(manifests.objects, []);
+    }
+    let manifests = yaml(&SERVICE.replace("name: web,", "name: web, namespace: Shop,"));
+    let problem = only_problem(&manifests);
+    assert!(
+        problem.contains("metadata.namespace: InvalidField: \"Shop\" is not a valid namespace"),
+        "{problem}"
+    );
+    assert_eq!(
+        names(&yaml(&SERVICE.replace("name: web,", "name: web, namespace: \"\","))),
+        ["Service default/web"]
+    );
+}
+
+#[test]
 fn kinds_of_kubernetes_are_skipped_in_silence_and_others_are_told() {
     let silent = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: x}\n";
     assert_eq!(yaml(silent), Manifests::default());
@@ -241,13 +266,13 @@ fn lists_and_json_are_read_with_lines() {
     );
 
     let json = "{\"apiVersion\": \"v1\", \"kind\": \"Service\", \"metadata\": {\"name\": \"a\"}}\n\
-                {\"apiVersion\": \"v1\", \"kind\": \"Service\",\n\t\"metadata\": {\"name\": \"b\\/\\u00e9\"},\n\
+                {\"apiVersion\": \"v1\", \"kind\": \"Service\",\n\t\"metadata\": {\"name\": \"\\u0062\"},\n\
                 \t\"spec\": {\"type\": 3}}\n{\"apiVersion\": [";
     let manifests = parse("shop.json", json.as_bytes(), &Limits::default());
     assert_eq!(names(&manifests), ["Service default/a"]);
     let problems: Vec<_> = manifests.problems.iter().map(ToString::to_string).collect();
     assert!(
-        problems[0].starts_with("shop.json:4: Service default/b/é spec.type: InvalidField: "),
+        problems[0].starts_with("shop.json:4: Service default/b spec.type: InvalidField: "),
         "{problems:?}"
     );
     assert!(
@@ -273,10 +298,12 @@ fn secrets_are_read_and_never_quoted() {
         ("plain", "31337"),
         ("{a: aGVsbG8=}", "hunter2"),
         ("plain", "[hunter2]"),
+        ("plain", "*hunter2"),
+        ("plain", "\"\\hunter2\""),
     ] {
         let manifests = yaml(&secret.replace(from, to));
         let problem = only_problem(&manifests);
-        assert!(!problem.contains("hunter2") || !problem.contains("31337"), "{problem}");
+        assert!(!problem.contains("hunter2") && !problem.contains("31337"), "{problem}");
         assert_eq!(manifests.objects, []);
     }
 }
