@@ -181,7 +181,8 @@ fn observed(state: &mut ProxyState, observation: Observation, goal: &Goal, setti
         .is_some_and(|push| push.configuration.hash() == report.hash);
     if fresh || restarted || sent_now || state.observed.is_none() {
         if let Some(open) = state.unknown.take_if(|open| open.configuration.hash() == report.hash) {
-            let took = now.instant.duration_since(open.began);
+            // Had it been away in between, this would say little of what the load cost.
+            let took = now.instant.duration_since(open.began).min(UNKNOWN_FOR);
             accept(state, open.configuration, Some(took), settings, now);
         }
         if fresh && !restarted && goal.permission == Permission::Free && goal.desired.is_some() {
