@@ -43,13 +43,13 @@ impl Fleet {
                 }
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => machine.tick(now()),
             };
+            if let Some(changed) = machine.view() {
+                view.send_replace(Arc::new(changed));
+            }
             for command in wanted {
                 if commands.send(command).await.is_err() {
                     return;
                 }
-            }
-            if let Some(changed) = machine.view() {
-                view.send_replace(Arc::new(changed));
             }
         }
     }
