@@ -16,7 +16,7 @@ image() {
   if [ ! -e "$out" ]; then
     mkdir -p "${out%/*}"
     rm -f "$SILVERBACK_CACHE/images/${name//[:\/]/-}"-*.tar # earlier builds
-    "$PROGRAMS/cluster" image --name "localhost/$name" --out "$out.part" "$@" "/${program##*/}=$program" >&2
+    "$PROGRAMS/cluster" image --name "localhost/$name" --out "$out.part" "$@" "/${program##*/}=$program" >/dev/null
     mv "$out.part" "$out"
   fi
   echo "$out"
