@@ -23,6 +23,7 @@ pub(super) fn run(arguments: RunArguments) -> ExitCode {
             LogLevel::Warn => "warn",
             LogLevel::Error => "error",
         },
+        &[],
         arguments.log_format == LogFormat::Json,
     );
     let term_delay = arguments.term_delay;
@@ -72,13 +73,15 @@ pub(super) fn block_on(verb: impl Future<Output = anyhow::Result<()>>) -> ExitCo
     }
 }
 
-/// Logs go to stderr. `RUST_LOG` refines the level.
-pub(super) fn install_logging(level: &str, json: bool) {
-    let filter = EnvFilter::builder()
-        .with_default_directive(level.parse().expect("levels are valid directives"))
-        .from_env_lossy()
-        .add_directive("hyper=warn".parse().expect("a valid directive"))
-        .add_directive("h2=warn".parse().expect("a valid directive"));
+/// Logs go to stderr. `RUST_LOG` refines the level; `modules` are directives such as `silverback::push=off`.
+pub(super) fn install_logging(level: &str, modules: &[&str], json: bool) {
+    let filter = EnvFilter::builder().with_default_directive(level.parse().expect("levels are valid directives"));
+    let filter = modules
+        .iter()
+        .chain(&["hyper=warn", "h2=warn"])
+        .fold(filter.from_env_lossy(), |filter, directive| {
+            filter.add_directive(directive.parse().expect("a valid directive"))
+        });
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

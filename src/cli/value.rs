@@ -61,7 +61,7 @@ mod tests {
         assert!(duration("-5s").unwrap_err().contains("negative"));
     }
 
-        #[test]
+    #[test]
     fn addresses_may_leave_the_host_out() {
         assert_eq!(listen_address(":10254"), Ok("[::]:10254".parse().expect("an address")));
         assert_eq!(
@@ -71,7 +71,7 @@ mod tests {
         assert!(listen_address("10254").is_err());
     }
 
-        #[test]
+    #[test]
     fn byte_counts_take_units() {
         assert_eq!(byte_count("10M"), Ok(10 << 20));
         assert_eq!(byte_count("512k"), Ok(512 << 10));

@@ -59,3 +59,16 @@ impl Leadership {
         }
     }
 }
+
+/// For people: `leader`, `follower of NAME`.
+impl fmt::Display for Leadership {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Leader { .. } => formatter.write_str("leader"),
+            Self::Follower { holder: Some(holder) } => write!(formatter, "follower of {holder}"),
+            Self::Follower { holder: None } => formatter.write_str("follower"),
+            Self::Cut { .. } => formatter.write_str("leader without the API server"),
+            Self::Unknown => formatter.write_str("not known yet"),
+        }
+    }
+}

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::Sources;
 use crate::{
     fleet::{Condition, ProxyView},
-    model::{Leadership, PeerCertificate, Problem},
+    model::{PeerCertificate, Problem},
     render,
 };
 
@@ -201,13 +201,7 @@ fn overview(sources: &Sources) -> Overview {
     let snapshot = sources.snapshot.borrow().clone();
     let rendition = sources.rendition.borrow().clone();
     Overview {
-        leadership: match &*sources.leadership.borrow() {
-            Leadership::Leader { .. } => "leader".to_owned(),
-            Leadership::Follower { holder: Some(holder) } => format!("follower of {holder}"),
-            Leadership::Follower { holder: None } => "follower".to_owned(),
-            Leadership::Cut { .. } => "leader without the API server".to_owned(),
-            Leadership::Unknown => "not known yet".to_owned(),
-        },
+        leadership: sources.leadership.borrow().to_string(),
         generation: rendition.as_ref().map(|rendition| rendition.generation.0),
         rendered_at: rendition.as_ref().map(|rendition| rendition.created),
         hold: rendition.as_ref().and_then(|rendition| rendition.hold.clone()),

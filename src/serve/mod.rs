@@ -100,7 +100,10 @@ async fn listen(
 ) -> Result<Option<TcpListener>, ListenError> {
     let Some(address) = address else { return Ok(None) };
     match TcpListener::bind(address).await {
-        Ok(listener) => Ok(Some(listener)),
+        Ok(listener) => {
+            tracing::info!(address = %listener.local_addr().unwrap_or(address), "serving {what}");
+            Ok(Some(listener))
+        }
         Err(source) => Err(ListenError {
             what,
             flag,

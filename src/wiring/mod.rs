@@ -3,6 +3,7 @@
 //! The only place that knows every module of the rim. Called by the verbs `run` and `demo`.
 
 mod certificates;
+mod news;
 mod pipeline;
 mod settings;
 mod source;
@@ -117,6 +118,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     )
     .await?;
 
+    spawn(&mut tasks, "news", news::follow(rendition.clone(), view.clone()));
     let pipeline = pipeline::run(
         settings.translation.clone(),
         snapshot.clone(),
@@ -275,9 +277,6 @@ async fn carry_renditions(
                 milliseconds = u64::try_from(rendition.took.as_millis()).unwrap_or(u64::MAX),
                 "configuration rendered"
             );
-            for problem in rendition.problems.iter() {
-                tracing::debug!(%problem, "problem");
-            }
             metrics.rendered(&rendition);
             if events.send(FleetEvent::Rendition(rendition)).await.is_err() {
                 return;
@@ -296,7 +295,7 @@ async fn carry_leadership(
 ) {
     loop {
         let latest = leadership.borrow_and_update().clone();
-        tracing::info!(leadership = ?latest, "leadership");
+        tracing::info!("this replica's part: {latest}");
         metrics.leading(&latest);
         if events.send(FleetEvent::Leadership(latest)).await.is_err() || leadership.changed().await.is_err() {
             return;

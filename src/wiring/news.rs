@@ -69,7 +69,9 @@ fn tell_hold(known: &mut Option<String>, hold: Option<&str>) {
 /// The first condition that does not hold: the others follow from it.
 fn fault(proxy: &ProxyView) -> Option<&Condition> {
     let conditions = [&proxy.reachable, &proxy.mutual_tls, &proxy.synced];
-    conditions.into_iter().find(|condition| condition.status == ConditionStatus::False)
+    conditions
+        .into_iter()
+        .find(|condition| condition.status == ConditionStatus::False)
 }
 
 fn tell_faults(known: &mut BTreeMap<String, String>, view: &FleetView) {
@@ -86,7 +88,7 @@ fn tell_faults(known: &mut BTreeMap<String, String>, view: &FleetView) {
                 }
                 current.insert(name, condition.reason.to_string());
             }
-            (Some(reason), None) => tracing::info!(proxy = %name, %reason, "solved"),
+            (Some(reason), None) => tracing::info!(proxy = %name, %reason, "in order again"),
             (None, None) => {}
         }
     }

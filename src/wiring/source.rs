@@ -105,7 +105,11 @@ pub(super) fn start(
                 ..WatchSettings::default()
             };
             let mut streams = kubernetes::spawn(client, &watched, &events, interest);
-            super::spawn(tasks, "watches", async move { while streams.join_next().await.is_some() {} });
+            super::spawn(
+                tasks,
+                "watches",
+                async move { while streams.join_next().await.is_some() {} },
+            );
         }
     }
     Ok(snapshot)

@@ -5,3 +5,4 @@ mod bad_input;
 mod command_line;
 mod demo;
 mod harness;
+mod log;

@@ -56,7 +56,8 @@ pub(super) struct DemoArguments {
 
 /// Runs until SIGINT or SIGTERM. Every process that it started is gone when it returns.
 pub(super) async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
-    install_logging("warn", false);
+    // The screen tells the news itself.
+    install_logging("warn", &["silverback::wiring::news=off"], false);
     let shutdown = CancellationToken::new();
     let last_port = u32::from(arguments.port) + 2 * u32::from(arguments.proxies) - 1;
     if last_port > u32::from(u16::MAX) {
