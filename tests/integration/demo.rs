@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::harness::{Demo, ECHO_SERVICE, eventually, ingress, is_alive, run, signal};
+use crate::harness::{Demo, ECHO_SERVICE, client, eventually, ingress, is_alive, run, signal};
 
 #[tokio::test]
 async fn an_edited_manifest_changes_traffic_on_all_proxies() {
@@ -45,11 +45,7 @@ async fn https_uses_the_certificate_of_a_secret_and_the_admin_api_wants_a_client
         ],
     );
     let admin = demo.info["proxies"][0]["admin"].as_str().unwrap().to_owned();
-    let stranger = reqwest::Client::builder()
-        .no_proxy()
-        .tls_danger_accept_invalid_certs(true)
-        .build()
-        .unwrap();
+    let stranger = client().tls_danger_accept_invalid_certs(true).build().unwrap();
     let answer = stranger.get(format!("{admin}/status")).send().await.unwrap();
     assert_eq!(
         answer.status(),

@@ -26,6 +26,13 @@ pub fn silverback() -> Command {
     command
 }
 
+/// A client that trusts nobody in particular; TLS needs a provider, once per process.
+pub fn client() -> reqwest::ClientBuilder {
+    // An error means that another test was first.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    reqwest::Client::builder().no_proxy()
+}
+
 /// Runs it to its end.
 pub fn run(arguments: &[&str]) -> Output {
     silverback().args(arguments).stdin(Stdio::null()).output().unwrap()
@@ -112,7 +119,7 @@ impl Demo {
             info,
             port,
             directory,
-            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            client: client().build().unwrap(),
             _state: state,
         }
     }
