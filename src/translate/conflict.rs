@@ -3,7 +3,7 @@
 //! Left alone, a proxy would let chance decide: by the greater identifier, a hash of the name. Here the oldest Ingress
 //! wins, then the first by namespace and name, then the first rule; an `Exact` path goes before what a `Prefix` covers,
 //! and a rule goes before a default backend (both as the Ingress API demands, so without a problem). The loser's claim is
-//! taken out of its route, so that what is reported is what happens. Routes that lead to the same service are no
+//! taken out of its route, so that what is reported is what happens. Claims of one object that lead to the same service are no
 //! conflict, nor are routes that differ in methods, headers, server names, protocols or regex priority.
 
 use std::{borrow::Cow, collections::HashMap, rc::Rc};
@@ -77,7 +77,8 @@ fn find(drafts: &Drafts<'_>, flavor: RouterFlavor) -> Vec<Loss> {
     }
     let lost = claims.iter().filter_map(|(key, claim)| {
         let winner = winners[key];
-        (winner.service != claim.service).then(|| claim.loss(winner))
+        let of_one_object = std::ptr::eq(winner.draft.owner.metadata, claim.draft.owner.metadata);
+        (winner.service != claim.service || !of_one_object).then(|| claim.loss(winner))
     });
     lost.collect()
 }
