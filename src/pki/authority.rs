@@ -13,9 +13,9 @@ use rcgen::{
 use x509_parser::pem::Pem;
 
 /// How long an authority's certificate is valid.
-pub const AUTHORITY_VALIDITY: Duration = Duration::from_secs(10 * 365 * DAY);
+const AUTHORITY_VALIDITY: Duration = Duration::from_secs(10 * 365 * DAY);
 /// How long an issued certificate is valid; it is renewed at two thirds.
-pub const LEAF_VALIDITY: Duration = Duration::from_secs(90 * DAY);
+const LEAF_VALIDITY: Duration = Duration::from_secs(90 * DAY);
 /// Certificates begin to be valid this long before they are made: clocks of nodes differ.
 const BACKDATED: Duration = Duration::from_secs(3600);
 const DAY: u64 = 24 * 3600;

@@ -12,10 +12,10 @@ use std::{
 use serde_json::Value;
 
 /// How long anything may take that should take a moment: machines that run tests are busy.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// The program under test.
-pub fn silverback() -> Command {
+pub(crate) fn silverback() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_silverback"));
     for (name, _) in std::env::vars() {
         if name.starts_with("CONTROLLER_") || name.starts_with("KONG_") || name.starts_with("SILVERBACK_") {
@@ -27,19 +27,19 @@ pub fn silverback() -> Command {
 }
 
 /// A client that trusts nobody in particular; TLS needs a provider, once per process.
-pub fn client() -> reqwest::ClientBuilder {
+pub(crate) fn client() -> reqwest::ClientBuilder {
     // An error means that another test was first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     reqwest::Client::builder().no_proxy()
 }
 
 /// Runs it to its end.
-pub fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     silverback().args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
 /// Waits until `probe` gives a value.
-pub async fn eventually<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
+pub(crate) async fn eventually<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
 where
     F: Future<Output = Result<T, String>>,
 {
@@ -54,7 +54,7 @@ where
 }
 
 /// The first of `count` ports in a row that are free now.
-pub fn free_ports(count: u16) -> u16 {
+pub(crate) fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     for _ in 0..500 {
         let turn = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -68,18 +68,17 @@ pub fn free_ports(count: u16) -> u16 {
 }
 
 /// A running demo on manifests of its own.
-pub struct Demo {
+pub(crate) struct Demo {
     child: Child,
-    pub info: Value,
-    pub port: u16,
-    pub directory: PathBuf,
+    pub(crate) info: Value,
+    pub(crate) directory: PathBuf,
     client: reqwest::Client,
     _state: tempfile::TempDir,
 }
 
 impl Demo {
     /// Starts it with these manifests (`file name`, `content`) and waits until all proxies are in sync.
-    pub fn start(proxies: u16, manifests: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(proxies: u16, manifests: &[(&str, &str)]) -> Self {
         let state = tempfile::tempdir().unwrap();
         let directory = state.path().join("manifests");
         std::fs::create_dir(&directory).unwrap();
@@ -117,7 +116,6 @@ impl Demo {
         Self {
             child,
             info,
-            port,
             directory,
             client: client().build().unwrap(),
             _state: state,
@@ -125,18 +123,18 @@ impl Demo {
     }
 
     /// Replaces a manifest as an editor does: beside it, then renamed.
-    pub fn write(&self, name: &str, content: &str) {
+    pub(crate) fn write(&self, name: &str, content: &str) {
         let beside = self.directory.join(format!(".{name}.new"));
         std::fs::write(&beside, content).unwrap();
         std::fs::rename(beside, self.directory.join(name)).unwrap();
     }
 
-    pub fn proxies(&self) -> Vec<Value> {
+    pub(crate) fn proxies(&self) -> Vec<Value> {
         self.info["proxies"].as_array().unwrap().clone()
     }
 
     /// Status and body of a request to one proxy.
-    pub async fn get(&self, proxy: usize, host: &str, path: &str) -> Result<(u16, String), String> {
+    pub(crate) async fn get(&self, proxy: usize, host: &str, path: &str) -> Result<(u16, String), String> {
         let url = format!("{}{path}", self.info["proxies"][proxy]["http"].as_str().unwrap());
         let answer = self
             .client
@@ -150,14 +148,14 @@ impl Demo {
     }
 
     /// Waits until every proxy answers with that status.
-    pub async fn all_answer(&self, host: &str, path: &str, status: u16) {
+    pub(crate) async fn all_answer(&self, host: &str, path: &str, status: u16) {
         for proxy in 0..self.proxies().len() {
             self.answers(proxy, host, path, status).await;
         }
     }
 
     /// Waits until one proxy answers with that status.
-    pub async fn answers(&self, proxy: usize, host: &str, path: &str, status: u16) {
+    pub(crate) async fn answers(&self, proxy: usize, host: &str, path: &str, status: u16) {
         eventually(
             &format!("proxy {proxy} answers {status} to {host}{path}"),
             async || match self.get(proxy, host, path).await? {
@@ -169,14 +167,14 @@ impl Demo {
     }
 
     /// What the dashboard's API says.
-    pub async fn api(&self, path: &str) -> Value {
+    pub(crate) async fn api(&self, path: &str) -> Value {
         let url = format!("{}api/v1/{path}", self.info["dashboard"].as_str().unwrap());
         let answer = self.client.get(url).send().await.unwrap().bytes().await.unwrap();
         serde_json::from_slice(&answer).unwrap()
     }
 
     /// Waits until the problems are what the check wants; gives them back.
-    pub async fn problems(&self, what: &str, check: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    pub(crate) async fn problems(&self, what: &str, check: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         eventually(what, async || {
             let problems = self.api("problems").await.as_array().unwrap().clone();
             if check(&problems) {
@@ -189,7 +187,7 @@ impl Demo {
     }
 
     /// Waits until that proxy, as the API shows it, passes the check.
-    pub async fn proxy(&self, index: usize, what: &str, check: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn proxy(&self, index: usize, what: &str, check: impl Fn(&Value) -> bool) -> Value {
         let name = self.info["proxies"][index]["name"].clone();
         eventually(what, async || {
             let proxies = self.api("proxies").await;
@@ -210,7 +208,7 @@ impl Demo {
     }
 
     /// Ends it as Ctrl-C does, and waits.
-    pub fn interrupt(mut self) -> std::process::ExitStatus {
+    pub(crate) fn interrupt(mut self) -> std::process::ExitStatus {
         signal(self.child.id(), "INT");
         let begin = Instant::now();
         loop {
@@ -232,7 +230,7 @@ impl Drop for Demo {
 }
 
 /// Sends a signal to a process of ours.
-pub fn signal(pid: u32, name: &str) {
+pub(crate) fn signal(pid: u32, name: &str) {
     let status = Command::new("kill")
         .args([&format!("-{name}"), &pid.to_string()])
         .status()
@@ -241,13 +239,13 @@ pub fn signal(pid: u32, name: &str) {
 }
 
 /// Whether a process exists and is no zombie.
-pub fn is_alive(pid: u64) -> bool {
+pub(crate) fn is_alive(pid: u64) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
     stat.is_ok_and(|stat| !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')))
 }
 
 /// An Ingress to the demo's example upstream (Service demo/echo).
-pub fn ingress(name: &str, host: &str, path: &str) -> String {
+pub(crate) fn ingress(name: &str, host: &str, path: &str) -> String {
     format!(
         "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}, namespace: demo}}\nspec:\n  \
          ingressClassName: kong\n  rules:\n    - host: {host}\n      http:\n        paths:\n          - path: {path}\n            \
@@ -256,4 +254,4 @@ pub fn ingress(name: &str, host: &str, path: &str) -> String {
 }
 
 /// The Service of the demo's example upstream.
-pub const ECHO_SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: echo, namespace: demo}\nspec:\n  ports:\n    - {name: http, port: 80}\n";
+pub(crate) const ECHO_SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: echo, namespace: demo}\nspec:\n  ports:\n    - {name: http, port: 80}\n";

@@ -212,7 +212,7 @@ fn example(directory: &Path) -> Option<(String, String)> {
     }
     let configuration = translate::translate(&snapshot, &translate::Settings::default()).configuration;
     let routes = configuration.services.iter().flat_map(|service| &service.routes);
-    let examples = routes.filter_map(|route| {
+    let examples = routes.map(|route| {
         let host = route.hosts.iter().flatten().find(|host| !host.contains('*'));
         let path = route.paths.iter().flatten().find(|path| !path.starts_with('~'));
         let path = path.map_or("/", |path| {
@@ -222,7 +222,7 @@ fn example(directory: &Path) -> Option<(String, String)> {
                 path
             }
         });
-        Some((host.cloned().unwrap_or_else(|| "localhost".to_owned()), path.to_owned()))
+        (host.cloned().unwrap_or_else(|| "localhost".to_owned()), path.to_owned())
     });
     examples.min()
 }

@@ -1,4 +1,5 @@
 //! Whatever happens: the world asserts the rules at every push, and when all is well again the newest is everywhere.
+#![allow(clippy::needless_pass_by_value)]
 
 use std::{sync::Arc, time::Duration};
 

@@ -21,27 +21,27 @@ struct Place<'a> {
 
 /// Adds every text of the tree.
 pub(super) fn collect(fields: &Value, sent: Option<&Value>, errors: &mut Errors) {
-    walk(fields, sent, Place::default(), errors);
+    walk(fields, sent, &Place::default(), errors);
 }
 
-fn walk(node: &Value, sent: Option<&Value>, place: Place<'_>, errors: &mut Errors) {
+fn walk(node: &Value, sent: Option<&Value>, place: &Place<'_>, errors: &mut Errors) {
     match node {
         Value::String(message) => errors.add(place.error(message)),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
                 if item.is_string() && !matches!(sent, Some(Value::Array(_))) {
                     // Texts about the whole: `{"routes": {"r": ["invalid reference …"]}}`.
-                    walk(item, None, place.clone(), errors);
+                    walk(item, None, place, errors);
                 } else {
                     let element = sent.and_then(|sent| sent.get(index));
-                    walk(item, element, place.enter(&(index + 1).to_string(), element), errors);
+                    walk(item, element, &place.enter(&(index + 1).to_string(), element), errors);
                 }
             }
         }
         Value::Object(map) => {
             for (key, child) in map {
                 let below = sent.and_then(|sent| find(sent, key));
-                walk(child, below, place.enter(key, below), errors);
+                walk(child, below, &place.enter(key, below), errors);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
