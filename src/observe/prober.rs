@@ -156,7 +156,7 @@ fn new_probe(target: &Arc<ProxyTarget>, tls: &mut watch::Receiver<Arc<AdminTls>>
 /// Returns when the certificates change; never, when nobody can change them any more.
 async fn changed(tls: &mut watch::Receiver<Arc<AdminTls>>) {
     if tls.changed().await.is_err() {
-        std::future::pending().await;
+        std::future::pending::<()>().await;
     }
 }
 
