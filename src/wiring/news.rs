@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::{
     fleet::{Condition, ConditionStatus, FleetView, ProxyView},
-    model::{NamespacedName, Problem},
+    model::{NamespacedName, Problem, ProxyId},
     render::Rendition,
 };
 
@@ -74,25 +74,24 @@ fn fault(proxy: &ProxyView) -> Option<&Condition> {
         .find(|condition| condition.status == ConditionStatus::False)
 }
 
-fn tell_faults(known: &mut BTreeMap<String, String>, view: &FleetView) {
+fn tell_faults(known: &mut BTreeMap<ProxyId, (String, String)>, view: &FleetView) {
     let mut current = BTreeMap::new();
     for proxy in &view.proxies {
         let target = &proxy.target;
         let name = NamespacedName::new(&*target.namespace, &*target.name).to_string();
-        let before = known.remove(&name);
-        match (before, fault(proxy)) {
+        match (known.remove(&target.id), fault(proxy)) {
             (before, Some(condition)) => {
                 // A message may count on; what is new is a new reason.
-                if before.is_none_or(|before| before != condition.reason) {
+                if before.is_none_or(|(_, before)| before != condition.reason) {
                     tracing::warn!(proxy = %name, reason = %condition.reason, "{}", condition.message);
                 }
-                current.insert(name, condition.reason.to_string());
+                current.insert(target.id.clone(), (name, condition.reason.to_string()));
             }
-            (Some(reason), None) => tracing::info!(proxy = %name, %reason, "in order again"),
+            (Some((_, reason)), None) => tracing::info!(proxy = %name, %reason, "in order again"),
             (None, None) => {}
         }
     }
-    for (name, reason) in &*known {
+    for (name, reason) in known.values() {
         tracing::info!(proxy = %name, %reason, "the proxy is gone");
     }
     *known = current;

@@ -145,11 +145,14 @@ fn find_io(error: &reqwest::Error) -> Option<&io::Error> {
     causes(error).find_map(|cause| cause.downcast_ref::<io::Error>())
 }
 
-/// An `io::Error` hides what it wraps from the chain of sources.
+/// An `io::Error` hides what it wraps from the chain of sources, and layers wrap one into another.
 fn find_tls(error: &reqwest::Error) -> Option<&rustls::Error> {
     causes(error).find_map(|cause| {
-        let wrapped = || cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
-        cause.downcast_ref::<rustls::Error>().or_else(wrapped)
+        let mut cause = cause;
+        while let Some(wrapped) = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            cause = wrapped;
+        }
+        cause.downcast_ref()
     })
 }
 

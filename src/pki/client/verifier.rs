@@ -84,6 +84,11 @@ impl ProxyVerifier {
             Error::InvalidCertificate(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
                 format!("the proxy's certificate is not valid yet (do the clocks agree?): {found}")
             }
+            // Made by another installation, or before the authority was made anew: the names are the same.
+            Error::InvalidCertificate(CertificateError::BadSignature) => format!(
+                "the proxy's certificate is signed by another authority of the same name: {found}; give the proxy the \
+                 certificate that the controller made for it"
+            ),
             other => format!("the proxy's certificate does not hold for {expected:?}: {other}; {found}"),
         }
     }

@@ -178,7 +178,8 @@ function tiles(overview, counted) {
 function show(overview) {
   const counted = overview.proxies.filter((proxy) => !proxy.terminating);
   fill(byId("summary"), tiles(overview, counted), tile);
-  const held = Object.entries(overview.unavailable).map(([kind, reason]) => `${kind} can't be read: ${reason}`);
+  const unreadable = Object.entries(overview.unavailable).map(([kind, reason]) => `${kind} can't be read: ${reason}`);
+  const held = unreadable.filter((text) => text !== overview.hold);
   if (overview.hold) held.unshift(`Nothing is sent to the proxies: ${overview.hold}`);
   byId("banner").hidden = !held.length;
   byId("banner").textContent = held.join(" · ");
