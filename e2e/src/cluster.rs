@@ -103,11 +103,16 @@ impl Cluster {
 
     /// A loopback address that leads to `target` as seen from node 1, as long as it is kept.
     pub(crate) fn forward(&self, target: &str) -> anyhow::Result<Forward> {
+        self.forward_from("node1", target)
+    }
+
+    /// The same as seen from another node.
+    pub(crate) fn forward_from(&self, node: &str, target: &str) -> anyhow::Result<Forward> {
         let mut child = self
             .command("cluster")
             .args(["forward", "--dir"])
             .arg(&self.directory)
-            .args(["127.0.0.1:0", target])
+            .args(["--from", node, "127.0.0.1:0", target])
             .stdout(Stdio::piped())
             .spawn()?;
         let mut line = String::new();
@@ -117,6 +122,17 @@ impl Cluster {
             .parse()
             .with_context(|| format!("cluster forward printed {line:?}"))?;
         Ok(Forward { child, address })
+    }
+
+    /// `cluster node NODE ACTION`: what happens to a computer.
+    pub(crate) fn node(&self, node: &str, action: &str) -> anyhow::Result<()> {
+        let mut command = self.command("cluster");
+        command
+            .args(["node", "--dir"])
+            .arg(&self.directory)
+            .args([node, action]);
+        println!("   $ cluster node {node} {action}");
+        Self::output(command, &format!("cluster node {node} {action}")).map(drop)
     }
 
     /// Kills the first process of a container, as a crash does.

@@ -45,7 +45,16 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let cluster = Cluster::new(&arguments.cluster, &arguments.programs);
-    let mut failed = Vec::new();
+    if let Some(unknown) = arguments
+        .only
+        .iter()
+        .find(|name| scenario::ALL.iter().all(|known| known.name != *name))
+    {
+        let names: Vec<_> = scenario::ALL.iter().map(|known| known.name).collect();
+        eprintln!("no scenario {unknown:?}; there are: {}", names.join(", "));
+        return ExitCode::from(2);
+    }
+    let (mut passed, mut failed) = (0, Vec::new());
     let began = Instant::now();
     for scenario in scenario::ALL {
         if !arguments.only.is_empty() && !scenario.first && !arguments.only.iter().any(|name| name == scenario.name) {
@@ -54,7 +63,10 @@ fn main() -> ExitCode {
         println!("\n== {}: {}", scenario.name, scenario.story);
         let started = Instant::now();
         match (scenario.run)(&cluster, &arguments) {
-            Ok(()) => println!("== {}: good, {:.1} s", scenario.name, started.elapsed().as_secs_f64()),
+            Ok(()) => {
+                println!("== {}: good, {:.1} s", scenario.name, started.elapsed().as_secs_f64());
+                passed += 1;
+            }
             Err(error) => {
                 println!(
                     "== {}: FAILED after {:.1} s: {error:#}",
@@ -73,10 +85,13 @@ fn main() -> ExitCode {
         scenario::clean_up(&cluster);
     }
     println!("\n{} s in all", began.elapsed().as_secs());
+    if !failed.is_empty() {
+        println!("failed: {}", failed.join(", "));
+    }
+    println!("{passed} passed, {} failed", failed.len());
     if failed.is_empty() {
         ExitCode::SUCCESS
     } else {
-        println!("failed: {}", failed.join(", "));
         ExitCode::FAILURE
     }
 }

@@ -55,6 +55,20 @@ pub(super) fn run(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()
     let short = cluster.kubectl(&["get", "pxi", "-n", NAMESPACE, "-o", "name"])?;
     ensure!(short.lines().count() == 2, "the short name lists {short:?}");
     cluster.show(&["get", "proxyfleets", "-n", NAMESPACE])?;
+    // Least privilege is enough privilege.
+    let logs = cluster.kubectl(&[
+        "logs",
+        "-n",
+        NAMESPACE,
+        "-l",
+        "app.kubernetes.io/component=controller",
+        "--tail=-1",
+    ])?;
+    let refused: Vec<_> = logs
+        .lines()
+        .filter(|line| line.contains("forbidden") || line.contains("Forbidden"))
+        .collect();
+    ensure!(refused.is_empty(), "the controller lacks a permission: {refused:?}");
     all_answer(cluster, "/", 200)
 }
 

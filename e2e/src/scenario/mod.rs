@@ -4,6 +4,7 @@ mod bad_input;
 mod fleet;
 mod install;
 mod leadership;
+mod node;
 mod release;
 mod source;
 
@@ -52,6 +53,12 @@ pub(crate) const ALL: &[Scenario] = &[
         story: "when the leader goes, the other controller takes over, and changes go on",
         first: false,
         run: leadership::run,
+    },
+    Scenario {
+        name: "node",
+        story: "a node loses its network: its proxy's row says so, changes go live on the others, and it comes back in sync",
+        first: false,
+        run: node::run,
     },
     Scenario {
         name: "mistakes",
