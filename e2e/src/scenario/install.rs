@@ -8,6 +8,10 @@ use crate::{Arguments, cluster::Cluster, poll::eventually};
 pub(super) fn run(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
     cluster.apply(&application(&arguments.application_image))?;
     cluster.apply(&ingress("web", "/", "web"))?;
+    // Pods of the chart do what the strictest Pod Security Standard allows.
+    cluster.apply(&format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}, labels: {{pod-security.kubernetes.io/enforce: restricted}}}}\n"
+    ))?;
     let chart = arguments.chart.display().to_string();
     cluster.helm(&["lint", &chart])?;
     let (controller, controller_tag) = split(&arguments.controller_image);
@@ -18,7 +22,6 @@ pub(super) fn run(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()
         &chart,
         "--namespace",
         NAMESPACE,
-        "--create-namespace",
         "--wait",
         "--timeout",
         "120s",
