@@ -79,7 +79,8 @@ pub(super) async fn follow(
         news(&mut output, &mut known, &problems)?;
         fault_news(&mut output, &mut faults, &fleet)?;
         if terminal {
-            writeln!(output, "{text}")?;
+            // Without wrapping: a line that took two rows would not be drawn over.
+            writeln!(output, "\x1b[?7l{text}\x1b[?7h")?;
             drawn = text.lines().count();
         } else {
             // As `kubectl get --watch` does: the headings once, then the lines that changed.
