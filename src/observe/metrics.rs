@@ -32,6 +32,11 @@ struct ProfileLabels {
     profile: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LaneLabels {
+    lane: &'static str,
+}
+
 /// All metrics of the controller.
 pub struct Metrics {
     registry: Registry,
@@ -46,6 +51,9 @@ pub struct Metrics {
     proxy_synced: Family<ProxyLabels, Gauge>,
     proxy_certificate_expiry: Family<ProxyLabels, Gauge>,
     leader: Gauge,
+    status_waiting: Family<LaneLabels, Gauge>,
+    status_writes: Counter,
+    status_failures: Counter,
     known: Mutex<Vec<String>>,
 }
 
@@ -75,6 +83,9 @@ impl Default for Metrics {
             proxy_synced: Family::default(),
             proxy_certificate_expiry: Family::default(),
             leader: Gauge::default(),
+            status_waiting: Family::default(),
+            status_writes: Counter::default(),
+            status_failures: Counter::default(),
             known: Mutex::default(),
         };
         let registry = &mut metrics.registry;
@@ -129,6 +140,21 @@ impl Default for Metrics {
         let help = "When the certificate of the proxy's Admin API expires, since 1970";
         registry.register_with_unit("proxy_certificate_expiry", help, seconds, expiry);
         registry.register("leader", "Whether this replica is the leader", metrics.leader.clone());
+        registry.register(
+            "status_writes_waiting",
+            "Writes to the cluster that wait for the budget, by lane",
+            metrics.status_waiting.clone(),
+        );
+        registry.register(
+            "status_writes",
+            "Writes of statuses and events to the cluster",
+            metrics.status_writes.clone(),
+        );
+        registry.register(
+            "status_write_failures",
+            "Those that the API server did not take",
+            metrics.status_failures.clone(),
+        );
         metrics
     }
 }
@@ -210,6 +236,18 @@ impl Metrics {
         self.leader.set(i64::from(leadership.is_leader()));
     }
 
+    /// What waits to be written to the cluster by lane, and the totals of writes and of those that failed.
+    pub fn statuses(&self, waiting: [(&'static str, usize); 3], writes: u64, failures: u64) {
+        for (lane, count) in waiting {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.status_waiting.get_or_create(&LaneLabels { lane }).set(count);
+        }
+        self.status_writes
+            .inc_by(writes.saturating_sub(self.status_writes.get()));
+        self.status_failures
+            .inc_by(failures.saturating_sub(self.status_failures.get()));
+    }
+
     /// All of it in the `OpenMetrics` text format.
     pub fn encode(&self) -> String {
         let mut text = String::new();
@@ -244,6 +282,7 @@ impl Metrics {
         ] {
             family.get_or_create(&ProxyLabels { proxy: proxy() }).set(1);
         }
+        metrics.statuses([("gates", 0), ("transitions", 0), ("refreshes", 0)], 0, 0);
         metrics
     }
 }

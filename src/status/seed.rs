@@ -81,12 +81,14 @@ pub(super) fn follow(client: &Client, settings: &Settings) -> impl Stream<Item =
             .filter_map(future::ready)
             .boxed()
     });
-    let fleets = objects::<ProxyFleet>(client.clone(), &settings.namespace)
-        .filter_map(|event| future::ready(fleet_event(event)))
-        .boxed();
-    let mut streams: Vec<_> = instances.chain([fleets]).collect();
+    let mut streams: Vec<_> = instances.collect();
+    if !settings.services.is_empty() {
+        let fleets = objects::<ProxyFleet>(client.clone(), &settings.namespace);
+        let found = fleets.filter_map(|event| future::ready(fleet_event(event)));
+        streams.push(found.boxed());
+    }
     if settings.update_status {
-        streams.push(addresses(client.clone()).boxed());
+        streams.push(addresses(client, &settings.ingress_namespaces).boxed());
     }
     if let (true, Some(pod)) = (settings.emit_events, settings.own_pod.clone()) {
         streams.push(
@@ -187,38 +189,40 @@ fn fleet_event(event: watcher::Result<watcher::Event<ProxyFleet>>) -> Option<Fou
 }
 
 /// The addresses in the statuses of all Ingresses, page by page: a new leader need not write them again.
-fn addresses(client: Client) -> impl Stream<Item = Found> + Send {
-    let api: Api<Ingress> = Api::all(client);
-    stream::unfold(Some(String::new()), move |next| {
+fn addresses(client: &Client, namespaces: &[String]) -> impl Stream<Item = Found> + Send + use<> {
+    let apis: Vec<Api<Ingress>> = match namespaces {
+        [] => vec![Api::all(client.clone())],
+        some => some
+            .iter()
+            .map(|namespace| Api::namespaced(client.clone(), namespace))
+            .collect(),
+    };
+    let listed = stream::once(future::ready(Found::AddressesListed));
+    stream::iter(apis).flat_map(address_pages).chain(listed)
+}
+
+fn address_pages(api: Api<Ingress>) -> impl Stream<Item = Found> + Send {
+    stream::unfold(Some(String::new()), move |token| {
         let api = api.clone();
         async move {
             let mut parameters = ListParams::default().limit(PAGE);
-            match next? {
+            match token? {
                 first if first.is_empty() => {}
                 token => parameters = parameters.continue_token(&token),
             }
-            match tokio::time::timeout(LIMIT, api.list(&parameters)).await {
-                Ok(Ok(page)) => {
-                    let token = page.metadata.continue_.clone().filter(|token| !token.is_empty());
-                    let found = Found::Addresses(page.items.into_iter().filter_map(address_document).collect());
-                    let last = token.is_none().then_some(Found::AddressesListed);
-                    Some((stream::iter([Some(found), last].into_iter().flatten()), token))
-                }
+            let page = match tokio::time::timeout(LIMIT, api.list(&parameters)).await {
+                Ok(Ok(page)) => page,
                 Ok(Err(error)) => {
                     debug!(%error, "addresses of Ingresses can't be read: they are written anew");
-                    Some((
-                        stream::iter([None, Some(Found::AddressesListed)].into_iter().flatten()),
-                        None,
-                    ))
+                    return None;
                 }
-                Err(_) => Some((
-                    stream::iter([None, Some(Found::AddressesListed)].into_iter().flatten()),
-                    None,
-                )),
-            }
+                Err(_) => return None,
+            };
+            let token = page.metadata.continue_.filter(|token| !token.is_empty());
+            let found = page.items.into_iter().filter_map(address_document).collect();
+            Some((Found::Addresses(found), token))
         }
     })
-    .flatten()
 }
 
 fn address_document(ingress: Ingress) -> Option<(Key, Document)> {

@@ -21,6 +21,8 @@ pub struct Settings {
     pub burst: u32,
     /// The Admin Services: one `ProxyFleet` each.
     pub services: Vec<NamespacedName>,
+    /// Namespaces whose Ingresses are read; all when empty (`--watch-namespace`).
+    pub ingress_namespaces: Vec<String>,
     /// The controller's own namespace, where `ProxyFleet`s are.
     pub namespace: Arc<str>,
     /// Namespace and name of the Lease: says which controller wrote a status.

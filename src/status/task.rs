@@ -117,7 +117,7 @@ impl<'a> Term<'a> {
             author: Author::new(settings.clone()),
             planner,
             under_way: JoinSet::new(),
-            awaited: instances_awaited + 1,
+            awaited: instances_awaited + usize::from(!settings.services.is_empty()),
             awaited_until: now + SEED_LIMIT,
             instances_awaited,
             complaints: BTreeSet::new(),

@@ -7,6 +7,7 @@ mod news;
 mod pipeline;
 mod settings;
 mod source;
+mod statuses;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -29,6 +30,7 @@ use crate::{
     push,
     render::Rendition,
     serve::{self, ServeSettings, Sources},
+    status,
 };
 
 pub use settings::{AdminCertificates, ControllerSettings, Source, StatusSettings};
@@ -165,6 +167,15 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         "proxies",
         drive(settings.clone(), material, fleet_commands, outcomes),
     );
+    if let Some(client) = client {
+        let inputs = status::Inputs {
+            view: view.clone(),
+            rendition: rendition.clone(),
+            snapshot,
+            leadership,
+        };
+        statuses::write(client, &settings, inputs, metrics.clone(), &mut tasks)?;
+    }
     spawn(&mut tasks, "metrics", follow_views(view.clone(), metrics));
     Ok(Controller {
         view,

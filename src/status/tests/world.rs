@@ -65,6 +65,7 @@ pub(super) fn settings() -> Settings {
         qps: 20,
         burst: 100,
         services: vec![admin_service()],
+        ingress_namespaces: Vec::new(),
         namespace: "silverback".into(),
         lease: NamespacedName::new("silverback", "election"),
         own_pod: Some(OwnPod {
