@@ -153,12 +153,12 @@ impl Planner {
     }
 
     /// What is known to stand there, for instance since an earlier leader wrote it. What we wrote counts more.
-    pub(super) fn seed(&mut self, key: Key, document: Document, now: Instant) {
+    pub(super) fn seed(&mut self, key: &Key, document: Document, now: Instant) {
         let item = self.items.entry(key.clone()).or_default();
         if item.written.is_none() && item.under_way.is_none() {
             item.written = Some(Arc::new(document));
             if item.wanted.is_some() {
-                self.review(&key, now);
+                self.review(key, now);
             }
         }
     }

@@ -241,7 +241,7 @@ impl<'a> Term<'a> {
             Found::Failed => self.awaited_until = now,
             Found::Addresses(addresses) => {
                 for (key, document) in addresses {
-                    planner.seed(key, document, now);
+                    planner.seed(&key, document, now);
                 }
             }
             Found::AddressesListed => planner.release(Class::Ingress),

@@ -91,6 +91,8 @@ fn meaning(class: Class, failure: &Failure) -> Outcome {
             404 if made_by_us => Outcome::Refused,
             404 => Outcome::Gone,
             409 => Outcome::Again,
+            // Another object of that name.
+            422 if message.contains("metadata.uid") => Outcome::Gone,
             400 | 413 | 415 | 422 => Outcome::Invalid,
             _ => Outcome::Unreachable,
         },

@@ -17,7 +17,7 @@ use crate::{
 
 const ELECTORS: usize = 3;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     /// Time goes on by milliseconds; electors act on time.
     Pass(u64),

@@ -106,10 +106,10 @@ impl Author {
         self.instances
             .entry(name.clone())
             .or_insert_with(|| instance.spec.pod_ref.uid.as_str().into());
-        planner.seed(Key::Instance(name.clone()), Document::Instance(instance.spec), now);
+        planner.seed(&Key::Instance(name.clone()), Document::Instance(instance.spec), now);
         if let Some(status) = instance.status {
             planner.seed(
-                Key::InstanceStatus(name),
+                &Key::InstanceStatus(name),
                 Document::InstanceStatus(Box::new(status)),
                 now,
             );
@@ -146,12 +146,12 @@ impl Author {
             Some(true) => self.paused.insert(name.clone()),
             _ => self.paused.remove(&name),
         };
-        planner.seed(Key::Fleet(name.clone()), Document::Fleet, now);
+        planner.seed(&Key::Fleet(name.clone()), Document::Fleet, now);
         if let Some(status) = found.status {
             self.fleet_conditions
                 .entry(name.clone())
                 .or_insert_with(|| status.conditions.clone());
-            planner.seed(Key::FleetStatus(name), Document::FleetStatus(Box::new(status)), now);
+            planner.seed(&Key::FleetStatus(name), Document::FleetStatus(Box::new(status)), now);
         }
         changed
     }

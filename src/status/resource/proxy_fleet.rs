@@ -1,10 +1,12 @@
 //! `ProxyFleet`: all proxies behind one Admin Service.
 
+#![allow(clippy::duplicated_attributes, reason = "columns of one table have types in common")]
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{StatusCondition, bound};
+use super::{StatusCondition, bound, condition::count};
 
 /// What users may want of a fleet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, CustomResource)]
@@ -81,13 +83,13 @@ pub struct ProxyFleetStatus {
 #[serde(rename_all = "camelCase", default)]
 pub struct ProxyCounts {
     /// Found in the EndpointSlices of the Admin Service.
-    #[schemars(range(min = 0))]
+    #[schemars(schema_with = "count")]
     pub discovered: u32,
     /// Serving a configuration that was accepted.
-    #[schemars(range(min = 0))]
+    #[schemars(schema_with = "count")]
     pub ready: u32,
     /// Running what they shall.
-    #[schemars(range(min = 0))]
+    #[schemars(schema_with = "count")]
     pub synced: u32,
 }
 

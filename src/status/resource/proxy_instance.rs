@@ -1,5 +1,7 @@
 //! `ProxyInstance`: the truth about one proxy.
 
+#![allow(clippy::duplicated_attributes, reason = "columns of one table have types in common")]
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     StatusCondition, bound,
-    condition::{date_time, optional_date_time},
+    condition::{count, date_time, optional_count, optional_date_time},
     proxy_fleet::ServiceReference,
 };
 
@@ -122,7 +124,7 @@ pub struct ProxyInstanceStatus {
     #[schemars(length(max = bound::ERRORS))]
     pub errors: Vec<InstanceError>,
     /// How many errors there are.
-    #[schemars(range(min = 0))]
+    #[schemars(schema_with = "count")]
     pub error_count: u32,
     /// Who saw this.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,7 +155,7 @@ pub struct ConfigurationStatus {
     pub applied_at: Option<Timestamp>,
     /// Size of what it accepted last, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(schema_with = "optional_count")]
     pub size_bytes: Option<i64>,
     /// How long it took to apply it, for example `85ms`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,7 +170,7 @@ pub struct ConfigurationStatus {
     pub complete: Option<bool>,
     /// How many problems the controller found in the objects that it was made of.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(schema_with = "optional_count")]
     pub problems: Option<u32>,
 }
 

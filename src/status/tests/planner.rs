@@ -158,8 +158,8 @@ fn what_says_the_same_is_not_written_again() {
 fn another_leader_alone_is_no_reason_to_write() {
     let mut bench = Bench::new(20, 100);
     let [(key, spec), (status_key, status)] = instance_documents(&synced("kong-a", "one"));
-    bench.planner.seed(key.clone(), spec.clone(), bench.now);
-    bench.planner.seed(status_key.clone(), status.clone(), bench.now);
+    bench.planner.seed(&key, spec.clone(), bench.now);
+    bench.planner.seed(&status_key, status.clone(), bench.now);
     let Document::InstanceStatus(mut status) = status else {
         panic!("a status")
     };

@@ -225,6 +225,21 @@ async fn other_conditions_of_a_pod_stay() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_next_pod_of_that_name_is_not_told_what_its_predecessor_was() {
+    let cluster = Cluster::running().await;
+    cluster.api.delete(&format!("{POD}kong-a"));
+    cluster
+        .api
+        .put(&format!("{POD}kong-a"), json!({ "metadata": { "uid": "uid-of-its-successor" } }));
+    cluster.api.take_requests();
+    cluster.show("one", vec![newcomer("kong-a"), synced("kong-b", "one")]);
+    cluster.settled().await;
+    assert_eq!(cluster.gate("kong-a"), None);
+    let attempts = cluster.writes().iter().filter(|line| line.contains("/pods/")).count();
+    assert_eq!(attempts, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn rows_go_when_their_pods_leave_the_slices_and_not_before() {
     let cluster = Cluster::running().await;
     cluster.show("one", vec![synced("kong-a", "one")]);
