@@ -305,7 +305,11 @@ fn patch(
     let mut object = former.cloned().unwrap_or_else(|| json!({ "metadata": {} }));
     let wanted = &sent["metadata"]["uid"];
     if !wanted.is_null() && *wanted != object["metadata"]["uid"] {
-        return Err(Box::new(failure(422, "Invalid", "metadata.uid: Invalid value: field is immutable")));
+        return Err(Box::new(failure(
+            422,
+            "Invalid",
+            "metadata.uid: Invalid value: field is immutable",
+        )));
     }
     if subresource.is_empty() {
         sent.as_object_mut().expect("an object").remove("status");

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod budget;
+mod cluster;
+mod events;
 mod gates;
 mod planner;
 mod world;

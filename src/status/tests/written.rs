@@ -3,138 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
-use tokio::{sync::watch, task::JoinHandle};
 
-use super::world::{
-    at, ingress_ref, newcomer, no, problem, profile, rendition, settings, snapshot, synced, terminating, view,
+use super::{
+    cluster::{Cluster, EVENTS, FLEET, INGRESS, INSTANCE, POD, leader},
+    world::{at, newcomer, no, problem, profile, rendition, settings, snapshot, synced, terminating},
 };
-use crate::{
-    fleet::{FleetView, ProxyError, ProxyView},
-    lease::fake_api::FakeApi,
-    model::{Epoch, Leadership, Snapshot},
-    render::Rendition,
-    status::{Inputs, Reports, Settings, writer},
-};
-
-const POD: &str = "/api/v1/namespaces/kong/pods/";
-const INSTANCE: &str = "/apis/gateway.silverback.dev/v1alpha1/namespaces/kong/proxyinstances/";
-const FLEET: &str = "/apis/gateway.silverback.dev/v1alpha1/namespaces/silverback/proxyfleets/kong-admin";
-const INGRESS: &str = "/apis/networking.k8s.io/v1/namespaces/shop/ingresses/";
-const EVENTS: &str = "apis/events.k8s.io/v1/events";
-
-/// A cluster, and a controller's writer of statuses in it.
-struct Cluster {
-    api: FakeApi,
-    view: watch::Sender<Arc<FleetView>>,
-    rendition: watch::Sender<Option<Arc<Rendition>>>,
-    snapshot: watch::Sender<Arc<Snapshot>>,
-    leadership: watch::Sender<Leadership>,
-    reports: Reports,
-    task: JoinHandle<()>,
-}
-
-fn leader(transitions: u64) -> Leadership {
-    Leadership::Leader {
-        epoch: Epoch {
-            lease_uid: "uid-of-lease".into(),
-            transitions,
-        },
-    }
-}
-
-impl Cluster {
-    fn new(api: FakeApi, settings: Settings) -> Self {
-        let (view, view_receiver) = watch::channel(Arc::default());
-        let (rendition, rendition_receiver) = watch::channel(None);
-        let (snapshot, snapshot_receiver) = watch::channel(Arc::new(Snapshot::unlisted()));
-        let (leadership, leadership_receiver) = watch::channel(leader(1));
-        let inputs = Inputs {
-            view: view_receiver,
-            rendition: rendition_receiver,
-            snapshot: snapshot_receiver,
-            leadership: leadership_receiver,
-        };
-        let (future, reports) = writer(api.client(), settings, inputs);
-        Self {
-            api,
-            view,
-            rendition,
-            snapshot,
-            leadership,
-            reports,
-            task: tokio::spawn(future),
-        }
-    }
-
-    /// With two proxies that run a configuration made of one Ingress.
-    async fn running() -> Self {
-        let cluster = Self::empty().await;
-        for pod in ["kong-a", "kong-b"] {
-            cluster.pod(pod);
-        }
-        cluster
-            .api
-            .put(&format!("{INGRESS}web"), json!({ "metadata": { "uid": "uid-of-web" } }));
-        cluster
-            .snapshot
-            .send_replace(snapshot(&["192.0.2.1"], &["kong-a", "kong-b"]));
-        cluster.rendition.send_replace(rendition("one", &["web"], Vec::new()));
-        cluster.show("one", vec![synced("kong-a", "one"), synced("kong-b", "one")]);
-        cluster.settled().await;
-        cluster
-    }
-
-    async fn empty() -> Self {
-        Self::new(FakeApi::new(), settings())
-    }
-
-    fn pod(&self, name: &str) {
-        self.api.put(
-            &format!("{POD}{name}"),
-            json!({ "metadata": { "uid": format!("uid-of-{name}") } }),
-        );
-    }
-
-    fn show(&self, desired: &str, proxies: Vec<ProxyView>) {
-        self.view.send_replace(view(desired, proxies));
-    }
-
-    /// Lets paused time pass until all is written that is going to be.
-    async fn settled(&self) {
-        tokio::time::sleep(Duration::from_secs(30)).await;
-    }
-
-    fn instance(&self, name: &str) -> Option<Value> {
-        self.api.get(&format!("{INSTANCE}{name}"))
-    }
-
-    fn condition(&self, path: &str, type_: &str) -> Option<Value> {
-        let object = self.api.get(path)?;
-        let conditions = object["status"]["conditions"].as_array()?;
-        conditions.iter().find(|condition| condition["type"] == type_).cloned()
-    }
-
-    fn gate(&self, pod: &str) -> Option<String> {
-        let gate = self.condition(&format!("{POD}{pod}"), "gateway.silverback.dev/ConfigSynced")?;
-        Some(gate["status"].as_str().expect("a text").to_owned())
-    }
-
-    fn addresses(&self, ingress: &str) -> Value {
-        let object = self.api.get(&format!("{INGRESS}{ingress}")).expect("it stands");
-        object["status"]["loadBalancer"]["ingress"].clone()
-    }
-
-    fn events(&self, namespace: &str) -> Vec<Value> {
-        let names = self.api.names(EVENTS);
-        let path = |name: &String| format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events/{name}");
-        names.iter().filter_map(|name| self.api.get(&path(name))).collect()
-    }
-
-    fn writes(&self) -> Vec<String> {
-        let requests = self.api.take_requests();
-        requests.into_iter().filter(|line| !line.starts_with("GET")).collect()
-    }
-}
+use crate::{fleet::ProxyView, lease::fake_api::FakeApi, model::Leadership, status::Settings};
 
 #[tokio::test(start_paused = true)]
 async fn each_proxy_has_a_row_that_belongs_to_its_pod() {
@@ -228,9 +102,10 @@ async fn other_conditions_of_a_pod_stay() {
 async fn the_next_pod_of_that_name_is_not_told_what_its_predecessor_was() {
     let cluster = Cluster::running().await;
     cluster.api.delete(&format!("{POD}kong-a"));
-    cluster
-        .api
-        .put(&format!("{POD}kong-a"), json!({ "metadata": { "uid": "uid-of-its-successor" } }));
+    cluster.api.put(
+        &format!("{POD}kong-a"),
+        json!({ "metadata": { "uid": "uid-of-its-successor" } }),
+    );
     cluster.api.take_requests();
     cluster.show("one", vec![newcomer("kong-a"), synced("kong-b", "one")]);
     cluster.settled().await;
@@ -457,117 +332,6 @@ async fn update_status_off_leaves_users_objects_alone() {
     assert_eq!(cluster.addresses("web"), Value::Null);
     assert_eq!(cluster.api.names(EVENTS), [] as [&str; 0]);
     assert!(cluster.instance("kong-a").is_some());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_problem_is_one_event_on_its_object_and_one_more_when_it_comes_back() {
-    let cluster = Cluster::running().await;
-    let wrong = || vec![problem("web", "Service shop/none does not exist")];
-    for text in ["two", "three", "four"] {
-        cluster.rendition.send_replace(rendition(text, &["web"], wrong()));
-        cluster.settled().await;
-    }
-    let events = cluster.events("shop");
-    assert_eq!(events.len(), 1, "{events:#?}");
-    let event = &events[0];
-    assert_eq!(event["reason"], "KongConfigurationTranslationFailed");
-    assert_eq!(event["type"], "Warning");
-    assert_eq!(event["regarding"]["kind"], "Ingress");
-    assert_eq!(event["regarding"]["apiVersion"], "networking.k8s.io/v1");
-    assert_eq!(event["regarding"]["uid"], "uid-of-web");
-    let note = event["note"].as_str().unwrap();
-    for part in [
-        "spec.rules[0].http.paths[0].backend.service.name",
-        "Service shop/none does not exist",
-        "create it",
-    ] {
-        assert!(note.contains(part), "{note}");
-    }
-    assert!(
-        event.get("series").is_none_or(Value::is_null),
-        "not counted up: {event:#}"
-    );
-
-    cluster.rendition.send_replace(rendition("five", &["web"], Vec::new()));
-    cluster.settled().await;
-    cluster.rendition.send_replace(rendition("six", &["web"], wrong()));
-    cluster.settled().await;
-    let events = cluster.events("shop");
-    assert_eq!(events.len(), 1, "{events:#?}");
-    assert_eq!(events[0]["series"]["count"], 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_proxies_refuse_is_told_on_the_object_and_on_the_controllers_pod() {
-    let cluster = Cluster::running().await;
-    let refused = |name: &str| ProxyView {
-        synced: no("ConfigRejected"),
-        errors: vec![ProxyError {
-            object: Some(ingress_ref("web")),
-            entity_type: "route".to_owned(),
-            field: Some("paths".to_owned()),
-            message: "invalid regex".to_owned(),
-            since: at(5),
-        }],
-        error_count: 1,
-        ..synced(name, "one")
-    };
-    cluster.show("two", vec![refused("kong-a"), refused("kong-b")]);
-    cluster.settled().await;
-    let events = cluster.events("shop");
-    assert_eq!(events.len(), 1, "one for both proxies: {events:#?}");
-    assert_eq!(events[0]["reason"], "KongConfigurationApplyFailed");
-    assert!(events[0]["note"].as_str().unwrap().contains("paths: invalid regex"));
-    let on_pod = cluster.events("silverback");
-    let failed: Vec<_> = on_pod
-        .iter()
-        .filter(|event| event["reason"] == "KongConfigurationApplyFailed")
-        .collect();
-    assert_eq!(failed.len(), 1, "{on_pod:#?}");
-    assert_eq!(failed[0]["regarding"]["uid"], "uid-of-silverback-0");
-    let note = failed[0]["note"].as_str().unwrap();
-    assert!(note.contains("https://10.0.0.1:8444 and 1 more"), "{note}");
-    let instance = cluster.instance("kong-a").unwrap();
-    assert_eq!(instance["status"]["errorCount"], 1);
-    assert_eq!(instance["status"]["errors"][0]["objectRef"]["name"], "web");
-    assert_eq!(instance["status"]["errors"][0]["field"], "paths");
-}
-
-#[tokio::test(start_paused = true)]
-async fn success_is_told_on_the_controllers_pod_at_most_once_a_minute() {
-    let cluster = Cluster::running().await;
-    for index in 0..600 {
-        let text = format!("text {index}");
-        cluster.show(&text, vec![synced("kong-a", &text), synced("kong-b", &text)]);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    let events = cluster.events("silverback");
-    let told: Vec<_> = events
-        .iter()
-        .filter(|event| event["reason"] == "KongConfigurationSucceeded")
-        .collect();
-    assert_eq!(told.len(), 1, "{events:#?}");
-    assert_eq!(told[0]["type"], "Normal");
-    let requests = cluster.writes();
-    let events = requests.iter().filter(|line| line.contains("/events")).count();
-    assert!((9..=12).contains(&events), "{events}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_admin_service_without_endpoints_is_told_on_the_service() {
-    let cluster = Cluster::running().await;
-    cluster.snapshot.send_replace(snapshot(&[], &[]));
-    cluster.show("one", Vec::new());
-    cluster.settled().await;
-    let events = cluster.events("kong");
-    assert_eq!(events.len(), 1, "{events:#?}");
-    assert_eq!(events[0]["reason"], "NoProxies");
-    assert_eq!(events[0]["regarding"]["name"], "kong-admin");
-    let condition = cluster.condition(FLEET, "Synced").unwrap();
-    assert_eq!(
-        (condition["status"].as_str(), condition["reason"].as_str()),
-        (Some("False"), Some("NoProxies"))
-    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,122 @@
+//! Events, as `kubectl describe` shows them.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{
+    cluster::{Cluster, FLEET},
+    world::{at, ingress_ref, no, problem, rendition, snapshot, synced},
+};
+use crate::fleet::{ProxyError, ProxyView};
+
+#[tokio::test(start_paused = true)]
+async fn a_problem_is_one_event_on_its_object_and_one_more_when_it_comes_back() {
+    let cluster = Cluster::running().await;
+    let wrong = || vec![problem("web", "Service shop/none does not exist")];
+    for text in ["two", "three", "four"] {
+        cluster.rendition.send_replace(rendition(text, &["web"], wrong()));
+        cluster.settled().await;
+    }
+    let events = cluster.events("shop");
+    assert_eq!(events.len(), 1, "{events:#?}");
+    let event = &events[0];
+    assert_eq!(event["reason"], "KongConfigurationTranslationFailed");
+    assert_eq!(event["type"], "Warning");
+    assert_eq!(event["regarding"]["kind"], "Ingress");
+    assert_eq!(event["regarding"]["apiVersion"], "networking.k8s.io/v1");
+    assert_eq!(event["regarding"]["uid"], "uid-of-web");
+    let note = event["note"].as_str().unwrap();
+    for part in [
+        "spec.rules[0].http.paths[0].backend.service.name",
+        "Service shop/none does not exist",
+        "create it",
+    ] {
+        assert!(note.contains(part), "{note}");
+    }
+    assert!(
+        event.get("series").is_none_or(Value::is_null),
+        "not counted up: {event:#}"
+    );
+
+    cluster.rendition.send_replace(rendition("five", &["web"], Vec::new()));
+    cluster.settled().await;
+    cluster.rendition.send_replace(rendition("six", &["web"], wrong()));
+    cluster.settled().await;
+    let events = cluster.events("shop");
+    assert_eq!(events.len(), 1, "{events:#?}");
+    assert_eq!(events[0]["series"]["count"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_proxies_refuse_is_told_on_the_object_and_on_the_controllers_pod() {
+    let cluster = Cluster::running().await;
+    let refused = |name: &str| ProxyView {
+        synced: no("ConfigRejected"),
+        errors: vec![ProxyError {
+            object: Some(ingress_ref("web")),
+            entity_type: "route".to_owned(),
+            field: Some("paths".to_owned()),
+            message: "invalid regex".to_owned(),
+            since: at(5),
+        }],
+        error_count: 1,
+        ..synced(name, "one")
+    };
+    cluster.show("two", vec![refused("kong-a"), refused("kong-b")]);
+    cluster.settled().await;
+    let events = cluster.events("shop");
+    assert_eq!(events.len(), 1, "one for both proxies: {events:#?}");
+    assert_eq!(events[0]["reason"], "KongConfigurationApplyFailed");
+    assert!(events[0]["note"].as_str().unwrap().contains("paths: invalid regex"));
+    let on_pod = cluster.events("silverback");
+    let failed: Vec<_> = on_pod
+        .iter()
+        .filter(|event| event["reason"] == "KongConfigurationApplyFailed")
+        .collect();
+    assert_eq!(failed.len(), 1, "{on_pod:#?}");
+    assert_eq!(failed[0]["regarding"]["uid"], "uid-of-silverback-0");
+    let note = failed[0]["note"].as_str().unwrap();
+    assert!(note.contains("https://10.0.0.1:8444 and 1 more"), "{note}");
+    let instance = cluster.instance("kong-a").unwrap();
+    assert_eq!(instance["status"]["errorCount"], 1);
+    assert_eq!(instance["status"]["errors"][0]["objectRef"]["name"], "web");
+    assert_eq!(instance["status"]["errors"][0]["field"], "paths");
+}
+
+#[tokio::test(start_paused = true)]
+async fn success_is_told_on_the_controllers_pod_at_most_once_a_minute() {
+    let cluster = Cluster::running().await;
+    for index in 0..600 {
+        let text = format!("text {index}");
+        cluster.show(&text, vec![synced("kong-a", &text), synced("kong-b", &text)]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let events = cluster.events("silverback");
+    let told: Vec<_> = events
+        .iter()
+        .filter(|event| event["reason"] == "KongConfigurationSucceeded")
+        .collect();
+    assert_eq!(told.len(), 1, "{events:#?}");
+    assert_eq!(told[0]["type"], "Normal");
+    let requests = cluster.writes();
+    let events = requests.iter().filter(|line| line.contains("/events")).count();
+    assert!((9..=12).contains(&events), "{events}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_admin_service_without_endpoints_is_told_on_the_service() {
+    let cluster = Cluster::running().await;
+    cluster.snapshot.send_replace(snapshot(&[], &[]));
+    cluster.show("one", Vec::new());
+    cluster.settled().await;
+    let events = cluster.events("kong");
+    assert_eq!(events.len(), 1, "{events:#?}");
+    assert_eq!(events[0]["reason"], "NoProxies");
+    assert_eq!(events[0]["regarding"]["name"], "kong-admin");
+    let condition = cluster.condition(FLEET, "Synced").unwrap();
+    assert_eq!(
+        (condition["status"].as_str(), condition["reason"].as_str()),
+        (Some("False"), Some("NoProxies"))
+    );
+}
