@@ -31,7 +31,7 @@ use crate::{manifest::Limits, model::Kind, store::Event};
 use files::Files;
 
 /// Editors write a file in several steps, and tools write many: this long nothing may happen before it is read.
-const SETTLE: Duration = Duration::from_millis(20);
+const SETTLE: Duration = Duration::from_millis(10);
 /// And this long it may go on at most.
 const SETTLE_AT_MOST: Duration = Duration::from_millis(200);
 /// How often it is checked that the directory is still the one that is watched; and how often it is read where the
