@@ -76,9 +76,10 @@ pub(super) fn block_on(verb: impl Future<Output = anyhow::Result<()>>) -> ExitCo
 /// Logs go to stderr. `RUST_LOG` refines the level; `modules` are directives such as `silverback::push=off`.
 pub(super) fn install_logging(level: &str, modules: &[&str], json: bool) {
     let filter = EnvFilter::builder().with_default_directive(level.parse().expect("levels are valid directives"));
+    // The client of the API server logs each failed request, without its cause; whoever made it says more.
     let filter = modules
         .iter()
-        .chain(&["hyper=warn", "h2=warn"])
+        .chain(&["hyper=warn", "h2=warn", "kube_client::client::builder=off"])
         .fold(filter.from_env_lossy(), |filter, directive| {
             filter.add_directive(directive.parse().expect("a valid directive"))
         });

@@ -119,9 +119,16 @@ impl std::fmt::Display for Fault {
         match self {
             Self::Timeout(limit) => write!(formatter, "no answer within {} s", limit.as_secs_f32()),
             Self::Kube(kube::Error::Api(status)) => write!(formatter, "{} (status {})", status.message, status.code),
-            Self::Kube(error) => error.fmt(formatter),
+            Self::Kube(error) => write!(formatter, "{}", first_cause(error)),
         }
     }
+}
+
+/// What says it in short: the messages above it say only that a request failed.
+fn first_cause(error: &dyn std::error::Error) -> &dyn std::error::Error {
+    std::iter::successors(Some(error), |cause| cause.source())
+        .last()
+        .unwrap_or(error)
 }
 
 async fn perform(api: Api<Lease>, name: String, request: Request, limit: Duration) -> Outcome {
@@ -234,7 +241,11 @@ impl Report {
         let lease = &self.lease;
         match error {
             Some(error) if self.blind => debug!(%lease, %error, "the watch on the Lease is still broken"),
-            Some(error) => warn!(%lease, %error, "the watch on the Lease is broken: reading it now and then instead"),
+            Some(error) => warn!(
+                %lease,
+                error = %first_cause(error),
+                "the watch on the Lease is broken: reading it now and then instead"
+            ),
             None => {}
         }
         self.blind = error.is_some();

@@ -45,6 +45,7 @@ pub(super) async fn client(source: &Source) -> anyhow::Result<Option<Client>> {
             .parse()
             .with_context(|| format!("--apiserver-host {server:?} is no URL"))?;
     }
+    tracing::info!(server = %config.cluster_url, "API server");
     // Environment proxies are for the outside world: the API server is reached as the kubeconfig says.
     Ok(Some(
         Client::try_from(config).context("failed to make a client for the API server")?,

@@ -55,10 +55,11 @@ impl Failure {
     pub(super) fn of(error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::of_status(status.code, &status.message),
-            // Other errors have long debug forms in their messages; their source says it in short.
+            // Other errors have long debug forms in their messages; their first cause says it in short.
             error => {
                 let source = std::error::Error::source(error);
-                Self::Other(source.map_or_else(|| error.to_string(), ToString::to_string))
+                let first = std::iter::successors(source, |cause| cause.source()).last();
+                Self::Other(first.map_or_else(|| error.to_string(), ToString::to_string))
             }
         }
     }
