@@ -8,5 +8,7 @@ mod answer;
 pub mod metrics;
 mod probe;
 mod prober;
+#[cfg(test)]
+mod tests;
 
 pub use prober::{Prober, Settings};

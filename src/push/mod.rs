@@ -7,5 +7,7 @@
 mod attempt;
 mod pusher;
 mod rejection;
+#[cfg(test)]
+mod tests;
 
 pub use pusher::{Pusher, Settings};

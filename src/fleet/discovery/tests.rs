@@ -18,6 +18,7 @@ fn port_names() -> Vec<String> {
     vec!["admin-tls".to_owned(), "kong-admin-tls".to_owned()]
 }
 
+#[allow(clippy::needless_pass_by_value)]
 fn slice(name: &str, service: &str, ports: serde_json::Value, endpoints: serde_json::Value) -> serde_json::Value {
     json!({
         "metadata": {"name": name, "namespace": "kong", "labels": {"kubernetes.io/service-name": service}},

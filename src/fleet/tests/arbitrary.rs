@@ -14,7 +14,7 @@ use crate::{
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Action {
     Run(u8),
     RunBad(u8),

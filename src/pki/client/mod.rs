@@ -6,6 +6,8 @@
 //! verified against (a resumed TLS session is not verified again).
 
 mod certificate;
+#[cfg(test)]
+pub(crate) mod fake_proxy;
 mod fault;
 mod verifier;
 
