@@ -15,6 +15,7 @@ mod settings;
 mod state;
 mod step;
 mod throttle;
+mod transitions;
 mod verdict;
 mod view;
 
@@ -28,4 +29,5 @@ pub use event::{
     PushResult, TransportFault, TransportFaultKind,
 };
 pub use settings::Settings;
+pub use transitions::{Stimulus, TRANSITIONS, Transition};
 pub use view::{FleetView, Phase, ProxyError, ProxyView};

@@ -108,6 +108,12 @@ pub(super) fn step(state: &mut ProxyState, event: Event, goal: &Goal, settings: 
     if state.unknown.as_ref().is_some_and(|open| open.until <= now.instant) {
         state.unknown = None;
     }
+    let settled = state.in_flight.is_none() && goal.desired.as_ref().is_some_and(|desired| state.runs(desired));
+    if settled {
+        state.drift.found = None;
+        state.drift.not_before = None;
+        state.back_off = BackOff::default();
+    }
     state.drift.forget_old(now.instant);
     forget_rejections(state, goal);
     note_lag(state, goal, now);
@@ -189,15 +195,6 @@ fn observed(state: &mut ProxyState, observation: Observation, goal: &Goal, setti
             note_drift(state, &report, goal, now);
         }
         state.observed = Some(report.hash);
-        if goal
-            .desired
-            .as_ref()
-            .is_some_and(|desired| desired.hash() == report.hash)
-        {
-            state.drift.found = None;
-            state.drift.not_before = None;
-            state.back_off = BackOff::default();
-        }
     }
     state.report = Some(report);
     state.probe_at = state.unknown.is_some().then(|| now.instant + PROBE_SOON);

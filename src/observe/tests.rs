@@ -109,7 +109,10 @@ async fn tells_what_a_proxy_is_and_runs_over_mutual_tls() {
         assert_eq!(again.security, ConnectionSecurity::Mutual);
     }
     let lines: Vec<_> = proxy.requests().into_iter().map(|request| request.line).collect();
-    assert_eq!(lines, ["GET /", "GET /status", "GET /status", "GET /status", "GET /status"]);
+    assert_eq!(
+        lines,
+        ["GET /", "GET /status", "GET /status", "GET /status", "GET /status"]
+    );
     assert!(proxy.connections() <= connections + 1, "connections are kept");
 }
 

@@ -4,4 +4,5 @@
 
 mod arbitrary;
 mod scenarios;
+mod states;
 mod world;
