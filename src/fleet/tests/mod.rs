@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod actor;
 mod arbitrary;
 mod scenarios;
 mod states;
