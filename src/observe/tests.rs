@@ -138,12 +138,26 @@ async fn says_why_a_certificate_is_not_trusted() {
     let foreign = Pki::new();
     let now = Timestamp::now();
     let long_ago = now - SignedDuration::from_hours(24 * 400);
+    let stranger = Pki::of("strangers");
     let cases = [
-        (foreign.server(SERVER_NAME, now), "not signed by a trusted authority"),
-        (pki.server("pod.other.kong.svc", now), r#"not for "pod.admin.kong.svc""#),
-        (pki.server(SERVER_NAME, long_ago), "has expired on"),
+        (
+            stranger.server(SERVER_NAME, now),
+            "not signed by a trusted authority",
+            "CN=strangers",
+        ),
+        (
+            foreign.server(SERVER_NAME, now),
+            "another authority of the same name",
+            "CN=proxies",
+        ),
+        (
+            pki.server("pod.other.kong.svc", now),
+            r#"not for "pod.admin.kong.svc""#,
+            "pod.other.kong.svc",
+        ),
+        (pki.server(SERVER_NAME, long_ago), "has expired on", "CN=proxies"),
     ];
-    for (server, expected) in cases {
+    for (server, expected, found) in cases {
         let proxy = FakeProxy::start(Some(server), kong).await;
         let mut probing = Probing::start(proxy.target(), pki.admin_tls());
         let fault = fault(probing.next().await);
@@ -154,11 +168,7 @@ async fn says_why_a_certificate_is_not_trusted() {
             fault.message
         );
         assert!(fault.message.contains(expected), "{}", fault.message);
-        assert!(
-            fault.message.contains("CN=proxies"),
-            "what was found: {}",
-            fault.message
-        );
+        assert!(fault.message.contains(found), "what was found: {}", fault.message);
         assert!(proxy.requests().is_empty(), "nothing is said to a stranger");
     }
 }

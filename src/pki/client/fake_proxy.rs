@@ -37,12 +37,17 @@ pub(crate) struct Pki {
 
 impl Pki {
     pub(crate) fn new() -> Self {
+        Self::of("proxies")
+    }
+
+    /// The authority of the proxies bears that name.
+    pub(crate) fn of(proxies: &str) -> Self {
         // Another test may have been first.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let now = Timestamp::now();
         Self {
             clients: Authority::generate("controllers", now).expect("it can be made"),
-            proxies: Authority::generate("proxies", now).expect("it can be made"),
+            proxies: Authority::generate(proxies, now).expect("it can be made"),
         }
     }
 

@@ -70,8 +70,7 @@ impl ProxyVerifier {
         let expected = self.expected.to_str();
         let found = certificate::summary(der);
         match error {
-            // A bad signature comes of another authority that bears the name of the trusted one.
-            Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => format!(
+            Error::InvalidCertificate(CertificateError::UnknownIssuer) => format!(
                 "the proxy's certificate is not signed by a trusted authority: {found}; trusted is {}",
                 self.root_names.join(", ")
             ),
