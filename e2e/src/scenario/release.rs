@@ -116,11 +116,15 @@ pub(crate) fn front(cluster: &Cluster) -> anyhow::Result<Forward> {
     cluster.forward(&format!("{address}:80"))
 }
 
-/// Waits until every proxy pod answers with that status.
+/// Waits until every proxy pod answers a request to the shop with that status.
 pub(crate) fn all_answer(cluster: &Cluster, path: &str, status: u16) -> anyhow::Result<()> {
+    all_answer_to(cluster, HOST, path, status)
+}
+
+fn all_answer_to(cluster: &Cluster, host: &str, path: &str, status: u16) -> anyhow::Result<()> {
     for (name, way) in ways(cluster)? {
-        eventually(&format!("{name} answers {status} to {path}"), CHANGE, || {
-            let answer = http::get(way.address, HOST, path)?;
+        eventually(&format!("{name} answers {status} to {host}{path}"), CHANGE, || {
+            let answer = http::get(way.address, host, path)?;
             ensure!(answer.status == status, "{} {}", answer.status, answer.body.trim());
             Ok(())
         })?;
@@ -128,12 +132,13 @@ pub(crate) fn all_answer(cluster: &Cluster, path: &str, status: u16) -> anyhow::
     Ok(())
 }
 
-/// Makes a change and waits until it is on every proxy; takes it back.
+/// Makes a change, under a host of its own, and waits until it is on every proxy; takes it back.
 pub(crate) fn change_goes_live(cluster: &Cluster, path: &str) -> anyhow::Result<()> {
-    cluster.apply(&ingress("change", path, "web"))?;
-    all_answer(cluster, path, 200)?;
+    const HOST_OF_CHANGES: &str = "change.example";
+    cluster.apply(&ingress("change", path, "web").replace(HOST, HOST_OF_CHANGES))?;
+    all_answer_to(cluster, HOST_OF_CHANGES, path, 200)?;
     cluster.kubectl(&["delete", "ingress", "-n", SHOP, "change"])?;
-    all_answer(cluster, path, 404)
+    all_answer_to(cluster, HOST_OF_CHANGES, path, 404)
 }
 
 /// Pods of the controller, and which of them holds the Lease.
