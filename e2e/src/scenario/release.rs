@@ -121,7 +121,8 @@ pub(crate) fn all_answer(cluster: &Cluster, path: &str, status: u16) -> anyhow::
     all_answer_to(cluster, HOST, path, status)
 }
 
-fn all_answer_to(cluster: &Cluster, host: &str, path: &str, status: u16) -> anyhow::Result<()> {
+/// The same for any host.
+pub(crate) fn all_answer_to(cluster: &Cluster, host: &str, path: &str, status: u16) -> anyhow::Result<()> {
     for (name, way) in ways(cluster)? {
         eventually(&format!("{name} answers {status} to {host}{path}"), CHANGE, || {
             let answer = http::get(way.address, host, path)?;
