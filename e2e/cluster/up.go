@@ -87,7 +87,10 @@ func commandUp(args []string) {
 	if lacks := missing(o.Dir); len(lacks) > 0 {
 		fatal("this machine cannot run the cluster; nothing was started:\n  - %s", strings.Join(lacks, "\n  - "))
 	}
-	os.Remove(filepath.Join(o.Dir, "ready"))
+	// Each cluster begins empty: with new certificates nothing that is left of an earlier one would work.
+	for _, d := range []string{"control", "nodes", "pki", "images", "ready"} {
+		check(os.RemoveAll(filepath.Join(o.Dir, d)))
+	}
 	b, err := json.Marshal(o)
 	check(err)
 	check(os.WriteFile(filepath.Join(o.Dir, "options.json"), b, 0o644))

@@ -14,7 +14,8 @@ if [ -n "${KEEP:-}" ]; then
 else
   trap '"$PROGRAMS/cluster" down --dir "$dir"' EXIT
 fi
-"$PROGRAMS/cluster" up --replace --dir "$dir" --nodes "$NODES"
+if [ -e "$dir/state.json" ]; then "$PROGRAMS/cluster" down --dir "$dir"; fi # kept by an earlier run
+"$PROGRAMS/cluster" up --dir "$dir" --nodes "$NODES"
 # shellcheck disable=SC2086 # one word per image
 "$PROGRAMS/cluster" load --dir "$dir" $images
 "$CARGO_TARGET_DIR/debug/e2e" --cluster "$dir" --programs "$PROGRAMS" "${keep[@]}" "$@"

@@ -4,8 +4,11 @@ use std::fmt::Write;
 
 use anyhow::ensure;
 
-use super::release::{CHANGE, HOST, SHOP, all_answer, all_answer_to, change_goes_live, ingress};
+use super::release::{CHANGE, SHOP, all_answer, all_answer_for, change_goes_live, ingress, ingress_of};
 use crate::{Arguments, cluster::Cluster, poll::eventually};
+
+/// Host of the 500.
+const MANY: &str = "many.example";
 
 pub(super) fn mistakes(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
     let port = ingress("bad", "/bad", "web").replace("number: 80", "number: 81");
@@ -15,7 +18,7 @@ pub(super) fn mistakes(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
     );
     let regex = ingress("bad", "'/~/bad/(['", "web").replace("pathType: Prefix", "pathType: ImplementationSpecific");
     let conflict = ingress("bad", "/", "web");
-    for (number, (what, manifest, words)) in [
+    for (what, manifest, words) in [
         (
             "an Ingress to a missing Service",
             ingress("bad", "/bad", "nosuch"),
@@ -31,7 +34,6 @@ pub(super) fn mistakes(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
         ("an Ingress that claims what another has", conflict, "shop/web"),
     ]
     .into_iter()
-    .enumerate()
     {
         cluster.kubectl(&["delete", "events", "-n", SHOP, "--all"])?;
         cluster.apply(&manifest)?;
@@ -48,28 +50,24 @@ pub(super) fn mistakes(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
             Ok(message)
         })?;
         println!("   {what}: {event}");
-        change_goes_live(cluster, &format!("/unrelated{number}"))?;
+        change_goes_live(cluster)?;
         cluster.kubectl(&["delete", "ingress", "-n", SHOP, "bad"])?;
         all_answer(cluster, "/", 200)?;
     }
     Ok(())
 }
 
-/// Host of the many Ingresses.
-const OF_MANY: &str = "many.example";
-
 pub(super) fn many(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
     let mut manifests = "apiVersion: v1\nkind: Namespace\nmetadata: {name: many}\n".to_owned();
     for index in 0..500 {
-        let one = ingress(&format!("web-{index}"), &format!("/many/{index}"), "web")
-            .replace("namespace: shop", "namespace: many")
-            .replace(HOST, OF_MANY);
+        let one = ingress_of(&format!("web-{index}"), MANY, &format!("/{index}"), "web")
+            .replace("namespace: shop", "namespace: many");
         write!(manifests, "---\n{one}")?;
     }
     manifests.push_str("---\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: many}\nspec: {type: ExternalName, externalName: web.shop.svc.cluster.local, ports: [{port: 80}]}\n");
     cluster.apply(&manifests)?;
-    all_answer_to(cluster, OF_MANY, "/many/499", 200)?;
+    all_answer_for(cluster, MANY, "/499", 200)?;
     cluster.kubectl(&["delete", "namespace", "many", "--timeout=120s"])?;
-    change_goes_live(cluster, "/after-many")?;
-    all_answer_to(cluster, OF_MANY, "/many/499", 404)
+    change_goes_live(cluster)?;
+    all_answer_for(cluster, MANY, "/499", 404)
 }

@@ -26,7 +26,7 @@ pub(super) fn run(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
             "   {before} was {way}; {after} leads after {:.1} s",
             began.elapsed().as_secs_f64()
         );
-        change_goes_live(cluster, "/after-takeover")?;
+        change_goes_live(cluster)?;
         cluster.kubectl(&[
             "rollout",
             "status",

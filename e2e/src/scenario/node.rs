@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use super::release::{HOST, LIMIT, NAMESPACE, holds, in_sync, ingress, leader};
+use super::release::{LIMIT, NAMESPACE, SHOP, holds, in_sync, ingress_of, leader};
 use crate::{Arguments, cluster::Cluster, http, poll::eventually};
 
 /// Leases of 15 s and a node's grace of 12 s run out one after the other.
 const NOTICED: Duration = Duration::from_secs(60);
+
+/// Host of the change that is made while the node is away.
+const MEANWHILE: &str = "meanwhile.example";
 
 pub(super) fn run(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
     let rows = instances(cluster)?;
@@ -31,7 +34,7 @@ pub(super) fn run(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
         "   in sync {:.1} s after the network is back",
         began.elapsed().as_secs_f64()
     );
-    cluster.kubectl(&["delete", "ingress", "-n", "shop", "meanwhile"])?;
+    cluster.kubectl(&["delete", "ingress", "-n", SHOP, "meanwhile"])?;
     cluster.kubectl(&["wait", "--for=condition=Ready", "node", "--all", "--timeout=60s"])?;
     cluster.kubectl(&[
         "rollout",
@@ -56,14 +59,16 @@ fn cut_off(cluster: &Cluster, name: &str, node: &str) -> anyhow::Result<()> {
             let reachable = conditions.iter().find(|condition| condition["type"] == "Reachable");
             let reachable = reachable.context("no condition Reachable")?;
             ensure!(reachable["status"] == "False", "it says {reachable}");
-            Ok(format!("{}: {}", reachable["reason"], reachable["message"]))
+            Ok([&reachable["reason"], &reachable["message"]]
+                .map(|text| text.as_str().unwrap_or_default())
+                .join(": "))
         },
     )?;
     println!(
         "   {node} is cut off; after {:.1} s {name} says {reason}",
         began.elapsed().as_secs_f64()
     );
-    cluster.apply(&ingress("meanwhile", "/meanwhile", "web"))?;
+    cluster.apply(&ingress_of("meanwhile", MEANWHILE, "/", "web"))?;
     for row in instances(cluster)?.iter().filter(|row| row_node(row) != node) {
         let pod = cluster.get(&["pod", "-n", NAMESPACE, &row_name(row)])?;
         let address = pod["status"]["podIP"].as_str().context("no address")?;
@@ -71,7 +76,7 @@ fn cut_off(cluster: &Cluster, name: &str, node: &str) -> anyhow::Result<()> {
         let way = cluster.forward_from(&row_node(row), &format!("{address}:8000"))?;
         eventually("the change is live on the other proxy", LIMIT, || {
             // Which backend answers, or that the lost node's can't, is not the question: there is a route.
-            let answer = http::get(way.address, HOST, "/meanwhile")?;
+            let answer = http::get(way.address, MEANWHILE, "/")?;
             ensure!(answer.status != 404, "404");
             Ok(())
         })?;

@@ -23,11 +23,16 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 /// A change goes through watch, translation and push.
 pub(crate) const CHANGE: Duration = Duration::from_secs(20);
 
-/// An Ingress of the shop.
+/// An Ingress of the shop's own host.
 pub(crate) fn ingress(name: &str, path: &str, service: &str) -> String {
+    ingress_of(name, HOST, path, service)
+}
+
+/// An Ingress of another host, where nothing else answers.
+pub(crate) fn ingress_of(name: &str, host: &str, path: &str, service: &str) -> String {
     format!(
         "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}, namespace: {SHOP}}}\nspec:\n  \
-         ingressClassName: kong\n  rules:\n    - host: {HOST}\n      http:\n        paths:\n          - path: {path}\n            \
+         ingressClassName: kong\n  rules:\n    - host: {host}\n      http:\n        paths:\n          - path: {path}\n            \
          pathType: Prefix\n            backend: {{service: {{name: {service}, port: {{number: 80}}}}}}\n"
     )
 }
@@ -116,13 +121,13 @@ pub(crate) fn front(cluster: &Cluster) -> anyhow::Result<Forward> {
     cluster.forward(&format!("{address}:80"))
 }
 
-/// Waits until every proxy pod answers a request to the shop with that status.
+/// Waits until every proxy pod answers with that status for the shop's host.
 pub(crate) fn all_answer(cluster: &Cluster, path: &str, status: u16) -> anyhow::Result<()> {
-    all_answer_to(cluster, HOST, path, status)
+    all_answer_for(cluster, HOST, path, status)
 }
 
-/// The same for any host.
-pub(crate) fn all_answer_to(cluster: &Cluster, host: &str, path: &str, status: u16) -> anyhow::Result<()> {
+/// The same for another host.
+pub(crate) fn all_answer_for(cluster: &Cluster, host: &str, path: &str, status: u16) -> anyhow::Result<()> {
     for (name, way) in ways(cluster)? {
         eventually(&format!("{name} answers {status} to {host}{path}"), CHANGE, || {
             let answer = http::get(way.address, host, path)?;
@@ -133,13 +138,14 @@ pub(crate) fn all_answer_to(cluster: &Cluster, host: &str, path: &str, status: u
     Ok(())
 }
 
-/// Makes a change, under a host of its own, and waits until it is on every proxy; takes it back.
-pub(crate) fn change_goes_live(cluster: &Cluster, path: &str) -> anyhow::Result<()> {
-    const HOST_OF_CHANGES: &str = "change.example";
-    cluster.apply(&ingress("change", path, "web").replace(HOST, HOST_OF_CHANGES))?;
-    all_answer_to(cluster, HOST_OF_CHANGES, path, 200)?;
+/// Makes a change and waits until it is on every proxy; takes it back.
+pub(crate) fn change_goes_live(cluster: &Cluster) -> anyhow::Result<()> {
+    const CHANGED: &str = "change.example";
+    all_answer_for(cluster, CHANGED, "/", 404)?;
+    cluster.apply(&ingress_of("change", CHANGED, "/", "web"))?;
+    all_answer_for(cluster, CHANGED, "/", 200)?;
     cluster.kubectl(&["delete", "ingress", "-n", SHOP, "change"])?;
-    all_answer_to(cluster, HOST_OF_CHANGES, path, 404)
+    all_answer_for(cluster, CHANGED, "/", 404)
 }
 
 /// Pods of the controller, and which of them holds the Lease.

@@ -3,7 +3,8 @@
 use anyhow::{Context, ensure};
 
 use super::release::{
-    CHANGE, HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer, change_goes_live, front, in_sync, ingress,
+    CHANGE, HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer, all_answer_for, change_goes_live, front, in_sync,
+    ingress_of,
 };
 use crate::{Arguments, cluster::Cluster, load::Load, poll::eventually};
 
@@ -25,7 +26,7 @@ pub(super) fn admin_service(cluster: &Cluster, _: &Arguments) -> anyhow::Result<
     });
     cluster.apply(&lasting.collect::<Vec<_>>().join("\n"))?;
     in_sync(cluster, 2)?;
-    change_goes_live(cluster, "/after-admin-service")?;
+    change_goes_live(cluster)?;
     load.finish()
 }
 
@@ -66,7 +67,7 @@ pub(super) fn forbidden(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> 
         "--timeout=90s",
     ])?;
     in_sync(cluster, 2)?;
-    change_goes_live(cluster, "/after-forbidden")?;
+    change_goes_live(cluster)?;
     load.finish()
 }
 
@@ -91,7 +92,8 @@ fn while_forbidden(cluster: &Cluster) -> anyhow::Result<()> {
         },
     )?;
     // Nothing is emptied by it: the routes are where they were, and a change waits.
-    cluster.apply(&ingress("waits", "/waits", "web"))?;
+    cluster.apply(&ingress_of("waits", "waits.example", "/", "web"))?;
     all_answer(cluster, "/", 200)?;
+    all_answer_for(cluster, "waits.example", "/", 404)?;
     cluster.kubectl(&["delete", "ingress", "-n", SHOP, "waits"]).map(drop)
 }
