@@ -23,6 +23,7 @@ iptables iptables
 ip iproute2
 nsenter util-linux
 mount mount
+pkill procps
 "
 there() { case $1 in /*) [ -e "$1" ] ;; *) command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] ;; esac; }
 lacking() {

@@ -5,10 +5,13 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
 use serde_json::Value;
+
+use crate::poll::eventually;
 
 /// A cluster that is up.
 pub(crate) struct Cluster {
@@ -141,6 +144,18 @@ impl Cluster {
         command.args(["exec", "--dir"]).arg(&self.directory).args([node, "--"]);
         command.args(["ctr", "-n", "k8s.io", "task", "kill", "--signal", "SIGKILL", container]);
         Self::output(command, &format!("ctr task kill on {node}")).map(drop)
+    }
+
+    /// Kills the API server, which starts again by itself: every watch ends.
+    pub(crate) fn restart_api_server(&self) -> anyhow::Result<()> {
+        let mut command = self.command("cluster");
+        command.args(["exec", "--dir"]).arg(&self.directory);
+        command.args(["control", "--", "pkill", "-KILL", "-f", "^cluster apiserver"]);
+        Self::output(command, "pkill of the API server")?;
+        eventually("the API server is back", Duration::from_secs(60), || {
+            self.kubectl(&["get", "--raw", "/readyz"])
+        })
+        .map(drop)
     }
 
     /// What helps to understand a failure.

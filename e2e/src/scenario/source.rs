@@ -3,10 +3,14 @@
 use anyhow::{Context, ensure};
 
 use super::release::{
-    CHANGE, HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer, all_answer_for, change_goes_live, front, in_sync,
-    ingress_of,
+    HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer, all_answer_for, change_goes_live, front, in_sync, ingress_of,
+    pods,
 };
 use crate::{Arguments, cluster::Cluster, load::Load, poll::eventually};
+
+/// Host of a change that is made while nothing can be sent.
+const WAITS: &str = "waits.example";
+const PROXIES: &str = "deployment/silverback-kong";
 
 pub(super) fn admin_service(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
     let name = format!("{RELEASE}-kong-gateway-admin");
@@ -47,53 +51,46 @@ pub(super) fn forbidden(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> 
     let front = front(cluster)?;
     let load = Load::start(front.address, HOST, "/", 2);
     patch(&fewer.into())?;
-    // A watch that is open is not cut by the API server: restarting the controllers is what shows the loss at once.
-    cluster.kubectl(&[
-        "rollout",
-        "restart",
-        "-n",
-        NAMESPACE,
-        "deployment/silverback-kong-controller",
-    ])?;
+    // A watch that is open is not cut by a change of rights, but it ends with the API server.
+    cluster.restart_api_server()?;
     let outcome = while_forbidden(cluster);
     patch(&rules)?;
     outcome?;
-    cluster.kubectl(&[
-        "rollout",
-        "status",
-        "-n",
-        NAMESPACE,
-        "deployment/silverback-kong-controller",
-        "--timeout=90s",
-    ])?;
+    // Given back, it goes on by itself.
+    all_answer_for(cluster, WAITS, "/", 200)?;
+    cluster.kubectl(&["delete", "ingress", "-n", SHOP, "waits"])?;
+    all_answer_for(cluster, WAITS, "/", 404)?;
+    cluster.kubectl(&["scale", "-n", NAMESPACE, PROXIES, "--replicas=2"])?;
     in_sync(cluster, 2)?;
     change_goes_live(cluster)?;
     load.finish()
 }
 
 fn while_forbidden(cluster: &Cluster) -> anyhow::Result<()> {
-    eventually(
-        "a controller says what is forbidden, and which verbs to grant",
-        CHANGE,
-        || {
-            let logs = cluster.kubectl(&[
-                "logs",
-                "-n",
-                NAMESPACE,
-                "-l",
-                "app.kubernetes.io/component=controller",
-                "--tail=200",
-            ])?;
-            ensure!(
-                logs.contains("ingresses") && logs.contains("list") && logs.contains("watch"),
-                "the logs do not"
-            );
-            Ok(())
-        },
-    )?;
-    // Nothing is emptied by it: the routes are where they were, and a change waits.
-    cluster.apply(&ingress_of("waits", "waits.example", "/", "web"))?;
+    let fleet = format!("{RELEASE}-kong-gateway-admin");
+    let message = eventually("the fleet says what can't be read", LIMIT, || {
+        let fleet = cluster.get(&["proxyfleet", "-n", NAMESPACE, &fleet])?;
+        let conditions = fleet["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let unavailable = conditions
+            .iter()
+            .find(|condition| condition["type"] == "SourceUnavailable");
+        let unavailable = unavailable.context("no condition SourceUnavailable")?;
+        let message = unavailable["message"].as_str().unwrap_or_default();
+        ensure!(
+            unavailable["status"] == "True" && message.to_lowercase().contains("ingress"),
+            "it says {unavailable}"
+        );
+        Ok(message.to_owned())
+    })?;
+    println!("   SourceUnavailable: {message}");
+    // Nothing is emptied by it: a change waits, and a newcomer gets what the others have.
+    cluster.apply(&ingress_of("waits", WAITS, "/", "web"))?;
+    cluster.kubectl(&["scale", "-n", NAMESPACE, PROXIES, "--replicas=3"])?;
+    eventually("the newcomer is Ready", LIMIT, || {
+        let ready = pods(cluster)?.iter().filter(|pod| pod.ready).count();
+        ensure!(ready == 3, "{ready} of 3 are");
+        Ok(())
+    })?;
     all_answer(cluster, "/", 200)?;
-    all_answer_for(cluster, "waits.example", "/", 404)?;
-    cluster.kubectl(&["delete", "ingress", "-n", SHOP, "waits"]).map(drop)
+    all_answer_for(cluster, WAITS, "/", 404)
 }
