@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    path::{Path, PathBuf},
 };
 
 use clap::{Arg, Command};
@@ -217,4 +218,33 @@ fn states_of_a_proxy() {
         );
     }
     holds("proxy-states.md", &table);
+}
+
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages: Vec<PathBuf> = ["README.md", "UPGRADING.md", "CHANGELOG.md"]
+        .map(|name| root.join(name))
+        .into();
+    for directory in ["docs/guide", "docs/reference", "docs/adr"] {
+        let entries = std::fs::read_dir(root.join(directory)).expect("the directory is there");
+        pages.extend(entries.map(|entry| entry.expect("it can be read").path()));
+    }
+    let mut checked = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(&page).expect("a page is text");
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = target.split('#').next().unwrap_or_default();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            let found = page.parent().is_some_and(|directory| directory.join(file).exists());
+            assert!(found, "{} links to {target}, which does not exist", page.display());
+            checked += 1;
+        }
+    }
+    assert!(
+        checked > 10,
+        "only {checked} links were found: are they still written like this?"
+    );
 }

@@ -11,11 +11,12 @@ const HEADINGS: [&str; 9] = [
 /// Wide enough for any condition and hash, so that lines printed at different times stand in the same columns.
 const WIDTHS: [usize; 9] = [8, 7, 7, 12, 7, 7, 6, 12, 5];
 
-/// The table, one line per proxy below the headings, without a line feed at the end.
-pub(super) fn table(view: &FleetView, now: Timestamp) -> String {
+/// The table, one line per proxy below the headings, without a line feed at the end. Columns are as wide as they must be;
+/// `steady` ones have their greatest usual width.
+pub(super) fn table(view: &FleetView, now: Timestamp, steady: bool) -> String {
     let mut rows = vec![HEADINGS.map(str::to_owned)];
     rows.extend(view.proxies.iter().map(|proxy| row(proxy, now)));
-    let mut widths = WIDTHS;
+    let mut widths = if steady { WIDTHS } else { [0; HEADINGS.len()] };
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());

@@ -71,7 +71,7 @@ pub(super) async fn follow(
             .map(|rendition| rendition.problems.clone())
             .unwrap_or_default();
         let fleet = view.borrow_and_update().clone();
-        let text = table(&fleet, Timestamp::now());
+        let text = table(&fleet, Timestamp::now(), !terminal);
         let mut output = std::io::stdout().lock();
         if terminal && drawn > 0 {
             write!(output, "\x1b[{drawn}A\x1b[J")?;
