@@ -6,3 +6,4 @@ mod command_line;
 mod demo;
 mod harness;
 mod log;
+mod proxy_faults;

@@ -57,6 +57,15 @@ pub(super) fn classify(error: &reqwest::Error, address: &str, refusal: Option<&s
         };
         return fault(TransportFaultKind::Timeout, format!("no {what} {address} in time"));
     }
+    if causes(error)
+        .filter_map(|cause| cause.downcast_ref::<hyper::Error>())
+        .any(hyper::Error::is_parse)
+    {
+        return fault(
+            TransportFaultKind::UnexpectedAnswer,
+            format!("{address} does not speak HTTP: is this the Admin API?"),
+        );
+    }
     fault(
         TransportFaultKind::ConnectionFailed,
         format!("{address}: {}", chain(error)),

@@ -1,0 +1,273 @@
+//! Proxies that are broken in every way: each is shown with its reason, and none delays the good one.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Stdio},
+    thread,
+};
+
+use serde_json::{Value, json};
+use silverback::pki::PkiDirectory;
+
+use crate::harness::{client, eventually, free_ports, ingress, silverback};
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Ended already is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A proxy that does on each connection what it is told; its Admin URL. It ends with the test's process.
+fn fake(answer: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let answer = answer.clone();
+            thread::spawn(move || answer(stream));
+        }
+    });
+    url
+}
+
+/// A Kong that answers every configuration with this status and body.
+fn refusing(status: &'static str, body: Value) -> String {
+    fake(move |mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        loop {
+            let (mut head, mut length) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                    return;
+                }
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                head.push_str(&line);
+                if line == "\r\n" {
+                    break;
+                }
+            }
+            let mut sent = vec![0; length];
+            reader.read_exact(&mut sent).unwrap();
+            let (status, body) = match head.split_whitespace().take(2).collect::<Vec<_>>()[..] {
+                ["GET", "/"] => ("200 OK", root()),
+                ["GET", "/status"] => (
+                    "200 OK",
+                    json!({"configuration_hash": "0".repeat(32), "server": {"total_requests": 1}}),
+                ),
+                _ => (status, body.clone()),
+            };
+            let body = body.to_string();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nServer: kong/3.9.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            if stream.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+fn root() -> Value {
+    json!({
+        "version": "3.9.1", "tagline": "Welcome to kong", "hostname": "fake", "node_id": "4c2c0a64-3d2b-4e43-9d4f-0d9c7f6f8a01",
+        "configuration": {"database": "off", "router_flavor": "traditional_compatible"},
+        "plugins": {"available_on_server": {"request-termination": {"version": "3.9.1", "priority": 2}}},
+    })
+}
+
+/// A refusal of the route of Ingress demo/web, as Kong words it.
+fn flattened() -> Value {
+    json!({
+        "code": 14, "name": "invalid declarative configuration", "message": "declarative config is invalid: {}", "fields": {},
+        "flattened_errors": [{
+            "entity_type": "route", "entity_name": "demo.web.echo.web.localhost.80",
+            "entity_tags": ["k8s-name:web", "k8s-namespace:demo", "k8s-kind:Ingress", "k8s-uid:1", "k8s-group:networking.k8s.io", "k8s-version:v1"],
+            "errors": [{"type": "field", "field": "paths.1", "message": "should start with: /"}],
+        }],
+    })
+}
+
+#[tokio::test]
+async fn broken_proxies_are_shown_with_their_reason_and_delay_no_other() {
+    let state = tempfile::tempdir().unwrap();
+    let manifests = state.path().join("manifests");
+    std::fs::create_dir(&manifests).unwrap();
+    let backend = "---\napiVersion: v1\nkind: Service\nmetadata: {name: echo, namespace: demo}\nspec: {ports: [{name: http, port: 80}]}\n\
+                   ---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n\
+                   metadata: {name: echo-1, namespace: demo, labels: {kubernetes.io/service-name: echo}}\n\
+                   ports: [{name: http, port: 9}]\nendpoints: [{addresses: [127.0.0.1]}]\n";
+    let write = |path: &str| {
+        std::fs::write(
+            manifests.join("web.yaml"),
+            format!("{}{backend}", ingress("web", "web.localhost", path)),
+        )
+        .unwrap()
+    };
+    write("/a");
+
+    let ports = free_ports(8);
+    let pki = state.path().join("pki");
+    let own = pki.join(format!("proxies/127.0.0.1-{}", ports + 1));
+    let proxy = |traffic: u16, admin: u16, certificates: &Path| {
+        let child = silverback()
+            .args(["proxy", "--status-listen=off", "--log-level=warn"])
+            .arg(format!("--proxy-listen=127.0.0.1:{traffic}"))
+            .arg(format!("--admin-listen=127.0.0.1:{admin} ssl"))
+            .arg(format!(
+                "--prefix={}",
+                state.path().join(format!("prefix-{admin}")).display()
+            ))
+            .arg(format!("--admin-ssl-cert={}", certificates.join("tls.crt").display()))
+            .arg(format!(
+                "--admin-ssl-cert-key={}",
+                certificates.join("tls.key").display()
+            ))
+            .arg("--nginx-admin-ssl-verify-client=on")
+            .arg(format!(
+                "--nginx-admin-ssl-client-certificate={}",
+                certificates.join("ca.crt").display()
+            ))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Running(child.unwrap())
+    };
+    // It waits for its certificates, which the controller makes.
+    let _good = proxy(ports, ports + 1, &own);
+    let now = jiff::Timestamp::now();
+    let elsewhere = PkiDirectory::open(&state.path().join("another-pki"), now).unwrap();
+    let foreign = elsewhere.proxy("foreign", &["127.0.0.1".to_owned()], now).unwrap();
+    let _foreign = proxy(ports + 2, ports + 3, &foreign);
+
+    let good = format!("https://127.0.0.1:{}", ports + 1);
+    let faults = [
+        (
+            format!("https://127.0.0.1:{}", ports + 3),
+            "Reachable",
+            "CertificateUntrusted",
+        ),
+        (
+            format!("https://127.0.0.1:{}", ports + 4),
+            "Reachable",
+            "ConnectionRefused",
+        ),
+        (
+            // It takes whatever comes, and says nothing.
+            fake(|mut stream| drop(std::io::copy(&mut stream, &mut std::io::sink()))),
+            "Reachable",
+            "Timeout",
+        ),
+        (
+            fake(|mut stream| drop(stream.write_all(b"220 this is no web server\r\n"))),
+            "Reachable",
+            "UnexpectedAnswer",
+        ),
+        (refusing("400 Bad Request", flattened()), "Synced", "ConfigRejected"),
+        (
+            refusing(
+                "500 Internal Server Error",
+                json!({"message": "An unexpected error occurred"}),
+            ),
+            "Synced",
+            "ConfigRejected",
+        ),
+    ];
+    let dashboard = format!("127.0.0.1:{}", ports + 5);
+    let mut controller = silverback();
+    controller.args([
+        "run",
+        "--probe-interval=200ms",
+        "--health-probe-bind-address=off",
+        "--metrics-bind-address=off",
+    ]);
+    controller
+        .args(["--proxy", &good])
+        .arg("--directory")
+        .arg(&manifests)
+        .arg("--pki-directory")
+        .arg(&pki);
+    for (url, ..) in &faults {
+        controller.args(["--proxy", url]);
+    }
+    controller
+        .args(["--dashboard-bind-address", &dashboard])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let _controller = Running(controller.spawn().unwrap());
+
+    let client = client().build().unwrap();
+    let shown = async || -> Result<Vec<Value>, String> {
+        let answer = client
+            .get(format!("http://{dashboard}/api/v1/proxies"))
+            .send()
+            .await
+            .map_err(|error| error.to_string())?;
+        serde_json::from_slice(&answer.bytes().await.map_err(|error| error.to_string())?)
+            .map_err(|error| error.to_string())
+    };
+    let has_route = async |path: &str| -> Result<bool, String> {
+        let request = client
+            .get(format!("http://127.0.0.1:{ports}{path}"))
+            .header("host", "web.localhost");
+        Ok(request.send().await.map_err(|error| error.to_string())?.status() != 404)
+    };
+    for (url, condition, reason) in &faults {
+        let address = url.split_once("://").unwrap().1;
+        let proxy = eventually(
+            &format!("{address} is shown: {condition} is False, {reason}"),
+            async || {
+                let proxies = shown().await?;
+                let proxy = proxies
+                    .iter()
+                    .find(|proxy| proxy["name"] == address)
+                    .ok_or("it is not in the list")?;
+                let found = &proxy["conditions"][condition];
+                let good = found["status"] == "False" && found["reason"] == *reason;
+                if good {
+                    Ok(proxy.clone())
+                } else {
+                    Err(format!("{proxy:#}"))
+                }
+            },
+        )
+        .await;
+        assert!(
+            !proxy["conditions"][condition]["message"].as_str().unwrap().is_empty(),
+            "{proxy:#}"
+        );
+        // Whatever it is that is broken: a change made now is on the good proxy.
+        let path = format!("/after-{}", reason.to_ascii_lowercase());
+        write(&path);
+        eventually(&format!("{path} is live"), async || {
+            if has_route(&path).await? {
+                Ok(())
+            } else {
+                Err("404".to_owned())
+            }
+        })
+        .await;
+    }
+    let proxies = shown().await.unwrap();
+    let refused = proxies
+        .iter()
+        .find(|proxy| proxy["errorCount"] == 1 && !proxy["errors"][0]["object"].is_null())
+        .expect("a refusal with its object");
+    assert_eq!(refused["errors"][0]["object"], "Ingress demo/web");
+    assert!(
+        refused["errors"][0]["field"].as_str().unwrap().contains("paths"),
+        "{refused:#}"
+    );
+}
