@@ -112,7 +112,7 @@ async fn broken_proxies_are_shown_with_their_reason_and_delay_no_other() {
             manifests.join("web.yaml"),
             format!("{}{backend}", ingress("web", "web.localhost", path)),
         )
-        .unwrap()
+        .unwrap();
     };
     write("/a");
 
