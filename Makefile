@@ -20,6 +20,7 @@ export NODES ?= 2
 export PATH := $(PATH):/usr/local/go/bin:$(HOME)/.cargo/bin:$(SILVERBACK_CACHE)/tools/bin
 
 SCRIPTS := e2e/scripts
+$(shell CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)" $(SCRIPTS)/target.sh)
 # In the order in which `make test` goes through them.
 PARTS := prerequisites format deny build lint pure unit integration chart e2e
 
