@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod fleet;
+mod idle;
 mod install;
 mod leadership;
 mod node;
@@ -29,6 +30,12 @@ pub(crate) const ALL: &[Scenario] = &[
         story: "helm install brings up two controllers, one of them leader, and proxies that serve",
         first: true,
         run: install::run,
+    },
+    Scenario {
+        name: "idle",
+        story: "as long as nothing happens, the API server is asked for nothing but the Lease",
+        first: false,
+        run: idle::run,
     },
     Scenario {
         name: "scale",
