@@ -294,8 +294,8 @@ async fn tells_silence_refusal_and_nonsense_apart() {
         ),
         (
             FakeProxy::start(Some(server.clone()), garbage(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")).await,
-            TransportFaultKind::ConnectionFailed,
-            "invalid HTTP",
+            TransportFaultKind::UnexpectedAnswer,
+            "does not speak HTTP",
         ),
         (
             FakeProxy::start(Some(server.clone()), |_| Reply::html(200, "<html>welcome</html>")).await,

@@ -215,7 +215,7 @@ async fn what_was_sent_and_not_answered_is_unknown() {
         (Reply::CloseWithinBody, TransportFaultKind::ConnectionFailed),
         (
             Reply::Raw(b"nonsense\r\n\r\n".to_vec()),
-            TransportFaultKind::ConnectionFailed,
+            TransportFaultKind::UnexpectedAnswer,
         ),
         (
             Reply::html(200, "<html>welcome</html>"),
