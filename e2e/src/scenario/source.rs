@@ -57,7 +57,10 @@ pub(super) fn forbidden(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> 
     patch(&rules)?;
     outcome?;
     // Given back, it goes on by itself.
-    all_answer_for(cluster, WAITS, "/", 200)?;
+    // What was forbidden for long is asked for again within half a minute.
+    eventually("the change that waited goes live", LIMIT, || {
+        all_answer_for(cluster, WAITS, "/", 200)
+    })?;
     cluster.kubectl(&["delete", "ingress", "-n", SHOP, "waits"])?;
     all_answer_for(cluster, WAITS, "/", 404)?;
     cluster.kubectl(&["scale", "-n", NAMESPACE, PROXIES, "--replicas=2"])?;
