@@ -130,6 +130,7 @@ impl RenderArguments {
                 MissingPluginArgument::FailClosed => MissingPlugin::FailClosed,
                 MissingPluginArgument::Omit => MissingPlugin::Omit,
             },
+            ..Settings::default()
         }
     }
 

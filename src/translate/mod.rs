@@ -29,7 +29,7 @@ use std::collections::BTreeSet;
 use proxy_config_schema::Configuration;
 
 use self::{class::Class, problems::Owner, state::State};
-use crate::model::{Kind, ObjectRef, Problem, Profile, Snapshot};
+use crate::model::{Kind, NamespacedName, ObjectRef, Problem, Profile, Snapshot};
 
 /// What shapes a translation besides the objects.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +50,42 @@ pub struct Settings {
     pub pods_known: bool,
     /// What a route gets whose plugin is missing.
     pub missing_plugin: MissingPlugin,
+    /// What is switched on or off beyond the defaults (`--feature-gates`).
+    pub feature_gates: FeatureGates,
+    /// Whether HTTPRoutes of a namespace with the same backends share a service
+    /// (`--combined-services-from-different-httproutes`).
+    pub combined_services: bool,
+    /// The GatewayClasses that are ours: `spec.controllerName` (`--gateway-api-controller-name`).
+    pub gateway_controller_name: String,
+    /// The only Gateway that counts, with its routes (`--gateway-to-reconcile`); all when `None`.
+    pub gateway_to_reconcile: Option<NamespacedName>,
+}
+
+/// What is switched on or off beyond the defaults, with the names and defaults of Kong Ingress Controller 3.5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeatureGates {
+    /// `FillIDs`: entities get IDs that follow from their names.
+    pub fill_ids: bool,
+    /// `RewriteURIs`: the annotation `konghq.com/rewrite` acts.
+    pub rewrite_uris: bool,
+    /// `KongServiceFacade`: KongServiceFacades can be backends of Ingresses.
+    pub kong_service_facade: bool,
+    /// `KongCustomEntity`: KongCustomEntities are translated; needs `fill_ids`.
+    pub kong_custom_entity: bool,
+    /// `FallbackConfiguration`: what a proxy refuses is left out, the rest is pushed.
+    pub fallback_configuration: bool,
+}
+
+impl Default for FeatureGates {
+    fn default() -> Self {
+        Self {
+            fill_ids: true,
+            rewrite_uris: false,
+            kong_service_facade: false,
+            kong_custom_entity: true,
+            fallback_configuration: false,
+        }
+    }
 }
 
 /// What a route gets whose plugin is missing or invalid (`--missing-plugin`).
@@ -76,6 +112,10 @@ impl Default for Settings {
             raw_objects: false,
             pods_known: true,
             missing_plugin: MissingPlugin::default(),
+            feature_gates: FeatureGates::default(),
+            combined_services: false,
+            gateway_controller_name: "konghq.com/kic-gateway-controller".to_owned(),
+            gateway_to_reconcile: None,
         }
     }
 }
