@@ -17,6 +17,12 @@ pub(super) fn of(kind: Kind) -> &'static Fields {
         Kind::Service => &SERVICE,
         Kind::EndpointSlice => &ENDPOINT_SLICE,
         Kind::Secret => &SECRET,
+        Kind::ConfigMap => &CONFIG_MAP,
+        Kind::KongPlugin | Kind::KongClusterPlugin => &PLUGIN,
+        Kind::KongConsumer => &CONSUMER,
+        Kind::KongLicense => &LICENSE,
+        Kind::KongIngress => &KONG_INGRESS,
+        _ => &WITH_SPEC,
     }
 }
 
@@ -236,4 +242,68 @@ fields!(SECRET {
     metadata: METADATA,
     stringData: Map(&SecretText),
     type: Text,
+} require metadata);
+
+fields!(CONFIG_MAP {
+    apiVersion: Text,
+    binaryData: Map(&SecretBase64),
+    data: TEXT_MAP,
+    immutable: Boolean,
+    kind: Text,
+    metadata: METADATA,
+} require metadata);
+
+fields!(WITH_SPEC {
+    apiVersion: Text,
+    kind: Text,
+    metadata: METADATA,
+    spec: Any,
+    status: Any,
+} require metadata);
+
+fields!(PLUGIN {
+    apiVersion: Text,
+    config: Any,
+    configFrom: Any,
+    configPatches: Any,
+    consumerRef: Text,
+    disabled: Boolean,
+    instance_name: Text,
+    kind: Text,
+    metadata: METADATA,
+    ordering: Any,
+    plugin: Text,
+    protocols: TEXTS,
+    run_on: OneOf(&["first", "second", "all"]),
+    status: Any,
+} require metadata, plugin);
+
+fields!(CONSUMER {
+    apiVersion: Text,
+    consumerGroups: TEXTS,
+    credentials: TEXTS,
+    custom_id: Text,
+    kind: Text,
+    metadata: METADATA,
+    spec: Any,
+    status: Any,
+    username: Text,
+} require metadata);
+
+fields!(LICENSE {
+    apiVersion: Text,
+    enabled: Boolean,
+    kind: Text,
+    metadata: METADATA,
+    rawLicenseString: SecretText,
+    status: Any,
+} require metadata, rawLicenseString);
+
+fields!(KONG_INGRESS {
+    apiVersion: Text,
+    kind: Text,
+    metadata: METADATA,
+    proxy: Any,
+    route: Any,
+    upstream: Any,
 } require metadata);

@@ -23,11 +23,9 @@ const KUBERNETES: &[(&str, &[&str])] = &[
         &[
             "Binding",
             "ComponentStatus",
-            "ConfigMap",
             "Endpoints",
             "Event",
             "LimitRange",
-            "Namespace",
             "Node",
             "PersistentVolume",
             "PersistentVolumeClaim",

@@ -4,13 +4,78 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    NamespacedName, ObjectRef,
-    kubernetes::{EndpointSlice, Ingress, IngressClass, Metadata, Secret, Service},
-};
+use super::{NamespacedName, ObjectRef, gateway::*, kong::*, kubernetes::*};
+
+/// Hands the list of all kinds to a macro: name, map in the snapshot, group, versions (the first is the one that Kong
+/// Ingress Controller reads and tags with), resource, scope, whether a cluster may lack it.
+macro_rules! for_each_kind {
+    ($callback:ident) => {
+        $callback! {
+            /// Routing rules.
+            Ingress, ingresses: "networking.k8s.io", ["v1"], "ingresses", Namespaced, Required;
+            /// Which controller serves an Ingress.
+            IngressClass, ingress_classes: "networking.k8s.io", ["v1"], "ingressclasses", Cluster, Required;
+            /// Backends.
+            Service, services: "", ["v1"], "services", Namespaced, Required;
+            /// Addresses behind Services.
+            EndpointSlice, endpoint_slices: "discovery.k8s.io", ["v1"], "endpointslices", Namespaced, Required;
+            /// Certificates, keys, credentials.
+            Secret, secrets: "", ["v1"], "secrets", Namespaced, Required;
+            /// CA certificates.
+            ConfigMap, config_maps: "", ["v1"], "configmaps", Namespaced, Required;
+            /// Namespaces, whose labels listeners select by.
+            Namespace, namespaces: "", ["v1"], "namespaces", Cluster, Required;
+            /// Settings of a class.
+            IngressClassParameters, ingress_class_parameters: "configuration.konghq.com", ["v1alpha1"], "ingressclassparameterses", Namespaced, Optional;
+            /// Plugins.
+            KongPlugin, plugins: "configuration.konghq.com", ["v1"], "kongplugins", Namespaced, Optional;
+            /// Plugins for all namespaces.
+            KongClusterPlugin, cluster_plugins: "configuration.konghq.com", ["v1"], "kongclusterplugins", Cluster, Optional;
+            /// Consumers.
+            KongConsumer, consumers: "configuration.konghq.com", ["v1"], "kongconsumers", Namespaced, Optional;
+            /// Groups of consumers.
+            KongConsumerGroup, consumer_groups: "configuration.konghq.com", ["v1beta1"], "kongconsumergroups", Namespaced, Optional;
+            /// Balancing and health checks.
+            KongUpstreamPolicy, upstream_policies: "configuration.konghq.com", ["v1beta1"], "kongupstreampolicies", Namespaced, Optional;
+            /// Stores of secrets.
+            KongVault, vaults: "configuration.konghq.com", ["v1alpha1"], "kongvaults", Cluster, Optional;
+            /// Licences.
+            KongLicense, licenses: "configuration.konghq.com", ["v1alpha1"], "konglicenses", Cluster, Optional;
+            /// Entities of plugins.
+            KongCustomEntity, custom_entities: "configuration.konghq.com", ["v1alpha1"], "kongcustomentities", Namespaced, Optional;
+            /// Settings of upstreams, deprecated.
+            KongIngress, kong_ingresses: "configuration.konghq.com", ["v1"], "kongingresses", Namespaced, Optional;
+            /// TCP rules, deprecated.
+            TCPIngress, tcp_ingresses: "configuration.konghq.com", ["v1beta1"], "tcpingresses", Namespaced, Optional;
+            /// UDP rules, deprecated.
+            UDPIngress, udp_ingresses: "configuration.konghq.com", ["v1beta1"], "udpingresses", Namespaced, Optional;
+            /// Second faces of Services.
+            KongServiceFacade, service_facades: "incubator.ingress-controller.konghq.com", ["v1alpha1"], "kongservicefacades", Namespaced, Optional;
+            /// Which controller serves a Gateway.
+            GatewayClass, gateway_classes: "gateway.networking.k8s.io", ["v1", "v1beta1"], "gatewayclasses", Cluster, Optional;
+            /// Listeners.
+            Gateway, gateways: "gateway.networking.k8s.io", ["v1", "v1beta1"], "gateways", Namespaced, Optional;
+            /// HTTP routes.
+            HTTPRoute, http_routes: "gateway.networking.k8s.io", ["v1", "v1beta1"], "httproutes", Namespaced, Optional;
+            /// gRPC routes.
+            GRPCRoute, grpc_routes: "gateway.networking.k8s.io", ["v1", "v1alpha2"], "grpcroutes", Namespaced, Optional;
+            /// TCP routes.
+            TCPRoute, tcp_routes: "gateway.networking.k8s.io", ["v1alpha2", "v1"], "tcproutes", Namespaced, Optional;
+            /// UDP routes.
+            UDPRoute, udp_routes: "gateway.networking.k8s.io", ["v1alpha2", "v1"], "udproutes", Namespaced, Optional;
+            /// TLS routes.
+            TLSRoute, tls_routes: "gateway.networking.k8s.io", ["v1alpha2", "v1alpha3", "v1"], "tlsroutes", Namespaced, Optional;
+            /// Permissions to refer across namespaces.
+            ReferenceGrant, reference_grants: "gateway.networking.k8s.io", ["v1beta1", "v1", "v1alpha2"], "referencegrants", Namespaced, Optional;
+            /// TLS to backends.
+            BackendTLSPolicy, backend_tls_policies: "gateway.networking.k8s.io", ["v1alpha3", "v1"], "backendtlspolicies", Namespaced, Optional;
+        }
+    };
+}
+pub(super) use for_each_kind;
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident: $group:literal, $version:literal, $plural:literal, $scope:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident, $field:ident: $group:literal, [$version:literal $(, $further:literal)*], $plural:literal, $scope:ident, $need:ident;)*) => {
         /// A kind that silverback reads.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Kind { $($(#[$doc])* $name),* }
@@ -24,9 +89,19 @@ macro_rules! kinds {
                 match self { $(Self::$name => $group),* }
             }
 
-            /// API version.
+            /// API version: the one that objects are tagged with, as Kong Ingress Controller's are.
             pub fn version(self) -> &'static str {
                 match self { $(Self::$name => $version),* }
+            }
+
+            /// All API versions in which objects can be read; their fields are the same as far as they are used here.
+            pub fn versions(self) -> &'static [&'static str] {
+                match self { $(Self::$name => &[$version $(, $further)*]),* }
+            }
+
+            /// Whether a cluster may lack it: it comes with a custom resource definition.
+            pub fn is_optional(self) -> bool {
+                match self { $(Self::$name => kinds!(@need $need)),* }
             }
 
             /// The kind's name.
@@ -76,20 +151,11 @@ macro_rules! kinds {
     };
     (@scope Namespaced) => { true };
     (@scope Cluster) => { false };
+    (@need Required) => { false };
+    (@need Optional) => { true };
 }
 
-kinds! {
-    /// Routing rules.
-    Ingress: "networking.k8s.io", "v1", "ingresses", Namespaced;
-    /// Which controller serves an Ingress.
-    IngressClass: "networking.k8s.io", "v1", "ingressclasses", Cluster;
-    /// Backends.
-    Service: "", "v1", "services", Namespaced;
-    /// Addresses behind Services.
-    EndpointSlice: "discovery.k8s.io", "v1", "endpointslices", Namespaced;
-    /// Certificates and keys.
-    Secret: "", "v1", "secrets", Namespaced;
-}
+for_each_kind!(kinds);
 
 impl Kind {
     /// The kind of that group and name, whatever the version.

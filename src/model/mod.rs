@@ -2,7 +2,9 @@
 //!
 //! Pure values: no IO, no clock, no Kubernetes client. Everything may use them; they use nothing of ours.
 
+pub mod gateway;
 mod kind;
+pub mod kong;
 pub mod kubernetes;
 mod leadership;
 mod object_ref;

@@ -75,7 +75,7 @@ impl Interest {
                 service_of(slice).is_some_and(|service| self.services.contains_key(&service))
             }
             Object::Secret(secret) => self.wants_secret(&secret.metadata),
-            Object::Ingress(_) | Object::IngressClass(_) | Object::Service(_) => true,
+            _ => true,
         }
     }
 

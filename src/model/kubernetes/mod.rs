@@ -3,12 +3,14 @@
 //! Field names and meanings are the Kubernetes API's. Unknown fields are skipped here: that they are mistakes only the
 //! directory source can say, which has the schemas.
 
+mod config_map;
 mod endpoint_slice;
 mod ingress;
 mod metadata;
 mod secret;
 mod service;
 
+pub use config_map::*;
 pub use endpoint_slice::*;
 pub use ingress::*;
 pub use metadata::*;

@@ -66,12 +66,12 @@ pub struct WatchSettings {
 impl Default for WatchSettings {
     /// Every kind, everywhere.
     fn default() -> Self {
-        let required = |kind: &Kind| WatchedKind {
+        let watched = |kind: &Kind| WatchedKind {
             kind: *kind,
-            optional: false,
+            optional: kind.is_optional(),
         };
         Self {
-            kinds: Kind::ALL.iter().map(required).collect(),
+            kinds: Kind::ALL.iter().map(watched).collect(),
             namespaces: BTreeSet::new(),
             service_namespaces: BTreeSet::new(),
         }
