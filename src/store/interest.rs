@@ -1,22 +1,44 @@
-//! Which Services and Secrets are referred to. Pure.
+//! Which Services, Secrets and ConfigMaps are referred to. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
+use super::references::References;
 use crate::model::{
-    NamespacedName, Object, Snapshot,
-    kubernetes::{EndpointSlice, Ingress, IngressBackend, Metadata, Service},
+    Kind, NamespacedName, Object, Snapshot,
+    kubernetes::{EndpointSlice, Metadata},
 };
 
 /// Marks a Secret as a credential of a consumer.
 pub const CREDENTIAL_LABEL: &str = "konghq.com/credential";
 
-/// Marks a Secret as a CA certificate.
+/// Marks a Secret or ConfigMap as a CA certificate.
 pub const CA_CERTIFICATE_LABEL: &str = "konghq.com/ca-cert";
 
-/// Annotations of a Service that name Secrets of its namespace, separated by commas.
-const SECRET_ANNOTATIONS: [&str; 2] = ["konghq.com/client-cert", "konghq.com/ca-certificates-secrets"];
+/// Kinds whose objects refer to Services, Secrets and ConfigMaps: while one of them has not been listed, what is
+/// referred to is not known.
+const REFERRERS: &[Kind] = &[
+    Kind::Ingress,
+    Kind::Service,
+    Kind::TCPIngress,
+    Kind::UDPIngress,
+    Kind::KongServiceFacade,
+    Kind::KongPlugin,
+    Kind::KongClusterPlugin,
+    Kind::KongConsumer,
+    Kind::Gateway,
+    Kind::HTTPRoute,
+    Kind::GRPCRoute,
+    Kind::TCPRoute,
+    Kind::UDPRoute,
+    Kind::TLSRoute,
+    Kind::BackendTLSPolicy,
+];
 
-/// What a source should fetch: the Services whose EndpointSlices are wanted, and the Secrets whose content is.
+/// What a source should fetch: the Services whose EndpointSlices are wanted, and the Secrets and ConfigMaps whose
+/// content is.
 ///
 /// Each is given with the generation in which it came in. What came in after the generation that was met last has to
 /// be fetched, even if it had been wanted before: it may have been dropped in between. Generation 0 marks what was
@@ -29,6 +51,8 @@ pub struct Interest {
     pub services: BTreeMap<NamespacedName, u64>,
     /// Secrets whose content is wanted, besides those that are marked by a label.
     pub secrets: BTreeMap<NamespacedName, u64>,
+    /// ConfigMaps whose content is wanted, besides those that are marked by a label.
+    pub config_maps: BTreeMap<NamespacedName, u64>,
 }
 
 impl Interest {
@@ -37,18 +61,43 @@ impl Interest {
         self.generation > 0
     }
 
+    /// Whether what a snapshot refers to can be known yet.
+    pub(super) fn can_be_known(snapshot: &Snapshot) -> bool {
+        REFERRERS.iter().all(|kind| !snapshot.pending.contains(kind))
+    }
+
+    /// Whether two snapshots refer to the same for sure: the objects that refer to others are the very same.
+    pub(super) fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
+        macro_rules! same {
+            ($($field:ident),*) => { true $(&& Arc::ptr_eq(&a.$field, &b.$field))* };
+        }
+        same!(
+            ingresses,
+            services,
+            tcp_ingresses,
+            udp_ingresses,
+            service_facades,
+            plugins,
+            cluster_plugins,
+            consumers,
+            gateways,
+            http_routes,
+            grpc_routes,
+            tcp_routes,
+            udp_routes,
+            tls_routes,
+            backend_tls_policies
+        )
+    }
+
     /// The interest of a snapshot, after a former one.
     pub(super) fn of(snapshot: &Snapshot, always: &BTreeSet<NamespacedName>, former: &Self) -> Self {
-        let mut services = always.clone();
-        let mut secrets = BTreeSet::new();
-        for ingress in snapshot.ingresses.values() {
-            services.extend(services_of(ingress));
-            secrets.extend(secrets_of_ingress(ingress));
-        }
-        for service in snapshot.services.values() {
-            secrets.extend(secrets_of_service(service));
-        }
-        let same = former.is_known() && former.services.keys().eq(&services) && former.secrets.keys().eq(&secrets);
+        let mut references = References::of(snapshot);
+        references.services.extend(always.iter().cloned());
+        let same = former.is_known()
+            && former.services.keys().eq(&references.services)
+            && former.secrets.keys().eq(&references.secrets)
+            && former.config_maps.keys().eq(&references.config_maps);
         if same {
             return former.clone();
         }
@@ -63,8 +112,9 @@ impl Interest {
         };
         Self {
             generation,
-            services: dated(services, &former.services),
-            secrets: dated(secrets, &former.secrets),
+            services: dated(references.services, &former.services),
+            secrets: dated(references.secrets, &former.secrets),
+            config_maps: dated(references.config_maps, &former.config_maps),
         }
     }
 
@@ -74,49 +124,31 @@ impl Interest {
             Object::EndpointSlice(slice) => {
                 service_of(slice).is_some_and(|service| self.services.contains_key(&service))
             }
-            Object::Secret(secret) => self.wants_secret(&secret.metadata),
+            Object::Secret(secret) => self.wants_content(Kind::Secret, &secret.metadata),
+            Object::ConfigMap(config_map) => self.wants_content(Kind::ConfigMap, &config_map.metadata),
             _ => true,
         }
     }
 
-    /// Whether a Secret's content is wanted, by its metadata.
-    pub fn wants_secret(&self, metadata: &Metadata) -> bool {
+    /// Whether the content of a Secret or ConfigMap is wanted, by its metadata.
+    pub fn wants_content(&self, kind: Kind, metadata: &Metadata) -> bool {
         let labels = &metadata.labels;
-        labels.contains_key(CREDENTIAL_LABEL)
-            || labels.get(CA_CERTIFICATE_LABEL).is_some_and(|value| value == "true")
-            || self.secrets.contains_key(&metadata.key())
+        labels.get(CA_CERTIFICATE_LABEL).is_some_and(|value| value == "true")
+            || (kind == Kind::Secret && labels.contains_key(CREDENTIAL_LABEL))
+            || self.contents(kind).contains_key(&metadata.key())
+    }
+
+    /// The objects of a kind whose content is wanted, besides those that are marked by a label.
+    pub fn contents(&self, kind: Kind) -> &BTreeMap<NamespacedName, u64> {
+        if kind == Kind::ConfigMap {
+            &self.config_maps
+        } else {
+            &self.secrets
+        }
     }
 }
 
 fn service_of(slice: &EndpointSlice) -> Option<NamespacedName> {
     let name = slice.service_name()?;
     Some(NamespacedName::new(slice.metadata.namespace.clone(), name))
-}
-
-fn services_of(ingress: &Ingress) -> impl Iterator<Item = NamespacedName> {
-    let namespace = &ingress.metadata.namespace;
-    let rules = ingress.spec.rules.iter().flat_map(|rule| &rule.http);
-    let backends = rules.flat_map(|http| &http.paths).map(|path| &path.backend);
-    let backends = backends.chain(&ingress.spec.default_backend);
-    let name = |backend: &IngressBackend| backend.service.as_ref().map(|service| service.name.clone());
-    backends
-        .filter_map(name)
-        .map(|name| NamespacedName::new(namespace.clone(), name))
-}
-
-fn secrets_of_ingress(ingress: &Ingress) -> impl Iterator<Item = NamespacedName> {
-    let namespace = &ingress.metadata.namespace;
-    let names = ingress.spec.tls.iter().map(|tls| tls.secret_name.as_str());
-    names
-        .filter(|name| !name.is_empty())
-        .map(|name| NamespacedName::new(namespace.clone(), name))
-}
-
-fn secrets_of_service(service: &Service) -> impl Iterator<Item = NamespacedName> {
-    let metadata = &service.metadata;
-    let lists = SECRET_ANNOTATIONS.iter().filter_map(|name| metadata.annotation(name));
-    let names = lists.flat_map(|list| list.split(',')).map(str::trim);
-    names
-        .filter(|name| !name.is_empty())
-        .map(|name| NamespacedName::new(metadata.namespace.clone(), name))
 }

@@ -5,12 +5,13 @@
 //! (discovery) and by `status`.
 //!
 //! Memory is bounded by what is used (DESIGN.md §3 rule 10): with a source that can fetch, only EndpointSlices of
-//! Services and only Secrets that somebody refers to are kept. What is referred to is the [`Interest`]; the source
+//! Services and only Secrets and ConfigMaps that somebody refers to are kept. What is referred to is the [`Interest`]; the source
 //! fetches what is newly in it and says so with [`Event::InterestMet`], and the snapshot waits for that.
 
 mod actor;
 mod event;
 mod interest;
+mod references;
 mod state;
 
 #[cfg(test)]
@@ -30,7 +31,7 @@ pub enum Retention {
     /// Everything: for sources that can't fetch one by one (a directory).
     #[default]
     All,
-    /// EndpointSlices and Secrets only as far as they are referred to.
+    /// EndpointSlices, Secrets and ConfigMaps only as far as they are referred to.
     Referenced {
         /// Services whose EndpointSlices are kept in any case: the Admin Services, the publish Service.
         services: BTreeSet<NamespacedName>,

@@ -12,6 +12,8 @@ use crate::model::{Generation, Kind, NamespacedName, Object, Problem, Snapshot};
 pub(super) struct State {
     retention: Retention,
     snapshot: Snapshot,
+    /// The objects that the interest was made from.
+    settled: Snapshot,
     interest: Arc<Interest>,
     malformed: BTreeMap<(Kind, NamespacedName), Problem>,
     /// Problems of a directory's files.
@@ -23,6 +25,7 @@ impl State {
         Self {
             retention,
             snapshot: Snapshot::unlisted(),
+            settled: Snapshot::default(),
             interest: Arc::default(),
             malformed: BTreeMap::new(),
             loaded: Vec::new(),
@@ -68,16 +71,19 @@ impl State {
         let Retention::Referenced { services } = &self.retention else {
             return None;
         };
-        let pending = &self.snapshot.pending;
-        if pending.contains(&Kind::Ingress) || pending.contains(&Kind::Service) {
+        if !Interest::can_be_known(&self.snapshot) {
+            return None;
+        }
+        if self.interest.is_known() && Interest::is_same(&self.snapshot, &self.settled) {
             return None;
         }
         let interest = Interest::of(&self.snapshot, services, &self.interest);
+        self.settled = self.snapshot.clone();
         if interest == *self.interest {
             return None;
         }
         self.interest = Arc::new(interest);
-        for kind in [Kind::EndpointSlice, Kind::Secret] {
+        for kind in [Kind::EndpointSlice, Kind::Secret, Kind::ConfigMap] {
             for key in self.snapshot.keys(kind) {
                 let kept = self
                     .snapshot

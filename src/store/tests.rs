@@ -362,8 +362,8 @@ proptest! {
         steps in prop::collection::vec((0..3u8, 0..4usize, any::<bool>()), 0..60),
     ) {
         let mut state = State::new(Retention::Referenced { services: [].into() });
-        for kind in [Kind::Ingress, Kind::Service] {
-            state.apply(Event::Listed(kind, Vec::new(), Vec::new()));
+        for kind in Kind::ALL {
+            state.apply(Event::Listed(*kind, Vec::new(), Vec::new()));
         }
         let slices: Vec<Object> = (0..4).map(|index| slice(&format!("e{index}"), &format!("s{index}"))).collect();
         state.apply(Event::Listed(Kind::EndpointSlice, slices.clone(), Vec::new()));

@@ -1,18 +1,18 @@
 //! Kubernetes as the source: one guarded stream per kind and namespace, cut down to slim structs at the rim.
 //!
 //! A malformed object is a problem, never the end of a stream. A kind that can't be read is told to the store, which
-//! keeps what it has, and is tried again with back-off until it works. Secrets are watched as metadata alone; the
+//! keeps what it has, and is tried again with back-off until it works. Secrets and ConfigMaps are watched as metadata alone; the
 //! content is fetched of those that somebody refers to or that bear a label of ours, and Helm's release Secrets are not
 //! even watched (DESIGN.md §3 rule 10).
 //!
 //! Needs `get`, `list` and `watch` on every kind; `list` and `watch` on `customresourcedefinitions` where kinds are
 //! optional.
 
+mod contents;
 mod definitions;
 mod guarded;
 mod read;
 mod report;
-mod secrets;
 mod slices;
 
 #[cfg(test)]
@@ -20,7 +20,7 @@ mod tests;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, stream, stream::BoxStream};
 use kube::{
     Api, Client,
     core::{ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta},
@@ -119,9 +119,9 @@ pub fn spawn(
             };
             let opened = source.clone();
             let (report, appeared) = (report.clone(), appeared.clone());
-            if watched.kind == Kind::Secret {
-                let stream = Guarded::new(move || secrets::open(&opened), appeared);
-                tasks.spawn(secrets::run(source, stream, report, interest.clone()));
+            if matches!(watched.kind, Kind::Secret | Kind::ConfigMap) {
+                let stream = Guarded::new(move || contents::open(&opened), appeared);
+                tasks.spawn(contents::run(source, stream, report, interest.clone()));
                 continue;
             }
             let stream = Guarded::new(move || opened.open(), appeared);
@@ -156,30 +156,54 @@ struct Source {
 }
 
 impl Source {
-    fn resource(&self) -> ApiResource {
-        let kind = GroupVersionKind::gvk(self.kind.group(), self.kind.version(), self.kind.name());
+    fn resource(&self, version: &str) -> ApiResource {
+        let kind = GroupVersionKind::gvk(self.kind.group(), version, self.kind.name());
         ApiResource::from_gvk_with_plural(&kind, self.kind.plural())
     }
 
+    /// The version to read the kind in: the first that the cluster serves, in our order.
+    async fn version(&self) -> Result<&'static str, kube::Error> {
+        for version in self.kind.versions() {
+            let group = format!("{}/{version}", self.kind.group());
+            match self.client.list_api_group_resources(&group).await {
+                Ok(list)
+                    if list
+                        .resources
+                        .iter()
+                        .any(|resource| resource.name == self.kind.plural()) =>
+                {
+                    return Ok(version);
+                }
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // The watch of it finds that it is absent.
+        Ok(self.kind.version())
+    }
+
     /// All objects of the scope.
-    fn api(&self) -> Api<DynamicObject> {
+    fn api(&self, version: &str) -> Api<DynamicObject> {
+        let resource = self.resource(version);
         match &self.scope {
-            Some(namespace) => self.api_in(namespace),
-            None => Api::all_with(self.client.clone(), &self.resource()),
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
         }
     }
 
     /// The metadata alone of all objects of the scope.
     fn metadata_api(&self) -> Api<PartialObjectMeta<DynamicObject>> {
+        let resource = self.resource(self.kind.version());
         match &self.scope {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &self.resource()),
-            None => Api::all_with(self.client.clone(), &self.resource()),
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
         }
     }
 
-    /// The objects of one namespace.
+    /// The objects of one namespace, of a kind that has one version only.
     fn api_in(&self, namespace: &str) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), namespace, &self.resource())
+        Api::namespaced_with(self.client.clone(), namespace, &self.resource(self.kind.version()))
     }
 
     /// Whether a namespace is within the scope.
@@ -189,8 +213,22 @@ impl Source {
 
     /// Opens the watch of whole objects.
     fn open(&self) -> BoxStream<'static, guarded::Event<Read>> {
+        if self.kind.versions().len() == 1 {
+            return self.open_version(self.kind.version());
+        }
+        let source = self.clone();
+        let opened = async move {
+            match source.version().await {
+                Ok(version) => source.open_version(version),
+                Err(error) => stream::once(async { Err(watcher::Error::InitialListFailed(error)) }).boxed(),
+            }
+        };
+        stream::once(opened).flatten().boxed()
+    }
+
+    fn open_version(&self, version: &str) -> BoxStream<'static, guarded::Event<Read>> {
         let kind = self.kind;
-        cut(watcher(self.api(), watcher::Config::default()), move |object| {
+        cut(watcher(self.api(version), watcher::Config::default()), move |object| {
             read(kind, object)
         })
     }

@@ -1,4 +1,5 @@
-//! Secrets: watched as metadata; the content is fetched of those that are wanted, again whenever they change.
+//! Secrets and ConfigMaps: watched as metadata; the content is fetched of those that are wanted, again whenever they
+//! change.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -26,7 +27,7 @@ use crate::{
 /// Keeps Helm's release Secrets out: many, big, and never referred to.
 const SELECTOR: &str = "type!=helm.sh/release.v1";
 
-/// Secrets that are fetched at the same time.
+/// Objects that are fetched at the same time.
 const FETCHES: usize = 16;
 
 /// How long a fetch may take.
@@ -35,7 +36,7 @@ const FETCH_AT_MOST: Duration = Duration::from_secs(10);
 /// After how long a failed fetch is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// What is known of a Secret without its content.
+/// What is known of an object without its content.
 pub(super) struct Known {
     resource_version: String,
     /// Name and labels; the rest is let go.
@@ -44,18 +45,22 @@ pub(super) struct Known {
 
 /// Opens the watch of the metadata.
 pub(super) fn open(source: &Source) -> BoxStream<'static, guarded::Event<Known>> {
-    let config = watcher::Config::default().fields(SELECTOR);
-    cut(watcher(source.metadata_api(), config), know)
+    let kind = source.kind;
+    let mut config = watcher::Config::default();
+    if kind == Kind::Secret {
+        config = config.fields(SELECTOR);
+    }
+    cut(watcher(source.metadata_api(), config), move |object| know(kind, object))
 }
 
-fn know(object: PartialObjectMeta<DynamicObject>) -> Cut<Known> {
+fn know(kind: Kind, object: PartialObjectMeta<DynamicObject>) -> Cut<Known> {
     let resource_version = object.metadata.resource_version.clone().unwrap_or_default();
     let Metadata {
         name,
         namespace,
         labels,
         ..
-    } = metadata(Kind::Secret, object.metadata);
+    } = metadata(kind, object.metadata);
     let metadata = Metadata {
         name,
         namespace,
@@ -71,14 +76,14 @@ fn know(object: PartialObjectMeta<DynamicObject>) -> Cut<Known> {
     }
 }
 
-/// Watches the Secrets of a scope, until the store is gone.
+/// Watches the objects of a scope, until the store is gone.
 pub(super) async fn run(
     source: Source,
     mut stream: Guarded<Known>,
     report: Arc<Report>,
     mut interest: watch::Receiver<Arc<Interest>>,
 ) {
-    let mut secrets = Secrets {
+    let mut contents = Contents {
         source,
         report,
         known: None,
@@ -90,23 +95,23 @@ pub(super) async fn run(
     };
     loop {
         let result = tokio::select! {
-            change = stream.next() => secrets.take(change).await,
+            change = stream.next() => contents.take(change).await,
             changed = interest.changed() => {
                 if changed.is_err() {
                     return;
                 }
-                secrets.want(interest.borrow_and_update().clone());
+                contents.want(interest.borrow_and_update().clone());
                 Ok(())
             }
-            () = sleep_until(secrets.retry_at.unwrap_or_else(Instant::now)), if secrets.retry_at.is_some() => Ok(()),
+            () = sleep_until(contents.retry_at.unwrap_or_else(Instant::now)), if contents.retry_at.is_some() => Ok(()),
         };
-        if result.is_err() || secrets.fetch().await.is_err() {
+        if result.is_err() || contents.fetch().await.is_err() {
             return;
         }
     }
 }
 
-struct Secrets {
+struct Contents {
     source: Source,
     report: Arc<Report>,
     /// `None` before the first list.
@@ -121,7 +126,7 @@ struct Secrets {
     retry_at: Option<Instant>,
 }
 
-impl Secrets {
+impl Contents {
     async fn take(&mut self, change: Change<Known>) -> Result<(), Closed> {
         match change {
             Change::Listed(list) => {
@@ -159,8 +164,9 @@ impl Secrets {
     fn want(&mut self, wanted: Arc<Interest>) {
         // What came in anew may have been dropped by the store in between, whatever it was told before.
         let handled = self.wanted.generation;
+        let kind = self.source.kind;
         self.told
-            .retain(|key, _| wanted.secrets.get(key).is_none_or(|since| *since <= handled));
+            .retain(|key, _| wanted.contents(kind).get(key).is_none_or(|since| *since <= handled));
         self.wanted = wanted;
     }
 
@@ -171,7 +177,7 @@ impl Secrets {
         }
         let mut failure = self.failing.clone();
         if let Some(known) = &self.known {
-            let wanted = |known: &&Known| self.wanted.wants_secret(&known.metadata);
+            let wanted = |known: &&Known| self.wanted.wants_content(self.source.kind, &known.metadata);
             let told = &self.told;
             let is_told = |known: &Known| told.get(&known.metadata.key()) == Some(&known.resource_version);
             let missing = known.values().filter(wanted).filter(|known| !is_told(known));
@@ -213,14 +219,14 @@ impl Secrets {
         Ok(())
     }
 
-    /// The content of a Secret and its version; `None` if there is no such Secret.
+    /// The content of an object and its version; `None` if there is no such object.
     async fn get(&self, key: NamespacedName) -> (NamespacedName, Result<Option<(String, Read)>, Failure>) {
         let api = self.source.api_in(&key.namespace);
         let result = match timeout(FETCH_AT_MOST, api.get_opt(&key.name)).await {
             Ok(Ok(None)) => Ok(None),
             Ok(Ok(Some(object))) => {
                 let resource_version = object.metadata.resource_version.clone().unwrap_or_default();
-                Ok(Some((resource_version, read(Kind::Secret, object).object)))
+                Ok(Some((resource_version, read(self.source.kind, object).object)))
             }
             Ok(Err(error)) => Err(Failure::of(&error)),
             Err(_) => Err(Failure::Other(format!(
