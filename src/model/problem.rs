@@ -105,6 +105,14 @@ reasons! {
     Unsupported,
     /// A kind can't be read from the API server.
     SourceUnavailable,
+    /// An object of another namespace is referred to, and no ReferenceGrant there permits it.
+    RefNotPermitted,
+    /// No listener of the Gateway fits what the route asks for.
+    NoMatchingParent,
+    /// No listener of the Gateway has a host name of the route.
+    NoMatchingListenerHostname,
+    /// The listeners of the Gateway take no routes of that namespace or kind.
+    NotAllowedByListeners,
 }
 
 impl fmt::Display for Reason {

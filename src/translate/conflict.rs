@@ -10,7 +10,7 @@ use std::{borrow::Cow, collections::HashMap, rc::Rc};
 
 use super::{
     Settings,
-    draft::{Drafts, RouteDraft},
+    draft::{Drafts, PathMatches, RouteDraft},
     path::PathPart,
     problems::{Owner, Problems},
 };
@@ -24,6 +24,7 @@ struct Claim<'d> {
     path: usize,
     part: PathPart,
     draft: &'d RouteDraft<'d>,
+    matches: &'d PathMatches,
 }
 
 /// A claim that another one beats.
@@ -43,14 +44,19 @@ pub(super) fn resolve(drafts: &mut Drafts<'_>, settings: &Settings, problems: &m
     for of_one in losses.chunk_by(|a, b| a.route == b.route) {
         let (service, route) = of_one[0].route;
         let route = &mut drafts.services[service].routes[route];
+        let owner = route.owner;
+        let matches = route.paths_mut().expect("only routes with paths make claims");
         if settings.raw_objects {
-            of_one.iter().for_each(|loss| report(route, loss, CHANCE, problems));
+            of_one
+                .iter()
+                .for_each(|loss| report(owner, matches, loss, CHANCE, problems));
         } else {
-            concede(route, of_one, problems);
+            concede(owner, matches, of_one, problems);
         }
     }
     for service in &mut drafts.services {
-        service.routes.retain(|route| !route.paths.is_empty());
+        let has_lost_all = |route: &RouteDraft<'_>| route.paths().is_some_and(|matches| matches.paths.is_empty());
+        service.routes.retain(|route| !has_lost_all(route));
     }
     drafts.services.retain(|service| !service.routes.is_empty());
 }
@@ -62,9 +68,10 @@ fn find(drafts: &Drafts<'_>, flavor: RouterFlavor) -> Vec<Loss> {
     let mut claims: Vec<(Key<'_>, Claim<'_>)> = Vec::new();
     for (service, draft) in drafts.services.iter().enumerate() {
         for (route, draft) in draft.routes.iter().enumerate() {
+            let Some(matches) = draft.paths() else { continue };
             // Expressions give a default backend the lowest priority: it can't be in the way.
-            if !(draft.is_default && flavor == RouterFlavor::Expressions) {
-                add_claims(&mut claims, service, route, draft);
+            if !(matches.is_default && flavor == RouterFlavor::Expressions) {
+                add_claims(&mut claims, (service, route), draft, matches);
             }
         }
     }
@@ -83,12 +90,17 @@ fn find(drafts: &Drafts<'_>, flavor: RouterFlavor) -> Vec<Loss> {
     lost.collect()
 }
 
-fn add_claims<'d>(claims: &mut Vec<(Key<'d>, Claim<'d>)>, service: usize, route: usize, draft: &'d RouteDraft<'d>) {
+fn add_claims<'d>(
+    claims: &mut Vec<(Key<'d>, Claim<'d>)>,
+    (service, route): (usize, usize),
+    draft: &'d RouteDraft<'d>,
+    matches: &'d PathMatches,
+) {
     let distinction: Option<Rc<str>> = draft.settings.distinction().map(Into::into);
-    for (path, matches) in draft.paths.iter().enumerate() {
-        for (part, text) in matches.matches.parts() {
-            for host in 0..draft.hosts.len().max(1) {
-                let name = draft.hosts.get(host).map(String::as_str);
+    for (path, path_draft) in matches.paths.iter().enumerate() {
+        for (part, text) in path_draft.matches.parts() {
+            for host in 0..matches.hosts.len().max(1) {
+                let name = matches.hosts.get(host).map(String::as_str);
                 let claim = Claim {
                     service,
                     route,
@@ -96,6 +108,7 @@ fn add_claims<'d>(claims: &mut Vec<(Key<'d>, Claim<'d>)>, service: usize, route:
                     path,
                     part,
                     draft,
+                    matches,
                 };
                 claims.push(((name, part, text.clone(), distinction.clone()), claim));
             }
@@ -107,9 +120,9 @@ impl Claim<'_> {
     /// Less goes first.
     fn precedence(&self) -> impl Ord {
         let metadata = self.draft.owner.metadata;
-        let path = &self.draft.paths[self.path];
+        let path = &self.matches.paths[self.path];
         (
-            self.draft.is_default,
+            self.matches.is_default,
             self.part == PathPart::Equal && !path.matches.is_exact(),
             metadata.creation_timestamp,
             metadata.namespace.clone(),
@@ -119,11 +132,11 @@ impl Claim<'_> {
     }
 
     fn loss(&self, winner: &Claim<'_>) -> Loss {
-        let is_exact = |claim: &Claim<'_>| claim.draft.paths[claim.path].matches.is_exact();
-        let by_rule = self.draft.is_default || (self.part == PathPart::Equal && is_exact(winner) && !is_exact(self));
+        let is_exact = |claim: &Claim<'_>| claim.matches.paths[claim.path].matches.is_exact();
+        let by_rule = self.matches.is_default || (self.part == PathPart::Equal && is_exact(winner) && !is_exact(self));
         let report = (!by_rule).then(|| {
             let owner = winner.draft.owner;
-            let host = self.draft.hosts.get(self.host).map_or("any host", String::as_str);
+            let host = self.matches.hosts.get(self.host).map_or("any host", String::as_str);
             let why = why(self.draft.owner, owner);
             format!(
                 "{owner} claims it as well for {host}, in {}, and goes first: {why}",
@@ -140,7 +153,7 @@ impl Claim<'_> {
     }
 
     fn field(&self) -> String {
-        self.draft.paths[self.path].place.field()
+        self.matches.paths[self.path].place.field()
     }
 }
 
@@ -156,7 +169,7 @@ fn why(loser: Owner<'_>, winner: Owner<'_>) -> &'static str {
 
 /// Takes lost claims out of a route: hosts that lost every path, then paths that lost on every host that is left.
 /// What is lost on some hosts only can't be taken out of one route, and stays.
-fn concede(route: &mut RouteDraft<'_>, losses: &[Loss], problems: &mut Problems) {
+fn concede(owner: Owner<'_>, route: &mut PathMatches, losses: &[Loss], problems: &mut Problems) {
     let parts: usize = route.paths.iter().map(|path| path.matches.parts().len()).sum();
     let host_count = route.hosts.len().max(1);
     let lost_on = |host: usize| losses.iter().filter(|loss| loss.host == host).count();
@@ -164,6 +177,7 @@ fn concede(route: &mut RouteDraft<'_>, losses: &[Loss], problems: &mut Problems)
     for loss in losses {
         let is_taken_out = !left.contains(&loss.host) || is_lost_everywhere(loss, &left, losses);
         report(
+            owner,
             route,
             loss,
             if is_taken_out { "requests go there" } else { CHANCE },
@@ -196,10 +210,10 @@ fn is_lost_everywhere(loss: &Loss, hosts: &[usize], losses: &[Loss]) -> bool {
 /// What happens where both routes stay.
 const CHANCE: &str = "which of them answers is up to the proxy";
 
-fn report(route: &RouteDraft<'_>, loss: &Loss, consequence: &str, problems: &mut Problems) {
+fn report(owner: Owner<'_>, route: &PathMatches, loss: &Loss, consequence: &str, problems: &mut Problems) {
     let Some(message) = &loss.report else { return };
     problems.report(
-        route.owner,
+        owner,
         route.paths[loss.path].place.field(),
         Reason::Conflict,
         format!("{message}; {consequence}"),

@@ -1,10 +1,16 @@
 //! Kong services and routes in the making: what all source kinds are turned into before conflicts, annotations and
 //! endpoints are looked at.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
+
+use proxy_config_schema as kong;
 
 use super::{
     backend::{Backend, PortSelector},
+    expression::Predicate,
     path::PathMatch,
     problems::Owner,
     route_annotations::RouteSettings,
@@ -16,13 +22,58 @@ pub(super) struct ServiceDraft<'a> {
     pub(super) name: String,
     /// The upstream's name.
     pub(super) host: String,
-    /// The path that requests get in front.
-    pub(super) path: Option<&'static str>,
-    /// Where requests go.
+    /// What it is without annotations.
+    pub(super) defaults: ServiceDefaults,
+    /// Where requests go, in the order that their user gave. Those of the Gateway API that do not resolve are left out.
     pub(super) backends: Vec<Backend<'a>>,
     /// The object that it was made for; its tags are the service's if there are several backends.
     pub(super) parent: Owner<'a>,
+    /// Plugins that no object of their own stands for. They get neither identifier nor tags of their own.
+    pub(super) plugins: Vec<kong::Plugin>,
     pub(super) routes: Vec<RouteDraft<'a>>,
+}
+
+/// What a service is before annotations of its Kubernetes Services are looked at (`kic.md` 4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ServiceDefaults {
+    pub(super) protocol: &'static str,
+    /// The port where no backend has one; `None` leaves it to Kong.
+    pub(super) port: Option<u16>,
+    /// The path that requests get in front.
+    pub(super) path: Option<&'static str>,
+    /// Connect, read and write, in milliseconds; `None` leaves them to Kong.
+    pub(super) timeout: Option<u32>,
+    /// Attempts after the first one; `None` leaves them to Kong.
+    pub(super) retries: Option<u32>,
+}
+
+impl ServiceDefaults {
+    /// Connect, read and write, in milliseconds.
+    pub(super) const TIMEOUT: u32 = 60_000;
+
+    /// Of routes of the Gateway API and of TCPIngresses.
+    pub(super) const fn new(protocol: &'static str) -> Self {
+        Self {
+            protocol,
+            port: None,
+            path: None,
+            timeout: Some(Self::TIMEOUT),
+            retries: Some(5),
+        }
+    }
+
+    /// Of rules of Ingresses.
+    pub(super) const INGRESS: Self = Self {
+        port: Some(80),
+        path: Some("/"),
+        ..Self::new("http")
+    };
+
+    /// Of the default backend of an Ingress.
+    pub(super) const DEFAULT_BACKEND: Self = Self {
+        path: None,
+        ..Self::INGRESS
+    };
 }
 
 /// A Kong route.
@@ -30,13 +81,110 @@ pub(super) struct ServiceDraft<'a> {
 pub(super) struct RouteDraft<'a> {
     pub(super) name: String,
     pub(super) owner: Owner<'a>,
+    pub(super) matches: Matches,
+    pub(super) defaults: RouteDefaults,
+    /// What the annotations of its object say.
+    pub(super) settings: Rc<RouteSettings>,
+    /// Names of the rules that it was made from, for its tags.
+    pub(super) rule_names: Vec<&'a str>,
+    /// Plugins that no object of their own stands for: filters. They get no identifiers, and the tags of their route.
+    pub(super) plugins: Vec<kong::Plugin>,
+    /// KongPlugins of its namespace that filters name: as if they stood in the annotation of its object.
+    pub(super) extensions: Vec<Extension<'a>>,
+}
+
+/// A KongPlugin that a filter names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Extension<'a> {
+    pub(super) name: &'a str,
+    /// Where it stands in the object: `spec.rules[0].filters[1].extensionRef`.
+    pub(super) field: String,
+}
+
+/// What a route is before annotations are looked at; `None` leaves it to Kong (`kic.md` 4.2, 4.6, 4.7.1).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct RouteDefaults {
+    pub(super) strip_path: Option<bool>,
+    pub(super) preserve_host: Option<bool>,
+    pub(super) request_buffering: Option<bool>,
+    pub(super) response_buffering: Option<bool>,
+    /// In the traditional router.
+    pub(super) regex_priority: Option<i64>,
+    pub(super) protocols: Option<Vec<&'static str>>,
+}
+
+impl RouteDefaults {
+    /// Of Ingresses.
+    pub(super) fn ingress() -> Self {
+        Self {
+            strip_path: Some(false),
+            preserve_host: Some(true),
+            request_buffering: Some(true),
+            response_buffering: Some(true),
+            regex_priority: Some(0),
+            protocols: None,
+        }
+    }
+}
+
+/// What a route picks requests by.
+#[derive(Debug)]
+pub(super) enum Matches {
+    /// Paths of an Ingress: written in the flavour of the proxies' router, once conflicts are resolved.
+    Paths(PathMatches),
+    /// Fields of the traditional router.
+    Fields(FieldMatches),
+    /// An expression and its priority: annotations that match are in it already.
+    Expression { predicate: Predicate, priority: u64 },
+    /// Connections and datagrams, in either flavour.
+    Stream(StreamMatches),
+}
+
+/// Hosts and paths of an Ingress.
+#[derive(Debug)]
+pub(super) struct PathMatches {
     /// Empty for any host.
     pub(super) hosts: Vec<String>,
     /// Never empty.
     pub(super) paths: Vec<PathDraft>,
-    pub(super) settings: Rc<RouteSettings>,
     /// Whether it takes what no rule takes: its expression has the lowest priority.
     pub(super) is_default: bool,
+}
+
+/// Fields of the traditional router; empty for any.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct FieldMatches {
+    pub(super) hosts: Vec<String>,
+    pub(super) paths: Vec<String>,
+    pub(super) methods: Vec<String>,
+    pub(super) headers: BTreeMap<String, Vec<String>>,
+}
+
+/// What connections are picked by; empty for any, but not both.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct StreamMatches {
+    /// Server names in TLS.
+    pub(super) server_names: Vec<String>,
+    /// Ports that the proxy listens on.
+    pub(super) ports: Vec<u16>,
+}
+
+impl RouteDraft<'_> {
+    /// Hosts and paths, of a route made from an Ingress.
+    pub(super) fn paths(&self) -> Option<&PathMatches> {
+        match &self.matches {
+            Matches::Paths(matches) => Some(matches),
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(super) fn paths_mut(&mut self) -> Option<&mut PathMatches> {
+        match &mut self.matches {
+            Matches::Paths(matches) => Some(matches),
+            _ => None,
+        }
+    }
 }
 
 /// A path of a route, and where it stands.
@@ -88,16 +236,17 @@ impl<'a> Drafts<'a> {
         &mut self,
         backend: &Backend<'a>,
         parent: Owner<'a>,
-        path: Option<&'static str>,
+        defaults: ServiceDefaults,
     ) -> &mut ServiceDraft<'a> {
         let key = (backend.namespace, backend.service, backend.port);
         let position = *self.index.entry(key).or_insert_with(|| {
             self.services.push(ServiceDraft {
                 name: backend.service_name(),
                 host: backend.upstream_name(),
-                path,
+                defaults,
                 backends: vec![*backend],
                 parent,
+                plugins: Vec::new(),
                 routes: Vec::new(),
             });
             self.services.len() - 1
@@ -125,7 +274,7 @@ impl<'a> Drafts<'a> {
                 route.name.clone(),
                 metadata.creation_timestamp,
                 metadata.key(),
-                route.hosts.clone(),
+                route.paths().map(|paths| paths.hosts.clone()),
             )
         });
         for same in routes.chunk_by_mut(|a, b| a.name == b.name) {

@@ -11,6 +11,8 @@ pub(super) enum Predicate {
         operator: Operator,
         value: String,
     },
+    /// `field == number`
+    Number { field: String, value: u16 },
     /// All must hold.
     All(Vec<Predicate>),
     /// One must hold.
@@ -35,6 +37,14 @@ impl Predicate {
         }
     }
 
+    /// A field that is a number.
+    pub(super) fn number(field: impl Into<String>, value: u16) -> Self {
+        Self::Number {
+            field: field.into(),
+            value,
+        }
+    }
+
     /// All of them; a single one stands for itself.
     pub(super) fn all(members: Vec<Self>) -> Self {
         Self::join(members, Self::All)
@@ -50,6 +60,20 @@ impl Predicate {
             members.remove(0)
         } else {
             join(members)
+        }
+    }
+
+    /// A header of the request.
+    pub(super) fn header(name: &str, operator: Operator, value: impl Into<String>) -> Self {
+        let name = name.to_ascii_lowercase().replace('-', "_");
+        Self::compare(format!("http.headers.{name}"), operator, value)
+    }
+
+    /// A server name in TLS, maybe with a leading wildcard.
+    pub(super) fn server_name(name: &str) -> Self {
+        match name.strip_prefix('*') {
+            Some(suffix) => Self::compare("tls.sni", Operator::EndsWith, suffix),
+            None => Self::compare("tls.sni", Operator::Equal, name),
         }
     }
 
@@ -79,6 +103,7 @@ impl fmt::Display for Predicate {
                 write_escaped(formatter, value)?;
                 return formatter.write_str("\"");
             }
+            Self::Number { field, value } => return write!(formatter, "{field} == {value}"),
             Self::All(members) => (members, " && "),
             Self::Any(members) => (members, " || "),
         };

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{
     annotations,
     backend::{Backend, PortSelector},
-    draft::{PathDraft, Place, RouteDraft},
+    draft::{Matches, PathDraft, PathMatches, Place, RouteDefaults, RouteDraft, ServiceDefaults},
     path::{Fault, PathMatch, REGEX_MARKER},
     problems::{Owner, annotation_field},
     route_annotations::RouteSettings,
@@ -17,9 +17,6 @@ use crate::model::{
     Kind, Reason,
     kubernetes::{Ingress, IngressBackend, IngressRule},
 };
-
-/// The path of services that Ingresses lead to by rules.
-const SERVICE_PATH: &str = "/";
 
 /// Translates the Ingresses that are ours, given in order of precedence.
 pub(super) fn translate<'a>(ingresses: &[&'a Ingress], state: &mut State<'a>) {
@@ -163,7 +160,7 @@ fn add_path<'a>(
     settings: &Rc<RouteSettings>,
     state: &mut State<'a>,
 ) {
-    let service = state.drafts.service(backend, owner, Some(SERVICE_PATH));
+    let service = state.drafts.service(backend, owner, ServiceDefaults::INGRESS);
     let name = route_name(owner, host, backend);
     // Routes of an Ingress stand together at the end: those of earlier ones are done.
     let mut own = service.routes.iter_mut().rev();
@@ -171,8 +168,8 @@ fn add_path<'a>(
         .by_ref()
         .take_while(|route| std::ptr::eq(route.owner.metadata, owner.metadata))
         .find(|route| route.name == name);
-    if let Some(route) = known {
-        route.paths.push(path);
+    if let Some(matches) = known.and_then(RouteDraft::paths_mut) {
+        matches.paths.push(path);
         return;
     }
     let mut hosts = Vec::with_capacity(1);
@@ -181,14 +178,25 @@ fn add_path<'a>(
             hosts.push(host.to_owned());
         }
     }
-    service.routes.push(RouteDraft {
-        name,
-        owner,
+    let matches = PathMatches {
         hosts,
         paths: vec![path],
-        settings: settings.clone(),
         is_default: false,
-    });
+    };
+    service.routes.push(route(owner, name, matches, settings.clone()));
+}
+
+fn route<'a>(owner: Owner<'a>, name: String, matches: PathMatches, settings: Rc<RouteSettings>) -> RouteDraft<'a> {
+    RouteDraft {
+        name,
+        owner,
+        matches: Matches::Paths(matches),
+        defaults: RouteDefaults::ingress(),
+        settings,
+        rule_names: Vec::new(),
+        plugins: Vec::new(),
+        extensions: Vec::new(),
+    }
 }
 
 fn route_name(owner: Owner<'_>, host: &str, backend: &Backend<'_>) -> String {
@@ -228,18 +236,17 @@ fn translate_default_backend<'a>(ingresses: &[&'a Ingress], state: &mut State<'a
     };
     // The annotations were checked with the rules: reading them again would report them twice, which `finish` undoes.
     let settings = settings(owner, state);
-    let route = RouteDraft {
-        name: format!("{}.{}", owner.metadata.namespace, owner.metadata.name),
-        owner,
+    let matches = PathMatches {
         hosts: settings.host_aliases.clone(),
         paths: vec![PathDraft {
             matches: PathMatch::everything(state.settings.profile.router_flavor),
             place: Place::DefaultBackend,
         }],
-        settings,
         is_default: true,
     };
-    state.drafts.service(&backend, owner, None).routes.push(route);
+    let name = format!("{}.{}", owner.metadata.namespace, owner.metadata.name);
+    let service = state.drafts.service(&backend, owner, ServiceDefaults::DEFAULT_BACKEND);
+    service.routes.push(route(owner, name, matches, settings));
 }
 
 /// The Service and port of a backend; `None` with a problem if it can't be one. A Service that does not exist, or has no

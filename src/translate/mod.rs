@@ -9,6 +9,7 @@ mod class;
 mod conflict;
 mod draft;
 mod expression;
+mod gateway;
 mod ingress;
 mod key_pair;
 mod path;

@@ -3,50 +3,138 @@
 use proxy_config_schema as kong;
 
 use super::{
-    draft::{PathDraft, RouteDraft},
+    Settings,
+    draft::{FieldMatches, Matches, PathDraft, PathMatches, RouteDraft, StreamMatches},
     expression::{Operator, Predicate},
-    route_annotations::HEADER_REGEX_MARKER,
+    route_annotations::{HEADER_REGEX_MARKER, RouteSettings},
     tags,
 };
 use crate::model::RouterFlavor;
 
+const HTTPS_REDIRECT_STATUS_CODE: u16 = 426;
+const PATH_HANDLING: &str = "v0";
+/// Priority of expressions that pick connections.
+const STREAM_PRIORITY: u64 = 1;
+
 /// Writes a route for the flavour.
-pub(super) fn render(draft: &RouteDraft<'_>, flavor: RouterFlavor) -> kong::Route {
-    let settings = &draft.settings;
+pub(super) fn render(draft: &RouteDraft<'_>, settings: &Settings) -> kong::Route {
+    let flavor = settings.profile.router_flavor;
+    let annotated = &draft.settings;
+    let defaults = &draft.defaults;
+    let tags = tags::rule_tags(draft.owner, &draft.rule_names);
     let mut route = kong::Route {
         id: Some(kong::id::route(&draft.name).to_string()),
         name: Some(draft.name.clone()),
-        https_redirect_status_code: Some(settings.https_redirect_status_code),
-        strip_path: Some(settings.strip_path),
-        preserve_host: Some(settings.preserve_host),
-        request_buffering: Some(settings.request_buffering),
-        response_buffering: Some(settings.response_buffering),
-        protocols: settings.protocols.clone(),
-        tags: Some(tags::object_tags(draft.owner)),
+        https_redirect_status_code: annotated
+            .https_redirect_status_code
+            .or(Some(HTTPS_REDIRECT_STATUS_CODE)),
+        strip_path: annotated.strip_path.or(defaults.strip_path),
+        preserve_host: annotated.preserve_host.or(defaults.preserve_host),
+        request_buffering: annotated.request_buffering.or(defaults.request_buffering),
+        response_buffering: annotated.response_buffering.or(defaults.response_buffering),
+        protocols: annotated.protocols(defaults.protocols.as_deref()),
+        plugins: draft.plugins.clone(),
         ..kong::Route::default()
     };
-    match flavor {
-        RouterFlavor::Traditional => traditional(draft, &mut route),
-        RouterFlavor::Expressions => expressions(draft, &mut route),
+    for plugin in &mut route.plugins {
+        plugin.tags = Some(tags.clone());
+    }
+    route.tags = Some(tags);
+    if flavor == RouterFlavor::Traditional {
+        route.regex_priority = annotated.regex_priority.or(defaults.regex_priority);
+        route.path_handling = annotated.path_handling.clone().or(Some(PATH_HANDLING.to_owned()));
+    }
+    match (&draft.matches, flavor) {
+        (Matches::Paths(matches), RouterFlavor::Traditional) => {
+            let paths = matches.paths.iter().flat_map(|path| path.matches.traditional());
+            let fields = FieldMatches {
+                hosts: matches.hosts.clone(),
+                paths: paths.collect(),
+                ..FieldMatches::default()
+            };
+            // The hosts hold the aliases already.
+            write_fields(fields, annotated, settings, &mut route);
+        }
+        (Matches::Paths(matches), RouterFlavor::Expressions) => {
+            route.expression = Some(expression(matches, annotated).to_string());
+            route.priority = Some(if matches.is_default {
+                0
+            } else {
+                priority(matches, annotated)
+            });
+        }
+        (Matches::Fields(fields), _) => {
+            let mut fields = fields.clone();
+            for host in &annotated.host_aliases {
+                if !fields.hosts.contains(host) {
+                    fields.hosts.push(host.clone());
+                }
+            }
+            write_fields(fields, annotated, settings, &mut route);
+        }
+        (Matches::Expression { predicate, priority }, _) => {
+            route.expression = Some(predicate.to_string());
+            route.priority = Some(*priority);
+        }
+        (Matches::Stream(matches), flavor) => write_stream(matches, annotated, flavor, &mut route),
     }
     fit_protocols(&mut route, flavor);
     route
 }
 
-fn traditional(draft: &RouteDraft<'_>, route: &mut kong::Route) {
-    let settings = &draft.settings;
-    route.paths = Some(draft.paths.iter().flat_map(|path| path.matches.traditional()).collect());
-    route.hosts = (!draft.hosts.is_empty()).then(|| draft.hosts.clone());
-    route.methods = settings.methods.clone();
-    route.snis = settings.snis.clone();
-    route.headers = (!settings.headers.is_empty()).then(|| settings.headers.clone());
-    route.regex_priority = Some(settings.regex_priority);
-    route.path_handling = Some(settings.path_handling.clone());
+fn some<T>(values: Vec<T>) -> Option<Vec<T>> {
+    (!values.is_empty()).then_some(values)
 }
 
-fn expressions(draft: &RouteDraft<'_>, route: &mut kong::Route) {
-    route.expression = Some(expression(draft).to_string());
-    route.priority = Some(if draft.is_default { 0 } else { priority(draft) });
+/// Fields of the traditional router, with what annotations put in their place.
+fn write_fields(fields: FieldMatches, annotated: &RouteSettings, settings: &Settings, route: &mut kong::Route) {
+    route.hosts = some(fields.hosts);
+    route.paths = some(fields.paths);
+    route.methods = annotated.methods.clone().or(some(fields.methods));
+    route.snis = annotated.snis.clone().and_then(some);
+    let mut headers = fields.headers;
+    // Kong Ingress Controller forgets the rule's own headers once an annotation names one: requests would match that
+    // the user did not mean.
+    if settings.raw_objects && !annotated.headers.is_empty() {
+        headers.clear();
+    }
+    headers.retain(|name, _| {
+        !annotated
+            .headers
+            .keys()
+            .any(|annotated| annotated.eq_ignore_ascii_case(name))
+    });
+    headers.extend(annotated.headers.clone());
+    route.headers = (!headers.is_empty()).then_some(headers);
+}
+
+fn write_stream(matches: &StreamMatches, annotated: &RouteSettings, flavor: RouterFlavor, route: &mut kong::Route) {
+    let server_names = annotated.snis.as_ref().unwrap_or(&matches.server_names);
+    match flavor {
+        RouterFlavor::Traditional => {
+            route.snis = some(server_names.clone());
+            let endpoint = |port: &u16| kong::Endpoint {
+                ip: None,
+                port: Some(*port),
+            };
+            route.destinations = some(matches.ports.iter().map(endpoint).collect());
+        }
+        RouterFlavor::Expressions => {
+            let names = server_names
+                .iter()
+                .map(|name| Predicate::server_name(name))
+                .collect::<Vec<_>>();
+            let ports = matches
+                .ports
+                .iter()
+                .map(|port| Predicate::number("net.dst.port", *port));
+            let members = [names, ports.collect()]
+                .into_iter()
+                .filter(|members| !members.is_empty());
+            route.expression = Some(Predicate::all(members.map(Predicate::any).collect()).to_string());
+            route.priority = Some(STREAM_PRIORITY);
+        }
+    }
 }
 
 /// gRPC and HTTP together are HTTP, since Kong refuses both on one route, as it does path stripping on gRPC.
@@ -62,26 +150,24 @@ fn fit_protocols(route: &mut kong::Route, flavor: RouterFlavor) {
     }
 }
 
-fn expression(draft: &RouteDraft<'_>) -> Predicate {
-    if draft.is_default {
-        return draft.paths[0].matches.predicates();
+fn expression(matches: &PathMatches, settings: &RouteSettings) -> Predicate {
+    if matches.is_default {
+        return matches.paths[0].matches.predicates();
     }
-    let settings = &draft.settings;
     let mut members = Vec::new();
     let mut push_any = |alternatives: Vec<Predicate>| {
         if !alternatives.is_empty() {
             members.push(Predicate::any(alternatives));
         }
     };
-    push_any(draft.hosts.iter().map(|host| Predicate::host(host)).collect());
-    push_any(draft.paths.iter().map(|path| path.matches.predicates()).collect());
+    push_any(matches.hosts.iter().map(|host| Predicate::host(host)).collect());
+    push_any(matches.paths.iter().map(|path| path.matches.predicates()).collect());
     let headers = settings.headers.iter().map(|(name, values)| {
-        let field = format!("http.headers.{}", name.to_ascii_lowercase().replace('-', "_"));
         let values = values
             .iter()
             .map(|value| match value.strip_prefix(HEADER_REGEX_MARKER) {
-                Some(regex) => Predicate::compare(field.as_str(), Operator::Matches, regex),
-                None => Predicate::compare(field.as_str(), Operator::Equal, value.as_str()),
+                Some(regex) => Predicate::header(name, Operator::Matches, regex),
+                None => Predicate::header(name, Operator::Equal, value.as_str()),
             });
         Predicate::any(values.collect())
     });
@@ -89,34 +175,38 @@ fn expression(draft: &RouteDraft<'_>) -> Predicate {
     if !headers.is_empty() {
         push_any(vec![Predicate::all(headers)]);
     }
-    let compare = |field: &'static str, values: &Option<Vec<String>>| -> Vec<Predicate> {
-        let values = values.iter().flatten();
-        values
-            .map(|value| Predicate::compare(field, Operator::Equal, value.as_str()))
-            .collect()
-    };
-    push_any(compare("http.method", &settings.methods));
-    push_any(compare("tls.sni", &settings.snis));
+    let methods = settings.methods.iter().flatten();
+    push_any(
+        methods
+            .map(|method| Predicate::compare("http.method", Operator::Equal, method.as_str()))
+            .collect(),
+    );
+    push_any(server_names(settings));
     Predicate::all(members)
+}
+
+/// The server names that annotations ask for.
+pub(super) fn server_names(settings: &RouteSettings) -> Vec<Predicate> {
+    let names = settings.snis.iter().flatten();
+    names.map(|name| Predicate::server_name(name)).collect()
 }
 
 /// Which of several expressions that hold goes first: Ingresses before routes of the Gateway API, then the one that asks
 /// for more, then the longer path.
-fn priority(draft: &RouteDraft<'_>) -> u64 {
+fn priority(matches: &PathMatches, settings: &RouteSettings) -> u64 {
     const INGRESS: u64 = 3;
-    let settings = &draft.settings;
     let fields = [
-        !draft.paths.is_empty(),
-        !draft.hosts.is_empty(),
+        !matches.paths.is_empty(),
+        !matches.hosts.is_empty(),
         !settings.headers.is_empty(),
         settings.methods.is_some(),
-        settings.snis.is_some(),
+        settings.snis.as_ref().is_some_and(|names| !names.is_empty()),
     ];
     let field_count = fields.into_iter().map(u64::from).sum::<u64>();
     let header_count = capped(settings.headers.len(), 255);
-    let plain_host = !draft.hosts.is_empty() && !draft.hosts.iter().any(|host| host.starts_with('*'));
-    let regex = draft.paths.iter().any(|path| path.matches.counts_as_regex());
-    let length = draft.paths.iter().map(path_length).max().unwrap_or_default();
+    let plain_host = !matches.hosts.is_empty() && !matches.hosts.iter().any(|host| host.starts_with('*'));
+    let regex = matches.paths.iter().any(|path| path.matches.counts_as_regex());
+    let length = matches.paths.iter().map(path_length).max().unwrap_or_default();
     INGRESS << 44
         | field_count << 41
         | header_count << 33
@@ -129,6 +219,7 @@ fn path_length(path: &PathDraft) -> usize {
     path.matches.length()
 }
 
-fn capped(count: usize, limit: u64) -> u64 {
+/// A number that has to fit into a field of a priority.
+pub(super) fn capped(count: usize, limit: u64) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX).min(limit)
 }

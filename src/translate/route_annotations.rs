@@ -1,4 +1,4 @@
-//! What the annotations of a route object (an Ingress, later the routes of the Gateway API) say about all its routes.
+//! What the annotations of a route object (an Ingress, a route of the Gateway API, ...) say about all its routes.
 //!
 //! Order and effect are `kic.md` 3. A value that can't be used is reported and counts as unset.
 
@@ -10,45 +10,48 @@ use super::{
     problems::{Owner, Problems},
     syntax,
 };
-use crate::model::{Edition, Profile, Reason, RouterFlavor};
+use crate::model::{Edition, Kind, Profile, Reason, RouterFlavor};
 
 const HTTP_PROTOCOLS: &[&str] = &["http", "https", "grpc", "grpcs", "ws", "wss"];
+const TCP_PROTOCOLS: &[&str] = &["tcp", "tls", "tls_passthrough"];
+const UDP_PROTOCOLS: &[&str] = &["udp"];
 /// Marks a header value as a regular expression.
 pub(super) const HEADER_REGEX_MARKER: &str = "~*";
 
-/// Settings of all routes of an object.
-#[derive(Debug, Clone, PartialEq)]
+/// Settings of all routes of an object; `None` where no annotation says anything that can be used.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct RouteSettings {
-    pub(super) strip_path: bool,
-    pub(super) preserve_host: bool,
-    pub(super) https_redirect_status_code: u16,
-    pub(super) request_buffering: bool,
-    pub(super) response_buffering: bool,
-    /// `None` leaves them to Kong: http and https.
+    pub(super) strip_path: Option<bool>,
+    pub(super) preserve_host: Option<bool>,
+    pub(super) https_redirect_status_code: Option<u16>,
+    pub(super) request_buffering: Option<bool>,
+    pub(super) response_buffering: Option<bool>,
     pub(super) protocols: Option<Vec<String>>,
-    pub(super) regex_priority: i64,
-    pub(super) path_handling: String,
+    /// Whether plain protocols give way to those with TLS, unless `protocols` says otherwise.
+    pub(super) force_https: bool,
+    pub(super) regex_priority: Option<i64>,
+    pub(super) path_handling: Option<String>,
     pub(super) methods: Option<Vec<String>>,
+    /// Empty to take those away that the object has.
     pub(super) snis: Option<Vec<String>>,
     pub(super) host_aliases: Vec<String>,
     pub(super) headers: BTreeMap<String, Vec<String>>,
 }
 
-impl Default for RouteSettings {
-    fn default() -> Self {
-        Self {
-            strip_path: false,
-            preserve_host: true,
-            https_redirect_status_code: 426,
-            request_buffering: true,
-            response_buffering: true,
-            protocols: None,
-            regex_priority: 0,
-            path_handling: "v0".to_owned(),
-            methods: None,
-            snis: None,
-            host_aliases: Vec::new(),
-            headers: BTreeMap::new(),
+/// What routes carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Http,
+    Tcp,
+    Udp,
+}
+
+impl Family {
+    fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::TCPRoute | Kind::TLSRoute | Kind::TCPIngress => Self::Tcp,
+            Kind::UDPRoute | Kind::UDPIngress => Self::Udp,
+            _ => Self::Http,
         }
     }
 }
@@ -61,22 +64,18 @@ impl RouteSettings {
             return settings;
         }
         let mut reader = Reader { owner, problems };
-        settings.strip_path = reader
-            .true_or_false(annotations::STRIP_PATH)
-            .unwrap_or(settings.strip_path);
+        settings.strip_path = reader.true_or_false(annotations::STRIP_PATH);
         settings.read_redirect(&mut reader);
-        settings.preserve_host = reader
-            .true_or_false(annotations::PRESERVE_HOST)
-            .unwrap_or(settings.preserve_host);
-        settings.request_buffering = reader.boolean(annotations::REQUEST_BUFFERING).unwrap_or(true);
-        settings.response_buffering = reader.boolean(annotations::RESPONSE_BUFFERING).unwrap_or(true);
+        settings.preserve_host = reader.true_or_false(annotations::PRESERVE_HOST);
+        settings.request_buffering = reader.boolean(annotations::REQUEST_BUFFERING);
+        settings.response_buffering = reader.boolean(annotations::RESPONSE_BUFFERING);
         settings.read_protocols(&mut reader, profile);
         let priorities = i64::from(i32::MIN)..=i64::from(i32::MAX);
-        settings.regex_priority = reader.number(annotations::REGEX_PRIORITY, priorities).unwrap_or(0);
-        if let Some(handling) = reader.word(annotations::PATH_HANDLING, &["v0", "v1"]) {
-            handling.clone_into(&mut settings.path_handling);
-        }
+        settings.regex_priority = reader.number(annotations::REGEX_PRIORITY, priorities);
+        let handling = reader.word(annotations::PATH_HANDLING, &["v0", "v1"]);
+        settings.path_handling = handling.map(str::to_owned);
         settings.read_matches(&mut reader, profile.router_flavor, regexes);
+        settings.drop_what_is_without_effect(&mut reader, profile.router_flavor);
         settings
     }
 
@@ -84,21 +83,24 @@ impl RouteSettings {
         let codes = ["301", "302", "307", "308", "426"];
         let code = reader.word(annotations::HTTPS_REDIRECT_STATUS_CODE, &codes);
         if let Some(code) = code.and_then(|code| code.parse().ok()) {
-            self.https_redirect_status_code = code;
+            self.https_redirect_status_code = Some(code);
         }
         if reader.text(annotations::FORCE_SSL_REDIRECT) == Some("true") {
-            if code.is_none() {
-                self.https_redirect_status_code = 302;
-            }
-            self.protocols = Some(vec!["https".to_owned()]);
+            self.https_redirect_status_code = self.https_redirect_status_code.or(Some(302));
+            self.force_https = true;
         }
     }
 
     /// An explicit list goes before what the redirect made of the protocols, as in Kong Ingress Controller.
     fn read_protocols(&mut self, reader: &mut Reader<'_, '_>, profile: &Profile) {
-        let remedy = "use http, https, grpc, grpcs, ws, wss";
-        let is_known = |protocol: &str| HTTP_PROTOCOLS.contains(&protocol);
-        let list = reader.list_of(annotations::PROTOCOLS, "a protocol of HTTP routes", remedy, is_known);
+        let (what, known) = match Family::of(reader.owner.kind) {
+            Family::Http => ("a protocol of HTTP routes", HTTP_PROTOCOLS),
+            Family::Tcp => ("a protocol of TCP routes", TCP_PROTOCOLS),
+            Family::Udp => ("a protocol of UDP routes", UDP_PROTOCOLS),
+        };
+        let remedy = format!("use {}", known.join(", "));
+        let is_known = |protocol: &str| known.contains(&protocol);
+        let list = reader.list_of(annotations::PROTOCOLS, what, &remedy, is_known);
         let Some(protocols) = list.filter(|list| !list.is_empty()) else {
             return;
         };
@@ -125,6 +127,11 @@ impl RouteSettings {
             );
             return;
         }
+        if protocols.len() > 1 && protocols.contains(&"tls_passthrough") {
+            let message = "Kong takes tls_passthrough by itself only".to_owned();
+            reader.reject(annotations::PROTOCOLS, message, "name tls_passthrough alone");
+            return;
+        }
         self.protocols = Some(protocols.into_iter().map(str::to_owned).collect());
     }
 
@@ -142,6 +149,12 @@ impl RouteSettings {
         }
         let keep_good = flavor == RouterFlavor::Expressions;
         self.snis = names(reader, annotations::SNIS, keep_good, syntax::is_server_name);
+        if reader
+            .text(annotations::SNIS)
+            .is_some_and(|value| annotations::list(value).next().is_none())
+        {
+            self.snis = Some(Vec::new());
+        }
         let aliases = names(reader, annotations::HOST_ALIASES, keep_good, syntax::is_host);
         self.host_aliases = aliases.unwrap_or_default();
         self.read_headers(reader, regexes);
@@ -199,8 +212,8 @@ impl RouteSettings {
             let message = format!("routes with the protocols {listed} can't match on methods");
             reader.reject(annotations::METHODS, message, "remove one of the two annotations");
         }
-        let is_plain = |protocol: &String| matches!(protocol.as_str(), "http" | "grpc" | "ws");
-        if self.snis.is_some() && protocols.iter().all(is_plain) {
+        let is_plain = |protocol: &String| matches!(protocol.as_str(), "http" | "grpc" | "ws" | "tcp" | "udp");
+        if self.snis.as_ref().is_some_and(|names| !names.is_empty()) && protocols.iter().all(is_plain) {
             self.snis = None;
             let message = format!("routes with the protocols {listed} can't match on TLS server names");
             reader.reject(
@@ -211,18 +224,70 @@ impl RouteSettings {
         }
     }
 
+    /// Takes away, with a problem, what can't act on routes of that kind in that router (`kic.md` 3, last column).
+    fn drop_what_is_without_effect(&mut self, reader: &mut Reader<'_, '_>, flavor: RouterFlavor) {
+        let kind = reader.owner.kind;
+        let is_stream = Family::of(kind) != Family::Http;
+        let why = if is_stream {
+            "it matches HTTP requests, and these routes carry other things"
+        } else if flavor == RouterFlavor::Expressions && kind != Kind::Ingress {
+            "with the expressions router it acts on Ingresses alone"
+        } else {
+            return;
+        };
+        let remedy = if is_stream {
+            "remove the annotation".to_owned()
+        } else {
+            format!("remove the annotation, and match in the rules of the {}", kind.name())
+        };
+        let mut dropped = Vec::new();
+        if self.methods.take().is_some() {
+            dropped.push(annotations::METHODS.to_owned());
+        }
+        if !std::mem::take(&mut self.host_aliases).is_empty() {
+            dropped.push(annotations::HOST_ALIASES.to_owned());
+        }
+        let headers = std::mem::take(&mut self.headers);
+        dropped.extend(headers.into_keys().map(|name| annotations::HEADERS.to_owned() + &name));
+        for annotation in dropped {
+            reader.reject(&annotation, why.to_owned(), remedy.as_str());
+        }
+    }
+
+    /// The protocols of a route that has these by itself; `None` leaves them to Kong.
+    pub(super) fn protocols(&self, own: Option<&[&str]>) -> Option<Vec<String>> {
+        if let Some(protocols) = &self.protocols {
+            return Some(protocols.clone());
+        }
+        let own = own.unwrap_or_default();
+        if !self.force_https {
+            return (!own.is_empty()).then(|| own.iter().map(|protocol| (*protocol).to_owned()).collect());
+        }
+        let secured = own.iter().map(|protocol| match *protocol {
+            "http" => "https",
+            "grpc" => "grpcs",
+            other => other,
+        });
+        let mut protocols: Vec<_> = secured.map(str::to_owned).collect();
+        if protocols.is_empty() {
+            protocols.push("https".to_owned());
+        }
+        protocols.dedup();
+        Some(protocols)
+    }
+
     /// What tells its routes apart from others with the same hosts and paths.
     pub(super) fn distinction(&self) -> Option<String> {
-        let is_default =
-            self.methods.is_none() && self.snis.is_none() && self.headers.is_empty() && self.protocols.is_none();
+        let protocols = self.protocols(None);
         let parts = (
             &self.methods,
             &self.snis,
             &self.headers,
-            &self.protocols,
-            self.regex_priority,
+            &protocols,
+            self.regex_priority.unwrap_or_default(),
         );
-        (!is_default || self.regex_priority != 0).then(|| format!("{parts:?}"))
+        let is_default = parts == (&None, &None, &BTreeMap::new(), &None, 0);
+        (!is_default).then(|| format!("{parts:?}"))
     }
 }
 

@@ -16,11 +16,6 @@ use super::{
 };
 use crate::model::{Kind, kubernetes::Service};
 
-/// Connect, read and write, in milliseconds.
-const TIMEOUT: u32 = 60_000;
-const RETRIES: u32 = 5;
-/// The port of a service whose backend has none.
-const PORT: u16 = 80;
 const ALGORITHM: &str = "round-robin";
 
 /// Claims the certificate that a draft's Kubernetes Service shows to its pods, so that it is part of the configuration.
@@ -69,23 +64,21 @@ pub(super) fn render<'a>(
         _ => Some(draft.parent),
     };
     let tags = owner.map_or_else(tags::unknown_service_tags, tags::object_tags);
-    let port = backends
-        .iter()
-        .rev()
-        .find_map(|(_, _, port)| *port)
-        .map_or(PORT, |port| port.number);
+    let port = backends.iter().rev().find_map(|(_, _, port)| *port);
+    let defaults = draft.defaults;
     let mut service = kong::Service {
         id: Some(kong::id::service(&draft.name).to_string()),
         name: Some(draft.name.clone()),
-        protocol: Some("http".to_owned()),
+        protocol: Some(defaults.protocol.to_owned()),
         host: Some(draft.host.clone()),
-        port: Some(port),
-        path: draft.path.map(str::to_owned),
-        retries: Some(RETRIES),
-        connect_timeout: Some(TIMEOUT),
-        read_timeout: Some(TIMEOUT),
-        write_timeout: Some(TIMEOUT),
+        port: port.map(|port| port.number).or(defaults.port),
+        path: defaults.path.map(str::to_owned),
+        retries: defaults.retries,
+        connect_timeout: defaults.timeout,
+        read_timeout: defaults.timeout,
+        write_timeout: defaults.timeout,
         tags: Some(tags.clone()),
+        plugins: draft.plugins.clone(),
         ..kong::Service::default()
     };
     let mut upstream = kong::Upstream {
@@ -150,7 +143,7 @@ fn routes<'a>(draft: &ServiceDraft<'a>, state: &mut State<'a>) -> Vec<kong::Rout
     let mut routes = Vec::with_capacity(draft.routes.len());
     for draft in &draft.routes {
         state.takes_part(draft.owner);
-        let mut route = route::render(draft, state.settings.profile.router_flavor);
+        let mut route = route::render(draft, state.settings);
         route.plugins.extend(plugin::closing(
             draft.owner,
             state.settings.missing_plugin,

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::{
     Settings,
     draft::Drafts,
+    gateway::Grants,
     path::Regexes,
     problems::{Owner, Problems},
     tls::Certificates,
@@ -50,6 +51,8 @@ pub(super) struct Index<'a> {
     services: HashMap<(&'a str, &'a str), &'a Service>,
     slices: HashMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
     secrets: HashMap<(&'a str, &'a str), &'a Secret>,
+    /// Who may refer to objects of another namespace.
+    pub(super) grants: Grants<'a>,
 }
 
 impl<'a> Index<'a> {
@@ -70,6 +73,7 @@ impl<'a> Index<'a> {
                 .map(|(key, object)| ((&*key.namespace, &*key.name), &**object))
                 .collect(),
             slices,
+            grants: Grants::new(snapshot),
         }
     }
 

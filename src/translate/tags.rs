@@ -7,6 +7,11 @@ use super::problems::Owner;
 
 /// The tags of what comes from an object: its identity, then the user's own.
 pub(super) fn object_tags(owner: Owner<'_>) -> Vec<String> {
+    rule_tags(owner, &[])
+}
+
+/// The tags of what comes from rules with these names: the names stand before the user's own tags.
+pub(super) fn rule_tags(owner: Owner<'_>, rule_names: &[&str]) -> Vec<String> {
     let metadata = owner.metadata;
     let mut tags = Vec::with_capacity(6);
     let identity = [
@@ -20,6 +25,12 @@ pub(super) fn object_tags(owner: Owner<'_>) -> Vec<String> {
     for (key, value) in identity {
         if !value.is_empty() {
             tags.push([key, value].concat());
+        }
+    }
+    for name in rule_names {
+        let tag = ["k8s-named-route-rule:", name].concat();
+        if syntax::is_tag(name) && !tags.contains(&tag) {
+            tags.push(tag);
         }
     }
     if let Some(value) = metadata.annotation(annotations::TAGS) {
