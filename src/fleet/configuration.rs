@@ -50,6 +50,8 @@ pub(super) enum RestoreReason {
     Cut,
     /// A source of the configuration is unavailable ([`Rendition::hold`]).
     Hold(Arc<str>),
+    /// The operator wants no changes (`ProxyFleet.spec.paused`).
+    Paused,
 }
 
 /// What one proxy shall run and may be given, as the fleet sees it now.

@@ -5,7 +5,7 @@
 //! every snapshot.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     net::IpAddr,
     sync::Arc,
 };
@@ -13,7 +13,7 @@ use std::{
 use reqwest::Url;
 
 use crate::model::{
-    NamespacedName, Objects, PodRef, ProxyId, ProxyTarget,
+    NamespacedName, Objects, PodRef, ProxyId, ProxyTarget, Snapshot, fleet_names,
     kubernetes::{EndpointSlice, EndpointSliceEndpoint},
 };
 
@@ -237,6 +237,17 @@ fn static_target(text: &str, server_name: Option<&str>) -> Result<ProxyTarget, I
         service: None,
         terminating: false,
     })
+}
+
+/// The Admin Services whose fleets are paused: their `ProxyFleet`, in the controller's namespace, says so.
+pub fn paused(snapshot: &Snapshot, namespace: Option<&str>, services: &[NamespacedName]) -> BTreeSet<NamespacedName> {
+    let fleets = namespace.map_or_else(Vec::new, |namespace| fleet_names(namespace, services));
+    let is_paused = |fleet: &NamespacedName| snapshot.proxy_fleets.get(fleet).is_some_and(|fleet| fleet.spec.paused);
+    fleets
+        .into_iter()
+        .filter(|(fleet, _)| is_paused(fleet))
+        .map(|(_, service)| service)
+        .collect()
 }
 
 #[cfg(test)]

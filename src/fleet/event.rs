@@ -1,13 +1,13 @@
 //! What the fleet learns, and what it wants done.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 use tokio::time::Instant;
 
 use crate::{
-    model::{Edition, Epoch, Leadership, PeerCertificate, ProxyId, ProxyTarget, RouterFlavor},
+    model::{Edition, Epoch, Leadership, NamespacedName, PeerCertificate, ProxyId, ProxyTarget, RouterFlavor},
     render::{Rendered, Rendition},
 };
 
@@ -20,6 +20,8 @@ pub enum FleetEvent {
     Rendition(Arc<Rendition>),
     /// This replica's part.
     Leadership(Leadership),
+    /// The Admin Services to whose proxies no changes shall go (`ProxyFleet.spec.paused`).
+    Paused(BTreeSet<NamespacedName>),
     /// A probe ended.
     Observed(ProxyId, Observation),
     /// A push ended.

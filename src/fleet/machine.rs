@@ -19,7 +19,7 @@ use super::{
     throttle::Throttle,
     verdict,
 };
-use crate::model::{Leadership, Profile, ProxyId, ProxyTarget};
+use crate::model::{Leadership, NamespacedName, Profile, ProxyId, ProxyTarget};
 
 /// How long a proxy is remembered after it has gone: longer than the outcome of a push can be open.
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
@@ -28,6 +28,8 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 pub(super) struct Machine {
     settings: Settings,
     leadership: Leadership,
+    /// The Admin Services to whose proxies no changes go.
+    paused: BTreeSet<NamespacedName>,
     configurations: Configurations,
     proxies: BTreeMap<ProxyId, Proxy>,
     /// Proxies that are gone, and since when. Should one come back, a push to it may still be under way, and what it
@@ -56,6 +58,7 @@ impl Machine {
             throttle: Throttle::new(&settings),
             settings,
             leadership: Leadership::Unknown,
+            paused: BTreeSet::new(),
             configurations: Configurations::default(),
             proxies: BTreeMap::new(),
             departed: HashMap::new(),
@@ -79,6 +82,11 @@ impl Machine {
             }
             FleetEvent::Leadership(leadership) => {
                 self.leadership = leadership;
+                self.step_all(now, &mut commands);
+            }
+            FleetEvent::Paused(services) => {
+                self.paused = services;
+                self.changed = true;
                 self.step_all(now, &mut commands);
             }
             FleetEvent::Observed(id, observation) => self.observed(&id, observation, now, &mut commands),
@@ -141,6 +149,7 @@ impl Machine {
             last_good: hashes(&|profile| Some(self.configurations.last_good(profile)?.hash())),
             proxies,
             profiles,
+            paused: self.paused.clone(),
         })
     }
 
@@ -302,6 +311,9 @@ impl Machine {
             (Leadership::Unknown | Leadership::Follower { .. }, _) => Permission::Nothing,
             (Leadership::Cut { .. }, _) => Permission::Restore(RestoreReason::Cut),
             (Leadership::Leader { .. }, Some(why)) => Permission::Restore(RestoreReason::Hold(why.clone())),
+            (Leadership::Leader { .. }, None) if self.is_paused(&proxy.state.target) => {
+                Permission::Restore(RestoreReason::Paused)
+            }
             (Leadership::Leader { .. }, None) => Permission::Free,
         };
         let Some(profile) = &proxy.profile else {
@@ -319,6 +331,13 @@ impl Machine {
                 || last_good.is_some_and(|good| self.running.contains_key(&good.hash())),
             profile_served: self.configurations.is_served(profile),
         }
+    }
+
+    fn is_paused(&self, target: &ProxyTarget) -> bool {
+        target
+            .service
+            .as_ref()
+            .is_some_and(|service| self.paused.contains(service))
     }
 
     /// Those without any configuration go first, then those that have waited longest.

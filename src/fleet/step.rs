@@ -77,6 +77,7 @@ pub(super) enum Wait {
     Leadership,
     Lease,
     Source,
+    Pause,
     Refused,
     BackOff,
     Drift,
@@ -388,6 +389,7 @@ fn decide(state: &ProxyState, goal: &Goal, now: Moment) -> Want {
         (Permission::Nothing, _) => return wait(Wait::Leadership),
         (Permission::Restore(RestoreReason::Cut), false) => return wait(Wait::Lease),
         (Permission::Restore(RestoreReason::Hold(_)), false) => return wait(Wait::Source),
+        (Permission::Restore(RestoreReason::Paused), false) => return wait(Wait::Pause),
         (Permission::Restore(_), true) | (Permission::Free, _) => {}
     }
     let Some(candidate) = candidate(state, goal, first) else {
@@ -399,6 +401,7 @@ fn decide(state: &ProxyState, goal: &Goal, now: Moment) -> Want {
             _ if refused => Wait::Refused,
             Permission::Restore(RestoreReason::Cut) => Wait::Lease,
             Permission::Restore(RestoreReason::Hold(_)) => Wait::Source,
+            Permission::Restore(RestoreReason::Paused) => Wait::Pause,
             Permission::Free | Permission::Nothing => Wait::Configuration,
         });
     };
@@ -429,6 +432,8 @@ fn candidate<'a>(state: &'a ProxyState, goal: &'a Goal, first: bool) -> Option<&
     let accepted = state.accepted.as_ref().map(|accepted| &accepted.configuration);
     let order = match (&goal.permission, first) {
         (Permission::Nothing, _) => return None,
+        // Better the newest than none at all: nothing is known to be wrong with it.
+        (Permission::Restore(RestoreReason::Paused), _) => [last_good, accepted, desired],
         (Permission::Restore(_), _) => [last_good, accepted, None],
         (Permission::Free, true) if goal.last_good_first => [last_good, desired, accepted],
         (Permission::Free, true) => [desired, last_good, accepted],

@@ -231,6 +231,10 @@ fn lag(state: &ProxyState, goal: &Goal, want: &Want) -> (&'static str, Cow<'stat
                 "a source of the configuration is unavailable".into(),
             ),
         },
+        Wait::Pause => (
+            "Paused",
+            "the operator has paused the fleet: silverback resume, or spec.paused of its ProxyFleet, ends that".into(),
+        ),
         Wait::BackOff => match &state.back_off.cause {
             Some(Cause::Fault(fault)) => (
                 fault.kind.as_str(),

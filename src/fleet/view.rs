@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 
 use super::{Condition, ProxyReport};
-use crate::model::{ObjectRef, Profile, ProxyTarget};
+use crate::model::{NamespacedName, ObjectRef, Profile, ProxyTarget};
 
 /// All proxies at one moment. Published after every change, the latest value only.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +23,8 @@ pub struct FleetView {
     pub desired: BTreeMap<Profile, ConfigHash>,
     /// What each profile's proxies accepted last.
     pub last_good: BTreeMap<Profile, ConfigHash>,
+    /// The Admin Services to whose proxies no changes go.
+    pub paused: BTreeSet<NamespacedName>,
 }
 
 /// One proxy at one moment.

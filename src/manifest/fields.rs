@@ -22,6 +22,7 @@ pub(super) fn of(kind: Kind) -> &'static Fields {
         Kind::KongConsumer => &CONSUMER,
         Kind::KongLicense => &LICENSE,
         Kind::KongIngress => &KONG_INGRESS,
+        Kind::ProxyFleet => &PROXY_FLEET,
         _ => &WITH_SPEC,
     }
 }
@@ -307,3 +308,13 @@ fields!(KONG_INGRESS {
     route: Any,
     upstream: Any,
 } require metadata);
+
+fields!(PROXY_FLEET {
+    apiVersion: Text,
+    kind: Text,
+    metadata: METADATA,
+    spec: Object(&PROXY_FLEET_SPEC),
+    status: Any,
+} require metadata);
+
+fields!(PROXY_FLEET_SPEC { paused: Boolean });

@@ -25,6 +25,8 @@ macro_rules! for_each_kind {
             ConfigMap, config_maps: "", ["v1"], "configmaps", Namespaced, Required;
             /// Namespaces, whose labels listeners select by.
             Namespace, namespaces: "", ["v1"], "namespaces", Cluster, Required;
+            /// Whether changes go to the proxies.
+            ProxyFleet, proxy_fleets: "gateway.silverback.dev", ["v1alpha1"], "proxyfleets", Namespaced, Optional;
             /// Settings of a class.
             IngressClassParameters, ingress_class_parameters: "configuration.konghq.com", ["v1alpha1"], "ingressclassparameterses", Namespaced, Optional;
             /// Plugins.

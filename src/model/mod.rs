@@ -18,5 +18,5 @@ pub use leadership::{Epoch, Leadership};
 pub use object_ref::{NamespacedName, ObjectRef};
 pub use problem::{Problem, Reason, SourceLocation};
 pub use profile::{Edition, Profile, RouterFlavor};
-pub use proxy::{PeerCertificate, PodRef, ProxyId, ProxyTarget};
+pub use proxy::{PeerCertificate, PodRef, ProxyId, ProxyTarget, fleet_names};
 pub use snapshot::{Generation, Objects, Snapshot};

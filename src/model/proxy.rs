@@ -64,3 +64,17 @@ pub struct PeerCertificate {
     /// Expiry.
     pub not_after: Timestamp,
 }
+
+/// The `ProxyFleet` of each Admin Service, with its Service: in the controller's namespace and named like the Service,
+/// with the Service's namespace where two have the same name.
+pub fn fleet_names(namespace: &str, services: &[NamespacedName]) -> Vec<(NamespacedName, NamespacedName)> {
+    let named = services.iter().enumerate().map(|(index, service)| {
+        let taken = services[..index].iter().any(|other| other.name == service.name);
+        let name = match taken {
+            true => format!("{}.{}", service.name, service.namespace).into(),
+            false => service.name.clone(),
+        };
+        (NamespacedName::new(namespace, name), service.clone())
+    });
+    named.collect()
+}

@@ -41,6 +41,8 @@ struct Overview {
     generation: Option<u64>,
     rendered_at: Option<Timestamp>,
     hold: Option<String>,
+    /// The Admin Services to whose proxies no changes go.
+    paused: Vec<String>,
     unavailable: BTreeMap<&'static str, String>,
     proxies: Vec<Proxy>,
     problems: Vec<ShownProblem>,
@@ -204,6 +206,7 @@ fn overview(sources: &Sources) -> Overview {
         leadership: sources.leadership.borrow().to_string(),
         generation: rendition.as_ref().map(|rendition| rendition.generation.0),
         rendered_at: rendition.as_ref().map(|rendition| rendition.created),
+        paused: sources.view.borrow().paused.iter().map(ToString::to_string).collect(),
         hold: rendition.as_ref().and_then(|rendition| rendition.hold.clone()),
         unavailable: snapshot
             .unavailable

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     fleet::FleetView,
-    model::{Epoch, Leadership, NamespacedName, Snapshot},
+    model::{Epoch, Leadership, Snapshot},
     render::Rendition,
 };
 
@@ -44,8 +44,6 @@ pub struct Inputs {
 pub struct Reports {
     /// How much waits to be written, and how much was.
     pub load: watch::Receiver<Load>,
-    /// The Admin Services whose fleets users want paused (`ProxyFleet.spec.paused`), as far as this replica leads.
-    pub paused: watch::Receiver<BTreeSet<NamespacedName>>,
 }
 
 /// A writer of statuses; it runs until an input ends.
@@ -55,14 +53,13 @@ pub fn writer(
     inputs: Inputs,
 ) -> (impl Future<Output = ()> + Send + 'static, Reports) {
     let (load_sender, load) = watch::channel(Load::default());
-    let (paused_sender, paused) = watch::channel(BTreeSet::new());
     let future = async move {
         let mut inputs = inputs;
         loop {
             let leadership = inputs.leadership.borrow_and_update().clone();
             let still_going = match leadership {
                 Leadership::Leader { epoch } => {
-                    let mut term = Term::new(client.clone(), settings.clone(), epoch, &load_sender, &paused_sender);
+                    let mut term = Term::new(client.clone(), settings.clone(), epoch, &load_sender);
                     // Boxed: a leader's state is large, and followers need none of it.
                     Box::pin(term.run(&mut inputs)).await
                 }
@@ -73,7 +70,7 @@ pub fn writer(
             }
         }
     };
-    (future, Reports { load, paused })
+    (future, Reports { load })
 }
 
 /// One leadership.
@@ -91,18 +88,11 @@ struct Term<'a> {
     complaints: BTreeSet<(Class, Arc<str>)>,
     unreachable: bool,
     load: &'a watch::Sender<Load>,
-    paused: &'a watch::Sender<BTreeSet<NamespacedName>>,
     before: Load,
 }
 
 impl<'a> Term<'a> {
-    fn new(
-        client: Client,
-        settings: Settings,
-        epoch: Epoch,
-        load: &'a watch::Sender<Load>,
-        paused: &'a watch::Sender<BTreeSet<NamespacedName>>,
-    ) -> Self {
+    fn new(client: Client, settings: Settings, epoch: Epoch, load: &'a watch::Sender<Load>) -> Self {
         let now = Instant::now();
         let mut planner = Planner::new(settings.qps, settings.burst, now);
         let instances_awaited = seed::instance_namespaces(&settings).len();
@@ -127,7 +117,6 @@ impl<'a> Term<'a> {
             settings,
             epoch,
             load,
-            paused,
         }
     }
 
@@ -225,7 +214,6 @@ impl<'a> Term<'a> {
             }
             Found::Fleet(fleet) => {
                 if self.author.found_fleet(*fleet, planner, now) {
-                    self.paused.send_replace(self.author.paused());
                     return true;
                 }
             }

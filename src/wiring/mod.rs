@@ -9,7 +9,7 @@ mod settings;
 mod source;
 mod statuses;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::{
@@ -252,10 +252,20 @@ async fn discover(
         .iter()
         .map(|name| AdminService { name: name.clone() })
         .collect();
+    let namespace = own_namespace(&settings);
     let mut last = None;
+    let mut last_paused = BTreeSet::new();
     loop {
         let mut targets = fixed.clone();
         let snapshot = snapshots.borrow_and_update().clone();
+        // Before the targets: nothing goes to a proxy of a paused fleet, not even at the start.
+        let paused = discovery::paused(&snapshot, namespace.as_deref(), &settings.admin_services);
+        if last_paused != paused {
+            if events.send(FleetEvent::Paused(paused.clone())).await.is_err() {
+                return;
+            }
+            last_paused = paused;
+        }
         targets.extend(discovery::discover(
             &snapshot.endpoint_slices,
             &services,

@@ -103,6 +103,7 @@ pub(super) fn start(
             let watched = WatchSettings {
                 namespaces: namespaces.iter().map(|namespace| namespace.as_str().into()).collect(),
                 service_namespaces: services.map(|service| service.namespace.clone()).collect(),
+                fleet_namespace: super::own_namespace(settings).map(Into::into),
                 ..WatchSettings::default()
             };
             let mut streams = kubernetes::spawn(client, &watched, &events, interest);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::world::{Mood, World, hash, id, leader, target};
 use crate::{
-    fleet::{ConditionStatus, Phase, Settings},
+    fleet::{ConditionStatus, FleetEvent, Phase, Settings},
     model::{Edition, Leadership, Reason},
 };
 
@@ -387,6 +387,46 @@ fn on_hold_nothing_changes_and_newcomers_get_the_last_good_one() {
     world.run("two");
     world.pass(seconds(10));
     assert_eq!(world.shown("a").observed, Some(hash("two")));
+}
+
+#[test]
+fn a_paused_fleet_stays_as_it_is_but_for_proxies_without_configuration() {
+    let mut world = World::new(&["a", "b"]);
+    world.run("one");
+    world.pass(seconds(10));
+    let service = target("a").service.expect("it was found through one");
+    world.event(FleetEvent::Paused([service.clone()].into()));
+    assert!(world.view.paused.contains(&service));
+    world.run("two");
+    world.restart("b", false);
+    world.add("c", Edition::OpenSource);
+    world.retarget();
+    world.pass(seconds(30));
+    for name in ["a", "b", "c"] {
+        assert_eq!(world.shown(name).observed, Some(hash("one")), "{name}");
+        assert_eq!(&*world.shown(name).synced.reason, "Paused", "{name}");
+    }
+    world.event(FleetEvent::Paused([].into()));
+    world.pass(seconds(20));
+    for name in ["a", "b", "c"] {
+        assert_eq!(world.shown(name).observed, Some(hash("two")), "{name}");
+    }
+}
+
+#[test]
+fn a_leader_that_begins_paused_gives_the_newest_to_proxies_without_any() {
+    let mut world = World::following(Settings::default());
+    let service = target("a").service.expect("it was found through one");
+    world.event(FleetEvent::Paused([service].into()));
+    world.lead(leader(1));
+    world.add("a", Edition::OpenSource);
+    world.add("b", Edition::OpenSource);
+    world.proxy("a").hash = hash("older");
+    world.retarget();
+    world.run("new");
+    world.pass(seconds(20));
+    assert_eq!(world.shown("a").observed, Some(hash("older")));
+    assert_eq!(world.shown("b").observed, Some(hash("new")));
 }
 
 #[test]

@@ -18,7 +18,8 @@ use crate::{
         state::Moment,
     },
     model::{
-        Edition, Epoch, Generation, Leadership, ObjectRef, Problem, Profile, ProxyId, ProxyTarget, Reason, RouterFlavor,
+        Edition, Epoch, Generation, Leadership, NamespacedName, ObjectRef, Problem, Profile, ProxyId, ProxyTarget,
+        Reason, RouterFlavor,
     },
     render::{Rendered, Rendition},
 };
@@ -125,7 +126,7 @@ pub(crate) fn target(name: &str) -> ProxyTarget {
         node: None,
         urls: vec![format!("https://{name}:8444").into()],
         server_name: None,
-        service: None,
+        service: Some(NamespacedName::new("kong", "admin")),
         terminating: false,
     }
 }

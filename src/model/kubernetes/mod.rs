@@ -7,6 +7,7 @@ mod config_map;
 mod endpoint_slice;
 mod ingress;
 mod metadata;
+mod proxy_fleet;
 mod secret;
 mod service;
 
@@ -14,6 +15,7 @@ pub use config_map::*;
 pub use endpoint_slice::*;
 pub use ingress::*;
 pub use metadata::*;
+pub use proxy_fleet::*;
 pub use secret::*;
 pub use service::*;
 

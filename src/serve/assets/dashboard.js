@@ -180,6 +180,9 @@ function show(overview) {
   fill(byId("summary"), tiles(overview, counted), tile);
   const unreadable = Object.entries(overview.unavailable).map(([kind, reason]) => `${kind} can't be read: ${reason}`);
   const held = unreadable.filter((text) => text !== overview.hold);
+  for (const service of overview.paused) {
+    held.unshift(`Paused: no change goes to the proxies behind ${service} (silverback resume, or spec.paused of its ProxyFleet)`);
+  }
   if (overview.hold) held.unshift(`Nothing is sent to the proxies: ${overview.hold}`);
   byId("banner").hidden = !held.length;
   byId("banner").textContent = held.join(" · ");

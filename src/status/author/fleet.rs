@@ -119,9 +119,9 @@ fn pausing(paused: bool) -> (ConditionStatus, String, &'static str) {
             "changes go to the proxies",
         ),
         true => (
-            ConditionStatus::False,
-            "NotSupported".to_owned(),
-            "spec.paused is not followed by this version: changes go to the proxies",
+            ConditionStatus::True,
+            "Paused".to_owned(),
+            "spec.paused is set: no change goes to proxies that have a configuration",
         ),
     }
 }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     fleet::{ConditionStatus, FleetView, ProxyView},
-    model::{Epoch, NamespacedName, ObjectRef, PodRef, ProxyId, Snapshot},
+    model::{Epoch, NamespacedName, ObjectRef, PodRef, ProxyId, Snapshot, fleet_names},
     render::Rendition,
 };
 
@@ -154,15 +154,6 @@ impl Author {
             planner.seed(&Key::FleetStatus(name), Document::FleetStatus(Box::new(status)), now);
         }
         changed
-    }
-
-    /// The Admin Services whose fleets users want paused.
-    pub(super) fn paused(&self) -> BTreeSet<NamespacedName> {
-        let paused = self
-            .fleet_names()
-            .into_iter()
-            .filter(|(name, _)| self.paused.contains(name));
-        paused.map(|(_, service)| service).collect()
     }
 
     /// Tells the planner what shall stand in the cluster now.
@@ -313,21 +304,9 @@ impl Author {
         }
     }
 
-    /// The `ProxyFleet` of each Admin Service: named like it, with its namespace where two have the same name.
+    /// The `ProxyFleet` of each Admin Service.
     fn fleet_names(&self) -> Vec<(NamespacedName, NamespacedName)> {
-        let services = &self.settings.services;
-        let named = services.iter().enumerate().map(|(index, service)| {
-            let taken = services[..index].iter().any(|other| other.name == service.name);
-            let name = match taken {
-                true => format!("{}.{}", service.name, service.namespace).into(),
-                false => service.name.clone(),
-            };
-            (
-                NamespacedName::new(self.settings.namespace.clone(), name),
-                service.clone(),
-            )
-        });
-        named.collect()
+        fleet_names(&self.settings.namespace, &self.settings.services)
     }
 
     fn tell_ingresses(&mut self, world: &World, planner: &mut Planner, now: Instant) {

@@ -254,7 +254,7 @@ async fn users_own_the_spec_of_a_fleet() {
     cluster.api.put(FLEET, fleet);
     cluster.settled().await;
     assert_eq!(cluster.api.get(FLEET).unwrap()["spec"]["paused"], true);
-    assert!(cluster.reports.paused.borrow().contains(&super::world::admin_service()));
+    assert_eq!(cluster.condition(FLEET, "Paused").unwrap()["status"], "True");
     cluster.show("two", vec![synced("kong-a", "two"), synced("kong-b", "two")]);
     cluster.settled().await;
     assert_eq!(cluster.api.get(FLEET).unwrap()["spec"]["paused"], true);

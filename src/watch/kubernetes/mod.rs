@@ -61,6 +61,8 @@ pub struct WatchSettings {
     /// Further namespaces for Services and EndpointSlices if `namespaces` restricts them: those of the Admin Services
     /// and of the publish Service.
     pub service_namespaces: BTreeSet<Arc<str>>,
+    /// The namespace of the ProxyFleets that are ours: the controller's own. Without it there are none.
+    pub fleet_namespace: Option<Arc<str>>,
 }
 
 impl Default for WatchSettings {
@@ -74,12 +76,16 @@ impl Default for WatchSettings {
             kinds: Kind::ALL.iter().map(watched).collect(),
             namespaces: BTreeSet::new(),
             service_namespaces: BTreeSet::new(),
+            fleet_namespace: None,
         }
     }
 }
 
 impl WatchSettings {
     fn scopes(&self, kind: Kind) -> BTreeSet<Scope> {
+        if kind == Kind::ProxyFleet {
+            return self.fleet_namespace.iter().cloned().map(Some).collect();
+        }
         if !kind.is_namespaced() || self.namespaces.is_empty() {
             return [None].into();
         }
@@ -110,6 +116,10 @@ pub fn spawn(
     }
     for watched in &settings.kinds {
         let scopes = settings.scopes(watched.kind);
+        if scopes.is_empty() {
+            tasks.spawn(report_none(watched.kind, events.clone()));
+            continue;
+        }
         let report = Arc::new(Report::new(*watched, scopes.clone(), events.clone()));
         for scope in scopes {
             let source = Source {
@@ -135,6 +145,14 @@ pub fn spawn(
     // The store counts receivers: this one would never answer.
     drop(interest);
     tasks
+}
+
+/// Tells the store of a kind that is looked for nowhere.
+async fn report_none(kind: Kind, events: mpsc::Sender<Event>) {
+    if events.send(Event::Absent(kind)).await.is_ok() {
+        // The store is gone if it does not take it, and nobody waits for the kind any more.
+        let _ = events.send(Event::Synced(kind)).await;
+    }
 }
 
 /// Watches a kind whose objects are all kept.
