@@ -87,6 +87,8 @@ reasons! {
     UnsupportedBackend,
     /// A Secret that is referred to does not exist.
     SecretNotFound,
+    /// An object of another kind that is referred to does not exist.
+    ReferenceNotFound,
     /// A Secret does not hold a usable certificate and key.
     InvalidCertificate,
     /// A regular expression does not compile.

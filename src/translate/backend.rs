@@ -2,16 +2,21 @@
 
 use std::fmt;
 
-use crate::model::kubernetes::{IntOrString, Service, ServicePort};
+use crate::model::{
+    kong::KongServiceFacade,
+    kubernetes::{IntOrString, Metadata, Service, ServicePort},
+};
 
 /// A port of a Service that requests go to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Backend<'a> {
     pub(super) namespace: &'a str,
     pub(super) service: &'a str,
     pub(super) port: PortSelector<'a>,
     /// Share of the load among several backends; `None` where there are no shares.
     pub(super) weight: Option<u32>,
+    /// The KongServiceFacade that stands in front of the Service.
+    pub(super) facade: Option<&'a Metadata>,
 }
 
 impl<'a> Backend<'a> {
@@ -22,18 +27,52 @@ impl<'a> Backend<'a> {
             service,
             port,
             weight: None,
+            facade: None,
         }
     }
 
-    /// Name of the Kong service: `<namespace>.<service>.<port>`.
-    pub(super) fn service_name(&self) -> String {
-        format!("{}.{}.{}", self.namespace, self.service, self.port)
+    /// The Service behind a facade.
+    pub(super) fn behind(facade: &'a KongServiceFacade) -> Self {
+        let service = &facade.spec.backend_ref;
+        Self {
+            facade: Some(&facade.metadata),
+            ..Self::new(
+                &facade.metadata.namespace,
+                &service.name,
+                PortSelector::Number(service.port),
+            )
+        }
     }
 
-    /// Name of the upstream, which is the Kong service's host: `<service>.<namespace>.<port>.svc`.
-    pub(super) fn upstream_name(&self) -> String {
-        format!("{}.{}.{}.svc", self.service, self.namespace, self.port)
+    /// Name of the Kong service: `<namespace>.<service>.<port>`, or `<namespace>.<facade>.svc.facade`.
+    pub(super) fn service_name(&self) -> String {
+        match self.facade {
+            Some(facade) => format!("{}.{}", self.namespace, facade_label(facade)),
+            None => format!("{}.{}.{}", self.namespace, self.service, self.port),
+        }
     }
+
+    /// Name of the upstream, which is the Kong service's host: `<service>.<namespace>.<port>.svc`, or as the service.
+    pub(super) fn upstream_name(&self) -> String {
+        match self.facade {
+            Some(_) => self.service_name(),
+            None => format!("{}.{}.{}.svc", self.service, self.namespace, self.port),
+        }
+    }
+
+    /// Name of the route of an object for a host (empty for any): `<namespace>.<object>.<service>.<host>.<port>`, or
+    /// `<namespace>.<object>.<host>.<facade>.svc.facade`.
+    pub(super) fn route_name(&self, object: &Metadata, host: &str) -> String {
+        let (namespace, name, host) = (&object.namespace, &object.name, host.replace('*', "_"));
+        match self.facade {
+            Some(facade) => format!("{namespace}.{name}.{host}.{}", facade_label(facade)),
+            None => format!("{namespace}.{name}.{}.{host}.{}", self.service, self.port),
+        }
+    }
+}
+
+fn facade_label(facade: &Metadata) -> String {
+    format!("{}.svc.facade", facade.name)
 }
 
 /// Which port of a Service is meant.

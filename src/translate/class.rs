@@ -6,7 +6,8 @@ use super::{
 };
 use crate::model::{
     Kind, NamespacedName, Reason, Snapshot,
-    kubernetes::{Ingress, IngressClass},
+    kong::IngressClassParameters,
+    kubernetes::{Ingress, IngressClass, IngressClassParametersReference},
 };
 
 const PARAMETERS_GROUP: &str = "configuration.konghq.com";
@@ -43,61 +44,85 @@ impl<'a> Class<'a> {
         }
     }
 
-    /// Reports parameters that can't be used; defaults apply then.
-    pub(super) fn check_parameters(&self, problems: &mut Problems) {
-        let Some(class) = self.object else { return };
-        let Some(parameters) = &class.spec.parameters else {
-            return;
+    /// What the class's parameters say. Those that can't be had are reported; defaults apply then.
+    pub(super) fn parameters(&self, snapshot: &'a Snapshot, problems: &mut Problems) -> Parameters<'a> {
+        let Some(class) = self.object else {
+            return Parameters::default();
         };
-        let mut wrong = |field: &str, message: String, remedy: String| {
-            problems.report(
-                Owner::new(Kind::IngressClass, &class.metadata),
-                format!("spec.parameters.{field}"),
-                Reason::InvalidField,
-                message,
-                remedy,
-            );
+        let Some(reference) = &class.spec.parameters else {
+            return Parameters::default();
         };
-        if parameters.api_group != PARAMETERS_GROUP {
-            let given = &parameters.api_group;
-            wrong(
-                "apiGroup",
-                format!(
-                    "the API group of the parameters is {given:?}, not {PARAMETERS_GROUP}; the class has no parameters"
-                ),
-                format!("set it to {PARAMETERS_GROUP}"),
-            );
-        } else if parameters.kind != PARAMETERS_KIND {
-            let given = &parameters.kind;
-            wrong(
-                "kind",
-                format!("the kind of the parameters is {given:?}, not {PARAMETERS_KIND}; the class has no parameters"),
-                format!("set it to {PARAMETERS_KIND}"),
-            );
-        } else if parameters.scope != "Namespace" {
-            let given = &parameters.scope;
-            wrong(
-                "scope",
-                format!("the scope of the parameters is {given:?}, not Namespace; the class has no parameters"),
-                "set it to Namespace".to_owned(),
-            );
-        } else if parameters.namespace.is_empty() {
-            wrong(
-                "namespace",
-                "the parameters' namespace is not named; the class has no parameters".to_owned(),
-                format!("set it to the namespace of the {PARAMETERS_KIND} object"),
-            );
-        } else {
-            problems.report(
-                Owner::new(Kind::IngressClass, &class.metadata),
-                "spec.parameters",
-                Reason::Unsupported,
-                format!("{PARAMETERS_KIND} objects are not read; the class has no parameters"),
-                format!(
-                    "annotate the Services with {}, if the parameters say so",
-                    annotations::SERVICE_UPSTREAM
-                ),
-            );
+        let found = check(reference).and_then(|()| {
+            let key = NamespacedName::new(reference.namespace.as_str(), reference.name.as_str());
+            snapshot.ingress_class_parameters.get(&key).ok_or_else(|| Fault {
+                field: "name",
+                reason: Reason::ReferenceNotFound,
+                message: format!("there is no {PARAMETERS_KIND} {key}"),
+                remedy: "create it, or correct name and namespace".to_owned(),
+            })
+        });
+        match found {
+            Ok(object) => Parameters {
+                object: Some(object),
+                service_upstream: object.spec.service_upstream,
+                legacy_regex_detection: object.spec.enable_legacy_regex_detection,
+            },
+            Err(fault) => {
+                problems.report(
+                    Owner::new(Kind::IngressClass, &class.metadata),
+                    format!("spec.parameters.{}", fault.field),
+                    fault.reason,
+                    fault.message + "; the class has no parameters",
+                    fault.remedy,
+                );
+                Parameters::default()
+            }
         }
     }
+}
+
+/// What holds for a class as a whole.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Parameters<'a> {
+    /// Where it stands.
+    pub(super) object: Option<&'a IngressClassParameters>,
+    /// Whether every Service is one target, its DNS name.
+    pub(super) service_upstream: bool,
+    /// Whether paths that look like regular expressions are taken for such without a marker.
+    pub(super) legacy_regex_detection: bool,
+}
+
+/// Why a reference to parameters can't be followed.
+struct Fault {
+    field: &'static str,
+    reason: Reason,
+    message: String,
+    remedy: String,
+}
+
+fn check(reference: &IngressClassParametersReference) -> Result<(), Fault> {
+    let wanted = [
+        ("apiGroup", "API group", &reference.api_group, PARAMETERS_GROUP),
+        ("kind", "kind", &reference.kind, PARAMETERS_KIND),
+        ("scope", "scope", &reference.scope, "Namespace"),
+    ];
+    for (field, what, given, wanted) in wanted {
+        if given != wanted {
+            return Err(Fault {
+                field,
+                reason: Reason::InvalidField,
+                message: format!("the {what} of the parameters is {given:?}, not {wanted}"),
+                remedy: format!("set it to {wanted}"),
+            });
+        }
+    }
+    if reference.namespace.is_empty() {
+        return Err(Fault {
+            field: "namespace",
+            reason: Reason::InvalidField,
+            message: "the parameters' namespace is not named".to_owned(),
+            remedy: format!("set it to the namespace of the {PARAMETERS_KIND} object"),
+        });
+    }
+    Ok(())
 }

@@ -228,7 +228,8 @@ pub(super) struct Drafts<'a> {
     index: HashMap<BackendKey<'a>, usize>,
 }
 
-type BackendKey<'a> = (&'a str, &'a str, PortSelector<'a>);
+/// Namespace, facade if there is one, Service, port.
+type BackendKey<'a> = (&'a str, Option<&'a str>, &'a str, PortSelector<'a>);
 
 impl<'a> Drafts<'a> {
     /// The service of a Kubernetes Service and port; made on first use, with what is said here.
@@ -238,7 +239,8 @@ impl<'a> Drafts<'a> {
         parent: Owner<'a>,
         defaults: ServiceDefaults,
     ) -> &mut ServiceDraft<'a> {
-        let key = (backend.namespace, backend.service, backend.port);
+        let facade = backend.facade.map(|facade| &*facade.name);
+        let key = (backend.namespace, facade, backend.service, backend.port);
         let position = *self.index.entry(key).or_insert_with(|| {
             self.services.push(ServiceDraft {
                 name: backend.service_name(),

@@ -3,11 +3,13 @@
 use std::rc::Rc;
 
 use super::{
-    annotations,
+    Settings, annotations,
     backend::{Backend, PortSelector},
     draft::{Matches, PathDraft, PathMatches, Place, RouteDefaults, RouteDraft, ServiceDefaults},
+    facade,
     path::{Fault, PathMatch, REGEX_MARKER},
-    problems::{Owner, annotation_field},
+    problems::Owner,
+    rewrite::{self, Rewrite},
     route_annotations::RouteSettings,
     state::State,
     syntax::{self, PathFault},
@@ -64,7 +66,6 @@ pub(super) fn retain_named<'a>(ingresses: &mut Vec<&'a Ingress>, state: &mut Sta
 fn translate_one<'a>(ingress: &'a Ingress, state: &mut State<'a>) {
     let owner = Owner::new(Kind::Ingress, &ingress.metadata);
     tags::check(owner, &mut state.problems);
-    check_unsupported(owner, state);
     if ingress.spec.rules.is_empty() && ingress.spec.default_backend.is_none() {
         state.problems.report(
             owner,
@@ -74,38 +75,31 @@ fn translate_one<'a>(ingress: &'a Ingress, state: &mut State<'a>) {
             "add spec.rules or spec.defaultBackend",
         );
     }
-    let settings = settings(owner, state);
-    for (position, rule) in ingress.spec.rules.iter().enumerate() {
-        translate_rule(owner, position, rule, &settings, state);
+    if let Some(settings) = settings(owner, state) {
+        for (position, rule) in ingress.spec.rules.iter().enumerate() {
+            translate_rule(owner, position, rule, &settings, state);
+        }
     }
     state
         .certificates
         .claim_for_ingress(ingress, &state.index, &mut state.problems);
 }
 
-fn settings<'a>(owner: Owner<'a>, state: &mut State<'a>) -> Rc<RouteSettings> {
-    let profile = &state.settings.profile;
-    Rc::new(RouteSettings::read(
-        owner,
+/// What the annotations say about all routes of an Ingress; `None` if it can't have any.
+fn settings<'a>(owner: Owner<'a>, state: &mut State<'a>) -> Option<Rc<RouteSettings>> {
+    let Settings {
         profile,
-        &mut state.regexes,
-        &mut state.problems,
-    ))
-}
-
-fn check_unsupported(owner: Owner<'_>, state: &mut State<'_>) {
-    if owner.metadata.annotation(annotations::REWRITE).is_some() {
-        state.problems.report(
-            owner,
-            annotation_field(annotations::REWRITE),
-            Reason::Unsupported,
-            "rewriting of paths by annotation is not supported; requests keep their path",
-            format!(
-                "remove the annotation; {} removes the matched prefix",
-                annotations::STRIP_PATH
-            ),
-        );
+        feature_gates,
+        missing_plugin,
+        ..
+    } = state.settings;
+    let mut settings = RouteSettings::read(owner, profile, &mut state.regexes, &mut state.problems);
+    match rewrite::read(owner, feature_gates, *missing_plugin, &mut state.problems) {
+        Rewrite::Keep => {}
+        Rewrite::Plugin(plugin) => settings.rewrite = Some(plugin),
+        Rewrite::LeaveOut => return None,
     }
+    Some(Rc::new(settings))
 }
 
 fn translate_rule<'a>(
@@ -136,6 +130,7 @@ fn translate_rule<'a>(
             continue;
         };
         let mut matches = PathMatch::new(&path.path, path.path_type, marker, state.settings.profile.router_flavor);
+        matches.detect_regex(state.class.legacy_regex_detection);
         if let Err(fault) = matches.check(&mut state.regexes) {
             report_path(owner, place, &path.path, fault, state);
             continue;
@@ -161,7 +156,7 @@ fn add_path<'a>(
     state: &mut State<'a>,
 ) {
     let service = state.drafts.service(backend, owner, ServiceDefaults::INGRESS);
-    let name = route_name(owner, host, backend);
+    let name = backend.route_name(owner.metadata, host);
     // Routes of an Ingress stand together at the end: those of earlier ones are done.
     let mut own = service.routes.iter_mut().rev();
     let known = own
@@ -199,17 +194,6 @@ fn route<'a>(owner: Owner<'a>, name: String, matches: PathMatches, settings: Rc<
     }
 }
 
-fn route_name(owner: Owner<'_>, host: &str, backend: &Backend<'_>) -> String {
-    format!(
-        "{}.{}.{}.{}.{}",
-        owner.metadata.namespace,
-        owner.metadata.name,
-        backend.service,
-        host.replace('*', "_"),
-        backend.port
-    )
-}
-
 /// Only one default backend can be: the oldest Ingress that has one wins.
 fn translate_default_backend<'a>(ingresses: &[&'a Ingress], state: &mut State<'a>) {
     let mut with_default = ingresses
@@ -235,7 +219,7 @@ fn translate_default_backend<'a>(ingresses: &[&'a Ingress], state: &mut State<'a
         return;
     };
     // The annotations were checked with the rules: reading them again would report them twice, which `finish` undoes.
-    let settings = settings(owner, state);
+    let Some(settings) = settings(owner, state) else { return };
     let matches = PathMatches {
         hosts: settings.host_aliases.clone(),
         paths: vec![PathDraft {
@@ -261,6 +245,9 @@ fn resolve_backend<'a>(
     let backend = backend?;
     let Some(service) = &backend.service else {
         let (field, what) = match &backend.resource {
+            Some(resource) if facade::is_meant(resource) => {
+                return facade::resolve(owner, field() + ".resource", resource, state);
+            }
             Some(resource) => (
                 field() + ".resource",
                 format!("backends of kind {} are not supported", resource.kind),

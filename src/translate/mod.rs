@@ -9,12 +9,14 @@ mod class;
 mod conflict;
 mod draft;
 mod expression;
+mod facade;
 mod gateway;
 mod ingress;
 mod key_pair;
 mod path;
 mod plugin;
 mod problems;
+mod rewrite;
 mod route;
 mod route_annotations;
 mod service;
@@ -136,9 +138,12 @@ pub struct Translation {
 pub fn translate(snapshot: &Snapshot, settings: &Settings) -> Translation {
     let mut state = State::new(snapshot, settings);
     let class = Class::find(snapshot, settings);
-    class.check_parameters(&mut state.problems);
+    state.class = class.parameters(snapshot, &mut state.problems);
     if let Some(object) = class.object {
         state.takes_part(Owner::new(Kind::IngressClass, &object.metadata));
+    }
+    if let Some(object) = state.class.object {
+        state.takes_part(Owner::new(Kind::IngressClassParameters, &object.metadata));
     }
     let mut ingresses: Vec<_> = snapshot.ingresses.values().map(AsRef::as_ref).collect();
     ingresses.retain(|ingress| class.takes(ingress));

@@ -28,6 +28,8 @@ pub(super) struct PathMatch {
     flavor: RouterFlavor,
     /// Whether the path is written literally in regular expressions: as it stands it is none.
     escape: bool,
+    /// Whether a path that looks like a regular expression is one.
+    detect: bool,
     lost: Vec<PathPart>,
 }
 
@@ -51,8 +53,15 @@ impl PathMatch {
             marker: marker.to_owned(),
             flavor,
             escape: false,
+            detect: false,
             lost: Vec::new(),
         }
+    }
+
+    /// Takes a path for a regular expression if it looks like one, as Kong Ingress Controller 2 did
+    /// (`enableLegacyRegexDetection`). Expressions do so where they know the marker.
+    pub(super) fn detect_regex(&mut self, detect: bool) {
+        self.detect = detect;
     }
 
     /// Everything: the path of a default backend.
@@ -87,6 +96,7 @@ impl PathMatch {
         }
         match path.strip_prefix(self.effective_marker()) {
             Some(regex) => (PathPart::Regex, regex.to_owned().into()),
+            None if self.detect && looks_like_regex(&path) => (PathPart::Regex, path),
             None => (PathPart::StartsWith, path),
         }
     }
@@ -145,7 +155,9 @@ impl PathMatch {
     pub(super) fn counts_as_regex(&self) -> bool {
         match self.kind {
             PathType::Exact | PathType::Prefix => true,
-            PathType::ImplementationSpecific => self.path.starts_with(self.effective_marker()),
+            PathType::ImplementationSpecific => {
+                self.path.starts_with(self.effective_marker()) || (self.detect && looks_like_regex(&self.path))
+            }
         }
     }
 
@@ -234,6 +246,12 @@ fn anchored(regex: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether a path holds what plain paths seldom hold.
+fn looks_like_regex(path: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'~' | b'/' | b'%');
+    !path.starts_with('~') && !path.bytes().all(plain)
+}
+
 /// Makes one slash of runs of slashes: Kong refuses them. An empty path is the root.
 fn squeeze(path: &str) -> String {
     if path.is_empty() {
@@ -305,6 +323,25 @@ mod tests {
         ] {
             assert_eq!(expression(path, kind), expected, "{path} {kind:?}");
         }
+    }
+
+    #[test]
+    fn what_looks_like_a_regular_expression_is_one_if_asked() {
+        let detected = |path: &str, kind, flavor| {
+            let mut path = PathMatch::new(path, Some(kind), REGEX_MARKER, flavor);
+            path.detect_regex(true);
+            path.check(&mut Regexes::default()).expect("a good path");
+            (path.traditional().collect::<Vec<_>>(), path.predicates().to_string())
+        };
+        use PathType::{ImplementationSpecific, Prefix};
+        let (traditional, _) = detected("/a/[0-9]+", ImplementationSpecific, RouterFlavor::Traditional);
+        assert_eq!(traditional, ["~/a/[0-9]+"]);
+        let (traditional, _) = detected("/a/[0-9]+", Prefix, RouterFlavor::Traditional);
+        assert_eq!(traditional, ["~/a/[0-9]+/", "~/a/[0-9]+$"]);
+        let (traditional, _) = detected("/a.b/~c", ImplementationSpecific, RouterFlavor::Traditional);
+        assert_eq!(traditional, ["/a.b/~c"], "plain");
+        let (_, expression) = detected("/a/[0-9]+", ImplementationSpecific, RouterFlavor::Expressions);
+        assert_eq!(expression, r#"http.path ~ "^/a/[0-9]+""#);
     }
 
     #[test]

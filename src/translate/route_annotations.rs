@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use proxy_config_schema::Plugin;
+
 use super::{
     annotations::{self, Reader},
     path::Regexes,
@@ -36,6 +38,8 @@ pub(super) struct RouteSettings {
     pub(super) snis: Option<Vec<String>>,
     pub(super) host_aliases: Vec<String>,
     pub(super) headers: BTreeMap<String, Vec<String>>,
+    /// What gives requests another path.
+    pub(super) rewrite: Option<Plugin>,
 }
 
 /// What routes carry.

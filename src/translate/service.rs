@@ -58,7 +58,10 @@ pub(super) fn render<'a>(
     state: &mut State<'a>,
 ) -> (kong::Service, kong::Upstream) {
     let backends = resolve(draft, state);
+    let facade = draft.backends.first().and_then(|backend| backend.facade);
+    let facade = facade.map(|facade| Owner::new(Kind::KongServiceFacade, facade));
     let owner = match (backends.as_slice(), draft.backends.len()) {
+        (_, 1) if facade.is_some() => facade,
         ([(_, service, _)], 1) => Some(Owner::new(Kind::Service, &service.metadata)),
         (_, 0 | 1) => None,
         _ => Some(draft.parent),
@@ -106,18 +109,17 @@ pub(super) fn render<'a>(
             ));
         }
         if let Some(port) = port {
-            targets.add(
-                backend,
-                object,
-                *port,
-                &state.index,
-                state.settings,
-                &mut state.problems,
-            );
+            targets.add(backend, object, *port, state);
             for slice in state.index.slices(backend.namespace, backend.service) {
                 state.objects.insert(Kind::EndpointSlice.object_ref(&slice.metadata));
             }
         }
+    }
+    if let Some(facade) = facade.filter(|_| service.plugins.is_empty()) {
+        let missing_plugin = state.settings.missing_plugin;
+        service
+            .plugins
+            .extend(plugin::closing(facade, missing_plugin, &mut state.problems));
     }
     service_annotations::fit_protocol(&mut service);
     upstream.targets = targets.finish();
@@ -144,6 +146,7 @@ fn routes<'a>(draft: &ServiceDraft<'a>, state: &mut State<'a>) -> Vec<kong::Rout
     for draft in &draft.routes {
         state.takes_part(draft.owner);
         let mut route = route::render(draft, state.settings);
+        route.plugins.extend(draft.settings.rewrite.clone());
         route.plugins.extend(plugin::closing(
             draft.owner,
             state.settings.missing_plugin,

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::{
     Settings,
+    class::Parameters,
     draft::Drafts,
     gateway::Grants,
     path::Regexes,
@@ -12,6 +13,7 @@ use super::{
 };
 use crate::model::{
     ObjectRef, Snapshot,
+    kong::KongServiceFacade,
     kubernetes::{EndpointSlice, Secret, Service},
 };
 
@@ -19,6 +21,8 @@ use crate::model::{
 pub(super) struct State<'a> {
     pub(super) settings: &'a Settings,
     pub(super) index: Index<'a>,
+    /// What holds for our class as a whole.
+    pub(super) class: Parameters<'a>,
     pub(super) drafts: Drafts<'a>,
     pub(super) certificates: Certificates<'a>,
     pub(super) regexes: Regexes,
@@ -32,6 +36,7 @@ impl<'a> State<'a> {
         Self {
             settings,
             index: Index::new(snapshot),
+            class: Parameters::default(),
             certificates: Certificates::default(),
             drafts: Drafts::default(),
             regexes: Regexes::default(),
@@ -51,6 +56,7 @@ pub(super) struct Index<'a> {
     services: HashMap<(&'a str, &'a str), &'a Service>,
     slices: HashMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
     secrets: HashMap<(&'a str, &'a str), &'a Secret>,
+    facades: HashMap<(&'a str, &'a str), &'a KongServiceFacade>,
     /// Who may refer to objects of another namespace.
     pub(super) grants: Grants<'a>,
 }
@@ -65,6 +71,7 @@ impl<'a> Index<'a> {
         }
         let services = snapshot.services.iter();
         let secrets = snapshot.secrets.iter();
+        let facades = snapshot.service_facades.iter();
         Self {
             services: services
                 .map(|(key, object)| ((&*key.namespace, &*key.name), &**object))
@@ -72,9 +79,16 @@ impl<'a> Index<'a> {
             secrets: secrets
                 .map(|(key, object)| ((&*key.namespace, &*key.name), &**object))
                 .collect(),
+            facades: facades
+                .map(|(key, object)| ((&*key.namespace, &*key.name), &**object))
+                .collect(),
             slices,
             grants: Grants::new(snapshot),
         }
+    }
+
+    pub(super) fn facade(&self, namespace: &str, name: &str) -> Option<&'a KongServiceFacade> {
+        self.facades.get(&(namespace, name)).copied()
     }
 
     pub(super) fn service(&self, namespace: &str, name: &str) -> Option<&'a Service> {

@@ -8,7 +8,7 @@ use super::{
     Settings, annotations,
     backend::{Backend, EXTERNAL_NAME, FoundPort},
     problems::{Owner, Problems},
-    state::Index,
+    state::State,
     syntax,
 };
 use crate::model::{
@@ -40,11 +40,16 @@ impl Targets {
         backend: &Backend<'a>,
         service: &'a Service,
         port: FoundPort<'a>,
-        index: &Index<'a>,
-        settings: &Settings,
-        problems: &mut Problems,
+        state: &mut State<'a>,
     ) {
-        if let Some(name) = dns_name(service, backend, settings) {
+        let State {
+            index,
+            settings,
+            class,
+            problems,
+            ..
+        } = state;
+        if let Some(name) = dns_name(service, backend, settings, class.service_upstream) {
             if !syntax::is_destination(&name) {
                 report_external_name(service, &name, problems);
                 return;
@@ -101,11 +106,11 @@ fn share(weight: u32, addresses: usize) -> u32 {
 }
 
 /// The name that stands for all endpoints, if one does.
-fn dns_name(service: &Service, backend: &Backend<'_>, settings: &Settings) -> Option<String> {
+fn dns_name(service: &Service, backend: &Backend<'_>, settings: &Settings, by_class: bool) -> Option<String> {
     if service.spec.type_ == EXTERNAL_NAME {
         return Some(service.spec.external_name.clone());
     }
-    if service.metadata.annotation(annotations::SERVICE_UPSTREAM) != Some("true") {
+    if !by_class && service.metadata.annotation(annotations::SERVICE_UPSTREAM) != Some("true") {
         return None;
     }
     let mut name = format!("{}.{}.svc", backend.service, backend.namespace);
