@@ -11,6 +11,7 @@ mod object_ref;
 mod problem;
 mod profile;
 mod proxy;
+pub mod schema;
 mod snapshot;
 
 pub use kind::{Kind, Object};

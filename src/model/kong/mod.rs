@@ -10,6 +10,7 @@ mod custom_entity;
 mod ingress;
 mod license;
 mod plugin;
+pub mod schema;
 mod service_facade;
 mod stream_ingress;
 mod upstream_policy;

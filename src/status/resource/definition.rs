@@ -1,18 +1,94 @@
-//! The custom resource definitions, generated.
+//! The custom resource definitions, generated: ours by kube from the types, Kong's from the tables beside the types.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
+use serde_json::json;
 
-use super::{ProxyFleet, ProxyInstance};
+use super::{GROUP, ProxyFleet, ProxyInstance};
+use crate::model::{
+    kong::schema::{DEFINITIONS, Definition},
+    schema::open_api,
+};
 
-/// The definitions of all kinds that silverback brings, by name.
+/// Groups of the kinds that have definitions.
+pub const GROUPS: [&str; 3] = [
+    "configuration.konghq.com",
+    GROUP,
+    "incubator.ingress-controller.konghq.com",
+];
+
+/// The definitions of all kinds that silverback brings: Kong's, and its own.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    let mut definitions = vec![ProxyFleet::crd(), ProxyInstance::crd()];
+    let mut definitions: Vec<_> = DEFINITIONS.iter().copied().map(kong).collect();
+    definitions.extend([ProxyFleet::crd(), ProxyInstance::crd()]);
     for definition in &mut definitions {
         let labels = definition.metadata.labels.get_or_insert_default();
         labels.insert("app.kubernetes.io/name".to_owned(), "silverback".to_owned());
     }
     definitions
+}
+
+/// The definition of one of Kong's kinds.
+fn kong(definition: &Definition) -> CustomResourceDefinition {
+    let kind = definition.kind;
+    let columns = definition.columns.iter().map(|column| {
+        let mut shown = json!({ "name": column.name, "jsonPath": column.json_path, "type": column.type_ });
+        if column.priority > 0 {
+            shown["priority"] = column.priority.into();
+        }
+        shown
+    });
+    let mut version = json!({
+        "name": kind.version(),
+        "served": true,
+        "storage": true,
+        "schema": { "openAPIV3Schema": open_api(definition.fields, definition.description) },
+    });
+    if !definition.columns.is_empty() {
+        version["additionalPrinterColumns"] = columns.collect();
+    }
+    if let Some(warning) = definition.deprecation_warning() {
+        version["deprecated"] = true.into();
+        version["deprecationWarning"] = warning.into();
+    }
+    if definition.has_status {
+        version["subresources"] = json!({ "status": {} });
+    }
+    let mut names = json!({
+        "kind": kind.name(),
+        "listKind": format!("{}List", kind.name()),
+        "plural": kind.plural(),
+        "singular": definition.singular,
+    });
+    for (list, of) in [
+        ("categories", definition.categories),
+        ("shortNames", definition.short_names),
+    ] {
+        if !of.is_empty() {
+            names[list] = json!(of);
+        }
+    }
+    let manifest = json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": definition.name(),
+            "annotations": {
+                "kubernetes-configuration.konghq.com/channels": definition.channels,
+                "kubernetes-configuration.konghq.com/version": Definition::COMPATIBLE_VERSION,
+            },
+            "labels": definition.labels.iter().copied().collect::<BTreeMap<_, _>>(),
+        },
+        "spec": {
+            "group": kind.group(),
+            "names": names,
+            "scope": if kind.is_namespaced() { "Namespaced" } else { "Cluster" },
+            "versions": [version],
+        },
+    });
+    serde_json::from_value(manifest).expect("tables make definitions")
 }
 
 /// A definition as a YAML document, as in `deploy/crds`.
@@ -52,6 +128,7 @@ mod tests {
             .map(|entry| entry.expect("an entry").path())
             .collect();
         found.sort();
+        expected.sort();
         assert_eq!(found, expected, "no definition that no type makes");
     }
 
@@ -63,10 +140,27 @@ mod tests {
         }
     }
 
+    /// Prose and our label are the only differences. Schemas are held to each other beside their tables.
+    #[test]
+    fn definitions_of_kong_s_kinds_are_those_of_kong_ingress_controller() {
+        for definition in DEFINITIONS {
+            let (group, plural) = (definition.kind.group(), definition.kind.plural());
+            let file = format!("e2e/testdata/kic-crds/{group}_{plural}.yaml");
+            let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&file)).expect(&file);
+            let mut theirs: CustomResourceDefinition = serde_saphyr::from_str(&text).expect(&file);
+            let mut ours = kong(definition);
+            for definition in [&mut ours, &mut theirs] {
+                definition.metadata.labels.get_or_insert_default();
+                definition.spec.versions[0].schema = None;
+            }
+            assert_eq!(ours, theirs, "{file}");
+        }
+    }
+
     #[test]
     fn columns_and_names_are_those_of_the_design() {
-        let definitions = definitions();
-        let (fleet, instance) = (&definitions[0].spec, &definitions[1].spec);
+        let (fleet, instance) = (ProxyFleet::crd().spec, ProxyInstance::crd().spec);
+        let (fleet, instance) = (&fleet, &instance);
         assert_eq!(instance.names.short_names.as_deref(), Some(&["pxi".to_owned()][..]));
         assert_eq!(fleet.names.short_names.as_deref(), Some(&["pxf".to_owned()][..]));
         for spec in [fleet, instance] {
@@ -114,7 +208,7 @@ mod tests {
                 check(&format!("{path}.{name}"), field);
             }
         }
-        for definition in definitions() {
+        for definition in [ProxyFleet::crd(), ProxyInstance::crd()] {
             let schema = definition.spec.versions[0].schema.as_ref().expect("a schema");
             let schema = serde_json::to_value(&schema.open_api_v3_schema).expect("JSON");
             for part in ["spec", "status"] {

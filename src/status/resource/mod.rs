@@ -1,6 +1,7 @@
 //! The kinds that silverback brings: `ProxyInstance` and `ProxyFleet`, group `gateway.silverback.dev`.
 //!
-//! The custom resource definitions in `deploy/crds` are generated from these types ([`definitions`]); every text and
+//! The custom resource definitions in `deploy/crds` are generated from these types and from the tables of
+//! `model::kong::schema` ([`definitions`]); every text and
 //! list has a bound in the schema, and what is written is cut to it ([`cut`]). Written by the controller only, but for
 //! `ProxyFleet.spec.paused`.
 
@@ -11,7 +12,7 @@ mod proxy_instance;
 
 pub use condition::StatusCondition;
 pub(crate) use condition::whole_seconds;
-pub use definition::{definitions, manifest};
+pub use definition::{GROUPS, definitions, manifest};
 pub use proxy_fleet::{ProfileStatus, ProxyCounts, ProxyFleet, ProxyFleetSpec, ProxyFleetStatus, ServiceReference};
 pub(crate) use proxy_instance::duration_text;
 pub use proxy_instance::{
