@@ -8,17 +8,23 @@ mod arguments;
 mod crds;
 #[cfg(feature = "controller")]
 mod demo;
+mod gates;
+mod offline;
 mod render;
 #[cfg(feature = "controller")]
 mod run;
+mod switch;
 #[cfg(feature = "controller")]
 mod table;
+mod translation;
 #[cfg(feature = "controller")]
 mod value;
 
-use std::process::ExitCode;
+use std::{ffi::OsStr, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+#[cfg(all(test, feature = "controller"))]
+pub(crate) use self::arguments::{INERT, REFUSED, kong_flags::KONG_FLAGS};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 
 /// One controller for any number of DB-less, Kong-compatible proxies.
 #[derive(Debug, Parser)]
@@ -46,11 +52,20 @@ enum Verb {
     Crds(crds::CrdsArguments),
 }
 
-/// The definition of the command line, for its reference page.
-#[cfg(all(test, feature = "controller"))]
+/// The definition of the command line.
+///
+/// Variables are for `run` alone, and an empty one is none, as with Kong Ingress Controller: charts set them so.
 pub(crate) fn command() -> clap::Command {
-    use clap::CommandFactory as _;
-    CommandLine::command()
+    CommandLine::command().mut_subcommands(|verb| {
+        let reads_variables = matches!(verb.get_name(), "run" | "proxy");
+        verb.mut_args(|argument| {
+            let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+            match argument.get_env() {
+                Some(name) if !reads_variables || is_empty(name) => argument.env(Resettable::Reset),
+                _ => argument,
+            }
+        })
+    })
 }
 
 /// Parses the command line and carries the verb out.
@@ -61,7 +76,12 @@ pub fn main() -> ExitCode {
     if words.len() == 1 && std::env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with("CONTROLLER_")) {
         words.push("run".into());
     }
-    match CommandLine::parse_from(words).verb {
+    let matches = command().get_matches_from(words);
+    let verb = match CommandLine::from_arg_matches(&matches) {
+        Ok(line) => line.verb,
+        Err(error) => error.format(&mut command()).exit(),
+    };
+    match verb {
         #[cfg(feature = "controller")]
         Verb::Demo(arguments) => run::block_on(demo::run(arguments)),
         #[cfg(feature = "controller")]

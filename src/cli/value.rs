@@ -4,10 +4,22 @@ use std::time::Duration;
 
 /// Reads a duration: `5s`, `1m30s`, `250ms`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    // Go writes no unit after zero.
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
     let signed: jiff::SignedDuration = text
         .parse()
         .map_err(|_| format!("{text:?} is no duration; write it like 5s, 1m30s or 250ms"))?;
     Duration::try_from(signed).map_err(|_| format!("{text:?} is negative"))
+}
+
+/// Reads a duration that is not nothing.
+pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err(format!("{text:?} is too short")),
+        duration => Ok(duration),
+    }
 }
 
 /// Reads a number of seconds that may have a fraction, as `--proxy-timeout-seconds` takes it.
@@ -59,6 +71,10 @@ mod tests {
         assert_eq!(duration("5s"), Ok(Duration::from_secs(5)));
         assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("1.5h"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("1h0m0s"), Ok(Duration::from_secs(3600)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        assert!(positive_duration("0s").is_err());
         assert!(duration("5").unwrap_err().contains("5s"));
         assert!(duration("-5s").unwrap_err().contains("negative"));
     }

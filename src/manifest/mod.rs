@@ -23,6 +23,7 @@ use std::{
 };
 
 pub use files::{FileError, files, read};
+pub(crate) use nearest::nearest;
 
 use crate::model::{Kind, NamespacedName, Object, ObjectRef, Problem, Reason, SourceLocation};
 

@@ -5,6 +5,7 @@
 mod certificates;
 mod news;
 mod pipeline;
+mod request_rate;
 mod settings;
 mod source;
 mod statuses;
@@ -33,7 +34,10 @@ use crate::{
     status,
 };
 
-pub use settings::{AdminCertificates, ControllerSettings, Source, StatusSettings};
+pub use settings::{
+    AdminCertificates, AdmissionCertificate, AdmissionSettings, ControllerSettings, ProfileOverride, RequestRate,
+    Source, StatusSettings,
+};
 
 /// Events on their way to the fleet; each is small, and the fleet never waits for anything.
 const EVENT_QUEUE: usize = 1024;
@@ -89,11 +93,11 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     let mut tasks = JoinSet::new();
     let leadership_token = CancellationToken::new();
     let (leadership, lease_task) = match &client {
-        Some(client) => {
+        Some(client) if settings.election => {
             let (receiver, task) = lease::spawn(client.clone(), lease_settings(&settings)?, leadership_token.clone());
             (receiver, Some(task))
         }
-        None => (lease::always_leader(), None),
+        _ => (lease::always_leader(), None),
     };
 
     let snapshot = source::start(&settings, client.as_ref(), &mut tasks)?;
@@ -123,6 +127,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     spawn(&mut tasks, "news", news::follow(rendition.clone(), view.clone()));
     let pipeline = pipeline::run(
         settings.translation.clone(),
+        settings.profile.clone(),
         snapshot.clone(),
         view.clone(),
         rendition_sender,
@@ -410,8 +415,8 @@ fn fleet_settings(settings: &ControllerSettings) -> fleet::Settings {
 fn observe_settings(settings: &ControllerSettings) -> observe::Settings {
     observe::Settings {
         interval: settings.probe_interval,
+        timeout: settings.probe_timeout,
         connect_timeout: CONNECT_TIMEOUT,
-        ..observe::Settings::default()
     }
 }
 

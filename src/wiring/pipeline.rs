@@ -9,6 +9,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::ProfileOverride;
 use crate::{
     fleet::FleetView,
     model::{Profile, Snapshot},
@@ -22,6 +23,7 @@ use crate::{
 /// published: nobody is woken for nothing.
 pub(super) async fn run(
     settings: Settings,
+    assumed: ProfileOverride,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     mut views: watch::Receiver<Arc<FleetView>>,
     renditions: watch::Sender<Option<Arc<Rendition>>>,
@@ -31,9 +33,12 @@ pub(super) async fn run(
         let snapshot = snapshots.borrow_and_update().clone();
         profiles = wanted_profiles(&settings, &views.borrow_and_update().profiles, profiles);
         if snapshot.is_complete() {
-            let (settings, wanted, last) = (settings.clone(), profiles.clone(), renditions.borrow().clone());
-            let made =
-                tokio::task::spawn_blocking(move || render_all(&snapshot, &settings, &wanted, last.as_deref())).await;
+            let (settings, assumed) = (settings.clone(), assumed.clone());
+            let (wanted, last) = (profiles.clone(), renditions.borrow().clone());
+            let made = tokio::task::spawn_blocking(move || {
+                render_all(&snapshot, &settings, &assumed, &wanted, last.as_deref())
+            })
+            .await;
             let rendition = made.expect("translation is total: it does not panic");
             renditions.send_if_modified(|current| {
                 let changed = current
@@ -77,6 +82,7 @@ fn wanted_profiles(settings: &Settings, present: &BTreeSet<Profile>, before: BTr
 fn render_all(
     snapshot: &Snapshot,
     settings: &Settings,
+    assumed: &ProfileOverride,
     profiles: &BTreeSet<Profile>,
     last: Option<&Rendition>,
 ) -> Rendition {
@@ -88,7 +94,7 @@ fn render_all(
         let translation = translate::translate(
             snapshot,
             &Settings {
-                profile: profile.clone(),
+                profile: assumed.of(profile),
                 ..settings.clone()
             },
         );

@@ -1,9 +1,9 @@
 //! What a controller shall be: the flags of `run`, checked and typed; the demo fills it by hand.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
-    model::{NamespacedName, Object},
+    model::{Edition, Kind, NamespacedName, Object, Profile, RouterFlavor},
     translate,
 };
 
@@ -16,6 +16,8 @@ pub enum Source {
         kubeconfig: Option<PathBuf>,
         /// Address of the API server in place of the kubeconfig's.
         server: Option<String>,
+        /// How often it may be asked; without a limit when `None`.
+        rate: Option<RequestRate>,
         /// Namespaces; all when empty.
         namespaces: Vec<String>,
     },
@@ -26,6 +28,82 @@ pub enum Source {
         /// Objects beside those of the directory.
         additional: Vec<Object>,
     },
+}
+
+/// How often something may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestRate {
+    /// Requests a second, at least 1.
+    pub per_second: u32,
+    /// Requests at once after a rest, at least 1.
+    pub burst: u32,
+}
+
+/// What is taken for granted of all proxies, whatever they report; only with a directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProfileOverride {
+    /// How routes are written.
+    pub router_flavor: Option<RouterFlavor>,
+    /// Edition; `Some(None)` leaves nothing out.
+    pub edition: Option<Option<Edition>>,
+    /// Version; `Some(None)` uses nothing that depends on one.
+    pub version: Option<Option<(u16, u16)>>,
+}
+
+impl ProfileOverride {
+    /// The profile that is rendered for proxies of that one.
+    pub fn of(&self, reported: &Profile) -> Profile {
+        Profile {
+            router_flavor: self.router_flavor.unwrap_or(reported.router_flavor),
+            edition: self.edition.unwrap_or(reported.edition),
+            version: self.version.unwrap_or(reported.version),
+        }
+    }
+}
+
+/// The admission webhook.
+#[derive(Debug, Clone)]
+pub struct AdmissionSettings {
+    /// Where it is served.
+    pub listen: SocketAddr,
+    /// What it shows to the API server.
+    pub certificate: AdmissionCertificate,
+}
+
+/// Where the webhook's certificate comes from.
+#[derive(Clone)]
+pub enum AdmissionCertificate {
+    /// PEM files, read again when they change.
+    Files {
+        /// The certificate.
+        certificate: PathBuf,
+        /// Its key.
+        key: PathBuf,
+    },
+    /// PEM texts.
+    Inline {
+        /// The certificate.
+        certificate: String,
+        /// Its key. Secret.
+        key: String,
+    },
+    /// Our own authority issues it.
+    Own,
+}
+
+/// Without the key.
+impl std::fmt::Debug for AdmissionCertificate {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Files { certificate, key } => formatter
+                .debug_struct("Files")
+                .field("certificate", certificate)
+                .field("key", key)
+                .finish(),
+            Self::Inline { .. } => formatter.write_str("Inline"),
+            Self::Own => formatter.write_str("Own"),
+        }
+    }
 }
 
 /// Where the certificates for the Admin APIs come from.
@@ -63,6 +141,10 @@ pub struct StatusSettings {
     pub publish_service: Option<NamespacedName>,
     /// Addresses in its place.
     pub publish_addresses: Vec<String>,
+    /// The proxies' Service for UDP.
+    pub publish_service_udp: Option<NamespacedName>,
+    /// Addresses in its place.
+    pub publish_addresses_udp: Vec<String>,
     /// Whether statuses of the users' objects are written.
     pub update_status: bool,
     /// Whether events are written.
@@ -80,6 +162,12 @@ pub struct ControllerSettings {
     pub source: Source,
     /// What shapes the configuration.
     pub translation: translate::Settings,
+    /// What is taken for granted of the proxies.
+    pub profile: ProfileOverride,
+    /// Kinds that are not read.
+    pub unread_kinds: BTreeSet<Kind>,
+    /// After how long without a complete first listing an error says what is missing.
+    pub first_list_patience: Duration,
     /// Admin Services, in order of preference.
     pub admin_services: Vec<NamespacedName>,
     /// Names of their ports, in order of preference.
@@ -98,6 +186,8 @@ pub struct ControllerSettings {
     pub workspace: String,
     /// How often each proxy is probed.
     pub probe_interval: Duration,
+    /// How long a proxy may take to answer a probe.
+    pub probe_timeout: Duration,
     /// Limit of one push.
     pub push_timeout: Duration,
     /// Share of a Kong proxy's time for applying, in percent.
@@ -108,6 +198,8 @@ pub struct ControllerSettings {
     pub max_push_bandwidth: u64,
     /// What is written to the cluster.
     pub status: StatusSettings,
+    /// Whether one replica leads; else every one does.
+    pub election: bool,
     /// Name of the Lease.
     pub election_id: String,
     /// Its namespace; the pod's own when empty.
@@ -118,14 +210,22 @@ pub struct ControllerSettings {
     pub metrics: Option<SocketAddr>,
     /// Where the dashboard is served.
     pub dashboard: Option<SocketAddr>,
+    /// The admission webhook, if it is served.
+    pub admission: Option<AdmissionSettings>,
 }
 
 impl ControllerSettings {
+    /// How long a proxy may take to answer a probe, by default.
+    pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
     /// The defaults of the flags, with nothing served.
     pub fn new(source: Source) -> Self {
         Self {
             source,
             translation: translate::Settings::default(),
+            profile: ProfileOverride::default(),
+            unread_kinds: BTreeSet::new(),
+            first_list_patience: Duration::from_secs(120),
             admin_services: Vec::new(),
             admin_port_names: vec!["admin-tls".to_owned(), "kong-admin-tls".to_owned()],
             static_proxies: Vec::new(),
@@ -138,6 +238,7 @@ impl ControllerSettings {
             headers: Vec::new(),
             workspace: String::new(),
             probe_interval: Duration::from_secs(5),
+            probe_timeout: Self::PROBE_TIMEOUT,
             push_timeout: Duration::from_secs(30),
             push_duty: 25,
             max_concurrent_pushes: 64,
@@ -145,16 +246,20 @@ impl ControllerSettings {
             status: StatusSettings {
                 publish_service: None,
                 publish_addresses: Vec::new(),
+                publish_service_udp: None,
+                publish_addresses_udp: Vec::new(),
                 update_status: true,
                 emit_events: true,
                 qps: 20,
                 burst: 100,
             },
+            election: true,
             election_id: "silverback.gateway.silverback.dev".to_owned(),
             election_namespace: String::new(),
             health: None,
             metrics: None,
             dashboard: None,
+            admission: None,
         }
     }
 }

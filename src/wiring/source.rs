@@ -1,9 +1,13 @@
 //! Objects from a cluster or a directory, and statuses back to the cluster.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use kube::{Client, Config, config::KubeConfigOptions, config::Kubeconfig};
+use kube::{
+    Client, Config,
+    client::ClientBuilder,
+    config::{KubeConfigOptions, Kubeconfig},
+};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -11,6 +15,7 @@ use tokio::{
 
 use super::{
     EVENT_QUEUE,
+    request_rate::RateLayer,
     settings::{ControllerSettings, Source},
 };
 use crate::{
@@ -25,7 +30,13 @@ use crate::{
 
 /// The client of the cluster; none in directory mode.
 pub(super) async fn client(source: &Source) -> anyhow::Result<Option<Client>> {
-    let Source::Cluster { kubeconfig, server, .. } = source else {
+    let Source::Cluster {
+        kubeconfig,
+        server,
+        rate,
+        ..
+    } = source
+    else {
         return Ok(None);
     };
     let mut config = match kubeconfig {
@@ -47,9 +58,11 @@ pub(super) async fn client(source: &Source) -> anyhow::Result<Option<Client>> {
     }
     tracing::info!(server = %config.cluster_url, "API server");
     // Environment proxies are for the outside world: the API server is reached as the kubeconfig says.
-    Ok(Some(
-        Client::try_from(config).context("failed to make a client for the API server")?,
-    ))
+    let builder = ClientBuilder::try_from(config).context("failed to make a client for the API server")?;
+    Ok(Some(match rate {
+        Some(rate) => builder.with_layer(&RateLayer::new(*rate)).build(),
+        None => builder.build(),
+    }))
 }
 
 /// Starts the source and the store; gives the snapshots.
@@ -68,6 +81,7 @@ pub(super) fn start(
         .admin_services
         .iter()
         .chain(&settings.status.publish_service)
+        .chain(&settings.status.publish_service_udp)
         .cloned()
         .collect();
     let retention = match client {
@@ -94,18 +108,34 @@ pub(super) fn start(
             super::spawn(
                 tasks,
                 "additional objects",
-                add_objects(file_events, additional.clone(), events),
+                add_objects(file_events, additional.clone(), settings.unread_kinds.clone(), events),
             );
         }
         Source::Cluster { namespaces, .. } => {
             let client = client.expect("a cluster has a client");
-            let services = settings.admin_services.iter().chain(&settings.status.publish_service);
-            let watched = WatchSettings {
+            let services = settings
+                .admin_services
+                .iter()
+                .chain(&settings.status.publish_service)
+                .chain(&settings.status.publish_service_udp);
+            let mut watched = WatchSettings {
                 namespaces: namespaces.iter().map(|namespace| namespace.as_str().into()).collect(),
                 service_namespaces: services.map(|service| service.namespace.clone()).collect(),
                 fleet_namespace: super::own_namespace(settings).map(Into::into),
                 ..WatchSettings::default()
             };
+            watched
+                .kinds
+                .retain(|watched| !settings.unread_kinds.contains(&watched.kind));
+            let unread = events.clone();
+            let absent = settings.unread_kinds.clone();
+            super::spawn(tasks, "unread kinds", async move {
+                for kind in absent {
+                    // An error means that the store has ended, and everything with it.
+                    let _ = unread.send(Event::Absent(kind)).await;
+                }
+                std::future::pending().await
+            });
             let mut streams = kubernetes::spawn(client, &watched, &events, interest);
             super::spawn(
                 tasks,
@@ -114,15 +144,41 @@ pub(super) fn start(
             );
         }
     }
+    super::spawn(
+        tasks,
+        "first listing",
+        complain_of_missing_lists(snapshot.clone(), settings.first_list_patience),
+    );
     Ok(snapshot)
 }
 
-/// Passes events on, with some objects more than the directory holds.
-async fn add_objects(mut files: mpsc::Receiver<Event>, additional: Vec<Object>, events: mpsc::Sender<Event>) {
+/// Says once which kinds have not been listed after a while. Waiting goes on: without them nothing is rendered.
+async fn complain_of_missing_lists(mut snapshots: watch::Receiver<Arc<Snapshot>>, patience: Duration) {
+    let complete = snapshots.wait_for(|snapshot| snapshot.is_complete());
+    if tokio::time::timeout(patience, complete).await.is_err() {
+        let snapshot = snapshots.borrow().clone();
+        let missing: Vec<&str> = snapshot.pending.iter().map(|kind| kind.name()).collect();
+        tracing::error!(
+            kinds = missing.join(", "),
+            "not listed within {patience:?} (--cache-sync-timeout); nothing is configured before they are: is the API \
+             server in reach, and does its RBAC let us read them?"
+        );
+    }
+    std::future::pending().await
+}
+
+/// Passes events on, with some objects more than the directory holds, and without kinds that are not read.
+async fn add_objects(
+    mut files: mpsc::Receiver<Event>,
+    additional: Vec<Object>,
+    unread: BTreeSet<Kind>,
+    events: mpsc::Sender<Event>,
+) {
     while let Some(event) = files.recv().await {
         let event = match event {
             Event::Loaded(mut objects, problems) => {
                 objects.extend(additional.iter().cloned());
+                objects.retain(|object| !unread.contains(&object.kind()));
                 Event::Loaded(objects, problems)
             }
             other => other,

@@ -4,6 +4,7 @@
 mod bad_input;
 mod command_line;
 mod demo;
+mod flags;
 mod harness;
 mod log;
 mod proxy_faults;

@@ -10,27 +10,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Parser;
+use clap::FromArgMatches;
 use proptest::prelude::*;
 use proxy_config_schema::{RouterFlavor as KongFlavor, ValidationOptions};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Kind, Object};
+use crate::{
+    cli,
+    manifest::{self, Limits, Manifests},
+    model::{Kind, Object, RouterFlavor},
+    translate::MissingPlugin,
+};
 
-#[derive(Parser)]
-struct CommandLine {
-    #[command(flatten)]
-    render: RenderArguments,
+fn parse(flags: &str) -> Result<RenderArguments, clap::Error> {
+    let words = ["silverback", "render"].into_iter().chain(flags.split_whitespace());
+    let matches = cli::command().try_get_matches_from(words)?;
+    RenderArguments::from_arg_matches(matches.subcommand_matches("render").unwrap())
 }
 
-fn arguments(flags: &str) -> RenderArguments {
-    let words = ["render", "-f", "-"].into_iter().chain(flags.split_whitespace());
-    CommandLine::try_parse_from(words).unwrap().render
+fn arguments(flags: &str) -> TranslationArguments {
+    parse(&format!("-f - {flags}")).unwrap().translation
 }
 
-fn outcome(manifests: Manifests, arguments: &RenderArguments) -> Outcome {
-    Outcome::new(manifests, &arguments.settings())
+fn outcome(manifests: Manifests, arguments: &TranslationArguments) -> Outcome {
+    Outcome::new(manifests, &arguments.settings().unwrap())
 }
 
 fn render(flags: &str, text: &str) -> Outcome {
@@ -67,10 +71,10 @@ fn cases(root: &Path) -> Vec<PathBuf> {
 }
 
 /// What a real proxy of the profile would say.
-fn assert_accepted(outcome: &Outcome, arguments: &RenderArguments) {
-    let flavor = match arguments.router_flavor {
-        Flavor::Traditional => KongFlavor::TraditionalCompatible,
-        Flavor::Expressions => KongFlavor::Expressions,
+fn assert_accepted(outcome: &Outcome, arguments: &TranslationArguments) {
+    let flavor = match arguments.settings().unwrap().profile.router_flavor {
+        RouterFlavor::Traditional => KongFlavor::TraditionalCompatible,
+        RouterFlavor::Expressions => KongFlavor::Expressions,
     };
     let options = ValidationOptions {
         router_flavor: flavor,
@@ -336,16 +340,16 @@ fn problems_are_readable_as_text_and_as_one_json_array() {
         {service: {name: gone, port: {number: 80}}}}]}}]\n";
     let outcome = render("", manifest);
     assert_eq!(
-        text(&outcome.problems),
+        problems_text(&outcome.problems),
         "in.yaml:1: Ingress shop/web spec.rules[0].http.paths[0].backend.service.name\n    \
          ServiceNotFound: there is no Service gone in namespace shop; requests get 503\n    \
          remedy: create the Service, or correct the name\n1 problem\n"
     );
-    let array: Value = serde_json::from_str(&json(&outcome.problems)).unwrap();
+    let array: Value = serde_json::from_str(&problems_json(&outcome.problems)).unwrap();
     assert_eq!(array[0]["object"]["name"], "web");
     assert_eq!(array[0]["source"]["line"], 1);
-    assert_eq!(json(&[]), "[]\n");
-    assert_eq!(text(&[]), "");
+    assert_eq!(problems_json(&[]), "[]\n");
+    assert_eq!(problems_text(&[]), "");
     assert_eq!(
         outcome.configuration.services.len(),
         1,
@@ -379,9 +383,9 @@ fn files_and_directories_are_read_together_and_a_path_to_nowhere_is_named() {
 #[test]
 fn flags_have_the_spellings_that_users_of_kong_know() {
     let flags = "--router-flavor traditional_compatible --kong-version 3.9.1 --edition community --missing-plugin omit";
-    let settings = arguments(flags).settings();
+    let settings = arguments(flags).settings().unwrap();
     assert_eq!(settings.profile.to_string(), "traditional/open-source/3.9");
     assert_eq!(settings.missing_plugin, MissingPlugin::Omit);
-    assert!(CommandLine::try_parse_from(["render"]).is_err(), "-f is required");
-    assert!(CommandLine::try_parse_from(["render", "-f", "-", "--kong-version", "three"]).is_err());
+    assert!(parse("").is_err(), "-f is required");
+    assert!(parse("-f - --kong-version three").is_err());
 }
