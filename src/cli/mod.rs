@@ -10,6 +10,8 @@ mod crds;
 mod demo;
 mod gates;
 mod offline;
+#[cfg(feature = "controller")]
+mod pause;
 mod render;
 #[cfg(feature = "controller")]
 mod run;
@@ -47,6 +49,12 @@ enum Verb {
     /// Run one embedded proxy.
     #[cfg(feature = "controller")]
     Proxy(Box<silverback_proxy::settings::ProxyArguments>),
+    /// Hold changes back from the proxies of a fleet.
+    #[cfg(feature = "controller")]
+    Pause(pause::PauseArguments),
+    /// Let changes go to the proxies of a fleet again.
+    #[cfg(feature = "controller")]
+    Resume(pause::PauseArguments),
     /// Definitions of silverback's own Kubernetes kinds.
     #[cfg(feature = "controller")]
     Crds(crds::CrdsArguments),
@@ -89,6 +97,10 @@ pub fn main() -> ExitCode {
         Verb::Render(arguments) => render::run(&arguments),
         #[cfg(feature = "controller")]
         Verb::Proxy(arguments) => silverback_proxy::execute(&arguments),
+        #[cfg(feature = "controller")]
+        Verb::Pause(arguments) => run::block_on(pause::run(arguments, true)),
+        #[cfg(feature = "controller")]
+        Verb::Resume(arguments) => run::block_on(pause::run(arguments, false)),
         #[cfg(feature = "controller")]
         Verb::Crds(arguments) => crds::run(&arguments),
     }

@@ -2,7 +2,7 @@
 
 mod settings;
 
-use std::{future::Future, process::ExitCode, time::Duration};
+use std::{future::Future, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,7 +14,7 @@ use super::{
     gates,
     offline::USAGE,
 };
-use crate::wiring::{self, ControllerSettings};
+use crate::wiring::{self, ControllerSettings, Source};
 
 /// Carries `run` out.
 pub(super) fn run(arguments: RunArguments) -> ExitCode {
@@ -93,6 +93,17 @@ async fn serve(settings: ControllerSettings, term_delay: Duration) -> anyhow::Re
         }
         () = controller.ended() => bail!("a part of the controller ended by itself"),
     }
+}
+
+/// A client of the cluster for the verbs that only ask or change an object.
+pub(super) async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
+    let source = Source::Cluster {
+        kubeconfig: kubeconfig.map(Path::to_path_buf),
+        server: None,
+        rate: None,
+        namespaces: Vec::new(),
+    };
+    Ok(wiring::client(&source).await?.expect("a cluster has a client"))
 }
 
 /// Runs a verb to its end on a runtime of its own.

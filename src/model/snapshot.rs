@@ -1,6 +1,7 @@
 //! All inputs at one moment.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
@@ -56,6 +57,12 @@ macro_rules! snapshot {
                 match kind { $(Kind::$name => self.$field.get(key).cloned().map(Object::$name),)* }
             }
 
+            /// Calls back with each object that was added, changed or taken away since a former snapshot, by identity:
+            /// an object that was replaced by an equal one counts as changed. What both share costs nothing.
+            pub fn changes_since(&self, former: &Self, mut changed: impl FnMut(Kind, &NamespacedName)) {
+                $(differences(&former.$field, &self.$field, |key| changed(Kind::$name, key));)*
+            }
+
             /// The names of all objects of a kind.
             pub fn keys(&self, kind: Kind) -> Vec<NamespacedName> {
                 match kind { $(Kind::$name => self.$field.keys().cloned().collect(),)* }
@@ -79,5 +86,57 @@ impl Snapshot {
     /// Whether every kind has been listed once.
     pub fn is_complete(&self) -> bool {
         self.pending.is_empty()
+    }
+}
+
+/// Calls back with the keys under which two maps hold different objects.
+fn differences<T>(former: &Objects<T>, now: &Objects<T>, mut differs: impl FnMut(&NamespacedName)) {
+    if Arc::ptr_eq(former, now) {
+        return;
+    }
+    let mut former = former.iter().peekable();
+    let mut now = now.iter().peekable();
+    loop {
+        let order = match (former.peek(), now.peek()) {
+            (None, None) => return,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((a, _)), Some((b, _))) => a.cmp(b),
+        };
+        let before = if order.is_le() { former.next() } else { None };
+        let after = if order.is_ge() { now.next() } else { None };
+        match (before, after) {
+            (Some((_, before)), Some((_, after))) if Arc::ptr_eq(before, after) => {}
+            (Some((key, _)), _) | (None, Some((key, _))) => differs(key),
+            (None, None) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(name: &str) -> Object {
+        let mut service = Service::default();
+        service.metadata.name = name.into();
+        Object::Service(Arc::new(service))
+    }
+
+    #[test]
+    fn what_was_added_replaced_or_taken_away_has_changed() {
+        let mut former = Snapshot::default();
+        for name in ["a", "b", "c", "d"] {
+            former.insert(service(name));
+        }
+        let mut now = former.clone();
+        now.insert(service("b"));
+        now.insert(service("e"));
+        now.remove(Kind::Service, &NamespacedName::new("", "d"));
+        let mut changed = Vec::new();
+        now.changes_since(&former, |kind, key| changed.push((kind, key.name.to_string())));
+        let expected = ["b", "d", "e"].map(|name| (Kind::Service, name.to_owned()));
+        assert_eq!(changed, expected);
+        now.changes_since(&now.clone(), |_, key| panic!("{key} did not change"));
     }
 }

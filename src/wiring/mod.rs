@@ -34,6 +34,8 @@ use crate::{
     status,
 };
 
+pub use source::client;
+
 pub use settings::{
     AdminCertificates, AdmissionCertificate, AdmissionSettings, ControllerSettings, ProfileOverride, RequestRate,
     Source, StatusSettings,

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The client of the cluster; none in directory mode.
-pub(super) async fn client(source: &Source) -> anyhow::Result<Option<Client>> {
+pub async fn client(source: &Source) -> anyhow::Result<Option<Client>> {
     let Source::Cluster {
         kubeconfig,
         server,
