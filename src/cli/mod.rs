@@ -91,7 +91,7 @@ pub fn main() -> ExitCode {
     };
     match verb {
         #[cfg(feature = "controller")]
-        Verb::Demo(arguments) => run::block_on(demo::run(arguments)),
+        Verb::Demo(arguments) => demo::run(arguments),
         #[cfg(feature = "controller")]
         Verb::Run(arguments) => run::run(*arguments),
         Verb::Render(arguments) => render::run(&arguments),

@@ -43,6 +43,24 @@ fn run_without_proxies_says_what_to_give() {
 }
 
 #[test]
+fn the_demo_refuses_what_it_can_not_do_as_a_usage_error() {
+    for (arguments, named) in [
+        (
+            ["--directory", "/nonexistent"],
+            "--directory /nonexistent does not exist",
+        ),
+        (["--port", "65535"], "choose a lower --port"),
+        (["--proxies", "0"], "1..=100"),
+    ] {
+        let output = run(&[&["demo"], &arguments[..]].concat());
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(named), "{message}");
+        assert!(output.stdout.is_empty(), "nothing was started");
+    }
+}
+
+#[test]
 fn a_kubeconfig_that_is_missing_is_named() {
     let output = run(&[
         "run",

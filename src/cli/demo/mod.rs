@@ -9,16 +9,17 @@ use std::{
     io::{IsTerminal, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
+    process::ExitCode,
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use self::proxies::DemoProxy;
-use super::run::{exit_signal, install_logging};
+use super::run::{block_on, exit_signal, install_logging};
 use crate::{
     manifest,
     model::{Object, Snapshot},
@@ -55,18 +56,41 @@ pub(super) struct DemoArguments {
 }
 
 /// Runs until SIGINT or SIGTERM. Every process that it started is gone when it returns.
-pub(super) async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
+pub(super) fn run(arguments: DemoArguments) -> ExitCode {
+    if let Some(mistake) = mistake(&arguments) {
+        eprintln!("silverback demo: {mistake}");
+        return ExitCode::from(2);
+    }
+    block_on(serve(arguments))
+}
+
+/// What is wrong with the arguments, beyond what clap checks.
+fn mistake(arguments: &DemoArguments) -> Option<String> {
+    let last_port = u32::from(arguments.port) + 2 * u32::from(arguments.proxies) - 1;
+    if last_port > u32::from(u16::MAX) {
+        return Some(format!(
+            "{} proxies from port {} on need ports up to {last_port}, and the last one is {}; choose a lower --port",
+            arguments.proxies,
+            arguments.port,
+            u16::MAX
+        ));
+    }
+    let directory = arguments.directory.as_deref().filter(|directory| !directory.is_dir())?;
+    let what = if directory.exists() {
+        "is no directory"
+    } else {
+        "does not exist"
+    };
+    Some(format!(
+        "--directory {} {what}; give one with manifests in it",
+        directory.display()
+    ))
+}
+
+async fn serve(arguments: DemoArguments) -> anyhow::Result<()> {
     // The screen tells the news itself.
     install_logging("warn", &["silverback::wiring::news=off"], false);
     let shutdown = CancellationToken::new();
-    let last_port = u32::from(arguments.port) + 2 * u32::from(arguments.proxies) - 1;
-    if last_port > u32::from(u16::MAX) {
-        bail!(
-            "{} proxies from port {} on need ports up to {last_port}; choose a lower --port",
-            arguments.proxies,
-            arguments.port
-        );
-    }
     let dashboard = dashboard_address(arguments.dashboard_bind_address)?;
 
     let state = tempfile::Builder::new()
@@ -171,12 +195,6 @@ fn dashboard_address(asked: Option<SocketAddr>) -> anyhow::Result<SocketAddr> {
 /// The directory to serve: the given one, the documentation's, or a copy of that one in `state`.
 fn manifests(given: Option<&Path>, state: &Path) -> anyhow::Result<PathBuf> {
     if let Some(directory) = given {
-        if !directory.is_dir() {
-            bail!(
-                "{} is no directory; --directory takes one with manifests in it",
-                directory.display()
-            );
-        }
         return Ok(directory.to_owned());
     }
     let repository = Path::new(EXAMPLES_DIRECTORY);

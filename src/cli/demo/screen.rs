@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{super::table::table, proxies::DemoProxy};
 use crate::{
-    fleet::{ConditionStatus, FleetView},
+    fleet::{ConditionStatus, FleetView, ProxyView},
     model::Problem,
     render::Rendition,
 };
@@ -15,11 +15,14 @@ use crate::{
 /// Whether that many proxies are there, and all run what they shall.
 pub(super) fn all_in_sync(view: &FleetView, count: usize) -> bool {
     view.proxies.len() == count
-        && view.proxies.iter().all(|proxy| {
-            proxy.synced.status == ConditionStatus::True
-                && proxy.ready.status == ConditionStatus::True
-                && proxy.desired == proxy.observed
-        })
+        && view
+            .proxies
+            .iter()
+            .all(|proxy| is_in_order(proxy) && proxy.desired == proxy.observed)
+}
+
+fn is_in_order(proxy: &ProxyView) -> bool {
+    proxy.synced.status == ConditionStatus::True && proxy.ready.status == ConditionStatus::True
 }
 
 /// The addresses, once.
@@ -40,16 +43,20 @@ pub(super) fn introduce(directory: &Path, dashboard: &str, proxies: &[DemoProxy]
             "or         kill {}      ({} shows as unreachable; to start it again:)",
             proxy.pid, proxy.name
         );
-        let words = proxy.command.iter().map(|word| {
-            if word.contains(' ') {
-                format!("'{word}'")
-            } else {
-                word.clone()
-            }
-        });
-        println!("           {}", words.collect::<Vec<_>>().join(" "));
+        let words: Vec<String> = proxy.command.iter().map(|word| quoted(word)).collect();
+        println!("           {}", words.join(" "));
     }
     println!("\nCtrl-C ends it all.\n");
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_=./:,@%+".contains(character);
+    if word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// Keeps the table current: in place on a terminal, line by line elsewhere. Returns when the controller ends.
@@ -71,7 +78,17 @@ pub(super) async fn follow(
             .map(|rendition| rendition.problems.clone())
             .unwrap_or_default();
         let fleet = view.borrow_and_update().clone();
-        let text = table(&fleet, Timestamp::now(), !terminal);
+        let text = if terminal {
+            let (proxies, hidden) = fitting(fleet.proxies.clone(), terminal_rows(), |proxy| is_in_order(proxy));
+            let shown = FleetView {
+                proxies,
+                ..FleetView::default()
+            };
+            let hidden = hidden.map(|line| format!("\n{line}")).unwrap_or_default();
+            format!("{}{hidden}", table(&shown, Timestamp::now(), false))
+        } else {
+            table(&fleet, Timestamp::now(), true)
+        };
         let mut output = std::io::stdout().lock();
         if terminal && drawn > 0 {
             write!(output, "\x1b[{drawn}A\x1b[J")?;
@@ -98,6 +115,30 @@ pub(super) async fn follow(
             _ = ages.tick(), if terminal => {}
         }
     }
+}
+
+/// Rows of the terminal; as many as a table could ever need where it does not tell.
+fn terminal_rows() -> usize {
+    terminal_size::terminal_size_of(std::io::stdout()).map_or(usize::MAX, |(_, rows)| usize::from(rows.0))
+}
+
+/// The proxies for which there is room, those out of order first, and a line about the others. A table that is taller
+/// than the terminal can't be drawn in place: what has scrolled out stays.
+fn fitting<T>(mut proxies: Vec<T>, rows: usize, is_in_order: impl Fn(&T) -> bool) -> (Vec<T>, Option<String>) {
+    // The headings, and the line that the cursor is left on.
+    if proxies.len().saturating_add(2) <= rows {
+        return (proxies, None);
+    }
+    proxies.sort_by_key(&is_in_order);
+    let room = rows.saturating_sub(3).max(1).min(proxies.len());
+    let hidden = proxies.split_off(room);
+    let out_of_order = hidden.iter().filter(|proxy| !is_in_order(proxy)).count();
+    let line = match (hidden.len(), out_of_order) {
+        (0, _) => return (proxies, None),
+        (more, 0) => format!("… and {more} more, all in sync"),
+        (more, wrong) => format!("… and {more} more, {wrong} of them not in sync: the dashboard shows all"),
+    };
+    (proxies, Some(line))
 }
 
 /// Says which problems came and which went.
@@ -133,4 +174,38 @@ fn fault_news(output: &mut impl Write, known: &mut BTreeSet<String>, fleet: &Fle
 /// A line of the table without its last column.
 fn without_age(line: &str) -> &str {
     line.rsplit_once("  ").map_or(line, |(front, _)| front)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{fitting, quoted};
+
+    #[test]
+    fn a_table_is_never_taller_than_the_terminal_and_hides_no_trouble() {
+        for rows in 4..30 {
+            let proxies: Vec<usize> = (0..20).collect();
+            let (shown, more) = fitting(proxies, rows, |number| number % 7 != 6);
+            let height = 1 + shown.len() + usize::from(more.is_some());
+            assert!(height < rows, "{height} lines on {rows} rows");
+            assert_eq!(more.is_none(), shown.len() == 20);
+            assert!(
+                shown[0] == 6 || more.is_none(),
+                "those out of order come first: {shown:?}"
+            );
+        }
+        let (_, more) = fitting(vec![true, false, false], 4, |&fine| fine);
+        assert_eq!(
+            more.as_deref(),
+            Some("… and 2 more, 1 of them not in sync: the dashboard shows all")
+        );
+        assert_eq!(fitting(vec![true; 3], 0, |&fine| fine).0.len(), 1);
+    }
+
+    #[test]
+    fn words_of_a_command_survive_a_shell() {
+        assert_eq!(quoted("--prefix=/tmp/a-b_c"), "--prefix=/tmp/a-b_c");
+        assert_eq!(quoted("127.0.0.1:1 http2"), "'127.0.0.1:1 http2'");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+        assert_eq!(quoted("$HOME"), "'$HOME'");
+    }
 }
