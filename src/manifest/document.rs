@@ -1,7 +1,7 @@
 //! Bytes -> documents: where each one starts, and its tree or why it has none.
 
 use serde::de::IgnoredAny;
-use serde_saphyr::{DuplicateKeyPolicy, Error, Options};
+use serde_saphyr::{DuplicateKeyPolicy, Error, Options, budget::BudgetBreach};
 
 use super::{Limits, file_problem, node::Node};
 use crate::model::Problem;
@@ -25,6 +25,9 @@ pub(super) struct SyntaxError {
     pub(super) message: String,
     pub(super) remedy: &'static str,
 }
+
+/// Values that the aliases of a document may repeat altogether.
+const MAX_REPEATED: usize = 100_000;
 
 const YAML_REMEDY: &str = "correct the YAML at that line: indentation, colons and quotes are the usual suspects";
 
@@ -144,8 +147,9 @@ fn read<'a>(text: &'a str, lines_before: u32, limits: &Limits) -> Document<'a> {
             line: line
                 .filter(|line| *line > 0)
                 .map(|line| line.saturating_add(lines_before)),
-            message: format!("not valid YAML: {}", without_location(&error.to_string())),
-            remedy: if is_over_limit(error) {
+            message: exceeded(error, limits)
+                .unwrap_or_else(|| format!("not valid YAML: {}", without_location(&error.to_string()))),
+            remedy: if exceeded(error, limits).is_some() {
                 LIMIT_REMEDY
             } else {
                 YAML_REMEDY
@@ -162,17 +166,38 @@ fn read<'a>(text: &'a str, lines_before: u32, limits: &Limits) -> Document<'a> {
 
 const LIMIT_REMEDY: &str = "split the document, or write out what its aliases repeat";
 
-fn is_over_limit(error: &Error) -> bool {
-    match error {
-        Error::Budget { .. }
-        | Error::AliasReplayCounterOverflow { .. }
+/// Which bound of ours the document exceeds.
+fn exceeded(error: &Error, limits: &Limits) -> Option<String> {
+    let breach = match error {
+        Error::Budget { breach, .. } => breach,
+        Error::AliasReplayCounterOverflow { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => true,
+        | Error::AliasReplayStackDepthExceeded { .. } => return Some(aliases_exceeded()),
         // The same, met while an alias was followed: only the text is left.
-        Error::AliasError { msg, .. } => msg.contains("exceeded"),
-        _ => false,
-    }
+        Error::AliasError { msg, .. } if msg.contains("exceeded") => return Some(aliases_exceeded()),
+        // The scanner has a bound of its own, above ours.
+        error if error.to_string().contains("recursion limit exceeded") => return Some(too_deep(limits)),
+        _ => return None,
+    };
+    Some(match breach {
+        BudgetBreach::Depth { .. } => too_deep(limits),
+        BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => {
+            format!("the document has more than {} values", limits.nodes)
+        }
+        BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } | BudgetBreach::MergeKeys { .. } => {
+            "the document has more anchors, aliases or merge keys than any manifest needs".to_owned()
+        }
+        _ => "the document is larger than any manifest needs to be".to_owned(),
+    })
+}
+
+fn too_deep(limits: &Limits) -> String {
+    format!("the document is nested more than {} levels deep", limits.depth)
+}
+
+fn aliases_exceeded() -> String {
+    format!("the document's aliases (*name) repeat more than {MAX_REPEATED} values, as in a YAML bomb")
 }
 
 /// Characters of the parser's messages that are told.
@@ -193,9 +218,11 @@ fn options(limits: &Limits) -> Options {
             max_nodes: limits.nodes,
             max_events: limits.nodes.saturating_mul(2),
             max_documents: 2,
+            // Many aliases of few anchors are fine: how much they repeat is bounded below.
+            enforce_alias_anchor_ratio: false,
         },
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: 100_000,
+            max_total_replayed_events: MAX_REPEATED,
         },
         duplicate_keys: DuplicateKeyPolicy::Error,
         strict_booleans: true,

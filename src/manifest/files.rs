@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Limits, file_problem};
-use crate::model::Problem;
+use crate::model::{ByteSize, Problem};
 
 /// Nesting of directories that is followed: a bound for symbolic links that lead in circles.
 const DIRECTORY_DEPTH: usize = 16;
@@ -18,10 +18,12 @@ const DIRECTORY_DEPTH: usize = 16;
 #[non_exhaustive]
 pub enum FileError {
     /// It is over the limit.
-    #[error("the file is larger than {limit} bytes and is skipped")]
+    #[error("the file has {}, the limit is {limit}: it is skipped", size.map_or_else(|| "more".to_owned(), |size| size.to_string()))]
     TooLarge {
-        /// Bytes that are read at most.
-        limit: u64,
+        /// How large it is, if it was not read up to the limit alone.
+        size: Option<ByteSize>,
+        /// How much is read at most.
+        limit: ByteSize,
     },
     /// The system refuses.
     #[error("failed to read the file: {0}")]
@@ -105,14 +107,17 @@ fn is_manifest(path: &Path) -> bool {
 /// If it can't be read, or is over the limit.
 pub fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>, FileError> {
     let mut file = fs::File::open(path)?;
-    if !file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file").into());
     }
     let mut bytes = Vec::new();
     file.by_ref().take(limits.file_bytes + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limits.file_bytes {
+    let read = bytes.len() as u64;
+    if read > limits.file_bytes {
         return Err(FileError::TooLarge {
-            limit: limits.file_bytes,
+            size: Some(ByteSize(metadata.len().max(read))),
+            limit: ByteSize(limits.file_bytes),
         });
     }
     Ok(bytes)

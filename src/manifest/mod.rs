@@ -25,7 +25,7 @@ use std::{
 pub use files::{FileError, files, read};
 pub(crate) use nearest::nearest;
 
-use crate::model::{Kind, NamespacedName, Object, ObjectRef, Problem, Reason, SourceLocation};
+use crate::model::{ByteSize, Kind, NamespacedName, Object, ObjectRef, Problem, Reason, SourceLocation};
 
 /// Bounds of what is read, and what objects get that name no namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +87,8 @@ pub fn parse(file_name: &str, bytes: &[u8], limits: &Limits) -> Manifests {
     let size = bytes.len() as u64;
     if size > limits.file_bytes {
         let error = FileError::TooLarge {
-            limit: limits.file_bytes,
+            size: (size > limits.file_bytes + 1).then_some(ByteSize(size)),
+            limit: ByteSize(limits.file_bytes),
         };
         manifests.give_up(file_name, &error);
         return manifests;

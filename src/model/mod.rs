@@ -2,6 +2,7 @@
 //!
 //! Pure values: no IO, no clock, no Kubernetes client. Everything may use them; they use nothing of ours.
 
+mod byte_size;
 pub mod gateway;
 mod kind;
 pub mod kong;
@@ -14,6 +15,7 @@ mod proxy;
 pub mod schema;
 mod snapshot;
 
+pub use byte_size::ByteSize;
 pub use kind::{Kind, Object};
 pub use leadership::{Epoch, Leadership};
 pub use object_ref::{NamespacedName, ObjectRef};

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::{
     fleet::{EntityError, PushResult},
+    model::ByteSize,
     pki::client::excerpt,
     render::Rendered,
 };
@@ -89,12 +90,12 @@ fn read(answer: Answer, sent: Option<&Value>, secrets: &Secrets) -> Rejection {
 /// 413: from nginx in HTML, or from Kong because its database is full.
 pub(super) fn too_large(body: &[u8], rendered: &Rendered) -> Rejection {
     let said = parse(body, rendered).map(|rejection| rejection.message);
-    let size = rendered.bytes.len();
+    let size = ByteSize(rendered.bytes.len() as u64);
     Rejection {
         message: match said {
-            Some(said) => format!("the configuration of {size} bytes is too large: {said}"),
+            Some(said) => format!("the configuration of {size} is too large: {said}"),
             None => format!(
-                "the configuration of {size} bytes is larger than the proxy takes: raise its \
+                "the configuration of {size} is larger than the proxy takes: raise its \
                  nginx_admin_client_max_body_size (KONG_NGINX_ADMIN_CLIENT_MAX_BODY_SIZE); it answered 413: {}",
                 excerpt(body)
             ),
