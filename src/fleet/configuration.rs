@@ -224,13 +224,10 @@ pub(super) fn pays_for_pushes(edition: Edition) -> bool {
     }
 }
 
-/// Names the objects of which something is missing in the configuration.
+/// Names the objects of which something is missing in the configuration, and where to read why.
 fn incomplete(problems: &[Problem]) -> Option<Arc<str>> {
-    let mut objects: Vec<_> = problems
-        .iter()
-        .filter(|problem| leaves_out(problem.reason))
-        .map(|problem| &problem.object)
-        .collect();
+    let left_out = || problems.iter().filter(|problem| leaves_out(problem.reason));
+    let mut objects: Vec<_> = left_out().map(|problem| &problem.object).collect();
     objects.sort();
     objects.dedup();
     if objects.is_empty() {
@@ -241,13 +238,13 @@ fn incomplete(problems: &[Problem]) -> Option<Arc<str>> {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    Some(
-        format!(
-            "parts of {}{more} are left out: see their status or events",
-            named.join(", ")
-        )
-        .into(),
-    )
+    // What stands in a file has neither a status nor events.
+    let place = if left_out().any(|problem| problem.source.is_some()) {
+        "the controller's log, the problems on its dashboard or GET /api/v1/problems there"
+    } else {
+        "their events or status, or the problems on the controller's dashboard"
+    };
+    Some(format!("parts of {}{more} are left out: see {place}", named.join(", ")).into())
 }
 
 /// Whether such a problem takes something out of the configuration, rather than stand beside it.

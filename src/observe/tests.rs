@@ -290,7 +290,12 @@ async fn tells_silence_refusal_and_nonsense_apart() {
         (
             FakeProxy::start(Some(server.clone()), |_| Reply::Close).await,
             TransportFaultKind::ConnectionFailed,
-            "connection",
+            "closed the connection without an answer",
+        ),
+        (
+            FakeProxy::start(Some(server.clone()), |_| Reply::CloseWithinBody).await,
+            TransportFaultKind::ConnectionFailed,
+            "broke off in the middle of its answer",
         ),
         (
             FakeProxy::start(Some(server.clone()), garbage(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")).await,
@@ -324,6 +329,34 @@ async fn tells_silence_refusal_and_nonsense_apart() {
         assert_eq!(fault.kind, kind, "{}", fault.message);
         assert!(fault.message.contains(expected), "{}", fault.message);
     }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hangs_up = tokio::spawn(async move {
+        loop {
+            // Nothing is read of what came: the system answers with a reset.
+            drop(listener.accept().await);
+        }
+    });
+    // No resolver is asked for a label of more than 63 characters (RFC 1035 §2.3.4).
+    let nowhere = format!("http://{}.invalid:8444", "a".repeat(64));
+    for (url, expected) in [
+        (format!("https://{address}"), "closed the connection"),
+        (format!("http://{address}"), "closed the connection without an answer"),
+        (nowhere, "can't be resolved"),
+    ] {
+        let mut target = ProxyTarget::clone(&FakeProxy::start(None, kong).await.target());
+        target.server_name = url.starts_with("https").then(|| SERVER_NAME.into());
+        target.urls = vec![url.into()];
+        let mut probing = Probing::start(Arc::new(target), pki.admin_tls());
+        let fault = fault(probing.next().await);
+        assert_eq!(fault.kind, TransportFaultKind::ConnectionFailed, "{}", fault.message);
+        assert!(
+            fault.message.contains(expected) && !fault.message.contains("client error"),
+            "{}",
+            fault.message
+        );
+    }
+    hangs_up.abort();
     let gone = FakeProxy::start(Some(server), kong).await.target();
     let mut probing = Probing::start(gone, pki.admin_tls());
     let refused = fault(probing.next().await);

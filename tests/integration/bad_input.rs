@@ -170,6 +170,16 @@ async fn every_mistake_is_reported_and_changes_nothing_else() {
                 .is_some_and(|source| source.contains(".yaml")),
             "{name}: the file is named: {problem}"
         );
+        if reason == "ServiceNotFound" {
+            demo.proxy(0, "what it runs is not complete, and it says where to look", |proxy| {
+                let complete = &proxy["conditions"]["Complete"];
+                let message = complete["message"].as_str().unwrap_or_default();
+                complete["reason"] == "ObjectsLeftOut"
+                    && message.contains(object)
+                    && message.contains("/api/v1/problems")
+            })
+            .await;
+        }
 
         let path = format!("/unrelated{number}");
         demo.write("unrelated.yaml", &ingress("unrelated", "good.localhost", &path));

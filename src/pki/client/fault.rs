@@ -34,20 +34,14 @@ pub(super) fn classify(error: &reqwest::Error, address: &str, refusal: Option<&s
             ),
         };
     }
-    match find_io(error).map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => {
-            return fault(
-                TransportFaultKind::ConnectionRefused,
-                format!("nothing listens on {address} (connection refused)"),
-            );
-        }
-        Some(io::ErrorKind::TimedOut) => {
-            return fault(
-                TransportFaultKind::Timeout,
-                format!("no connection to {address} in time"),
-            );
-        }
-        _ => {}
+    if !error.is_timeout() && (error.is_body() || error.is_decode()) {
+        return fault(
+            TransportFaultKind::ConnectionFailed,
+            format!("{address} broke off in the middle of its answer: look at the proxy's log"),
+        );
+    }
+    if let Some((kind, message)) = find_io(error).and_then(|kind| classify_io(kind, error.is_connect(), address)) {
+        return fault(kind, message);
     }
     if error.is_timeout() {
         let what = if error.is_connect() {
@@ -57,19 +51,65 @@ pub(super) fn classify(error: &reqwest::Error, address: &str, refusal: Option<&s
         };
         return fault(TransportFaultKind::Timeout, format!("no {what} {address} in time"));
     }
-    if causes(error)
-        .filter_map(|cause| cause.downcast_ref::<hyper::Error>())
-        .any(hyper::Error::is_parse)
-    {
+    if causes(error).any(|cause| cause.to_string() == "dns error") {
+        return fault(
+            TransportFaultKind::ConnectionFailed,
+            format!(
+                "the host of {address} can't be resolved: is it written right, and does the controller's DNS know it?"
+            ),
+        );
+    }
+    let http = || causes(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>());
+    if http().any(hyper::Error::is_parse) {
         return fault(
             TransportFaultKind::UnexpectedAnswer,
             format!("{address} does not speak HTTP: is this the Admin API?"),
         );
     }
+    if http().any(|error| error.is_incomplete_message() || error.is_closed() || error.is_canceled()) {
+        return fault(TransportFaultKind::ConnectionFailed, closed(address));
+    }
     fault(
         TransportFaultKind::ConnectionFailed,
         format!("{address}: {}", chain(error)),
     )
+}
+
+/// What the system says of a connection, or of the attempt to make one.
+fn classify_io(kind: io::ErrorKind, connecting: bool, address: &str) -> Option<(TransportFaultKind, String)> {
+    use io::ErrorKind;
+    let failed = TransportFaultKind::ConnectionFailed;
+    Some(match kind {
+        ErrorKind::ConnectionRefused => (
+            TransportFaultKind::ConnectionRefused,
+            format!("nothing listens on {address} (connection refused)"),
+        ),
+        ErrorKind::TimedOut => (
+            TransportFaultKind::Timeout,
+            format!("no connection to {address} in time"),
+        ),
+        ErrorKind::UnexpectedEof if connecting => (
+            failed,
+            format!("{address} closed the connection during the TLS handshake: does it speak TLS there?"),
+        ),
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof => (failed, closed(address)),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => (
+            failed,
+            format!("there is no way to {address} in the network: is its node up, and the address right?"),
+        ),
+        ErrorKind::PermissionDenied => (
+            failed,
+            format!("the system forbids connections to {address}: a firewall of this machine or a network policy"),
+        ),
+        _ => return None,
+    })
+}
+
+fn closed(address: &str) -> String {
+    format!("{address} closed the connection without an answer: is it the Admin API, or is the proxy going down?")
 }
 
 /// An answer with a status that says that something before Kong's Admin API refused the request; `None` for others.
@@ -130,8 +170,8 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     for cause in causes(error) {
         let message = cause.to_string();
-        // reqwest's own level repeats the URL, and others repeat their source.
-        if cause.is::<reqwest::Error>() || text.contains(&message) {
+        // reqwest's own level repeats the URL, the one below it says where in the client, and others repeat their source.
+        if cause.is::<reqwest::Error>() || message.starts_with("client error (") || text.contains(&message) {
             continue;
         }
         if !text.is_empty() {
@@ -150,8 +190,15 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-fn find_io(error: &reqwest::Error) -> Option<&io::Error> {
-    causes(error).find_map(|cause| cause.downcast_ref::<io::Error>())
+/// What the system said, below layers that only pass it on.
+fn find_io(error: &reqwest::Error) -> Option<io::ErrorKind> {
+    causes(error).find_map(|cause| {
+        let mut error = cause.downcast_ref::<io::Error>()?;
+        while let Some(wrapped) = error.get_ref().and_then(|wrapped| wrapped.downcast_ref::<io::Error>()) {
+            error = wrapped;
+        }
+        Some(error.kind()).filter(|kind| *kind != io::ErrorKind::Other)
+    })
 }
 
 /// An `io::Error` hides what it wraps from the chain of sources, and layers wrap one into another.
