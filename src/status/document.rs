@@ -102,9 +102,9 @@ impl Class {
     pub(super) fn permission(self) -> &'static str {
         match self {
             Self::Gate => "patch on pods/status",
-            Self::Instance => "get, list, watch, create, patch and delete on proxyinstances (gateway.silverback.dev)",
+            Self::Instance => "list, watch, create, patch and delete on proxyinstances (gateway.silverback.dev)",
             Self::InstanceStatus => "patch on proxyinstances/status (gateway.silverback.dev)",
-            Self::Fleet => "get, list, watch, create and patch on proxyfleets (gateway.silverback.dev)",
+            Self::Fleet => "list, watch, create and patch on proxyfleets (gateway.silverback.dev)",
             Self::FleetStatus => "patch on proxyfleets/status (gateway.silverback.dev)",
             Self::Ingress => "patch on ingresses/status (networking.k8s.io)",
             Self::Event => "create and patch on events (events.k8s.io)",

@@ -8,8 +8,8 @@
 //!
 //! `author` and `planner` are pure; `task` joins them with the IO of `seed` and `writer`. Called by `wiring`.
 //!
-//! Needs, in the namespaces of the Admin Services: `get`, `list`, `watch`, `create`, `patch`, `delete` on
-//! `proxyinstances`, `patch` on `proxyinstances/status` and `pods/status`; in its own namespace: `get`, `list`, `watch`,
+//! Needs, in the namespaces of the Admin Services: `list`, `watch`, `create`, `patch`, `delete` on
+//! `proxyinstances`, `patch` on `proxyinstances/status` and `pods/status`; in its own namespace: `list`, `watch`,
 //! `create`, `patch` on `proxyfleets`, `patch` on `proxyfleets/status`, `get` on `pods`; everywhere: `list` on
 //! `ingresses`, `patch` on `ingresses/status` (`networking.k8s.io`), `create`, `patch` on `events` (`events.k8s.io`).
 
