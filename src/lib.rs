@@ -25,6 +25,8 @@ pub mod render;
 pub mod translate;
 
 #[cfg(feature = "controller")]
+mod back_off;
+#[cfg(feature = "controller")]
 pub mod fleet;
 #[cfg(feature = "controller")]
 pub mod lease;
@@ -45,5 +47,7 @@ pub mod watch;
 #[cfg(feature = "controller")]
 pub mod wiring;
 
+#[cfg(all(test, feature = "controller"))]
+mod kept_log;
 #[cfg(all(test, feature = "controller"))]
 mod reference;

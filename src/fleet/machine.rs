@@ -82,6 +82,7 @@ impl Machine {
             }
             FleetEvent::Leadership(leadership) => {
                 self.leadership = leadership;
+                self.changed = true;
                 self.step_all(now, &mut commands);
             }
             FleetEvent::Paused(services) => {
@@ -150,7 +151,15 @@ impl Machine {
             proxies,
             profiles,
             paused: self.paused.clone(),
+            may_push: self.leadership.epoch().is_some(),
+            pushes_under_way: self.pushes_under_way(),
         })
+    }
+
+    fn pushes_under_way(&self) -> usize {
+        let departed = self.departed.values().map(|(_, proxy)| proxy);
+        let all = self.proxies.values().chain(departed);
+        all.filter(|proxy| proxy.state.in_flight.is_some()).count()
     }
 
     fn retarget(&mut self, targets: Vec<Arc<ProxyTarget>>, now: Moment, commands: &mut Vec<Command>) {
@@ -219,6 +228,7 @@ impl Machine {
             let goal = self.goal(&proxy);
             proxy.step = step(&mut proxy.state, Event::Pushed(outcome), &goal, &self.settings, now);
             self.departed.insert(id.clone(), (since, proxy));
+            self.changed = true;
             return;
         }
         self.step(id, Event::Pushed(outcome), now, commands);

@@ -25,6 +25,10 @@ pub struct FleetView {
     pub last_good: BTreeMap<Profile, ConfigHash>,
     /// The Admin Services to whose proxies no changes go.
     pub paused: BTreeSet<NamespacedName>,
+    /// Whether this replica may begin pushes.
+    pub may_push: bool,
+    /// Pushes that have begun and not ended, also those to proxies that are gone.
+    pub pushes_under_way: usize,
 }
 
 /// One proxy at one moment.

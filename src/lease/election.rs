@@ -119,6 +119,16 @@ impl Election {
         &self.leadership
     }
 
+    /// Whose Lease is being taken over, and for how long it was not seen to change; `None` when nobody held it.
+    pub(super) fn takes_over_from(&self, now: Instant) -> Option<(&str, Duration)> {
+        match (&self.under_way, &self.knowledge) {
+            (Some((Purpose::Acquire, _)), Knowledge::Lease { lease, changed }) => {
+                Some((holder(lease)?, now.duration_since(*changed)))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the end has come: stopped, and the Lease is not (or no longer) ours.
     pub(super) fn is_over(&self) -> bool {
         self.stopping && self.under_way.is_none() && self.next().is_none()

@@ -46,6 +46,7 @@ pub(super) async fn run(
     let mut give_up_at = None;
     loop {
         if let Some(request) = election.request(Instant::now(), Timestamp::now()) {
+            report.takeover(election.takes_over_from(Instant::now()));
             let name = settings.lease.name.to_string();
             under_way = Some(Box::pin(perform(api.clone(), name, request, request_limit)));
         }
@@ -193,6 +194,8 @@ struct Report {
     identity: String,
     failing: bool,
     blind: bool,
+    /// Whose Lease was said to be taken over.
+    silent: Option<String>,
 }
 
 impl Report {
@@ -202,6 +205,23 @@ impl Report {
             identity: settings.identity.to_string(),
             failing: false,
             blind: false,
+            silent: None,
+        }
+    }
+
+    fn takeover(&mut self, former: Option<(&str, Duration)>) {
+        let Some((holder, silent)) = former else {
+            return;
+        };
+        if self.silent.as_deref() != Some(holder) {
+            warn!(
+                lease = %self.lease,
+                %holder,
+                "the leader has not renewed the Lease for {} s (it ended without giving it back, hangs, or is cut off): \
+                 taking over",
+                silent.as_secs()
+            );
+            self.silent = Some(holder.to_owned());
         }
     }
 

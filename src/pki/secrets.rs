@@ -18,7 +18,7 @@ use kube::{
 use tokio::sync::watch;
 
 use super::{Authority, CONTROLLER_NAME, CertificateMaterial, Error, KeyPairPem, Validity};
-use crate::model::NamespacedName;
+use crate::{back_off::BackOff, model::NamespacedName};
 
 /// How long after a failed write the next one is tried.
 const RETRY: Duration = Duration::from_secs(5);
@@ -40,16 +40,16 @@ pub async fn run(client: Client, settings: SecretSettings, out: watch::Sender<Op
     let (authorities, proxies) = (api(&settings.authorities), api(&settings.proxies));
     let follow = |api: Api<Secret>, name: &NamespacedName| {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", name.name));
-        watcher(api, config).default_backoff()
+        watcher(api, config).backoff(BackOff::default())
     };
     let mut events = pin!(stream::select(
         follow(authorities.clone(), &settings.authorities).map(|event| (true, event)),
         follow(proxies.clone(), &settings.proxies).map(|event| (false, event)),
     ));
     let mut keeper = Keeper {
+        authorities: Shelf::new(authorities, &settings.authorities),
+        proxies: Shelf::new(proxies, &settings.proxies),
         settings,
-        authorities: Shelf::new(authorities),
-        proxies: Shelf::new(proxies),
         client: None,
         out,
     };
@@ -70,17 +70,32 @@ pub async fn run(client: Client, settings: SecretSettings, out: watch::Sender<Op
 /// One Secret as it is known.
 struct Shelf {
     api: Api<Secret>,
+    name: NamespacedName,
     secret: Option<Secret>,
     listed: bool,
+    /// Whether the watch does not work.
+    blind: bool,
     complained: bool,
 }
 
+/// The status that the API server answered with, if it did.
+fn answered(error: &watcher::Error) -> Option<u16> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some(status.code),
+        watcher::Error::WatchError(status) => Some(status.code),
+        _ => None,
+    }
+}
+
 impl Shelf {
-    fn new(api: Api<Secret>) -> Self {
+    fn new(api: Api<Secret>, name: &NamespacedName) -> Self {
         Self {
             api,
+            name: name.clone(),
             secret: None,
             listed: false,
+            blind: false,
             complained: false,
         }
     }
@@ -88,13 +103,31 @@ impl Shelf {
     fn take(&mut self, event: Result<watcher::Event<Secret>, watcher::Error>) {
         match event {
             Ok(watcher::Event::Apply(secret) | watcher::Event::InitApply(secret)) => self.secret = Some(secret),
-            Ok(watcher::Event::Delete(_) | watcher::Event::Init) => self.secret = None,
-            Ok(watcher::Event::InitDone) => self.listed = true,
-            Err(error) if !self.complained => {
-                self.complained = true;
-                tracing::warn!(%error, "failed to watch a certificate Secret; grant get, list and watch on it by name");
+            Ok(watcher::Event::Delete(_)) => self.secret = None,
+            // A list begins, and may fail: until it has ended it is not known what there is.
+            Ok(watcher::Event::Init) => {
+                self.secret = None;
+                self.listed = false;
             }
-            Err(_) => {}
+            Ok(watcher::Event::InitDone) => {
+                self.listed = true;
+                self.blind = false;
+            }
+            Err(error) if self.blind => tracing::debug!(%error, "the certificate Secret still can't be watched"),
+            Err(error) => {
+                self.blind = true;
+                let secret = &self.name;
+                match answered(&error) {
+                    Some(403) => tracing::error!(
+                        %secret,
+                        %error,
+                        "may not watch the certificate Secret; grant get, list and watch on it by name"
+                    ),
+                    Some(_) => tracing::warn!(%secret, %error, "the certificate Secret can't be watched; trying again"),
+                    // Whoever watches the users' objects says that the API server is out of reach.
+                    None => tracing::debug!(%secret, %error, "the certificate Secret can't be watched; trying again"),
+                }
+            }
         }
     }
 
@@ -111,7 +144,8 @@ impl Shelf {
     }
 
     /// Replaces the content, unless somebody else was faster: then the watch tells what there is now.
-    async fn fill(&mut self, name: &NamespacedName, data: BTreeMap<String, String>) -> bool {
+    async fn fill(&mut self, data: BTreeMap<String, String>) -> bool {
+        let name = &self.name;
         let Some(mut secret) = self.secret.clone() else {
             if self.listed && !self.complained {
                 self.complained = true;
@@ -194,7 +228,7 @@ impl Keeper {
                     ("proxy-ca.crt".to_owned(), proxy.pem().certificate.clone()),
                     ("names".to_owned(), self.settings.names.join(",")),
                 ]);
-                if !self.proxies.fill(&self.settings.proxies.clone(), data).await {
+                if !self.proxies.fill(data).await {
                     return Ok(None);
                 }
                 renewal
@@ -219,8 +253,7 @@ impl Keeper {
             ("proxy-ca.crt".to_owned(), proxy.pem().certificate.clone()),
             ("proxy-ca.key".to_owned(), proxy.pem().key.clone()),
         ]);
-        let name = self.settings.authorities.clone();
-        Ok(self.authorities.fill(&name, data).await.then_some((controller, proxy)))
+        Ok(self.authorities.fill(data).await.then_some((controller, proxy)))
     }
 
     fn publish(&mut self, controller: &Authority, proxy: &Authority, now: Timestamp) -> Result<Timestamp, Error> {

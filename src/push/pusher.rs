@@ -7,6 +7,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, not_sent, unknown};
 use crate::{
@@ -23,6 +24,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// For connecting, the TLS handshake included.
     pub connect_timeout: Duration,
+    /// Ends pushes that are under way when cancelled, and those that would begin afterwards.
+    pub stop: CancellationToken,
 }
 
 impl Default for Settings {
@@ -30,6 +33,7 @@ impl Default for Settings {
         Self {
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(3),
+            stop: CancellationToken::new(),
         }
     }
 }
@@ -139,13 +143,28 @@ async fn run(
             settings: settings.clone(),
         };
         // A task of its own: should it panic, this proxy still gets an outcome.
-        let result = tokio::spawn(attempt.run()).await.unwrap_or_else(|error| {
-            tracing::error!(proxy = %id, %error, "a push ended in a panic: this is a defect of silverback");
+        let mut attempt = tokio::spawn(attempt.run());
+        let ended = tokio::select! {
+            ended = &mut attempt => Some(ended),
+            () = settings.stop.cancelled() => None,
+        };
+        let failed = |message: &str| {
             unknown(TransportFault {
                 kind: TransportFaultKind::ConnectionFailed,
-                message: "the push ended by a defect of the controller; see its log".to_owned(),
+                message: message.to_owned(),
             })
-        });
+        };
+        let result = match ended {
+            Some(Ok(result)) => result,
+            Some(Err(error)) => {
+                tracing::error!(proxy = %id, %error, "a push ended in a panic: this is a defect of silverback");
+                failed("the push ended by a defect of the controller; see its log")
+            }
+            None => {
+                attempt.abort();
+                failed("the push was broken off: this replica of the controller stops")
+            }
+        };
         let outcome = PushOutcome {
             hash: rendered.hash,
             started,

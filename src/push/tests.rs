@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::{Pusher, Settings};
 use crate::{
@@ -27,19 +28,27 @@ struct Pushing {
     pusher: Pusher,
     events: mpsc::Receiver<FleetEvent>,
     tls: watch::Sender<Arc<AdminTls>>,
+    stop: CancellationToken,
 }
 
 impl Pushing {
     fn start(target: Arc<ProxyTarget>, tls: Arc<AdminTls>) -> Self {
         let (tls, receiver) = watch::channel(tls);
         let (sender, events) = mpsc::channel(16);
+        let stop = CancellationToken::new();
         let settings = Settings {
             timeout: Duration::from_millis(800),
             connect_timeout: Duration::from_millis(400),
+            stop: stop.clone(),
         };
         let mut pusher = Pusher::new(settings, receiver, sender);
         pusher.handle(&Command::Attach(target));
-        Self { pusher, events, tls }
+        Self {
+            pusher,
+            events,
+            tls,
+            stop,
+        }
     }
 
     fn begin(&mut self, rendered: &Arc<Rendered>) {
@@ -305,6 +314,32 @@ async fn every_push_has_one_outcome_whatever_becomes_of_the_proxy() {
     assert!(
         matches!(pushing.push(&document()).await, PushResult::NotSent(_)),
         "to nobody"
+    );
+}
+
+#[tokio::test]
+async fn a_push_that_hangs_is_broken_off_when_the_controller_stops() {
+    let pki = Pki::new();
+    let proxy = FakeProxy::start(Some(pki.server(SERVER_NAME, Timestamp::now())), |_| Reply::Hang).await;
+    let mut pushing = Pushing::start(proxy.target(), pki.admin_tls());
+    pushing.begin(&document());
+    tokio::time::timeout(LIMIT, async {
+        while proxy.requests().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("it is sent");
+    let stopped = std::time::Instant::now();
+    pushing.stop.cancel();
+    let PushResult::Unknown(fault) = pushing.end().await.result else {
+        panic!("it was sent, and may be loaded")
+    };
+    assert!(fault.message.contains("stops"), "{}", fault.message);
+    assert!(
+        stopped.elapsed() < Duration::from_millis(500),
+        "{:?}",
+        stopped.elapsed()
     );
 }
 

@@ -43,6 +43,9 @@ pub use settings::{
 
 /// Events on their way to the fleet; each is small, and the fleet never waits for anything.
 const EVENT_QUEUE: usize = 1024;
+/// How long a stopping leader waits for the pushes under way; what takes longer is broken off. Kubernetes gives a pod
+/// 30 s, `--term-delay` included.
+const LAST_PUSHES: Duration = Duration::from_secs(5);
 /// How long a connection to a proxy may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -55,27 +58,61 @@ pub struct Controller {
     /// Where the dashboard is.
     pub dashboard: Option<SocketAddr>,
     tasks: JoinSet<&'static str>,
-    leadership: CancellationToken,
+    resignation: Resignation,
     lease_task: Option<tokio::task::JoinHandle<()>>,
 }
 
-impl Controller {
-    /// Gives the Lease up, so that another replica leads at once.
-    pub async fn release(&mut self) {
-        self.leadership.cancel();
-        if let Some(task) = self.lease_task.take() {
-            // It ends by itself; when it can't reach the API server, the Lease runs out.
-            let _ = tokio::time::timeout(Duration::from_secs(5), task).await;
+/// The steps by which a leader stops.
+#[derive(Clone, Default)]
+struct Resignation {
+    /// No push begins any more.
+    no_more_pushes: CancellationToken,
+    /// Pushes under way are broken off.
+    break_off: CancellationToken,
+    /// The Lease is given back.
+    lease: CancellationToken,
+}
+
+impl Resignation {
+    /// Lets the pushes under way end: whoever leads next may push within milliseconds of getting the Lease, and a push
+    /// of ours that is loaded after that would undo theirs.
+    async fn last_pushes(&self, view: &mut watch::Receiver<Arc<FleetView>>) {
+        self.no_more_pushes.cancel();
+        let mut limit = LAST_PUSHES;
+        for _ in 0..2 {
+            let ended = view.wait_for(|view| !view.may_push && view.pushes_under_way == 0);
+            // An error means that there is no fleet any more, and so no push.
+            if tokio::time::timeout(limit, ended).await.is_ok() {
+                return;
+            }
+            let pushes = view.borrow().pushes_under_way;
+            tracing::warn!(pushes, "pushes that take too long are broken off");
+            self.break_off.cancel();
+            limit = Duration::from_secs(1);
         }
     }
+}
 
-    /// Ends when a task ended that must not.
+impl Controller {
+    /// Gives the Lease up after the last push, so that another replica leads at once.
+    pub async fn release(&mut self) {
+        let Some(task) = self.lease_task.take() else {
+            return;
+        };
+        self.resignation.last_pushes(&mut self.view).await;
+        self.resignation.lease.cancel();
+        // It ends by itself; when it can't reach the API server, the Lease runs out.
+        let _ = tokio::time::timeout(Duration::from_secs(6), task).await;
+    }
+
+    /// Ends when a task ended that must not, and the Lease was given up for it.
     pub async fn ended(&mut self) {
         match self.tasks.join_next().await {
             Some(Ok(name)) => tracing::error!(task = name, "a task ended"),
             Some(Err(error)) => tracing::error!(%error, "a task failed"),
             None => {}
         }
+        self.release().await;
     }
 
     /// Waits until everything has stopped after the shutdown, for a bounded time.
@@ -93,10 +130,10 @@ impl Controller {
 pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) -> anyhow::Result<Controller> {
     let client = source::client(&settings.source).await?;
     let mut tasks = JoinSet::new();
-    let leadership_token = CancellationToken::new();
+    let resignation = Resignation::default();
     let (leadership, lease_task) = match &client {
         Some(client) if settings.election => {
-            let (receiver, task) = lease::spawn(client.clone(), lease_settings(&settings)?, leadership_token.clone());
+            let (receiver, task) = lease::spawn(client.clone(), lease_settings(&settings)?, resignation.lease.clone());
             (receiver, Some(task))
         }
         _ => (lease::always_leader(), None),
@@ -160,7 +197,12 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     spawn(
         &mut tasks,
         "leadership",
-        carry_leadership(leadership.clone(), events.clone(), metrics.clone()),
+        carry_leadership(
+            leadership.clone(),
+            resignation.no_more_pushes.clone(),
+            events.clone(),
+            metrics.clone(),
+        ),
     );
     let (outcomes, rim_events) = mpsc::channel(EVENT_QUEUE);
     spawn(
@@ -172,7 +214,13 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     spawn(
         &mut tasks,
         "proxies",
-        drive(settings.clone(), material, fleet_commands, outcomes),
+        drive(
+            settings.clone(),
+            resignation.break_off.clone(),
+            material,
+            fleet_commands,
+            outcomes,
+        ),
     );
     if let Some(client) = client {
         let inputs = status::Inputs {
@@ -189,7 +237,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         rendition,
         dashboard: served.dashboard,
         tasks,
-        leadership: leadership_token,
+        resignation,
         lease_task,
     })
 }
@@ -231,18 +279,20 @@ fn own_namespace(settings: &ControllerSettings) -> Option<String> {
 fn static_targets(settings: &ControllerSettings) -> anyhow::Result<Vec<Arc<ProxyTarget>>> {
     let urls: Vec<String> = settings.static_proxies.iter().map(|(_, url)| url.clone()).collect();
     let targets = discovery::static_targets(&urls, settings.server_name.as_deref())?;
-    let named = targets.into_iter().map(|target| {
-        let name = settings
-            .static_proxies
-            .iter()
-            .find(|(_, url)| target.urls.iter().any(|known| **known == *url.trim_end_matches('/')));
-        match name {
-            Some((name, _)) => Arc::new(ProxyTarget {
-                name: name.as_str().into(),
-                ..ProxyTarget::clone(&target)
-            }),
-            None => target,
-        }
+    let name = |target: &ProxyTarget| {
+        let mut given = settings.static_proxies.iter();
+        let given = given.find(|(_, url)| target.urls.iter().any(|known| **known == *url.trim_end_matches('/')));
+        given.map_or_else(|| target.name.clone(), |(name, _)| name.as_str().into())
+    };
+    let names: Vec<Arc<str>> = targets.iter().map(|target| name(target)).collect();
+    let named = targets.into_iter().zip(&names).map(|(target, name)| {
+        // http and https of one host and port: two proxies, which rows and metrics have to keep apart.
+        let is_taken = names.iter().filter(|other| *other == name).count() > 1;
+        let name = target.urls.first().filter(|_| is_taken).unwrap_or(name).clone();
+        Arc::new(ProxyTarget {
+            name,
+            ..ProxyTarget::clone(&target)
+        })
     });
     Ok(named.collect())
 }
@@ -316,8 +366,10 @@ async fn carry_renditions(
     }
 }
 
+/// Tells the fleet what this replica's part is; once it resigns, that it has none, whatever the Lease says.
 async fn carry_leadership(
     mut leadership: watch::Receiver<Leadership>,
+    resigned: CancellationToken,
     events: mpsc::Sender<FleetEvent>,
     metrics: Arc<Metrics>,
 ) {
@@ -325,9 +377,19 @@ async fn carry_leadership(
         let latest = leadership.borrow_and_update().clone();
         tracing::info!("this replica's part: {latest}");
         metrics.leading(&latest);
-        if events.send(FleetEvent::Leadership(latest)).await.is_err() || leadership.changed().await.is_err() {
+        if events.send(FleetEvent::Leadership(latest)).await.is_err() {
             return;
         }
+        tokio::select! {
+            changed = leadership.changed() => if changed.is_err() { return },
+            () = resigned.cancelled() => break,
+        }
+    }
+    let none = Leadership::Follower { holder: None };
+    metrics.leading(&none);
+    if events.send(FleetEvent::Leadership(none)).await.is_ok() {
+        // To end would mean that something went wrong.
+        std::future::pending::<()>().await;
     }
 }
 
@@ -363,6 +425,7 @@ async fn follow_views(mut views: watch::Receiver<Arc<FleetView>>, metrics: Arc<M
 /// Carries the fleet's commands out, as soon as there are certificates to do it with.
 async fn drive(
     settings: ControllerSettings,
+    stop: CancellationToken,
     mut material: watch::Receiver<Option<Arc<CertificateMaterial>>>,
     mut commands: mpsc::Receiver<Command>,
     outcomes: mpsc::Sender<FleetEvent>,
@@ -379,7 +442,7 @@ async fn drive(
     };
     let (tls_sender, tls) = watch::channel(Arc::new(tls));
     let mut prober = observe::Prober::new(observe_settings(&settings), tls.clone(), outcomes.clone());
-    let mut pusher = push::Pusher::new(push_settings(&settings), tls, outcomes);
+    let mut pusher = push::Pusher::new(push_settings(&settings, stop), tls, outcomes);
     loop {
         tokio::select! {
             command = commands.recv() => {
@@ -422,9 +485,70 @@ fn observe_settings(settings: &ControllerSettings) -> observe::Settings {
     }
 }
 
-fn push_settings(settings: &ControllerSettings) -> push::Settings {
+fn push_settings(settings: &ControllerSettings, stop: CancellationToken) -> push::Settings {
     push::Settings {
+        stop,
         timeout: settings.push_timeout,
         connect_timeout: CONNECT_TIMEOUT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_given_proxy_has_a_name_of_its_own() {
+        let given = |url: &str| (url.split_once("://").expect("a URL").1.to_owned(), url.to_owned());
+        let settings = ControllerSettings {
+            static_proxies: vec![
+                given("https://127.0.0.1:8444"),
+                given("http://127.0.0.1:8444"),
+                given("https://127.0.0.1:8446/kong"),
+            ],
+            ..ControllerSettings::new(Source::Directory {
+                path: "manifests".into(),
+                additional: Vec::new(),
+            })
+        };
+        let targets = static_targets(&settings).expect("all are addresses");
+        let names: Vec<_> = targets.iter().map(|target| &*target.name).collect();
+        assert_eq!(
+            names,
+            ["https://127.0.0.1:8444", "http://127.0.0.1:8444", "127.0.0.1:8446/kong"]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_that_stops_waits_for_its_pushes_and_breaks_off_what_hangs() {
+        let publish = |may_push, pushes_under_way| {
+            Arc::new(FleetView {
+                may_push,
+                pushes_under_way,
+                ..FleetView::default()
+            })
+        };
+        let (sender, mut view) = watch::channel(publish(true, 2));
+        let resignation = Resignation::default();
+        let begun = tokio::time::Instant::now();
+        let fleet = async {
+            resignation.no_more_pushes.cancelled().await;
+            sender.send_replace(publish(false, 2));
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            sender.send_replace(publish(false, 0));
+        };
+        tokio::join!(fleet, resignation.last_pushes(&mut view));
+        assert_eq!(begun.elapsed(), Duration::from_secs(2));
+        assert!(!resignation.break_off.is_cancelled());
+
+        let resignation = Resignation::default();
+        sender.send_replace(publish(false, 1));
+        let begun = tokio::time::Instant::now();
+        let fleet = async {
+            resignation.break_off.cancelled().await;
+            sender.send_replace(publish(false, 0));
+        };
+        tokio::join!(fleet, resignation.last_pushes(&mut view));
+        assert_eq!(begun.elapsed(), LAST_PUSHES);
     }
 }

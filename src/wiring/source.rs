@@ -56,6 +56,7 @@ pub async fn client(source: &Source) -> anyhow::Result<Option<Client>> {
             .parse()
             .with_context(|| format!("--apiserver-host {server:?} is no URL"))?;
     }
+    config.read_timeout = Some(kubernetes::READ_TIMEOUT);
     tracing::info!(server = %config.cluster_url, "API server");
     // Environment proxies are for the outside world: the API server is reached as the kubeconfig says.
     let builder = ClientBuilder::try_from(config).context("failed to make a client for the API server")?;

@@ -7,6 +7,7 @@ use tokio::{sync::watch, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    kept_log::Log,
     lease::{DEFAULT_ELECTION_ID, LeaseSettings, fake_api::FakeApi, spawn},
     model::{Leadership, NamespacedName},
 };
@@ -133,12 +134,20 @@ async fn times_in_the_lease_do_not_count() {
             "acquireTime": "1999-01-01T00:00:00.000000Z", "renewTime": "1999-01-01T00:00:00.000000Z",
         }}),
     );
+    let log = Log::default();
+    let _kept = log.keep();
     let started = Instant::now();
     let mut replica = replica(&api, "silverback-a");
     replica.follows().await;
     let won = replica.leads().await;
     assert!(started.elapsed() >= Duration::from_secs(15), "{:?}", started.elapsed());
     assert_eq!(transitions(&won), 8);
+    // Whoever reads the log learns why it took so long.
+    let told = log.take();
+    assert!(
+        told.contains("the leader has not renewed the Lease for 15 s") && told.contains("elsewhere"),
+        "{told}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

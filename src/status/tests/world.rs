@@ -163,7 +163,7 @@ pub(super) fn view(desired: &str, proxies: Vec<ProxyView>) -> Arc<FleetView> {
         profiles: [profile()].into(),
         desired: hashes.clone(),
         last_good: hashes,
-        paused: [].into(),
+        ..FleetView::default()
     })
 }
 

@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream::BoxStream};
-use kube::runtime::{
-    utils::Backoff,
-    watcher::{self, DefaultBackoff},
-};
+use kube::runtime::watcher;
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until, timeout},
 };
 
-use crate::model::NamespacedName;
+use crate::{back_off::BackOff, model::NamespacedName};
 
 /// How long errors other than a refusal may go on before they are told.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -121,7 +118,7 @@ pub(super) struct Guarded<T> {
     stream: Option<BoxStream<'static, Event<T>>>,
     /// What has come of a list that is under way.
     listing: Option<Vec<T>>,
-    backoff: DefaultBackoff,
+    back_off: BackOff,
     resume_at: Option<Instant>,
     /// When the present trouble began, and its latest error.
     trouble: Option<(Instant, Instant)>,
@@ -140,7 +137,7 @@ impl<T> Guarded<T> {
             open: Box::new(open),
             stream: None,
             listing: None,
-            backoff: DefaultBackoff::default(),
+            back_off: BackOff::default(),
             resume_at: None,
             trouble: None,
             absent: false,
@@ -197,7 +194,8 @@ impl<T> Guarded<T> {
             self.listing = Some(Vec::new());
             return None;
         }
-        self.recover();
+        self.trouble = None;
+        self.absent = false;
         match event {
             watcher::Event::Init => None,
             watcher::Event::InitApply(cut) => {
@@ -208,16 +206,6 @@ impl<T> Guarded<T> {
             watcher::Event::Apply(cut) => Some(Change::Applied(cut.object)),
             watcher::Event::Delete(cut) => Some(Change::Deleted(cut.key)),
         }
-    }
-
-    fn recover(&mut self) {
-        if let Some((_, latest)) = self.trouble
-            && latest.elapsed() > PATIENCE
-        {
-            self.backoff.reset();
-        }
-        self.trouble = None;
-        self.absent = false;
     }
 
     /// Notes an error. Returns what is to be told.
@@ -247,7 +235,7 @@ impl<T> Guarded<T> {
         let pause = if self.absent {
             ABSENT_RETRY
         } else {
-            self.backoff.next().unwrap_or(PATIENCE)
+            self.back_off.next().unwrap_or(PATIENCE)
         };
         self.resume_at = Some(Instant::now() + pause);
     }

@@ -18,7 +18,7 @@ mod slices;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use kube::{
@@ -37,7 +37,11 @@ use crate::{
 };
 use guarded::{Change, Guarded, cut};
 use read::{Read, read};
-use report::{Closed, Report};
+use report::{Closed, Report, Server};
+
+/// How long a connection to the API server may be silent. API servers end watches before that, so that only a dead
+/// connection is silent for longer; kube looks at a watch's silence itself, but not before its answer has begun.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(320);
 
 /// One namespace, or all.
 type Scope = Option<Arc<str>>;
@@ -100,8 +104,7 @@ impl WatchSettings {
 /// Starts to watch. The tasks end when the returned set is dropped, or when nobody receives the events.
 ///
 /// `interest` is what the store publishes; it is answered by [`Event::InterestMet`], once for each receiver that the
-/// tasks hold. The client should have a read time-out a little above five minutes: API servers end watches before that,
-/// so only a dead connection is silent for longer.
+/// tasks hold. The client should have [`READ_TIMEOUT`].
 pub fn spawn(
     client: &Client,
     settings: &WatchSettings,
@@ -109,6 +112,7 @@ pub fn spawn(
     interest: watch::Receiver<Arc<Interest>>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    let server = Arc::new(Server::default());
     let definitions = watch::Sender::new(0);
     let appeared = definitions.subscribe();
     if settings.kinds.iter().any(|watched| watched.optional) {
@@ -120,7 +124,7 @@ pub fn spawn(
             tasks.spawn(report_none(watched.kind, events.clone()));
             continue;
         }
-        let report = Arc::new(Report::new(*watched, scopes.clone(), events.clone()));
+        let report = Arc::new(Report::new(*watched, scopes.clone(), server.clone(), events.clone()));
         for scope in scopes {
             let source = Source {
                 client: client.clone(),

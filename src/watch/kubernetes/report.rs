@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use tokio::sync::mpsc;
@@ -17,9 +17,43 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Closed;
 
+/// What the streams of all kinds have in common: when the API server is down all of them fail, which is one piece of news.
+#[derive(Default)]
+pub(super) struct Server {
+    failing: Mutex<BTreeSet<(Kind, Scope)>>,
+}
+
+impl Server {
+    fn failing(&self) -> MutexGuard<'_, BTreeSet<(Kind, Scope)>> {
+        self.failing.lock().expect("nothing panics while it holds the lock")
+    }
+
+    /// Something can't be read, for no reason of its own.
+    fn fails(&self, kind: Kind, scope: &Scope, reason: &str) {
+        let mut failing = self.failing();
+        if failing.is_empty() {
+            tracing::warn!(
+                reason,
+                "the API server does not serve; what is known is kept, and it is tried again"
+            );
+        } else {
+            tracing::debug!(reason, "can't be read either");
+        }
+        failing.insert((kind, scope.clone()));
+    }
+
+    fn works(&self, kind: Kind, scope: &Scope) {
+        let mut failing = self.failing();
+        if failing.remove(&(kind, scope.clone())) && failing.is_empty() {
+            tracing::info!("the API server serves again: all is read that could not be");
+        }
+    }
+}
+
 /// What the streams of one kind tell.
 pub(super) struct Report {
     watched: WatchedKind,
+    server: Arc<Server>,
     events: mpsc::Sender<Event>,
     state: Mutex<State>,
 }
@@ -30,14 +64,22 @@ struct State {
     pending: BTreeSet<Scope>,
     /// Scopes that can't be read.
     failing: BTreeSet<Scope>,
+    /// Those of them that the API server refuses for a reason of their own.
+    refused: BTreeSet<Scope>,
     /// Scopes in which the kind has been seen to exist.
     present: BTreeSet<Scope>,
 }
 
 impl Report {
-    pub(super) fn new(watched: WatchedKind, scopes: BTreeSet<Scope>, events: mpsc::Sender<Event>) -> Self {
+    pub(super) fn new(
+        watched: WatchedKind,
+        scopes: BTreeSet<Scope>,
+        server: Arc<Server>,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
         Self {
             watched,
+            server,
             events,
             state: Mutex::new(State {
                 pending: scopes,
@@ -99,13 +141,16 @@ impl Report {
             let mut state = self.state();
             let synced = state.pending.remove(scope) && state.pending.is_empty();
             let available = state.failing.remove(scope) && state.failing.is_empty();
+            if state.refused.remove(scope) {
+                tracing::info!(kind = self.watched.kind.name(), "can be read again");
+            }
             (synced, available)
         };
+        self.server.works(self.watched.kind, scope);
         if synced {
             self.send(Event::Synced(self.watched.kind)).await?;
         }
         if available {
-            tracing::info!(kind = self.watched.kind.name(), "can be read again");
             self.send(Event::Available(self.watched.kind)).await?;
         }
         Ok(())
@@ -123,9 +168,16 @@ impl Report {
             self.send(event).await?;
             return self.works(scope).await;
         }
+        let is_refusal = !matches!(failure, Failure::Other(_));
         let reason = reason(kind, scope, failure);
-        if self.state().failing.insert(scope.clone()) {
-            tracing::warn!(kind = kind.name(), reason, "can't be read; what is known of it is kept");
+        let is_news = self.state().failing.insert(scope.clone());
+        if is_refusal {
+            self.server.works(kind, scope);
+            if self.state().refused.insert(scope.clone()) {
+                tracing::warn!(kind = kind.name(), reason, "can't be read; what is known of it is kept");
+            }
+        } else if is_news {
+            self.server.fails(kind, scope, &reason);
         }
         self.send(Event::Unavailable(kind, reason)).await
     }

@@ -11,6 +11,7 @@ use tokio::{
 
 use super::{WatchSettings, WatchedKind, spawn};
 use crate::{
+    kept_log::Log,
     lease::fake_api::FakeApi,
     model::{Kind, NamespacedName, Snapshot},
     store::{self, Retention},
@@ -391,4 +392,42 @@ async fn namespaces_restrict_what_is_watched() {
         !requests.contains("third") && !requests.contains("GET /apis/networking.k8s.io/v1/ingresses?"),
         "{requests}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_is_down_is_one_piece_of_news_and_so_is_its_return() {
+    let log = Log::default();
+    let _kept = log.keep();
+    let mut watching = Watching::start(shop(), &WatchSettings::default());
+    watching.until("all kinds", Snapshot::is_complete).await;
+    watching.api.fail("/api", 500);
+    watching
+        .until("all kinds at fault", |snapshot| {
+            snapshot.unavailable.len() == Kind::ALL.len()
+        })
+        .await;
+    let told = log.take();
+    assert_eq!(told.lines().filter(|line| line.contains("WARN")).count(), 1, "{told}");
+    assert!(told.contains("the API server does not serve"), "{told}");
+
+    watching.api.heal();
+    watching
+        .until("all works", |snapshot| snapshot.unavailable.is_empty())
+        .await;
+    let told = log.take();
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.contains("the API server serves again"), "{told}");
+
+    // What is refused to one kind is told of that kind.
+    watching.api.fail("/ingresses?", 403);
+    watching
+        .until("the kind at fault", |snapshot| !snapshot.unavailable.is_empty())
+        .await;
+    let told = log.take();
+    assert!(told.contains("forbids to read ingresses.networking.k8s.io"), "{told}");
+    watching.api.heal();
+    watching
+        .until("it works again", |snapshot| snapshot.unavailable.is_empty())
+        .await;
+    assert!(log.take().contains("can be read again kind=\"Ingress\""));
 }
