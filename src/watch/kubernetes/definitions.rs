@@ -7,7 +7,7 @@ use kube::{
 };
 use tokio::sync::watch;
 
-use super::guarded::{Change, Cut, Guarded, cut};
+use super::guarded::{Change, Cut, Failure, Guarded, cut};
 use crate::model::NamespacedName;
 
 /// Counts changes of CRDs, for ever. Without the permission to see them the counter stays.
@@ -21,13 +21,19 @@ pub(super) async fn run(client: Client, changes: watch::Sender<u64>) {
         })
     };
     let mut stream = Guarded::new(open, changes.subscribe());
+    let mut is_told = false;
     loop {
         match stream.next().await {
             Change::Listed(_) | Change::Applied(()) | Change::Deleted(_) => changes.send_modify(|count| *count += 1),
-            Change::Failing(failure) => {
+            // When the API server is down, those who watch objects say so.
+            Change::Failing(Failure::Other(error)) => tracing::debug!(error, "CRDs can't be watched"),
+            Change::Failing(Failure::Forbidden | Failure::Absent) if is_told => {}
+            Change::Failing(Failure::Forbidden | Failure::Absent) => {
+                is_told = true;
                 tracing::warn!(
-                    ?failure,
-                    "CRDs can't be watched: kinds that appear are noticed within minutes only"
+                    "CRDs can't be watched, so that kinds which appear are noticed within minutes only: grant list and \
+                     watch on customresourcedefinitions.apiextensions.k8s.io to the controller's ServiceAccount by a \
+                     ClusterRole"
                 );
             }
         }
