@@ -4,44 +4,38 @@
 //! same content must always give the same bytes. Orders are those of Kong Ingress Controller (`kic.md` 4.14), ties are
 //! broken by the entity's JSON. Called by `translate` (order) and `render` (bytes).
 
-use std::cmp::{Ordering, Reverse};
+use std::{borrow::Borrow, cmp::Ordering, sync::Arc};
 
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::{Configuration, Consumer, Plugin, Reference, Route, Upstream};
+use crate::{
+    Certificate, Configuration, Consumer, ConsumerGroup, Plugin, Reference, Route, Service, Sni, Target, Upstream,
+};
 
 impl Configuration {
     /// Brings all lists into canonical order. Lists within an entity that Kong takes in order (hosts, paths, tags) stay.
+    ///
+    /// An entity that others share and that is in order already is not copied.
     pub fn canonicalize(&mut self) {
-        for service in &mut self.services {
-            sort_plugins(&mut service.plugins);
-            sort_routes(&mut service.routes);
-        }
-        sort(&mut self.services, |a, b| b.name.cmp(&a.name));
-        sort_routes(&mut self.routes);
-        for upstream in &mut self.upstreams {
-            sort(&mut upstream.targets, |a, b| b.target.cmp(&a.target));
-        }
+        arrange(&mut self.services);
+        sort(&mut self.services, by_name);
+        arrange(&mut self.routes);
+        sort(&mut self.routes, by_name);
+        arrange(&mut self.upstreams);
         sort(&mut self.upstreams, |a, b| b.name.cmp(&a.name));
-        sort(&mut self.targets, |a, b| b.target.cmp(&a.target));
-        sort_plugins(&mut self.plugins);
-        for consumer in &mut self.consumers {
-            sort_credentials(consumer);
-        }
+        sort(&mut self.targets, by_target);
+        sort(&mut self.plugins, by_attachment);
+        arrange(&mut self.consumers);
         sort(&mut self.consumers, |a, b| {
             (&a.username, &a.custom_id).cmp(&(&b.username, &b.custom_id))
         });
-        for group in &mut self.consumer_groups {
-            sort_plugins(&mut group.plugins);
-        }
+        arrange(&mut self.consumer_groups);
         sort(&mut self.consumer_groups, |a, b| b.name.cmp(&a.name));
         sort(&mut self.consumer_group_consumers, |a, b| {
             a.consumer.key().cmp(b.consumer.key())
         });
-        for certificate in &mut self.certificates {
-            sort(&mut certificate.snis, |a, b| a.name.cmp(&b.name));
-        }
+        arrange(&mut self.certificates);
         sort(&mut self.certificates, |a, b| b.cert.cmp(&a.cert));
         sort(&mut self.snis, |a, b| a.name.cmp(&b.name));
         sort(&mut self.ca_certificates, |a, b| b.cert.cmp(&a.cert));
@@ -70,10 +64,10 @@ impl Configuration {
     /// unready, so the document has one upstream that nothing uses (`kic.md` 4.13).
     pub fn stub() -> Self {
         Self {
-            upstreams: vec![Upstream {
+            upstreams: vec![Arc::new(Upstream {
                 name: "kong".to_owned(),
                 ..Upstream::default()
-            }],
+            })],
             ..Self::new()
         }
     }
@@ -137,43 +131,118 @@ impl Configuration {
     }
 }
 
-fn sort_routes(routes: &mut [Route]) {
-    for route in &mut *routes {
-        sort_plugins(&mut route.plugins);
-    }
-    sort(routes, |a, b| b.name.cmp(&a.name));
+/// An entity with lists of its own.
+trait Nested: Clone {
+    /// Whether these are in canonical order.
+    fn is_in_order(&self) -> bool;
+    /// Brings them into it.
+    fn bring_into_order(&mut self);
 }
 
-fn sort_credentials(consumer: &mut Consumer) {
-    sort(&mut consumer.keyauth_credentials, by_content);
-    sort(&mut consumer.basicauth_credentials, by_content);
-    sort(&mut consumer.hmacauth_credentials, by_content);
-    sort(&mut consumer.jwt_secrets, by_content);
-    sort(&mut consumer.oauth2_credentials, by_content);
-    sort(&mut consumer.acls, by_content);
-    sort(&mut consumer.mtls_auth_credentials, by_content);
-    sort_plugins(&mut consumer.plugins);
-}
-
-/// By type and references, joined as Kong Ingress Controller joins them.
-fn sort_plugins(plugins: &mut [Plugin]) {
-    plugins.sort_by_cached_key(|plugin| {
-        let mut joined = plugin.name.clone();
-        for reference in [&plugin.consumer, &plugin.consumer_group, &plugin.route, &plugin.service] {
-            joined.push_str(reference.as_ref().map_or("", Reference::key));
+fn arrange<T: Nested>(entities: &mut [Arc<T>]) {
+    for entity in entities {
+        if let Some(own) = Arc::get_mut(entity) {
+            own.bring_into_order();
+        } else if !entity.is_in_order() {
+            Arc::make_mut(entity).bring_into_order();
         }
-        Reverse((joined, json(plugin)))
-    });
+    }
 }
 
-/// Sorts by the given order, and what is equal in it by JSON: computed for ties alone, since it costs.
-fn sort<T: Serialize>(entities: &mut [T], order: impl Fn(&T, &T) -> Ordering) {
-    entities.sort_by(|a, b| order(a, b).then_with(|| json(a).cmp(&json(b))));
+fn are_arranged<T: Nested>(entities: &[Arc<T>]) -> bool {
+    entities.iter().all(|entity| entity.is_in_order())
+}
+
+/// The lists of entity types, each with its order.
+macro_rules! nested {
+    ($($entity:ident { $($list:ident: $order:expr),* } $([$below:ident])?)*) => {$(
+        impl Nested for $entity {
+            fn is_in_order(&self) -> bool {
+                $(is_sorted(&self.$list, $order))&&* $(&& are_arranged(&self.$below))?
+            }
+
+            fn bring_into_order(&mut self) {
+                $(arrange(&mut self.$below);)?
+                $(sort(&mut self.$list, $order);)*
+            }
+        }
+    )*};
+}
+
+nested! {
+    Service { plugins: by_attachment, routes: by_name } [routes]
+    Route { plugins: by_attachment }
+    Upstream { targets: by_target }
+    Consumer {
+        keyauth_credentials: by_content,
+        basicauth_credentials: by_content,
+        hmacauth_credentials: by_content,
+        jwt_secrets: by_content,
+        oauth2_credentials: by_content,
+        acls: by_content,
+        mtls_auth_credentials: by_content,
+        plugins: by_attachment
+    }
+    ConsumerGroup { plugins: by_attachment }
+    Certificate { snis: |a: &Sni, b: &Sni| a.name.cmp(&b.name) }
+}
+
+/// Services and routes.
+trait Named {
+    fn name(&self) -> Option<&str>;
+}
+
+impl Named for Arc<Service> {
+    fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+}
+
+impl Named for Arc<Route> {
+    fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+}
+
+fn by_name<T: Named>(a: &T, b: &T) -> Ordering {
+    b.name().cmp(&a.name())
+}
+
+fn by_target(a: &impl Borrow<Target>, b: &impl Borrow<Target>) -> Ordering {
+    b.borrow().target.cmp(&a.borrow().target)
+}
+
+/// By type and references, joined as Kong Ingress Controller joins them; descending, ties included.
+fn by_attachment(a: &impl Borrow<Plugin>, b: &impl Borrow<Plugin>) -> Ordering {
+    let (a, b) = (a.borrow(), b.borrow());
+    joined(b).cmp(joined(a)).then_with(|| json(b).cmp(&json(a)))
+}
+
+/// The bytes of the plugin's type and of its references.
+fn joined(plugin: &Plugin) -> impl Iterator<Item = u8> {
+    let references = [&plugin.consumer, &plugin.consumer_group, &plugin.route, &plugin.service];
+    let keys = references
+        .into_iter()
+        .map(|reference| reference.as_ref().map_or("", Reference::key));
+    std::iter::once(plugin.name.as_str()).chain(keys).flat_map(str::bytes)
 }
 
 /// For entities whose order Kong Ingress Controller leaves to its input.
 fn by_content<T>(_: &T, _: &T) -> Ordering {
     Ordering::Equal
+}
+
+/// Sorts by the given order, and what is equal in it by JSON: computed for ties alone, since it costs.
+fn sort<T: Serialize>(entities: &mut [T], order: impl Fn(&T, &T) -> Ordering) {
+    entities.sort_by(|a, b| canonical_order(a, b, &order));
+}
+
+fn is_sorted<T: Serialize>(entities: &[T], order: impl Fn(&T, &T) -> Ordering) -> bool {
+    entities.is_sorted_by(|a, b| canonical_order(a, b, &order).is_le())
+}
+
+fn canonical_order<T: Serialize>(a: &T, b: &T, order: &impl Fn(&T, &T) -> Ordering) -> Ordering {
+    order(a, b).then_with(|| json(a).cmp(&json(b)))
 }
 
 fn json<T: Serialize>(entity: &T) -> Vec<u8> {

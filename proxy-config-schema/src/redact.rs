@@ -4,13 +4,13 @@
 //! texts under keys that look like it. References to a vault are none: they say where the secret is. Called by `render`,
 //! by the dashboard's and dump's makers, and by `push`, since Kong's error messages quote values.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use serde_json::Value;
 
 use crate::{
-    BasicAuthCredential, Certificate, Configuration, Consumer, HmacAuthCredential, JsonObject, JwtSecret,
-    KeyAuthCredential, License, Oauth2Credential, Plugin, Route, Service, Vault,
+    BasicAuthCredential, Certificate, Configuration, Consumer, ConsumerGroup, HmacAuthCredential, JsonObject,
+    JwtSecret, KeyAuthCredential, License, Oauth2Credential, Plugin, Route, Service, Vault,
 };
 
 /// What stands for a secret, as in Kong Ingress Controller's dumps.
@@ -127,6 +127,12 @@ impl<T: HasSecrets> HasSecrets for Vec<T> {
     }
 }
 
+impl<T: HasSecrets + Clone> HasSecrets for Arc<T> {
+    fn visit_secrets(&mut self, visit: &mut dyn FnMut(&mut String)) {
+        Arc::make_mut(self).visit_secrets(visit);
+    }
+}
+
 impl HasSecrets for Service {
     fn visit_secrets(&mut self, visit: &mut dyn FnMut(&mut String)) {
         if let Some(url) = &mut self.url {
@@ -138,6 +144,12 @@ impl HasSecrets for Service {
 }
 
 impl HasSecrets for Route {
+    fn visit_secrets(&mut self, visit: &mut dyn FnMut(&mut String)) {
+        self.plugins.visit_secrets(visit);
+    }
+}
+
+impl HasSecrets for ConsumerGroup {
     fn visit_secrets(&mut self, visit: &mut dyn FnMut(&mut String)) {
         self.plugins.visit_secrets(visit);
     }
@@ -181,9 +193,7 @@ secrets_of! {
         this.routes.visit_secrets(visit);
         this.plugins.visit_secrets(visit);
         this.consumers.visit_secrets(visit);
-        for group in &mut this.consumer_groups {
-            group.plugins.visit_secrets(visit);
-        }
+        this.consumer_groups.visit_secrets(visit);
         this.certificates.visit_secrets(visit);
         this.licenses.visit_secrets(visit);
         this.vaults.visit_secrets(visit);

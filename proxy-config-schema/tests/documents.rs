@@ -19,7 +19,7 @@ fn null_is_an_unset_field() {
         r#"{"_format_version": "3.0", "services": [{"routes": null, "name": null}], "plugins": null}"#,
     )
     .expect("entity types take null too");
-    assert_eq!(direct.services, [Service::default()]);
+    assert_eq!(direct.services, [Service::default().into()]);
 }
 
 #[test]

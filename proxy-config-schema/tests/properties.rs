@@ -3,6 +3,8 @@
 
 mod arbitrary;
 
+use std::sync::Arc;
+
 use arbitrary::{configuration, settings};
 use proptest::{collection::vec, prelude::*};
 use proxy_config_schema::{ConfigHash, Configuration, Limits, Plugin, RouterFlavor, ValidationOptions};
@@ -21,27 +23,30 @@ fn acceptable(mut configuration: Configuration) -> Configuration {
             (plugin.service, plugin.consumer) = (None, None);
         }
     };
-    detach(&mut configuration.plugins);
-    let services = configuration.services.iter_mut();
+    configuration.plugins.truncate(1);
+    for plugin in configuration.plugins.iter_mut().map(Arc::make_mut) {
+        (plugin.service, plugin.consumer) = (None, None);
+    }
+    let services = configuration.services.iter_mut().map(Arc::make_mut);
     for service in services {
         service.name.iter_mut().for_each(&mut unique);
         detach(&mut service.plugins);
         configuration.routes.append(&mut service.routes);
     }
-    for route in &mut configuration.routes {
+    for route in configuration.routes.iter_mut().map(Arc::make_mut) {
         route.name.iter_mut().for_each(&mut unique);
         detach(&mut route.plugins);
         route.paths = Some(vec!["/a".to_owned()]);
         (route.sources, route.headers) = (None, None);
     }
-    for upstream in &mut configuration.upstreams {
+    for upstream in configuration.upstreams.iter_mut().map(Arc::make_mut) {
         unique(&mut upstream.name);
         upstream
             .targets
             .iter_mut()
             .for_each(|target| unique(&mut target.target));
     }
-    for consumer in &mut configuration.consumers {
+    for consumer in configuration.consumers.iter_mut().map(Arc::make_mut) {
         unique(consumer.username.get_or_insert_default());
         consumer.custom_id.iter_mut().for_each(&mut unique);
         consumer.acls.truncate(1);
@@ -56,13 +61,13 @@ fn acceptable(mut configuration: Configuration) -> Configuration {
             credential.password.get_or_insert_with(|| "password".to_owned());
         }
     }
-    for certificate in &mut configuration.certificates {
+    for certificate in configuration.certificates.iter_mut().map(Arc::make_mut) {
         for sni in &mut certificate.snis {
             unique(&mut sni.name);
             sni.certificate = None;
         }
     }
-    for group in &mut configuration.consumer_groups {
+    for group in configuration.consumer_groups.iter_mut().map(Arc::make_mut) {
         unique(&mut group.name);
         detach(&mut group.plugins);
     }
@@ -71,6 +76,7 @@ fn acceptable(mut configuration: Configuration) -> Configuration {
     configuration
         .vaults
         .iter_mut()
+        .map(Arc::make_mut)
         .for_each(|vault| vault.prefix = "prefix".to_owned());
     configuration
 }
@@ -88,22 +94,24 @@ fn shuffled(configuration: &Configuration, seed: usize) -> Configuration {
     }
     let mut copy = configuration.clone();
     turn(&mut copy.services, seed);
-    for service in &mut copy.services {
+    for service in copy.services.iter_mut().map(Arc::make_mut) {
         turn(&mut service.routes, seed);
         turn(&mut service.plugins, seed);
         service
             .routes
             .iter_mut()
+            .map(Arc::make_mut)
             .for_each(|route| turn(&mut route.plugins, seed));
     }
     turn(&mut copy.routes, seed);
     turn(&mut copy.upstreams, seed);
     copy.upstreams
         .iter_mut()
+        .map(Arc::make_mut)
         .for_each(|upstream| turn(&mut upstream.targets, seed));
     turn(&mut copy.plugins, seed);
     turn(&mut copy.consumers, seed);
-    for consumer in &mut copy.consumers {
+    for consumer in copy.consumers.iter_mut().map(Arc::make_mut) {
         turn(&mut consumer.keyauth_credentials, seed);
         turn(&mut consumer.basicauth_credentials, seed);
         turn(&mut consumer.acls, seed);
@@ -112,11 +120,13 @@ fn shuffled(configuration: &Configuration, seed: usize) -> Configuration {
     turn(&mut copy.consumer_groups, seed);
     copy.consumer_groups
         .iter_mut()
+        .map(Arc::make_mut)
         .for_each(|group| turn(&mut group.plugins, seed));
     turn(&mut copy.consumer_group_consumers, seed);
     turn(&mut copy.certificates, seed);
     copy.certificates
         .iter_mut()
+        .map(Arc::make_mut)
         .for_each(|certificate| turn(&mut certificate.snis, seed));
     turn(&mut copy.ca_certificates, seed);
     turn(&mut copy.vaults, seed);

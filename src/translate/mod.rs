@@ -165,13 +165,13 @@ fn finish(mut state: State<'_>) -> Translation {
     let mut configuration = Configuration::new();
     for draft in &drafts.services {
         let (service, upstream) = service::render(draft, &issued, &mut state);
-        configuration.services.push(service);
-        configuration.upstreams.push(upstream);
+        configuration.services.push(service.into());
+        configuration.upstreams.push(upstream.into());
     }
     for secret in issued.secrets {
         state.takes_part(Owner::new(Kind::Secret, &secret.metadata));
     }
-    configuration.certificates = issued.certificates;
+    configuration.certificates = issued.certificates.into_iter().map(Into::into).collect();
     configuration.canonicalize();
     Translation {
         configuration: configuration.or_stub(),

@@ -1,5 +1,7 @@
 //! Drafts of services -> services, upstreams and targets (`kic.md` 4.2, 4.7).
 
+use std::sync::Arc;
+
 use proxy_config_schema as kong;
 
 use super::{
@@ -141,7 +143,7 @@ fn resolve<'a>(draft: &ServiceDraft<'a>, state: &State<'a>) -> Vec<Resolved<'a>>
     found.collect()
 }
 
-fn routes<'a>(draft: &ServiceDraft<'a>, state: &mut State<'a>) -> Vec<kong::Route> {
+fn routes<'a>(draft: &ServiceDraft<'a>, state: &mut State<'a>) -> Vec<Arc<kong::Route>> {
     let mut routes = Vec::with_capacity(draft.routes.len());
     for draft in &draft.routes {
         state.takes_part(draft.owner);
@@ -152,7 +154,7 @@ fn routes<'a>(draft: &ServiceDraft<'a>, state: &mut State<'a>) -> Vec<kong::Rout
             state.settings.missing_plugin,
             &mut state.problems,
         ));
-        routes.push(route);
+        routes.push(route.into());
     }
     routes
 }

@@ -1,4 +1,8 @@
 //! The entities of a declarative configuration. Kong's names, Kong's fields, nothing else: an unset field is left out.
+//!
+//! Entities of the document's lists are shared, and so are the routes of a service: what did not change from one
+//! configuration to the next may be the same allocation, so that whoever made something of an entity (bytes, a compiled
+//! route) knows it again by its address.
 
 mod certificate;
 mod consumer;
@@ -14,7 +18,7 @@ pub use plugin::*;
 pub use service::*;
 pub use upstream::*;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -41,64 +45,64 @@ pub struct Configuration {
     pub transform: Option<bool>,
     /// Upstream applications, each with its routes nested.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub services: Vec<Service>,
+    pub services: Vec<Arc<Service>>,
     /// Routes that are not nested in a service.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub routes: Vec<Route>,
+    pub routes: Vec<Arc<Route>>,
     /// Load balancers by virtual host name.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub upstreams: Vec<Upstream>,
+    pub upstreams: Vec<Arc<Upstream>>,
     /// Targets that are not nested in an upstream.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub targets: Vec<Target>,
+    pub targets: Vec<Arc<Target>>,
     /// Plugins by reference, and global ones.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub plugins: Vec<Plugin>,
+    pub plugins: Vec<Arc<Plugin>>,
     /// Users of the gateway, with their credentials nested.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub consumers: Vec<Consumer>,
+    pub consumers: Vec<Arc<Consumer>>,
     /// Groups of consumers (Enterprise).
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub consumer_groups: Vec<ConsumerGroup>,
+    pub consumer_groups: Vec<Arc<ConsumerGroup>>,
     /// Memberships in consumer groups (Enterprise).
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub consumer_group_consumers: Vec<ConsumerGroupConsumer>,
+    pub consumer_group_consumers: Vec<Arc<ConsumerGroupConsumer>>,
     /// Key pairs for TLS listeners and towards upstreams.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub certificates: Vec<Certificate>,
+    pub certificates: Vec<Arc<Certificate>>,
     /// Server names that are not nested in a certificate.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub snis: Vec<Sni>,
+    pub snis: Vec<Arc<Sni>>,
     /// Certificates of trusted authorities.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub ca_certificates: Vec<CaCertificate>,
+    pub ca_certificates: Vec<Arc<CaCertificate>>,
     /// Licences (Enterprise).
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub licenses: Vec<License>,
+    pub licenses: Vec<Arc<License>>,
     /// Secret stores that `{vault://…}` references read.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub vaults: Vec<Vault>,
+    pub vaults: Vec<Arc<Vault>>,
     /// Credentials that are not nested in a consumer, by the name of their list.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub keyauth_credentials: Vec<KeyAuthCredential>,
+    pub keyauth_credentials: Vec<Arc<KeyAuthCredential>>,
     /// See `keyauth_credentials`.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub basicauth_credentials: Vec<BasicAuthCredential>,
+    pub basicauth_credentials: Vec<Arc<BasicAuthCredential>>,
     /// See `keyauth_credentials`.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub hmacauth_credentials: Vec<HmacAuthCredential>,
+    pub hmacauth_credentials: Vec<Arc<HmacAuthCredential>>,
     /// See `keyauth_credentials`.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub jwt_secrets: Vec<JwtSecret>,
+    pub jwt_secrets: Vec<Arc<JwtSecret>>,
     /// See `keyauth_credentials`.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub oauth2_credentials: Vec<Oauth2Credential>,
+    pub oauth2_credentials: Vec<Arc<Oauth2Credential>>,
     /// See `keyauth_credentials`.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub acls: Vec<Acl>,
+    pub acls: Vec<Arc<Acl>>,
     /// See `keyauth_credentials`.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub mtls_auth_credentials: Vec<MtlsAuthCredential>,
+    pub mtls_auth_credentials: Vec<Arc<MtlsAuthCredential>>,
     /// Custom entities: type (for example `degraphql_routes`) to list.
     #[serde(flatten)]
     pub custom: BTreeMap<String, Vec<JsonObject>>,

@@ -1,6 +1,6 @@
 //! Configurations of all kinds, for property tests.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use proxy_config_schema::{
@@ -137,7 +137,7 @@ fn service() -> impl Strategy<Value = Service> {
             host,
             port,
             read_timeout,
-            routes,
+            routes: shared(routes),
             plugins,
             tags,
             ..Service::default()
@@ -237,6 +237,10 @@ fn certificate() -> impl Strategy<Value = Certificate> {
     })
 }
 
+fn shared<T>(entities: Vec<T>) -> Vec<Arc<T>> {
+    entities.into_iter().map(Arc::new).collect()
+}
+
 pub(crate) fn configuration() -> impl Strategy<Value = Configuration> {
     let first = (
         vec(service(), 0..4),
@@ -262,23 +266,24 @@ pub(crate) fn configuration() -> impl Strategy<Value = Configuration> {
             (certificates, authorities, groups, members, vaults, custom),
         )| {
             Configuration {
-                services,
-                routes,
-                upstreams,
-                plugins,
-                consumers,
-                certificates,
+                services: shared(services),
+                routes: shared(routes),
+                upstreams: shared(upstreams),
+                plugins: shared(plugins),
+                consumers: shared(consumers),
+                certificates: shared(certificates),
                 ca_certificates: authorities
                     .into_iter()
                     .map(|cert| CaCertificate {
                         cert,
                         ..CaCertificate::default()
                     })
+                    .map(Arc::new)
                     .collect(),
-                licenses: vec![License {
+                licenses: shared(vec![License {
                     payload: "payload".to_owned(),
                     ..License::default()
-                }],
+                }]),
                 consumer_groups: groups
                     .into_iter()
                     .map(|(name, plugins)| ConsumerGroup {
@@ -286,6 +291,7 @@ pub(crate) fn configuration() -> impl Strategy<Value = Configuration> {
                         plugins,
                         ..ConsumerGroup::default()
                     })
+                    .map(Arc::new)
                     .collect(),
                 consumer_group_consumers: members
                     .into_iter()
@@ -293,6 +299,7 @@ pub(crate) fn configuration() -> impl Strategy<Value = Configuration> {
                         consumer_group,
                         consumer,
                     })
+                    .map(Arc::new)
                     .collect(),
                 vaults: vaults
                     .into_iter()
@@ -302,6 +309,7 @@ pub(crate) fn configuration() -> impl Strategy<Value = Configuration> {
                         config,
                         ..Vault::default()
                     })
+                    .map(Arc::new)
                     .collect(),
                 custom: BTreeMap::from([("degraphql_routes".to_owned(), custom)]),
                 ..Configuration::new()

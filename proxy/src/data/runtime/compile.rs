@@ -87,7 +87,7 @@ impl<'a> Compiler<'a> {
             let separate: Vec<Target> = separate.copied().cloned().collect();
             let mut upstream = Upstream {
                 name: upstream.name.to_ascii_lowercase(),
-                ..upstream.clone()
+                ..Upstream::clone(upstream)
             };
             upstream.targets.extend(separate);
             let name = upstream.name.clone();
@@ -112,7 +112,7 @@ impl<'a> Compiler<'a> {
                 }
             }
         }
-        for service in &configuration.services {
+        for service in configuration.services.iter().map(Arc::as_ref) {
             let enabled = service.enabled.unwrap_or(true);
             let entry = self.service(service);
             let of_service = self.policies(self.plugins.of_service(service));
@@ -123,7 +123,7 @@ impl<'a> Compiler<'a> {
                 .filter_map(|key| separate.get(key))
                 .flatten()
                 .copied();
-            for route in service.routes.iter().chain(separate) {
+            for route in service.routes.iter().map(Arc::as_ref).chain(separate) {
                 let policies = self.policies(self.plugins.of_route(route));
                 let takes_part = enabled && entry.is_some();
                 let entry = entry.clone().map(|entry| (entry, service));

@@ -24,7 +24,7 @@ impl Compiler<'_> {
     /// Loads what TLS listeners show, by server name.
     pub(super) fn certificates(&mut self) {
         let mut shown: HashMap<&str, Shown> = HashMap::new();
-        for certificate in &self.configuration.certificates {
+        for certificate in self.configuration.certificates.iter().map(Arc::as_ref) {
             let main = self.key_pair(certificate, &certificate.cert, &certificate.key, ["cert", "key"]);
             let alternative = match (&certificate.cert_alt, &certificate.key_alt) {
                 (Some(chain), Some(key)) => self.key_pair(certificate, chain, key, ["cert_alt", "key_alt"]),
@@ -85,7 +85,7 @@ impl Compiler<'_> {
 
     /// Checks the authorities and makes them known.
     pub(super) fn authorities(&mut self) {
-        for authority in &self.configuration.ca_certificates {
+        for authority in self.configuration.ca_certificates.iter().map(Arc::as_ref) {
             if let Err(error) = add_authorities(&mut RootCertStore::empty(), &authority.cert) {
                 let detail = field("cert", format!("invalid certificate: {error}"));
                 self.errors.push(entity_error(authority, vec![detail]));

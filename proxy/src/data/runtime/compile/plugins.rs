@@ -1,6 +1,6 @@
 //! Which plugins are for which route: nested ones, and those that stand apart and refer to it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use proxy_config_schema::{Plugin, Route, Service};
 
@@ -14,7 +14,7 @@ pub(super) struct SeparatePlugins<'a> {
 }
 
 impl<'a> SeparatePlugins<'a> {
-    pub(super) fn of(plugins: &'a [Plugin]) -> Self {
+    pub(super) fn of(plugins: &'a [Arc<Plugin>]) -> Self {
         let mut separate = Self::default();
         for plugin in plugins {
             match (&plugin.route, &plugin.service) {
