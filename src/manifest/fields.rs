@@ -1,13 +1,13 @@
 //! All fields of the kinds that are read, with their types: what an object may say, used or not.
 //!
-//! From the Kubernetes API 1.34. The slim structs of `model::kubernetes` skip what they don't use; here a mistyped
-//! field is told from one that is merely not used.
+//! Those of Kubernetes are here, from the API 1.34; Kong's and the Gateway API's stand beside their types. The slim
+//! structs of `model` skip what they don't use; here a mistyped field is told from one that is merely not used.
 
-use super::check::{
-    Fields,
-    Type::{self, *},
+use crate::model::{
+    Kind, gateway,
+    kong::schema::definition,
+    schema::{Fields, INTEGER, List, METADATA, PORT, TEXT, TEXT_MAP, TEXTS, Type, fields},
 };
-use crate::model::Kind;
 
 /// The fields of objects of a kind.
 pub(super) fn of(kind: Kind) -> &'static Fields {
@@ -18,303 +18,245 @@ pub(super) fn of(kind: Kind) -> &'static Fields {
         Kind::EndpointSlice => &ENDPOINT_SLICE,
         Kind::Secret => &SECRET,
         Kind::ConfigMap => &CONFIG_MAP,
-        Kind::KongPlugin | Kind::KongClusterPlugin => &PLUGIN,
-        Kind::KongConsumer => &CONSUMER,
-        Kind::KongLicense => &LICENSE,
-        Kind::KongIngress => &KONG_INGRESS,
+        Kind::Namespace => &NAMESPACE,
         Kind::ProxyFleet => &PROXY_FLEET,
-        _ => &WITH_SPEC,
+        Kind::GatewayClass => &gateway::schema::GATEWAY_CLASS,
+        Kind::Gateway => &gateway::schema::GATEWAY,
+        Kind::HTTPRoute => &gateway::schema::HTTP_ROUTE,
+        Kind::GRPCRoute => &gateway::schema::GRPC_ROUTE,
+        Kind::TCPRoute | Kind::UDPRoute => &gateway::schema::STREAM_ROUTE,
+        Kind::TLSRoute => &gateway::schema::TLS_ROUTE,
+        Kind::ReferenceGrant => &gateway::schema::REFERENCE_GRANT,
+        Kind::BackendTLSPolicy => &gateway::schema::BACKEND_TLS_POLICY,
+        Kind::IngressClassParameters
+        | Kind::KongPlugin
+        | Kind::KongClusterPlugin
+        | Kind::KongConsumer
+        | Kind::KongConsumerGroup
+        | Kind::KongUpstreamPolicy
+        | Kind::KongVault
+        | Kind::KongLicense
+        | Kind::KongCustomEntity
+        | Kind::KongIngress
+        | Kind::TCPIngress
+        | Kind::UDPIngress
+        | Kind::KongServiceFacade => definition(kind).expect("each of Kong's kinds has a definition").fields,
     }
 }
 
-macro_rules! fields {
-    ($name:ident { $($field:ident: $type:expr),* $(,)? } $(require $($required:ident),*)?) => {
-        static $name: Fields = Fields {
-            known: &[$((stringify!($field), $type)),*],
-            required: &[$($(stringify!($required)),*)?],
-        };
-    };
-}
-
-const TEXTS: Type = List(&Text);
-const TEXT_MAP: Type = Map(&Text);
-const METADATA: Type = Object(&OBJECT_META);
-const PROTOCOL: Type = OneOf(&["TCP", "UDP", "SCTP"]);
-
-fields!(OBJECT_META {
-    annotations: TEXT_MAP,
-    creationTimestamp: Timestamp,
-    deletionGracePeriodSeconds: Integer,
-    deletionTimestamp: Timestamp,
-    finalizers: TEXTS,
-    generateName: Text,
-    generation: Integer,
-    labels: TEXT_MAP,
-    managedFields: Any,
-    name: Text,
-    namespace: Text,
-    ownerReferences: List(&Object(&OWNER_REFERENCE)),
-    resourceVersion: Text,
-    selfLink: Text,
-    uid: Text,
-} require name);
-
-fields!(OWNER_REFERENCE {
-    apiVersion: Text,
-    blockOwnerDeletion: Boolean,
-    controller: Boolean,
-    kind: Text,
-    name: Text,
-    uid: Text,
-} require apiVersion, kind, name);
+const PROTOCOL: Type = Type::OneOf(&["TCP", "UDP", "SCTP"]);
 
 fields!(INGRESS {
-    apiVersion: Text,
-    kind: Text,
+    apiVersion: TEXT,
+    kind: TEXT,
     metadata: METADATA,
-    spec: Object(&INGRESS_SPEC),
-    status: Any,
-} require metadata);
+    spec: Type::Object(&INGRESS_SPEC),
+    status: Type::Any,
+});
 
 fields!(INGRESS_SPEC {
-    defaultBackend: Object(&INGRESS_BACKEND),
-    ingressClassName: Text,
-    rules: List(&Object(&INGRESS_RULE)),
-    tls: List(&Object(&INGRESS_TLS)),
+    defaultBackend: Type::Object(&INGRESS_BACKEND),
+    ingressClassName: TEXT,
+    rules: Type::List(&List::of(Type::Object(&INGRESS_RULE))),
+    tls: Type::List(&List::of(Type::Object(&INGRESS_TLS))),
 });
 
 fields!(INGRESS_TLS {
     hosts: TEXTS,
-    secretName: Text
+    secretName: TEXT,
 });
 
 fields!(INGRESS_RULE {
-    host: Text,
-    http: Object(&HTTP_INGRESS_RULE_VALUE)
+    host: TEXT,
+    http: Type::Object(&HTTP_INGRESS_RULE_VALUE),
 });
 
-fields!(HTTP_INGRESS_RULE_VALUE { paths: List(&Object(&HTTP_INGRESS_PATH)) } require paths);
+fields!(HTTP_INGRESS_RULE_VALUE {
+    paths required: Type::List(&List::of(Type::Object(&HTTP_INGRESS_PATH))),
+});
 
 fields!(HTTP_INGRESS_PATH {
-    backend: Object(&INGRESS_BACKEND),
-    path: Text,
-    pathType: OneOf(&["Exact", "Prefix", "ImplementationSpecific"]),
-} require backend);
+    backend required: Type::Object(&INGRESS_BACKEND),
+    path: TEXT,
+    pathType: Type::OneOf(&["Exact", "Prefix", "ImplementationSpecific"]),
+});
 
 fields!(INGRESS_BACKEND {
-    resource: Object(&TYPED_LOCAL_OBJECT_REFERENCE),
-    service: Object(&INGRESS_SERVICE_BACKEND),
+    resource: Type::Object(&TYPED_LOCAL_OBJECT_REFERENCE),
+    service: Type::Object(&INGRESS_SERVICE_BACKEND),
 });
 
-fields!(INGRESS_SERVICE_BACKEND { name: Text, port: Object(&SERVICE_BACKEND_PORT) } require name);
+fields!(INGRESS_SERVICE_BACKEND {
+    name required: TEXT,
+    port: Type::Object(&SERVICE_BACKEND_PORT),
+});
 
 fields!(SERVICE_BACKEND_PORT {
-    name: Text,
-    number: Port
+    name: TEXT,
+    number: PORT,
 });
 
-fields!(TYPED_LOCAL_OBJECT_REFERENCE { apiGroup: Text, kind: Text, name: Text } require kind, name);
+fields!(TYPED_LOCAL_OBJECT_REFERENCE {
+    apiGroup: TEXT,
+    kind required: TEXT,
+    name required: TEXT,
+});
 
 fields!(INGRESS_CLASS {
-    apiVersion: Text,
-    kind: Text,
+    apiVersion: TEXT,
+    kind: TEXT,
     metadata: METADATA,
-    spec: Object(&INGRESS_CLASS_SPEC),
-} require metadata);
+    spec: Type::Object(&INGRESS_CLASS_SPEC),
+});
 
 fields!(INGRESS_CLASS_SPEC {
-    controller: Text,
-    parameters: Object(&INGRESS_CLASS_PARAMETERS)
+    controller: TEXT,
+    parameters: Type::Object(&INGRESS_CLASS_PARAMETERS),
 });
 
 fields!(INGRESS_CLASS_PARAMETERS {
-    apiGroup: Text,
-    kind: Text,
-    name: Text,
-    namespace: Text,
-    scope: OneOf(&["Cluster", "Namespace"]),
-} require kind, name);
+    apiGroup: TEXT,
+    kind required: TEXT,
+    name required: TEXT,
+    namespace: TEXT,
+    scope: Type::OneOf(&["Cluster", "Namespace"]),
+});
 
 fields!(SERVICE {
-    apiVersion: Text,
-    kind: Text,
+    apiVersion: TEXT,
+    kind: TEXT,
     metadata: METADATA,
-    spec: Object(&SERVICE_SPEC),
-    status: Object(&SERVICE_STATUS),
-} require metadata);
+    spec: Type::Object(&SERVICE_SPEC),
+    status: Type::Object(&SERVICE_STATUS),
+});
 
 fields!(SERVICE_SPEC {
-    allocateLoadBalancerNodePorts: Boolean,
-    clusterIP: Text,
+    allocateLoadBalancerNodePorts: Type::Boolean,
+    clusterIP: TEXT,
     clusterIPs: TEXTS,
     externalIPs: TEXTS,
-    externalName: Text,
-    externalTrafficPolicy: Text,
-    healthCheckNodePort: Integer,
-    internalTrafficPolicy: Text,
+    externalName: TEXT,
+    externalTrafficPolicy: TEXT,
+    healthCheckNodePort: INTEGER,
+    internalTrafficPolicy: TEXT,
     ipFamilies: TEXTS,
-    ipFamilyPolicy: Text,
-    loadBalancerClass: Text,
-    loadBalancerIP: Text,
+    ipFamilyPolicy: TEXT,
+    loadBalancerClass: TEXT,
+    loadBalancerIP: TEXT,
     loadBalancerSourceRanges: TEXTS,
-    ports: List(&Object(&SERVICE_PORT)),
-    publishNotReadyAddresses: Boolean,
+    ports: Type::List(&List::of(Type::Object(&SERVICE_PORT))),
+    publishNotReadyAddresses: Type::Boolean,
     selector: TEXT_MAP,
-    sessionAffinity: Text,
-    sessionAffinityConfig: Any,
+    sessionAffinity: TEXT,
+    sessionAffinityConfig: Type::Any,
     topologyKeys: TEXTS,
-    trafficDistribution: Text,
-    type: OneOf(&["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]),
+    trafficDistribution: TEXT,
+    type: Type::OneOf(&["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]),
 });
 
 fields!(SERVICE_PORT {
-    appProtocol: Text,
-    name: Text,
-    nodePort: Integer,
-    port: Port,
+    appProtocol: TEXT,
+    name: TEXT,
+    nodePort: INTEGER,
+    port required: PORT,
     protocol: PROTOCOL,
-    targetPort: PortOrName,
-} require port);
+    targetPort: Type::PortOrName,
+});
 
 fields!(SERVICE_STATUS {
-    conditions: Any,
-    loadBalancer: Object(&LOAD_BALANCER_STATUS)
+    conditions: Type::Any,
+    loadBalancer: Type::Object(&LOAD_BALANCER_STATUS),
 });
 
 fields!(LOAD_BALANCER_STATUS {
-    ingress: List(&Object(&LOAD_BALANCER_INGRESS))
+    ingress: Type::List(&List::of(Type::Object(&LOAD_BALANCER_INGRESS))),
 });
 
 fields!(LOAD_BALANCER_INGRESS {
-    hostname: Text,
-    ip: Text,
-    ipMode: Text,
-    ports: Any
+    hostname: TEXT,
+    ip: TEXT,
+    ipMode: TEXT,
+    ports: Type::Any,
 });
 
 fields!(ENDPOINT_SLICE {
-    addressType: OneOf(&["IPv4", "IPv6", "FQDN"]),
-    apiVersion: Text,
-    endpoints: List(&Object(&ENDPOINT)),
-    kind: Text,
+    addressType required: Type::OneOf(&["IPv4", "IPv6", "FQDN"]),
+    apiVersion: TEXT,
+    endpoints: Type::List(&List::of(Type::Object(&ENDPOINT))),
+    kind: TEXT,
     metadata: METADATA,
-    ports: List(&Object(&ENDPOINT_PORT)),
-} require metadata, addressType);
+    ports: Type::List(&List::of(Type::Object(&ENDPOINT_PORT))),
+});
 
 fields!(ENDPOINT {
-    addresses: TEXTS,
-    conditions: Object(&ENDPOINT_CONDITIONS),
+    addresses required: TEXTS,
+    conditions: Type::Object(&ENDPOINT_CONDITIONS),
     deprecatedTopology: TEXT_MAP,
-    hints: Any,
-    hostname: Text,
-    nodeName: Text,
-    targetRef: Object(&OBJECT_REFERENCE),
-    zone: Text,
-} require addresses);
+    hints: Type::Any,
+    hostname: TEXT,
+    nodeName: TEXT,
+    targetRef: Type::Object(&OBJECT_REFERENCE),
+    zone: TEXT,
+});
 
 fields!(ENDPOINT_CONDITIONS {
-    ready: Boolean,
-    serving: Boolean,
-    terminating: Boolean
+    ready: Type::Boolean,
+    serving: Type::Boolean,
+    terminating: Type::Boolean,
 });
 
 fields!(OBJECT_REFERENCE {
-    apiVersion: Text,
-    fieldPath: Text,
-    kind: Text,
-    name: Text,
-    namespace: Text,
-    resourceVersion: Text,
-    uid: Text,
+    apiVersion: TEXT,
+    fieldPath: TEXT,
+    kind: TEXT,
+    name: TEXT,
+    namespace: TEXT,
+    resourceVersion: TEXT,
+    uid: TEXT,
 });
 
 fields!(ENDPOINT_PORT {
-    appProtocol: Text,
-    name: Text,
-    port: Port,
-    protocol: PROTOCOL
+    appProtocol: TEXT,
+    name: TEXT,
+    port: PORT,
+    protocol: PROTOCOL,
 });
 
 fields!(SECRET {
-    apiVersion: Text,
-    data: Map(&SecretBase64),
-    immutable: Boolean,
-    kind: Text,
+    apiVersion: TEXT,
+    data: Type::Map(&Type::SecretBase64),
+    immutable: Type::Boolean,
+    kind: TEXT,
     metadata: METADATA,
-    stringData: Map(&SecretText),
-    type: Text,
-} require metadata);
+    stringData: Type::Map(&Type::SecretText),
+    type: TEXT,
+});
 
 fields!(CONFIG_MAP {
-    apiVersion: Text,
-    binaryData: Map(&SecretBase64),
+    apiVersion: TEXT,
+    binaryData: Type::Map(&Type::SecretBase64),
     data: TEXT_MAP,
-    immutable: Boolean,
-    kind: Text,
+    immutable: Type::Boolean,
+    kind: TEXT,
     metadata: METADATA,
-} require metadata);
-
-fields!(WITH_SPEC {
-    apiVersion: Text,
-    kind: Text,
-    metadata: METADATA,
-    spec: Any,
-    status: Any,
-} require metadata);
-
-fields!(PLUGIN {
-    apiVersion: Text,
-    config: Any,
-    configFrom: Any,
-    configPatches: Any,
-    consumerRef: Text,
-    disabled: Boolean,
-    instance_name: Text,
-    kind: Text,
-    metadata: METADATA,
-    ordering: Any,
-    plugin: Text,
-    protocols: TEXTS,
-    run_on: OneOf(&["first", "second", "all"]),
-    status: Any,
-} require metadata, plugin);
-
-fields!(CONSUMER {
-    apiVersion: Text,
-    consumerGroups: TEXTS,
-    credentials: TEXTS,
-    custom_id: Text,
-    kind: Text,
-    metadata: METADATA,
-    spec: Any,
-    status: Any,
-    username: Text,
-} require metadata);
-
-fields!(LICENSE {
-    apiVersion: Text,
-    enabled: Boolean,
-    kind: Text,
-    metadata: METADATA,
-    rawLicenseString: SecretText,
-    status: Any,
-} require metadata, rawLicenseString);
-
-fields!(KONG_INGRESS {
-    apiVersion: Text,
-    kind: Text,
-    metadata: METADATA,
-    proxy: Any,
-    route: Any,
-    upstream: Any,
-} require metadata);
+});
 
 fields!(PROXY_FLEET {
-    apiVersion: Text,
-    kind: Text,
+    apiVersion: TEXT,
+    kind: TEXT,
     metadata: METADATA,
-    spec: Object(&PROXY_FLEET_SPEC),
-    status: Any,
-} require metadata);
+    spec: Type::Object(&PROXY_FLEET_SPEC),
+    status: Type::Any,
+});
 
-fields!(PROXY_FLEET_SPEC { paused: Boolean });
+fields!(PROXY_FLEET_SPEC { paused: Type::Boolean });
+
+fields!(NAMESPACE {
+    apiVersion: TEXT,
+    kind: TEXT,
+    metadata: METADATA,
+    spec: Type::Object(&NAMESPACE_SPEC),
+    status: Type::Any,
+});
+
+fields!(NAMESPACE_SPEC { finalizers: TEXTS });

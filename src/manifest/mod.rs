@@ -14,6 +14,8 @@ mod node;
 mod object;
 
 #[cfg(test)]
+mod kind_tests;
+#[cfg(test)]
 mod tests;
 
 use std::{
@@ -42,7 +44,9 @@ pub struct Limits {
     pub depth: usize,
     /// Values of a document, those counted again that an alias repeats; a larger one is skipped with a problem.
     pub nodes: usize,
-    /// Namespace of namespaced objects that name none, as `kubectl` does; empty leaves them without (`--raw-objects`).
+    /// Namespace of namespaced objects that name none, as `kubectl` does; empty takes objects as they stand: without
+    /// namespace, without the defaults that an API server fills in, and with what it would refuse, as long as types fit
+    /// (`--raw-objects`).
     pub default_namespace: Arc<str>,
 }
 
@@ -188,13 +192,14 @@ impl Manifests {
 /// What in an object from elsewhere does not fit its kind: the first field with a wrong type or value, if there is one.
 /// Unknown fields are none of it: an API server knows more of them.
 pub fn explain(object: ObjectRef, kind: Kind, value: serde_json::Value) -> Option<Problem> {
-    let mismatches = check::check(&value.into(), fields::of(kind));
-    let mismatch = mismatches
-        .into_iter()
-        .find(|mismatch| mismatch.reason == Reason::InvalidField)?;
+    let mut mismatches = check::check(&value.into(), fields::of(kind));
+    mismatches.retain(|mismatch| mismatch.reason == Reason::InvalidField);
+    // Objects written under an older definition may be out of bounds: a wrong type tells more.
+    mismatches.sort_by_key(|mismatch| !mismatch.of_type);
+    let mismatch = mismatches.into_iter().next()?;
     Some(Problem {
         object,
-        field: Some(mismatch.field),
+        field: Some(mismatch.field).filter(|field| !field.is_empty()),
         condition: None,
         reason: mismatch.reason,
         message: mismatch.message,

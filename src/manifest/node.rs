@@ -58,7 +58,7 @@ impl Node {
         self.value == NodeValue::Null
     }
 
-    /// The value alone. Fields that are `null` are left out: Kubernetes takes them for unset.
+    /// The value alone.
     pub(super) fn into_json(self) -> Value {
         match self.value {
             NodeValue::Null => Value::Null,
@@ -67,12 +67,8 @@ impl Node {
             NodeValue::Text(value) => Value::String(value),
             NodeValue::List(items) => Value::Array(items.into_iter().map(Node::into_json).collect()),
             NodeValue::Map(entries) => {
-                let entries = entries.into_iter().filter(|(_, value)| !value.is_null());
-                Value::Object(
-                    entries
-                        .map(|(key, value)| (key.name, value.into_json()))
-                        .collect::<Map<_, _>>(),
-                )
+                let entry = |(key, value): (Key, Node)| (key.name, value.into_json());
+                Value::Object(entries.into_iter().map(entry).collect::<Map<_, _>>())
             }
         }
     }

@@ -1,6 +1,9 @@
 //! A document -> the objects in it, or what is wrong with them.
 
-use crate::model::{Kind, NamespacedName, Object, ObjectRef, Problem, Reason, SourceLocation};
+use crate::model::{
+    Kind, NamespacedName, Object, ObjectRef, Problem, Reason, SourceLocation,
+    schema::{drop_nulls, fill_in},
+};
 
 use super::{
     Broken, Limits, Manifests, check,
@@ -116,7 +119,7 @@ impl Identity {
     }
 
     fn kind(&self) -> Option<Kind> {
-        Kind::find(&self.group, &self.kind).filter(|kind| kind.version() == self.version)
+        Kind::find(&self.group, &self.kind).filter(|kind| kind.versions().contains(&self.version.as_str()))
     }
 
     fn object_ref(&self) -> ObjectRef {
@@ -217,10 +220,12 @@ impl Place<'_> {
             }
             return;
         };
-        for mismatch in check::check(node, fields::of(kind)) {
+        let as_they_stand = self.limits.default_namespace.is_empty();
+        let counts = |found: &check::Mismatch| !as_they_stand || found.of_type || found.field.starts_with("metadata");
+        for mismatch in check::check(node, fields::of(kind)).into_iter().filter(counts) {
             problems.push(Problem {
                 object: identity.object_ref(),
-                field: Some(mismatch.field),
+                field: Some(mismatch.field).filter(|field| !field.is_empty()),
                 condition: None,
                 reason: mismatch.reason,
                 message: mismatch.message,
@@ -232,7 +237,12 @@ impl Place<'_> {
             problems.extend(self.invalid_name(&identity, node, line));
         }
         if problems.is_empty() {
-            match Object::from_json(kind, node.clone().into_json()) {
+            let mut value = node.clone().into_json();
+            drop_nulls(&mut value, fields::of(kind));
+            if !as_they_stand {
+                fill_in(&mut value, fields::of(kind));
+            }
+            match Object::from_json(kind, value) {
                 Ok(mut object) => {
                     let metadata = object.metadata_mut();
                     metadata.namespace = identity.key.namespace.clone();

@@ -9,6 +9,7 @@ mod grpc_route;
 mod http_route;
 mod reference_grant;
 mod route;
+pub mod schema;
 mod stream_route;
 
 pub use backend_tls_policy::*;

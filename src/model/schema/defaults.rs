@@ -1,8 +1,38 @@
-//! Defaults, as the API server fills them in.
+//! Nulls and defaults, as the API server handles them.
 
 use serde_json::{Map, Value};
 
 use super::{Fields, List, Type};
+
+/// Takes out fields that are `null`, at every depth: that stands for unset. What is in free form keeps its nulls, and so
+/// do lists.
+pub fn drop_nulls(object: &mut Value, fields: &'static Fields) {
+    drop_nulls_of(object, &|name| fields.get(name).map(|field| &field.type_));
+}
+
+fn drop_nulls_of(object: &mut Value, type_of: &dyn Fn(&str) -> Option<&'static Type>) {
+    if let Value::Object(object) = object {
+        object.retain(|_, value| !value.is_null());
+        for (name, value) in object {
+            if let Some(type_) = type_of(name) {
+                drop_nulls_in(value, type_);
+            }
+        }
+    }
+}
+
+fn drop_nulls_in(value: &mut Value, type_: &'static Type) {
+    match (type_, value) {
+        (Type::Object(fields), value) => drop_nulls(value, fields),
+        (Type::Map(of), value) => drop_nulls_of(value, &|_| Some(of)),
+        (Type::List(List { items, .. }), Value::Array(values)) => {
+            for value in values {
+                drop_nulls_in(value, items);
+            }
+        }
+        _ => {}
+    }
+}
 
 /// Puts defaults where fields are missing, at every depth: a default object is looked into as well. What has a wrong
 /// type stays as it is. Status is left alone: it is not the user's to write.

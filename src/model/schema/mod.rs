@@ -7,7 +7,7 @@ mod defaults;
 mod open_api;
 mod text;
 
-pub use defaults::fill_in;
+pub use defaults::{drop_nulls, fill_in};
 pub use open_api::open_api;
 pub use text::{Text, is_like};
 
@@ -38,6 +38,8 @@ pub enum Type {
     SecretText,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// One of these numbers.
+    OneOfNumbers(&'static [i64]),
     /// Any keys, each with a value of a type.
     Map(&'static Type),
     /// Values of a type.
@@ -174,7 +176,7 @@ impl Fields {
         self.fields.iter().find(|field| field.name == name)
     }
 
-    /// Names of the fields that have to be there, as far as no default stands in for them.
+    /// Names of the fields that have to be there once defaults are filled in.
     pub fn required(&self) -> impl Iterator<Item = &'static str> {
         self.fields
             .iter()
@@ -196,6 +198,13 @@ pub struct Field {
     pub required: bool,
     /// What the API server puts there when it is not.
     pub default: Option<Literal>,
+}
+
+impl Field {
+    /// Whether an object is refused that leaves the field out: it has to be there, and no default stands in for it.
+    pub fn is_missed(&self) -> bool {
+        self.required && self.default.is_none()
+    }
 }
 
 /// A value in a table.

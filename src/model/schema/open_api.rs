@@ -53,6 +53,11 @@ fn of_type(type_: &'static Type) -> Map<String, Value> {
             schema.insert("enum".to_owned(), json!(words));
             schema
         }
+        Type::OneOfNumbers(numbers) => {
+            let mut schema = typed("integer");
+            schema.insert("enum".to_owned(), json!(numbers));
+            schema
+        }
         Type::Map(of) => {
             let mut schema = typed("object");
             schema.insert("additionalProperties".to_owned(), Value::Object(of_type(of)));

@@ -21,6 +21,7 @@ fn sample(type_: &'static Type, path: &str) -> Value {
         Type::Timestamp => "2026-01-01T00:00:00Z".into(),
         Type::SecretBase64 => "YQ==".into(),
         Type::OneOf(words) => words[0].into(),
+        Type::OneOfNumbers(numbers) => numbers[0].into(),
         Type::Map(of) => json!({ "key": sample(of, path) }),
         Type::List(List { items, .. }) => json!([sample(items, path)]),
         Type::Object(fields) => Value::Object(sample_fields(fields, path)),
