@@ -55,7 +55,7 @@ enum Verb {
     /// Let changes go to the proxies of a fleet again.
     #[cfg(feature = "controller")]
     Resume(pause::PauseArguments),
-    /// Definitions of silverback's own Kubernetes kinds.
+    /// Definitions of the Kubernetes kinds that silverback brings.
     #[cfg(feature = "controller")]
     Crds(crds::CrdsArguments),
 }
