@@ -97,6 +97,8 @@ reasons! {
     InvalidAnnotation,
     /// Another object claims the same host and path, or server name, and wins.
     Conflict,
+    /// Services behind one backend say different things in their annotations.
+    InconsistentServices,
     /// A Service has no ready endpoint: requests are answered 503.
     NoEndpoints,
     /// A proxy refused an entity that comes from this object.

@@ -14,7 +14,7 @@ pub(super) const FORCE_SSL_REDIRECT: &str = "ingress.kubernetes.io/force-ssl-red
 pub(super) const SERVICE_UPSTREAM: &str = "ingress.kubernetes.io/service-upstream";
 
 /// Where Kong's own annotations begin.
-const PREFIX: &str = "konghq.com/";
+pub(super) const PREFIX: &str = "konghq.com/";
 
 macro_rules! annotations {
     ($($name:ident = $suffix:literal;)*) => {

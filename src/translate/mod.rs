@@ -13,6 +13,7 @@ mod facade;
 mod gateway;
 mod ingress;
 mod key_pair;
+mod kong_ingress;
 mod path;
 mod plugin;
 mod problems;
@@ -21,11 +22,15 @@ mod route;
 mod route_annotations;
 mod service;
 mod service_annotations;
+mod service_group;
 mod state;
 mod syntax;
 mod tags;
 mod target;
 mod tls;
+mod upstream_policy;
+mod upstream_settings;
+mod zone;
 
 use std::collections::BTreeSet;
 
@@ -45,6 +50,8 @@ pub struct Settings {
     pub cluster_domain: String,
     /// Whether terminating endpoints stay as targets of weight 0 (`--enable-drain-support`).
     pub drain_support: bool,
+    /// Where the proxies are.
+    pub proxy_zone: ProxyZone,
     /// Whether objects are taken as they are (`--raw-objects`), to compare with Kong Ingress Controller: no defaulting,
     /// no invented identities, conflicting routes side by side.
     pub raw_objects: bool,
@@ -62,6 +69,19 @@ pub struct Settings {
     pub gateway_controller_name: String,
     /// The only Gateway that counts, with its routes (`--gateway-to-reconcile`); all when `None`.
     pub gateway_to_reconcile: Option<NamespacedName>,
+}
+
+/// Which zone the proxies are in: Services that ask for nearness (`spec.trafficDistribution`) get requests for the
+/// endpoints of that zone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ProxyZone {
+    /// Not known: endpoints of all zones are used.
+    #[default]
+    Unknown,
+    /// This one.
+    Named(String),
+    /// That of the endpoints of these Services, if all of them are in the same one.
+    OfServices(Vec<NamespacedName>),
 }
 
 /// What is switched on or off beyond the defaults, with the names and defaults of Kong Ingress Controller 3.5.
@@ -112,6 +132,7 @@ impl Default for Settings {
             },
             cluster_domain: String::new(),
             drain_support: false,
+            proxy_zone: ProxyZone::default(),
             raw_objects: false,
             pods_known: true,
             missing_plugin: MissingPlugin::default(),
@@ -156,6 +177,7 @@ pub fn translate(snapshot: &Snapshot, settings: &Settings) -> Translation {
 /// What all source kinds have in common: conflicts, annotations of Services, endpoints, certificates, order.
 fn finish(mut state: State<'_>) -> Translation {
     let mut drafts = std::mem::take(&mut state.drafts);
+    service_group::retain_consistent(&mut drafts, &mut state);
     conflict::resolve(&mut drafts, state.settings, &mut state.problems);
     drafts.separate_names();
     for draft in &drafts.services {

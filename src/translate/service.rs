@@ -6,17 +6,18 @@ use proxy_config_schema as kong;
 
 use super::{
     annotations,
-    backend::FoundPort,
     draft::ServiceDraft,
-    plugin,
+    kong_ingress, plugin,
     problems::{Owner, annotation_field},
     route, service_annotations,
+    service_group::{self, Member},
     state::State,
     tags,
     target::Targets,
     tls::{Issued, SecretName},
+    upstream_policy, upstream_settings,
 };
-use crate::model::{Kind, kubernetes::Service};
+use crate::model::Kind;
 
 const ALGORITHM: &str = "round-robin";
 
@@ -31,18 +32,15 @@ pub(super) fn claim_client_certificate<'a>(draft: &ServiceDraft<'a>, state: &mut
 }
 
 fn client_certificate<'a>(draft: &ServiceDraft<'a>, state: &mut State<'a>) -> Option<(Owner<'a>, SecretName<'a>)> {
-    let [backend] = draft.backends.as_slice() else {
-        return None;
-    };
-    let service = state.index.service(backend.namespace, backend.service)?;
-    let name = service.metadata.annotation(annotations::CLIENT_CERT)?.trim();
-    if name.is_empty() {
-        return None;
-    }
-    let owner = Owner::new(Kind::Service, &service.metadata);
-    let protocol = service_annotations::effective_protocol(owner);
+    let members = service_group::members(draft, &state.index);
+    let mut named = members.iter().filter_map(|member| {
+        let (owner, name) = member.annotation(annotations::CLIENT_CERT)?;
+        Some((member, owner, name.trim()))
+    });
+    let (member, owner, name) = named.find(|(_, _, name)| !name.is_empty())?;
+    let protocol = service_annotations::effective_protocol(member, draft.defaults.protocol);
     if service_annotations::uses_tls(protocol) {
-        return Some((owner, (backend.namespace, name)));
+        return Some((owner, (member.backend.namespace, name)));
     }
     state.problems.annotation(
         owner,
@@ -59,19 +57,43 @@ pub(super) fn render<'a>(
     issued: &Issued<'a>,
     state: &mut State<'a>,
 ) -> (kong::Service, kong::Upstream) {
-    let backends = resolve(draft, state);
-    let facade = draft.backends.first().and_then(|backend| backend.facade);
-    let facade = facade.map(|facade| Owner::new(Kind::KongServiceFacade, facade));
-    let owner = match (backends.as_slice(), draft.backends.len()) {
-        (_, 1) if facade.is_some() => facade,
-        ([(_, service, _)], 1) => Some(Owner::new(Kind::Service, &service.metadata)),
-        (_, 0 | 1) => None,
-        _ => Some(draft.parent),
-    };
+    let members = service_group::members(draft, &state.index);
+    let owner = service_group::owner(draft, &members);
     let tags = owner.map_or_else(tags::unknown_service_tags, tags::object_tags);
-    let port = backends.iter().rev().find_map(|(_, _, port)| *port);
+    let mut service = service(draft, &members, tags.clone());
+    let mut upstream = kong::Upstream {
+        name: draft.host.clone(),
+        algorithm: Some(ALGORITHM.to_owned()),
+        tags: Some(tags),
+        ..kong::Upstream::default()
+    };
+    let policy = upstream_policy::settings(&members, state);
+    if let Some(settings) = kong_ingress::settings(&members, draft.parent, policy.as_deref(), state) {
+        upstream_settings::overlay(&mut upstream, &settings);
+    }
+    for member in &members {
+        state.takes_part(member.owner());
+        let State { settings, problems, .. } = state;
+        service_annotations::apply(member, &settings.profile, &mut service, &mut upstream, problems);
+        close(member, &mut service, state);
+    }
+    if let Some(settings) = policy {
+        upstream_settings::overlay(&mut upstream, &settings);
+    }
+    upstream.targets = targets(&members, state);
+    service_annotations::fit_protocol(&mut service);
+    if let Some((_, name)) = client_certificate(draft, state) {
+        service.client_certificate = issued.ids.get(&name).map(|id| kong::Reference::Key(id.clone()));
+    }
+    service.routes = routes(draft, state);
+    (service, upstream)
+}
+
+/// A service before annotations are looked at.
+fn service(draft: &ServiceDraft<'_>, members: &[Member<'_>], tags: Vec<String>) -> kong::Service {
+    let port = members.iter().rev().find_map(|member| member.port);
     let defaults = draft.defaults;
-    let mut service = kong::Service {
+    kong::Service {
         id: Some(kong::id::service(&draft.name).to_string()),
         name: Some(draft.name.clone()),
         protocol: Some(defaults.protocol.to_owned()),
@@ -82,65 +104,34 @@ pub(super) fn render<'a>(
         connect_timeout: defaults.timeout,
         read_timeout: defaults.timeout,
         write_timeout: defaults.timeout,
-        tags: Some(tags.clone()),
+        tags: Some(tags),
         plugins: draft.plugins.clone(),
         ..kong::Service::default()
-    };
-    let mut upstream = kong::Upstream {
-        name: draft.host.clone(),
-        algorithm: Some(ALGORITHM.to_owned()),
-        tags: Some(tags),
-        ..kong::Upstream::default()
-    };
-    let mut targets = Targets::default();
-    for (backend, object, port) in &backends {
-        let owner = Owner::new(Kind::Service, &object.metadata);
-        state.takes_part(owner);
-        service_annotations::apply(
-            owner,
-            &state.settings.profile,
-            &mut service,
-            &mut upstream,
-            &mut state.problems,
-        );
-        if service.plugins.is_empty() {
-            service.plugins.extend(plugin::closing(
-                owner,
-                state.settings.missing_plugin,
-                &mut state.problems,
-            ));
-        }
-        if let Some(port) = port {
-            targets.add(backend, object, *port, state);
-            for slice in state.index.slices(backend.namespace, backend.service) {
-                state.objects.insert(Kind::EndpointSlice.object_ref(&slice.metadata));
-            }
-        }
     }
-    if let Some(facade) = facade.filter(|_| service.plugins.is_empty()) {
+}
+
+fn close(member: &Member<'_>, service: &mut kong::Service, state: &mut State<'_>) {
+    if let Some((owner, _)) = member.annotation(annotations::PLUGINS)
+        && service.plugins.is_empty()
+    {
         let missing_plugin = state.settings.missing_plugin;
         service
             .plugins
-            .extend(plugin::closing(facade, missing_plugin, &mut state.problems));
+            .extend(plugin::closing(owner, missing_plugin, &mut state.problems));
     }
-    service_annotations::fit_protocol(&mut service);
-    upstream.targets = targets.finish();
-    if let Some((_, name)) = client_certificate(draft, state) {
-        service.client_certificate = issued.ids.get(&name).map(|id| kong::Reference::Key(id.clone()));
-    }
-    service.routes = routes(draft, state);
-    (service, upstream)
 }
 
-type Resolved<'a> = (super::backend::Backend<'a>, &'a Service, Option<FoundPort<'a>>);
-
-/// The backends whose Services exist, with their ports as far as those exist: what is missing was reported by the source.
-fn resolve<'a>(draft: &ServiceDraft<'a>, state: &State<'a>) -> Vec<Resolved<'a>> {
-    let found = draft.backends.iter().filter_map(|backend| {
-        let service = state.index.service(backend.namespace, backend.service)?;
-        Some((*backend, service, backend.port.find(service).ok()))
-    });
-    found.collect()
+fn targets<'a>(members: &[Member<'a>], state: &mut State<'a>) -> Vec<kong::Target> {
+    let mut targets = Targets::default();
+    for member in members {
+        let Some(port) = member.port else { continue };
+        let backend = &member.backend;
+        targets.add(backend, member.service, port, state);
+        for slice in state.index.slices(backend.namespace, backend.service) {
+            state.objects.insert(Kind::EndpointSlice.object_ref(&slice.metadata));
+        }
+    }
+    targets.finish()
 }
 
 fn routes<'a>(draft: &ServiceDraft<'a>, state: &mut State<'a>) -> Vec<Arc<kong::Route>> {

@@ -5,6 +5,7 @@ use proxy_config_schema as kong;
 use super::{
     annotations::{self, Reader},
     problems::{Owner, Problems, annotation_field},
+    service_group::Member,
     syntax,
 };
 use crate::model::{Edition, Profile, Reason};
@@ -23,8 +24,24 @@ const PROTOCOLS: &[&str] = &[
 /// Longest time in milliseconds that Kong takes.
 const LONGEST: i64 = 2_147_483_646;
 
-/// Applies the annotations of a Service to the entities made from it, but for the certificate that it names.
+/// Applies the annotations of a Service, and of the facade in front of it, to the entities made from it; but for those
+/// that name other objects.
 pub(super) fn apply(
+    member: &Member<'_>,
+    profile: &Profile,
+    service: &mut kong::Service,
+    upstream: &mut kong::Upstream,
+    problems: &mut Problems,
+) {
+    for owner in member.faces() {
+        apply_one(owner, profile, service, upstream, problems);
+    }
+    for owner in member.faces() {
+        apply_verification(&mut Reader { owner, problems }, service);
+    }
+}
+
+fn apply_one(
     owner: Owner<'_>,
     profile: &Profile,
     service: &mut kong::Service,
@@ -73,16 +90,15 @@ pub(super) fn apply(
             );
         }
     }
-    apply_verification(&mut reader, service);
-    report_unsupported(&mut reader);
 }
 
-/// The protocol of a Service's annotation as it counts: `http` where there is none that can be used.
-pub(super) fn effective_protocol<'a>(owner: Owner<'a>) -> &'a str {
-    let protocol = owner.metadata.annotation(annotations::PROTOCOL).map(str::trim);
-    protocol
-        .filter(|protocol| PROTOCOLS.contains(protocol))
-        .unwrap_or("http")
+/// The protocol of a Service's annotation as it counts; the default one where there is none that can be used.
+pub(super) fn effective_protocol<'a>(member: &Member<'a>, default: &'static str) -> &'a str {
+    let protocols = member
+        .faces()
+        .filter_map(|owner| owner.metadata.annotation(annotations::PROTOCOL));
+    let known = protocols.map(str::trim).filter(|protocol| PROTOCOLS.contains(protocol));
+    known.last().unwrap_or(default)
 }
 
 /// Takes away what Kong refuses with the service's protocol: a path outside of HTTP.
@@ -121,8 +137,8 @@ fn apply_verification(reader: &mut Reader<'_, '_>, service: &mut kong::Service) 
     let depth = unsigned(reader, annotations::TLS_VERIFY_DEPTH, 0, 64);
     let protocol = service.protocol.as_deref().unwrap_or("http");
     if uses_tls(protocol) {
-        service.tls_verify = verify;
-        service.tls_verify_depth = depth;
+        service.tls_verify = verify.or(service.tls_verify);
+        service.tls_verify_depth = depth.or(service.tls_verify_depth);
         return;
     }
     for (annotation, is_set) in [
@@ -139,36 +155,4 @@ fn apply_verification(reader: &mut Reader<'_, '_>, service: &mut kong::Service) 
 /// Whether the proxy speaks TLS to the upstream by itself.
 pub(super) fn uses_tls(protocol: &str) -> bool {
     matches!(protocol, "https" | "grpcs" | "tls" | "wss")
-}
-
-fn report_unsupported(reader: &mut Reader<'_, '_>) {
-    let unsupported = [
-        (
-            annotations::UPSTREAM_POLICY,
-            "KongUpstreamPolicy objects are not read: the upstream is balanced round-robin",
-        ),
-        (
-            annotations::OVERRIDE,
-            "KongIngress objects are not read: the upstream keeps its defaults",
-        ),
-        (
-            annotations::CA_CERTIFICATES_SECRETS,
-            "authorities by annotation are not supported: those that the proxy trusts are used",
-        ),
-        (
-            annotations::CA_CERTIFICATES_CONFIG_MAPS,
-            "authorities by annotation are not supported: those that the proxy trusts are used",
-        ),
-    ];
-    for (annotation, message) in unsupported {
-        if reader.text(annotation).is_some() {
-            reader.problems.report(
-                reader.owner,
-                annotation_field(annotation),
-                Reason::Unsupported,
-                message,
-                "remove the annotation, if that will do",
-            );
-        }
-    }
 }

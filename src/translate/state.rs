@@ -10,10 +10,11 @@ use super::{
     path::Regexes,
     problems::{Owner, Problems},
     tls::Certificates,
+    upstream_settings, zone,
 };
 use crate::model::{
-    ObjectRef, Snapshot,
-    kong::KongServiceFacade,
+    NamespacedName, ObjectRef, Snapshot,
+    kong::{KongIngress, KongServiceFacade, KongUpstreamPolicy},
     kubernetes::{EndpointSlice, Secret, Service},
 };
 
@@ -23,8 +24,12 @@ pub(super) struct State<'a> {
     pub(super) index: Index<'a>,
     /// What holds for our class as a whole.
     pub(super) class: Parameters<'a>,
+    /// The zone that all proxies are in.
+    pub(super) zone: Option<&'a str>,
     pub(super) drafts: Drafts<'a>,
     pub(super) certificates: Certificates<'a>,
+    /// What objects say about upstreams.
+    pub(super) upstream_settings: upstream_settings::Settings<'a>,
     pub(super) regexes: Regexes,
     pub(super) problems: Problems,
     /// The objects that took part.
@@ -33,11 +38,14 @@ pub(super) struct State<'a> {
 
 impl<'a> State<'a> {
     pub(super) fn new(snapshot: &'a Snapshot, settings: &'a Settings) -> Self {
+        let index = Index::new(snapshot);
         Self {
             settings,
-            index: Index::new(snapshot),
+            zone: zone::of_proxies(settings, &index),
+            index,
             class: Parameters::default(),
             certificates: Certificates::default(),
+            upstream_settings: upstream_settings::Settings::default(),
             drafts: Drafts::default(),
             regexes: Regexes::default(),
             problems: Problems::default(),
@@ -53,6 +61,7 @@ impl<'a> State<'a> {
 
 /// Objects by namespace and name, without a key to be made for each look-up.
 pub(super) struct Index<'a> {
+    snapshot: &'a Snapshot,
     services: HashMap<(&'a str, &'a str), &'a Service>,
     slices: HashMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
     secrets: HashMap<(&'a str, &'a str), &'a Secret>,
@@ -73,6 +82,7 @@ impl<'a> Index<'a> {
         let secrets = snapshot.secrets.iter();
         let facades = snapshot.service_facades.iter();
         Self {
+            snapshot,
             services: services
                 .map(|(key, object)| ((&*key.namespace, &*key.name), &**object))
                 .collect(),
@@ -89,6 +99,19 @@ impl<'a> Index<'a> {
 
     pub(super) fn facade(&self, namespace: &str, name: &str) -> Option<&'a KongServiceFacade> {
         self.facades.get(&(namespace, name)).copied()
+    }
+
+    pub(super) fn upstream_policy(&self, namespace: &str, name: &str) -> Option<&'a KongUpstreamPolicy> {
+        let found = self
+            .snapshot
+            .upstream_policies
+            .get(&NamespacedName::new(namespace, name));
+        found.map(AsRef::as_ref)
+    }
+
+    pub(super) fn kong_ingress(&self, namespace: &str, name: &str) -> Option<&'a KongIngress> {
+        let found = self.snapshot.kong_ingresses.get(&NamespacedName::new(namespace, name));
+        found.map(AsRef::as_ref)
     }
 
     pub(super) fn service(&self, namespace: &str, name: &str) -> Option<&'a Service> {

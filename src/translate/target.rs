@@ -9,7 +9,7 @@ use super::{
     backend::{Backend, EXTERNAL_NAME, FoundPort},
     problems::{Owner, Problems},
     state::State,
-    syntax,
+    syntax, zone,
 };
 use crate::model::{
     Kind, Reason,
@@ -47,6 +47,7 @@ impl Targets {
             settings,
             class,
             problems,
+            zone,
             ..
         } = state;
         if let Some(name) = dns_name(service, backend, settings, class.service_upstream) {
@@ -63,7 +64,7 @@ impl Targets {
         }
         let slices = index.slices(backend.namespace, backend.service);
         let addresses = port.service_port.map_or_else(Vec::new, |port| {
-            addresses(service, port, slices, settings.drain_support, problems)
+            addresses(service, port, slices, settings.drain_support, *zone, problems)
         });
         if addresses.is_empty() {
             report_no_endpoints(service, port, slices, settings, problems);
@@ -133,42 +134,82 @@ fn protocols(service: &Service) -> Vec<&str> {
     protocols
 }
 
+/// An endpoint that may become a target, and where it stands.
+struct Candidate<'s> {
+    endpoint: &'s EndpointSliceEndpoint,
+    slice: &'s EndpointSlice,
+    position: usize,
+    port: u16,
+    draining: bool,
+}
+
 fn addresses(
     service: &Service,
     port: &ServicePort,
     slices: &[&EndpointSlice],
     drain: bool,
+    zone: Option<&str>,
     problems: &mut Problems,
 ) -> Vec<Address> {
-    let protocols = protocols(service);
-    let mut addresses: Vec<Address> = Vec::new();
-    for slice in slices {
-        let matching = slice.ports.iter().filter(|candidate| {
-            let protocol = protocol(&candidate.protocol);
-            candidate.name == port.name && (protocol == "TCP" || protocols.contains(&protocol))
-        });
-        for number in matching.filter_map(|candidate| candidate.port) {
-            for (position, endpoint) in slice.endpoints.iter().enumerate() {
-                let (Some(draining), Some(address)) = (state(endpoint, drain), endpoint.addresses.first()) else {
-                    continue;
-                };
-                if !syntax::is_destination(address) {
-                    report_address(slice, position, address, problems);
-                    continue;
-                }
-                let address = if address.contains(':') {
-                    format!("[{address}]:{number}")
-                } else {
-                    format!("{address}:{number}")
-                };
-                addresses.push(Address { address, draining });
-            }
+    let mut candidates = candidates(service, port, slices, drain);
+    if let Some(zone) = zone.filter(|_| zone::is_asked_for(service)) {
+        let active = candidates.iter().filter(|candidate| !candidate.draining);
+        if zone::is_hinted(active.map(|candidate| candidate.endpoint), zone) {
+            candidates.retain(|candidate| candidate.draining || zone::is_for(candidate.endpoint, zone));
         }
+    }
+    let mut addresses: Vec<Address> = Vec::with_capacity(candidates.len());
+    for candidate in candidates {
+        let Some(address) = candidate.endpoint.addresses.first() else {
+            continue;
+        };
+        if !syntax::is_destination(address) {
+            report_address(candidate.slice, candidate.position, address, problems);
+            continue;
+        }
+        let port = candidate.port;
+        addresses.push(Address {
+            address: if address.contains(':') {
+                format!("[{address}]:{port}")
+            } else {
+                format!("{address}:{port}")
+            },
+            draining: candidate.draining,
+        });
     }
     // An address may stand in two slices for a moment: the one that takes requests counts.
     addresses.sort_by(|a, b| (&a.address, a.draining).cmp(&(&b.address, b.draining)));
     addresses.dedup_by(|later, earlier| later.address == earlier.address);
     addresses
+}
+
+fn candidates<'s>(
+    service: &Service,
+    port: &ServicePort,
+    slices: &[&'s EndpointSlice],
+    drain: bool,
+) -> Vec<Candidate<'s>> {
+    let protocols = protocols(service);
+    let mut candidates = Vec::new();
+    for slice in slices {
+        let matching = slice.ports.iter().filter(|candidate| {
+            let protocol = protocol(&candidate.protocol);
+            candidate.name == port.name && (protocol == "TCP" || protocols.contains(&protocol))
+        });
+        for port in matching.filter_map(|candidate| candidate.port) {
+            let usable = slice.endpoints.iter().enumerate().filter_map(|(position, endpoint)| {
+                Some(Candidate {
+                    endpoint,
+                    slice,
+                    position,
+                    port,
+                    draining: state(endpoint, drain)?,
+                })
+            });
+            candidates.extend(usable);
+        }
+    }
+    candidates
 }
 
 /// `None` for an endpoint that takes no requests, else whether it is draining.

@@ -63,6 +63,27 @@ pub struct EndpointSliceEndpoint {
     pub node_name: Option<Arc<str>>,
     /// Zone of the node.
     pub zone: Option<Arc<str>>,
+    /// From where it should get requests, where the Service asks for closeness.
+    #[serde(deserialize_with = "null_default")]
+    pub hints: EndpointHints,
+}
+
+/// From where an endpoint should get requests.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EndpointHints {
+    /// Zones whose clients should use it; empty where nothing is said.
+    #[serde(deserialize_with = "null_default")]
+    pub for_zones: Vec<ForZone>,
+}
+
+/// A zone whose clients should use an endpoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ForZone {
+    /// Its name, as in the label `topology.kubernetes.io/zone` of nodes.
+    #[serde(deserialize_with = "null_default")]
+    pub name: Arc<str>,
 }
 
 /// State of an endpoint.

@@ -39,6 +39,9 @@ pub struct ServiceSpec {
     /// Cluster addresses; `None` as text for a headless one.
     #[serde(rename = "clusterIPs", deserialize_with = "null_default")]
     pub cluster_ips: Vec<String>,
+    /// Which endpoints clients should prefer: `PreferClose`, `PreferSameZone`, `PreferSameNode`; empty for any.
+    #[serde(deserialize_with = "null_default")]
+    pub traffic_distribution: String,
 }
 
 /// A port of a Service.
