@@ -9,7 +9,7 @@ use super::{
 use crate::{
     manifest::Limits,
     model::{Edition, NamespacedName, Profile, RouterFlavor},
-    translate::{MissingPlugin, Settings},
+    translate::{MissingPlugin, ProxyZone, Settings},
 };
 
 const TRANSLATION: &str = "Translation";
@@ -38,6 +38,10 @@ pub(super) struct TranslationArguments {
     /// Keep terminating endpoints as targets of weight 0.
     #[arg(long, env = "CONTROLLER_ENABLE_DRAIN_SUPPORT", value_name = "BOOL", default_value = "false", value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, help_heading = TRANSLATION)]
     enable_drain_support: bool,
+    /// Zone that all proxies are in: Services that ask for nearness (spec.trafficDistribution) get requests for the
+    /// endpoints that are meant for it. `run` learns it from --kong-admin-svc.
+    #[arg(long, env = "CONTROLLER_PROXY_ZONE", value_name = "ZONE", help_heading = TRANSLATION)]
+    proxy_zone: Option<String>,
     /// What a route gets whose plugin is missing: 503, or nothing as with Kong Ingress Controller.
     #[arg(long, env = "CONTROLLER_MISSING_PLUGIN", value_name = "WAY", default_value = "fail-closed", help_heading = TRANSLATION)]
     missing_plugin: MissingPluginArgument,
@@ -137,6 +141,10 @@ impl TranslationArguments {
             },
             cluster_domain: self.cluster_domain.clone(),
             drain_support: self.enable_drain_support,
+            proxy_zone: match &self.proxy_zone {
+                Some(zone) if !zone.is_empty() => ProxyZone::Named(zone.clone()),
+                _ => ProxyZone::Unknown,
+            },
             raw_objects: self.raw_objects,
             pods_known: false,
             missing_plugin: match self.missing_plugin {

@@ -99,7 +99,7 @@ fn read(owner: Owner<'_>, object: &KongIngress, problems: &mut Problems) -> Opti
     let Ok(Value::Object(settings)) = serde_json::to_value(object.upstream.as_ref()?) else {
         return None;
     };
-    let refusals = match upstream_settings::read(settings) {
+    let refusals = match upstream_settings::read(settings, false) {
         Ok(upstream) => return Some(upstream),
         Err(refusals) => refusals,
     };

@@ -66,7 +66,7 @@ fn read(
     let spec = &policy.spec;
     let mut faults = broken_rules(spec);
     if faults.is_empty() {
-        match upstream_settings::read(translate(spec, settings.raw_objects)) {
+        match upstream_settings::read(translate(spec, settings.raw_objects), true) {
             Ok(upstream) => return Some(without_what_is_unknown(upstream, owner, settings, problems)),
             Err(refusals) => faults.extend(refusals.into_iter().map(Fault::from)),
         }

@@ -33,17 +33,18 @@ impl<'a> Settings<'a> {
 /// What a proxy would refuse: where, in dots and with elements counted from 1 (`healthchecks.active.timeout`), and why.
 pub(super) type Refusal = (String, String);
 
-/// Reads settings under the names that Kong has for them, and checks them as Kong would.
+/// Reads settings under the names that Kong has for them, and checks them as Kong would: one that knows sticky sessions,
+/// or one that does not.
 ///
 /// # Errors
 /// All that Kong would refuse, each field once.
-pub(super) fn read(settings: JsonObject) -> Result<Upstream, Vec<Refusal>> {
+pub(super) fn read(settings: JsonObject, sticky_sessions: bool) -> Result<Upstream, Vec<Refusal>> {
     let mut upstream = settings;
     // The only field that must be there; it is not taken over.
     upstream.insert("name".to_owned(), json!("upstream"));
     let document = json!({"_format_version": "3.0", "upstreams": [upstream.clone()]});
     let options = ValidationOptions {
-        sticky_sessions: true,
+        sticky_sessions,
         ..ValidationOptions::default()
     };
     if let Err(invalid) = Configuration::load(document, &options) {
@@ -102,7 +103,7 @@ pub(super) fn fit_together(first: &Upstream, second: &Upstream) -> bool {
     let mut both = first.clone();
     overlay(&mut both, second);
     match serde_json::to_value(&both) {
-        Ok(Value::Object(settings)) => read(settings).is_ok(),
+        Ok(Value::Object(settings)) => read(settings, true).is_ok(),
         _ => false,
     }
 }

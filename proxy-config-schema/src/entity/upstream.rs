@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Reference, null_is_empty};
 
@@ -121,7 +121,7 @@ pub struct Healthchecks {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passive: Option<PassiveHealthcheck>,
     /// Percentage of healthy weight below which the upstream counts as down.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number")]
     pub threshold: Option<f64>,
 }
 
@@ -148,7 +148,7 @@ pub struct ActiveHealthcheck {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<BTreeMap<String, Vec<String>>>,
     /// Seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number")]
     pub timeout: Option<f64>,
     /// What counts as good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -181,7 +181,7 @@ pub struct HealthyThresholds {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_statuses: Option<Vec<u16>>,
     /// Seconds between probes (active only; 0 = off).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number")]
     pub interval: Option<f64>,
     /// How many successes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -205,6 +205,36 @@ pub struct UnhealthyThresholds {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<u32>,
     /// Seconds between probes (active only; 0 = off).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number")]
     pub interval: Option<f64>,
+}
+
+/// A whole number without a fraction: `5`, as Kong Ingress Controller writes it, and not `5.0`.
+fn number<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    /// Greater whole numbers are not exact in a float.
+    const GREATEST: f64 = 9_007_199_254_740_992.0;
+    match number {
+        None => serializer.serialize_none(),
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole, and within the bounds")]
+        Some(number) if number.fract() == 0.0 && number.abs() <= GREATEST => serializer.serialize_i64(*number as i64),
+        Some(number) => serializer.serialize_f64(*number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_have_no_fraction() {
+        let healthy = |interval| {
+            let thresholds = HealthyThresholds {
+                interval: Some(interval),
+                ..HealthyThresholds::default()
+            };
+            serde_json::to_string(&thresholds).expect("it has string keys only")
+        };
+        assert_eq!(healthy(5.0), r#"{"interval":5}"#);
+        assert_eq!(healthy(0.5), r#"{"interval":0.5}"#);
+    }
 }

@@ -72,12 +72,14 @@ fn cases(root: &Path) -> Vec<PathBuf> {
 
 /// What a real proxy of the profile would say.
 fn assert_accepted(outcome: &Outcome, arguments: &TranslationArguments) {
-    let flavor = match arguments.settings().unwrap().profile.router_flavor {
+    let profile = arguments.settings().unwrap().profile;
+    let flavor = match profile.router_flavor {
         RouterFlavor::Traditional => KongFlavor::TraditionalCompatible,
         RouterFlavor::Expressions => KongFlavor::Expressions,
     };
     let options = ValidationOptions {
         router_flavor: flavor,
+        sticky_sessions: profile.version.is_none_or(|version| version >= (3, 11)),
         ..ValidationOptions::default()
     };
     if let Err(invalid) = outcome.configuration.validate(&options) {

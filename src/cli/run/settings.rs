@@ -12,9 +12,12 @@ use super::super::arguments::{
     AccessFilter, AdminArguments, AdmissionArguments, CertificateArguments, Election, RunArguments, ServingArguments,
     SourceArguments, listener, refusal,
 };
-use crate::wiring::{
-    AdminCertificates, AdmissionCertificate, AdmissionSettings, ControllerSettings, ProfileOverride, RequestRate,
-    Source, StatusSettings,
+use crate::{
+    translate::ProxyZone,
+    wiring::{
+        AdminCertificates, AdmissionCertificate, AdmissionSettings, ControllerSettings, ProfileOverride, RequestRate,
+        Source, StatusSettings,
+    },
 };
 
 /// Where Kong's charts mount the webhook's certificate.
@@ -59,6 +62,9 @@ pub(super) fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSett
     }
     let mut translated = translation.settings().map_err(anyhow::Error::msg)?;
     translated.pods_known = true;
+    if translated.proxy_zone == ProxyZone::Unknown {
+        translated.proxy_zone = ProxyZone::OfServices(admin.kong_admin_svc.clone());
+    }
     if inert.has("use-last-valid-config-for-fallback") && !translated.feature_gates.fallback_configuration {
         bail!("--use-last-valid-config-for-fallback needs --feature-gates=FallbackConfiguration=true");
     }
