@@ -1,6 +1,6 @@
 //! The kinds that are read, and an object of any of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -179,10 +179,16 @@ impl Kind {
 
     /// A reference to an object of this kind.
     pub fn object_ref(self, metadata: &Metadata) -> ObjectRef {
+        // There may be tens of thousands: they share the words.
+        static WORDS: LazyLock<Vec<[Arc<str>; 3]>> = LazyLock::new(|| {
+            let words = |kind: &Kind| [kind.group(), kind.version(), kind.name()].map(Into::into);
+            Kind::ALL.iter().map(words).collect()
+        });
+        let [group, version, kind] = WORDS[self as usize].clone();
         ObjectRef {
-            group: self.group().into(),
-            version: self.version().into(),
-            kind: self.name().into(),
+            group,
+            version,
+            kind,
             namespace: metadata.namespace.clone(),
             name: metadata.name.clone(),
             uid: metadata.uid.clone(),

@@ -18,7 +18,7 @@ mod snapshot;
 pub use byte_size::ByteSize;
 pub use kind::{Kind, Object};
 pub use leadership::{Epoch, Leadership};
-pub use object_ref::{NamespacedName, ObjectRef};
+pub use object_ref::{NameKey, NamespacedName, ObjectRef};
 pub use problem::{Problem, Reason, SourceLocation};
 pub use profile::{Edition, Profile, RouterFlavor};
 pub use proxy::{PeerCertificate, PodRef, ProxyId, ProxyTarget, fleet_names};

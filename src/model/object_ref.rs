@@ -1,6 +1,6 @@
 //! Which Kubernetes object is meant.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Borrow, cmp::Ordering, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,51 @@ impl NamespacedName {
             namespace: namespace.into(),
             name: name.into(),
         }
+    }
+}
+
+/// A name to look an object up by, without one of its own to be made: `map.get(&("shop", "web") as &dyn NameKey)`.
+pub trait NameKey {
+    /// Namespace and name.
+    fn parts(&self) -> (&str, &str);
+}
+
+impl NameKey for NamespacedName {
+    fn parts(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+}
+
+impl NameKey for (&str, &str) {
+    fn parts(&self) -> (&str, &str) {
+        *self
+    }
+}
+
+impl PartialEq for dyn NameKey + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for dyn NameKey + '_ {}
+
+impl PartialOrd for dyn NameKey + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// As that of [`NamespacedName`].
+impl Ord for dyn NameKey + '_ {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl<'k> Borrow<dyn NameKey + 'k> for NamespacedName {
+    fn borrow(&self) -> &(dyn NameKey + 'k) {
+        self
     }
 }
 
