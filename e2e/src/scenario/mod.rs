@@ -6,6 +6,7 @@ mod idle;
 mod install;
 mod leadership;
 mod node;
+mod pause;
 mod release;
 mod source;
 
@@ -84,6 +85,12 @@ pub(crate) const ALL: &[Scenario] = &[
         story: "the Admin Service is deleted and made again",
         first: false,
         run: source::admin_service,
+    },
+    Scenario {
+        name: "pause",
+        story: "a paused fleet keeps what it runs, but for proxies without configuration; traffic goes on",
+        first: false,
+        run: pause::run,
     },
     Scenario {
         name: "forbidden",

@@ -1,0 +1,88 @@
+//! The operator's brake.
+
+use anyhow::{Context, ensure};
+
+use super::release::{CHANGE, HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer, front, in_sync, ingress, pods};
+use crate::{Arguments, cluster::Cluster, http, load::Load, poll::eventually};
+
+pub(super) fn run(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
+    let front = front(cluster)?;
+    let load = Load::start(front.address, HOST, "/", 2);
+    pause(cluster, true)?;
+    eventually("the fleet says that it is paused", CHANGE, || {
+        ensure!(paused(cluster)? == "True", "not yet");
+        Ok(())
+    })?;
+    cluster.apply(&ingress("paused", "/paused", "web"))?;
+    eventually("the proxies are behind, because of the pause", LIMIT, || {
+        let rows = cluster.get(&["proxyinstances", "-n", NAMESPACE])?;
+        let rows = rows["items"].as_array().context("no rows")?;
+        let reasons: Vec<_> = rows.iter().map(|row| reason(row, "Synced")).collect();
+        ensure!(reasons.iter().all(|reason| reason == "Paused"), "{reasons:?}");
+        Ok(())
+    })?;
+    all_answer(cluster, "/paused", 404)?;
+    cluster.show(&["get", "proxyfleets", "-n", NAMESPACE, "-o", "wide"])?;
+
+    // Who has no configuration gets one all the same.
+    let deployment = format!("deployment/{RELEASE}-kong");
+    cluster.kubectl(&["scale", "-n", NAMESPACE, &deployment, "--replicas=3"])?;
+    eventually("the new pod serves", LIMIT, || {
+        let pods = pods(cluster)?;
+        ensure!(pods.len() == 3 && pods.iter().all(|pod| pod.ready), "not yet");
+        for pod in pods {
+            let way = cluster.forward(&format!("{}:8000", pod.address))?;
+            let answer = http::get(way.address, HOST, "/")?;
+            ensure!(answer.status == 200, "{} answers {}", pod.name, answer.status);
+        }
+        Ok(())
+    })?;
+
+    pause(cluster, false)?;
+    all_answer(cluster, "/paused", 200)?;
+    cluster.kubectl(&["delete", "ingress", "-n", SHOP, "paused"])?;
+    cluster.kubectl(&["scale", "-n", NAMESPACE, &deployment, "--replicas=2"])?;
+    in_sync(cluster, 2)?;
+    load.finish()
+}
+
+fn fleet() -> String {
+    format!("{RELEASE}-kong-gateway-admin")
+}
+
+fn pause(cluster: &Cluster, paused: bool) -> anyhow::Result<()> {
+    let patch = format!("{{\"spec\":{{\"paused\":{paused}}}}}");
+    cluster
+        .kubectl(&[
+            "patch",
+            "proxyfleet",
+            "-n",
+            NAMESPACE,
+            &fleet(),
+            "--type",
+            "merge",
+            "-p",
+            &patch,
+        ])
+        .map(drop)
+}
+
+fn paused(cluster: &Cluster) -> anyhow::Result<String> {
+    let fleet = cluster.get(&["proxyfleet", "-n", NAMESPACE, &fleet()])?;
+    Ok(field(&fleet, "Paused", "status"))
+}
+
+fn reason(object: &serde_json::Value, condition: &str) -> String {
+    field(object, condition, "reason")
+}
+
+fn field(object: &serde_json::Value, condition: &str, field: &str) -> String {
+    let conditions = object["status"]["conditions"].as_array();
+    let found = conditions
+        .into_iter()
+        .flatten()
+        .find(|found| found["type"] == condition);
+    found.map_or_else(String::new, |found| {
+        found[field].as_str().unwrap_or_default().to_owned()
+    })
+}
