@@ -14,10 +14,11 @@
 //! ( ) pure function   [ ] task   seams carry the latest value (tokio watch), never a queue per change
 //! ```
 //!
-//! `model`, `translate`, `render` and `diff` are pure and build alone (`--no-default-features`), with the offline verbs
+//! `model`, `translate`, `render`, `diff` and `admission` are pure and build alone (`--no-default-features`), with the offline verbs
 //! of `cli`. `store` and `fleet` have time but no IO. The modules of the rim (`watch`, `push`, `observe`, `status`,
 //! `serve`) never import one another: `wiring` joins them.
 
+pub mod admission;
 pub mod cli;
 pub mod manifest;
 pub mod model;

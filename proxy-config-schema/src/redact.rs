@@ -64,6 +64,26 @@ impl Secrets {
         Self { patterns }
     }
 
+    /// The secrets of free-form settings: of a plugin, a vault, a custom entity.
+    pub fn of_settings(settings: &JsonObject) -> Self {
+        let mut values = BTreeSet::new();
+        visit_object(&mut settings.clone(), &mut |secret| {
+            values.insert(std::mem::take(secret));
+        });
+        Self::new(values)
+    }
+
+    /// Every text in free-form settings, for those that come from a Secret as a whole.
+    pub fn of_all_texts(settings: &JsonObject) -> Self {
+        let mut values = BTreeSet::new();
+        for value in settings.clone().values_mut() {
+            visit_value(value, true, &mut |secret| {
+                values.insert(std::mem::take(secret));
+            });
+        }
+        Self::new(values)
+    }
+
     /// The text with [`REDACTED`] for every secret in it.
     pub fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
@@ -409,5 +429,16 @@ mod tests {
             format!("{secrets:?}"),
             format!("Secrets({} patterns)", secrets.expose().len())
         );
+    }
+
+    #[test]
+    fn settings_of_a_secret_are_secret_as_a_whole() {
+        let settings = json!({"a": {"token": "secret-token-1"}, "policy": ["odd-value-1", 5]});
+        let settings = settings.as_object().expect("an object");
+        let message = "config.policy: 'odd-value-1' is wrong, and so is secret-token-1";
+        let all = Secrets::of_all_texts(settings).redact(message);
+        assert!(!all.contains("odd-value-1") && !all.contains("secret-token-1"), "{all}");
+        let telling = Secrets::of_settings(settings).redact(message);
+        assert!(telling.contains("odd-value-1") && !telling.contains("secret-token-1"), "{telling}");
     }
 }

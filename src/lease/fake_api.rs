@@ -313,6 +313,11 @@ fn patch(
     }
     if subresource.is_empty() {
         sent.as_object_mut().expect("an object").remove("status");
+        if applies {
+            if let Some(webhooks) = sent.get_mut("webhooks") {
+                join_webhooks(&object["webhooks"], webhooks);
+            }
+        }
         merge(&mut object, sent);
     } else {
         let mut status = sent["status"].take();
@@ -358,6 +363,21 @@ fn join_conditions(former: &Value, status: &mut Value) {
             sent.push(condition.clone());
         }
     }
+}
+
+/// Webhooks are a map by name in server-side apply: fields and entries that are not sent stay.
+fn join_webhooks(former: &Value, sent: &mut Value) {
+    let (Some(former), Some(sent)) = (former.as_array(), sent.as_array_mut()) else {
+        return;
+    };
+    let joined = former.iter().map(|webhook| {
+        let mut webhook = webhook.clone();
+        if let Some(change) = sent.iter().find(|change| change["name"] == webhook["name"]) {
+            merge(&mut webhook, change.clone());
+        }
+        webhook
+    });
+    *sent = joined.collect();
 }
 
 /// A watch: what happened since the resource version, then what happens. A fault ends it.

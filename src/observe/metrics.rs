@@ -2,7 +2,7 @@
 //!
 //! Series are bounded: a proxy's series go when the proxy goes. Fed by `wiring`; encoded for `/metrics` of `serve`.
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -37,6 +37,12 @@ struct LaneLabels {
     lane: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReviewLabels {
+    kind: &'static str,
+    verdict: &'static str,
+}
+
 /// All metrics of the controller.
 pub struct Metrics {
     registry: Registry,
@@ -54,6 +60,8 @@ pub struct Metrics {
     status_waiting: Family<LaneLabels, Gauge>,
     status_writes: Counter,
     status_failures: Counter,
+    reviews: Family<ReviewLabels, Counter>,
+    review_duration: Histogram,
     known: Mutex<Vec<String>>,
 }
 
@@ -86,6 +94,8 @@ impl Default for Metrics {
             status_waiting: Family::default(),
             status_writes: Counter::default(),
             status_failures: Counter::default(),
+            reviews: Family::default(),
+            review_duration: Histogram::new(durations()),
             known: Mutex::default(),
         };
         let registry = &mut metrics.registry;
@@ -155,6 +165,13 @@ impl Default for Metrics {
             "Those that the API server did not take",
             metrics.status_failures.clone(),
         );
+        registry.register(
+            "admission_reviews",
+            "Objects that the admission webhook was asked about, by kind and verdict",
+            metrics.reviews.clone(),
+        );
+        let duration = metrics.review_duration.clone();
+        registry.register_with_unit("admission_review_duration", "Time to answer the API server", Unit::Seconds, duration);
         metrics
     }
 }
@@ -248,6 +265,12 @@ impl Metrics {
             .inc_by(failures.saturating_sub(self.status_failures.get()));
     }
 
+    /// The admission webhook answered. `kind` is a known kind or `other`.
+    pub fn reviewed(&self, kind: &'static str, verdict: &'static str, took: Duration) {
+        self.reviews.get_or_create(&ReviewLabels { kind, verdict }).inc();
+        self.review_duration.observe(took.as_secs_f64());
+    }
+
     /// All of it in the `OpenMetrics` text format.
     pub fn encode(&self) -> String {
         let mut text = String::new();
@@ -283,6 +306,7 @@ impl Metrics {
             family.get_or_create(&ProxyLabels { proxy: proxy() }).set(1);
         }
         metrics.statuses([("gates", 0), ("transitions", 0), ("refreshes", 0)], 0, 0);
+        metrics.reviewed("KongPlugin", "allowed", Duration::from_millis(2));
         metrics
     }
 }

@@ -68,7 +68,7 @@ impl CertificateFiles {
                     out.send_if_modified(|published| {
                         let changed = published.as_deref() != Some(&current);
                         if changed {
-                            tracing::info!("certificates for the Admin API changed");
+                            tracing::info!("certificate files changed");
                             *published = Some(Arc::new(current));
                         }
                         changed

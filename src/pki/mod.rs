@@ -8,12 +8,19 @@ mod authority;
 pub mod client;
 mod directory;
 mod files;
+mod ca_bundle;
 mod secrets;
+mod webhook;
+
+#[cfg(test)]
+mod tests;
 
 pub use authority::{Authority, Error, KeyPairPem, Validity};
 pub use directory::{DirectoryError, PkiDirectory};
 pub use files::{CertificateFiles, FileError};
+pub use ca_bundle::{CaBundleSettings, keep as keep_ca_bundle};
 pub use secrets::{SecretSettings, run as keep_secrets};
+pub use webhook::{WebhookCertificate, WebhookSecretSettings, keep as keep_webhook_secret};
 
 /// The name in the controller's client certificate.
 pub const CONTROLLER_NAME: &str = "controller.silverback.internal";

@@ -68,11 +68,11 @@ pub async fn run(client: Client, settings: SecretSettings, out: watch::Sender<Op
 }
 
 /// One Secret as it is known.
-struct Shelf {
+pub(super) struct Shelf {
     api: Api<Secret>,
     name: NamespacedName,
     secret: Option<Secret>,
-    listed: bool,
+    pub(super) listed: bool,
     /// Whether the watch does not work.
     blind: bool,
     complained: bool,
@@ -89,7 +89,7 @@ fn answered(error: &watcher::Error) -> Option<u16> {
 }
 
 impl Shelf {
-    fn new(api: Api<Secret>, name: &NamespacedName) -> Self {
+    pub(super) fn new(api: Api<Secret>, name: &NamespacedName) -> Self {
         Self {
             api,
             name: name.clone(),
@@ -100,7 +100,7 @@ impl Shelf {
         }
     }
 
-    fn take(&mut self, event: Result<watcher::Event<Secret>, watcher::Error>) {
+    pub(super) fn take(&mut self, event: Result<watcher::Event<Secret>, watcher::Error>) {
         match event {
             Ok(watcher::Event::Apply(secret) | watcher::Event::InitApply(secret)) => self.secret = Some(secret),
             Ok(watcher::Event::Delete(_)) => self.secret = None,
@@ -131,12 +131,12 @@ impl Shelf {
         }
     }
 
-    fn text(&self, key: &str) -> Option<String> {
+    pub(super) fn text(&self, key: &str) -> Option<String> {
         let bytes = &self.secret.as_ref()?.data.as_ref()?.get(key)?.0;
         String::from_utf8(bytes.clone()).ok().filter(|text| !text.is_empty())
     }
 
-    fn pair(&self, certificate: &str, key: &str) -> Option<KeyPairPem> {
+    pub(super) fn pair(&self, certificate: &str, key: &str) -> Option<KeyPairPem> {
         Some(KeyPairPem {
             certificate: self.text(certificate)?,
             key: self.text(key)?,
@@ -144,7 +144,7 @@ impl Shelf {
     }
 
     /// Replaces the content, unless somebody else was faster: then the watch tells what there is now.
-    async fn fill(&mut self, data: BTreeMap<String, String>) -> bool {
+    pub(super) async fn fill(&mut self, data: BTreeMap<String, String>) -> bool {
         let name = &self.name;
         let Some(mut secret) = self.secret.clone() else {
             if self.listed && !self.complained {

@@ -5,9 +5,11 @@
 //! the wiring, which passes on the fleet's commands.
 
 mod attempt;
+mod inquiry;
 mod pusher;
 mod rejection;
 #[cfg(test)]
 mod tests;
 
+pub use inquiry::Inquirer;
 pub use pusher::{Pusher, Settings};

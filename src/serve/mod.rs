@@ -2,6 +2,7 @@
 //!
 //! Reads the same values as `status`; changes nothing; never imports another module of the rim. Started by `wiring`.
 
+pub mod admission;
 mod api;
 mod dashboard;
 mod health;
