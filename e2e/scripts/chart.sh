@@ -13,7 +13,7 @@ render >"$out/first"
 render >"$out/second"
 cmp "$out/first" "$out/second" || { echo "two renderings differ"; exit 1; }
 ! grep -rnE '\blookup\b|randAlpha|genCA|genSigned|now \|' deploy/chart/templates || { echo "renderings without a cluster would differ by the above"; exit 1; }
-for kind in Deployment Service ServiceAccount ClusterRole Role Secret IngressClass PodDisruptionBudget NetworkPolicy CustomResourceDefinition; do
+for kind in Deployment Service ServiceAccount ClusterRole Role Secret IngressClass PodDisruptionBudget NetworkPolicy CustomResourceDefinition ValidatingWebhookConfiguration; do
   grep -q "^kind: $kind$" "$out/first" || { echo "no $kind is rendered"; exit 1; }
 done
 
@@ -26,6 +26,13 @@ refused() {
 }
 refused replicas --set controller.replicas=many
 refused nosuchvalue --set nosuchvalue=1
+refused failurePolicy --set controller.admissionWebhook.failurePolicy=Maybe
+refused secretName --set controller.admissionWebhook.certificate.provided=true
 refused type --set proxy.service.type=Anything
 render --set proxy.autoscaling.enabled=true,proxy.readinessGate=true,networkPolicy.enabled=false --set controller.watchNamespaces='{a,b}' >/dev/null
+render --set controller.admissionWebhook.enabled=false >"$out/unchecked"
+! grep -n webhook "$out/unchecked" || { echo "the webhook is off, and there is the above"; exit 1; }
+render --set controller.admissionWebhook.certificate.provided=true,controller.admissionWebhook.certificate.secretName=mine >"$out/provided"
+grep -q "secretName: mine" "$out/provided"
+! grep -nE 'admissionregistration.k8s.io\]|webhook-secret=' "$out/provided" || { echo "the certificate is provided, and there is the above"; exit 1; }
 echo "the chart is good"

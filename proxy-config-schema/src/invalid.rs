@@ -170,7 +170,7 @@ fn without_children(object: &JsonObject, entity_type: &str) -> Value {
 }
 
 /// `paths.1`
-fn dotted(field: &[Step]) -> String {
+pub(crate) fn dotted(field: &[Step]) -> String {
     let steps = field.iter().map(|step| match step {
         Step::Name(name) => name.clone(),
         Step::Index(index) => (index + 1).to_string(),
@@ -179,7 +179,7 @@ fn dotted(field: &[Step]) -> String {
 }
 
 /// Puts an error into the tree, where nothing is told yet.
-fn tell(tree: &mut Value, finding: &Finding) {
+pub(crate) fn tell(tree: &mut Value, finding: &Finding) {
     let steps: Vec<Step> = match &finding.told_at {
         Some(path) => path.clone(),
         None if finding.field.is_empty() => {

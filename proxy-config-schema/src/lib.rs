@@ -25,6 +25,7 @@ mod redact;
 mod schema;
 mod url;
 mod validate;
+mod violation;
 
 pub use entity::*;
 pub use error::*;
@@ -34,3 +35,4 @@ pub use json_schema::*;
 pub use parse::*;
 pub use redact::*;
 pub use validate::*;
+pub use violation::*;

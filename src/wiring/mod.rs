@@ -2,6 +2,7 @@
 //!
 //! The only place that knows every module of the rim. Called by the verbs `run` and `demo`.
 
+mod admission;
 mod certificates;
 mod news;
 mod pipeline;
@@ -211,6 +212,14 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         carry_outcomes(rim_events, events, view.clone(), metrics.clone()),
     );
     let material = certificates::follow(&settings, client.as_ref())?;
+    let inputs = admission::Inputs {
+        snapshot: snapshot.clone(),
+        view: view.clone(),
+        leadership: leadership.clone(),
+        material: material.clone(),
+        metrics: metrics.clone(),
+    };
+    admission::serve(&settings, client.as_ref(), inputs, &mut tasks, &shutdown).await?;
     spawn(
         &mut tasks,
         "proxies",

@@ -68,6 +68,8 @@ pub struct AdmissionSettings {
     pub listen: SocketAddr,
     /// What it shows to the API server.
     pub certificate: AdmissionCertificate,
+    /// The ValidatingWebhookConfiguration whose `caBundle` the leader keeps, with a certificate of our own.
+    pub configuration: Option<String>,
 }
 
 /// Where the webhook's certificate comes from.
@@ -88,7 +90,12 @@ pub enum AdmissionCertificate {
         key: String,
     },
     /// Our own authority issues it.
-    Own,
+    Own {
+        /// Where both are kept; filled when empty.
+        secret: NamespacedName,
+        /// The Service that the API server asks.
+        service: NamespacedName,
+    },
 }
 
 /// Without the key.
@@ -101,7 +108,11 @@ impl std::fmt::Debug for AdmissionCertificate {
                 .field("key", key)
                 .finish(),
             Self::Inline { .. } => formatter.write_str("Inline"),
-            Self::Own => formatter.write_str("Own"),
+            Self::Own { secret, service } => formatter
+                .debug_struct("Own")
+                .field("secret", secret)
+                .field("service", service)
+                .finish(),
         }
     }
 }

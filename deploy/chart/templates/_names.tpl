@@ -13,6 +13,33 @@
 {{- define "silverback.ca-secret" -}}{{ include "silverback.fullname" . }}-ca{{- end }}
 {{- define "silverback.proxy-secret" -}}{{ include "silverback.fullname" . }}-proxy-tls{{- end }}
 
+{{- define "silverback.webhook-secret" -}}{{ include "silverback.fullname" . }}-webhook-tls{{- end }}
+{{/* As the kong chart calls them, so that its releases can be taken over. */}}
+{{- define "silverback.webhook-service" -}}{{ include "silverback.fullname" . }}-validation-webhook{{- end }}
+{{- define "silverback.webhook-configuration" -}}{{ include "silverback.fullname" . }}-{{ .Release.Namespace }}-validations{{- end }}
+
+{{/* What all webhooks have in common. Without a bundle of the user's the controller sets its own. */}}
+{{- define "silverback.webhook-common" -}}
+{{- with .Values.controller.admissionWebhook -}}
+admissionReviewVersions: [v1]
+clientConfig:
+  {{- with .certificate.caBundle }}
+  caBundle: {{ . | b64enc }}
+  {{- end }}
+  service:
+    name: {{ include "silverback.webhook-service" $ }}
+    namespace: {{ $.Release.Namespace }}
+failurePolicy: {{ .failurePolicy }}
+matchPolicy: {{ .matchPolicy }}
+sideEffects: None
+timeoutSeconds: {{ .timeoutSeconds }}
+{{- with .namespaceSelector }}
+namespaceSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "silverback.common-labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Node,
-    tables::{KINDS, Kind, Tables},
+    tables::{Kind, Tables},
 };
 use crate::{answer, control::Current, data::KNOWN_PLUGINS, server::Answer};
 
@@ -16,15 +16,8 @@ const MAX_PAGE: usize = 1000;
 /// Answers to every path that is not the Admin API's own.
 pub(super) fn answer(current: &Current, node: &Node, path: &[&str], request: &Request<Incoming>) -> Answer {
     let method = request.method();
-    match path {
-        ["plugins", "enabled"] => return enabled_plugins(method),
-        ["schemas", "plugins", name] if !KNOWN_PLUGINS.contains(name) => {
-            return answer::message(StatusCode::NOT_FOUND, &format!("No plugin named '{name}'"));
-        }
-        ["schemas", list, ..] if !KINDS.iter().any(|kind| kind.list == *list) => {
-            return answer::message(StatusCode::NOT_FOUND, &format!("No entity named '{list}'"));
-        }
-        _ => {}
+    if let ["plugins", "enabled"] = path {
+        return enabled_plugins(method);
     }
     let Some(kind) = path.first().and_then(|first| Kind::by_path(first)) else {
         return answer::not_found();

@@ -4,6 +4,7 @@
 //! - `node`: `GET /`, `GET /status`
 //! - `tables`: the entities of a configuration as Kong lists them, without secrets
 //! - `entities`: reading them; writing is refused
+//! - `schemas`: whether an entity would be taken
 //! - `status`: the status listener
 //! - `metrics`: figures for Prometheus
 //!
@@ -15,6 +16,7 @@ mod config;
 mod entities;
 mod metrics;
 mod node;
+mod schemas;
 mod status;
 mod tables;
 
@@ -87,6 +89,7 @@ impl AdminApi {
             (["config"], &Method::OPTIONS) => answer::options("GET, HEAD, OPTIONS, POST"),
             ([] | ["status"] | ["metrics"], &Method::OPTIONS) => answer::options("GET, HEAD, OPTIONS"),
             ([] | ["status"] | ["metrics"] | ["config"], _) => answer::method_not_allowed(),
+            (["schemas", rest @ ..], _) if !rest.is_empty() => self.schemas(rest, request).await,
             _ => entities::answer(&self.control.current(), &self.node, &segments, &request),
         }
     }

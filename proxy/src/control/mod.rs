@@ -158,6 +158,11 @@ impl Control {
         })
     }
 
+    /// What can be taken.
+    pub(crate) fn options(&self) -> &ValidationOptions {
+        &self.options
+    }
+
     /// What runs.
     pub(crate) fn current(&self) -> Arc<Current> {
         self.current.load_full()

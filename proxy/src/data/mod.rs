@@ -41,7 +41,7 @@ use balancer::Resolver;
 use forward::Pools;
 
 pub(crate) use options::{DataPlaneOptions, DefaultCertificate, DnsOptions, KeepAliveOptions, ResponseHeaders};
-pub(crate) use plugin::KNOWN_PLUGINS;
+pub(crate) use plugin::{KNOWN_PLUGINS, check as check_plugin, schema as plugin_schema};
 pub(crate) use runtime::Runtime;
 #[cfg(test)]
 pub(crate) use statistics::StatusCount;

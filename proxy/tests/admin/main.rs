@@ -6,6 +6,7 @@ mod configuration;
 mod kept;
 mod process;
 mod reads;
+mod schemas;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;

@@ -228,12 +228,26 @@ fn admission_settings(arguments: AdmissionArguments) -> anyhow::Result<Option<Ad
         let [certificate, key] = WEBHOOK_CERTIFICATE.map(Path::new);
         (certificate.exists() && key.exists()).then(|| (certificate.to_owned(), key.to_owned()))
     };
-    let certificate = match (texts, files.or_else(mounted)) {
-        (Some((certificate, key)), _) => AdmissionCertificate::Inline { certificate, key },
-        (None, Some((certificate, key))) => AdmissionCertificate::Files { certificate, key },
-        (None, None) => AdmissionCertificate::Own,
+    let own = arguments
+        .admission_webhook_secret
+        .zip(arguments.admission_webhook_service);
+    let certificate = match (texts, files, own) {
+        (Some((certificate, key)), ..) => AdmissionCertificate::Inline { certificate, key },
+        (None, Some((certificate, key)), _) => AdmissionCertificate::Files { certificate, key },
+        (None, None, Some((secret, service))) => AdmissionCertificate::Own { secret, service },
+        (None, None, None) => match mounted() {
+            Some((certificate, key)) => AdmissionCertificate::Files { certificate, key },
+            None => bail!(
+                "--admission-webhook-listen needs a certificate: give --admission-webhook-cert-file and \
+                 --admission-webhook-key-file, or --admission-webhook-secret and --admission-webhook-service for our own"
+            ),
+        },
     };
-    Ok(Some(AdmissionSettings { listen, certificate }))
+    Ok(Some(AdmissionSettings {
+        listen,
+        certificate,
+        configuration: arguments.admission_webhook_configuration,
+    }))
 }
 
 fn check_admin_url(url: &str) -> anyhow::Result<()> {

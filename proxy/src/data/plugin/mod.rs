@@ -7,12 +7,29 @@ mod request_termination;
 
 use hyper::{Response, http::request::Parts};
 use proxy_config_schema::{ErrorDetail, ErrorKind, Plugin};
+use serde_json::Value;
 
 use super::forward::Body;
 use request_termination::RequestTermination;
 
 /// The plugins that this data plane can run, by name. A configuration with any other is to be refused.
 pub(crate) const KNOWN_PLUGINS: &[&str] = &[request_termination::NAME];
+
+/// The schema of a plugin as Kong tells it; `None` if this data plane can't run it.
+pub(crate) fn schema(name: &str) -> Option<Value> {
+    match name {
+        request_termination::NAME => Some(request_termination::schema()),
+        _ => None,
+    }
+}
+
+/// Whether a plugin could be put to work.
+///
+/// # Errors
+/// What is wrong with it, by field.
+pub(crate) fn check(plugin: &Plugin) -> Result<(), Vec<ErrorDetail>> {
+    Policy::new(plugin).map(drop)
+}
 
 /// A plugin ready to act.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use hyper::{
     header::{HeaderName, HeaderValue},
     http::request::Parts,
 };
-use proxy_config_schema::{ErrorDetail, JsonObject};
-use serde_json::Value;
+use proxy_config_schema::{ErrorDetail, JsonObject, PluginRules};
+use serde_json::{Value, json};
 
 use super::field_error;
 use crate::data::{answer, forward::Body};
@@ -17,8 +17,35 @@ use crate::data::{answer, forward::Body};
 /// The plugin's name.
 pub(super) const NAME: &str = "request-termination";
 
+/// The settings that it has.
+const SETTINGS: [&str; 6] = ["status_code", "message", "content_type", "body", "echo", "trigger"];
+
 /// Content type of a body without one of its own, and of messages.
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// Its schema, as Kong 3.9 tells it, but for `echo`, which this proxy does not have.
+pub(super) fn schema() -> Value {
+    let protocols = json!({
+        "type": "set", "required": true, "default": PluginRules::HTTP,
+        "elements": {"type": "string", "one_of": PluginRules::HTTP},
+    });
+    let config = json!([
+        {"status_code": {"type": "integer", "required": true, "default": 503, "between": [100, 599]}},
+        {"message": {"type": "string"}},
+        {"content_type": {"type": "string"}},
+        {"body": {"type": "string"}},
+        {"echo": {"type": "boolean", "required": true, "default": false, "eq": false}},
+        {"trigger": {"type": "string"}},
+    ]);
+    json!({
+        "entity_checks": [],
+        "fields": [
+            {"consumer": {"type": "foreign", "reference": "consumers", "eq": null}},
+            {"protocols": protocols},
+            {"config": {"type": "record", "required": true, "fields": config}},
+        ],
+    })
+}
 
 /// What is answered, and when.
 #[derive(Debug)]
@@ -55,6 +82,9 @@ impl RequestTermination {
         }
         if config.get("echo") == Some(&Value::Bool(true)) {
             errors.push(field_error("config.echo", "echo is not supported by this proxy"));
+        }
+        for name in config.keys().filter(|name| !SETTINGS.contains(&name.as_str())) {
+            errors.push(field_error(&format!("config.{name}"), "unknown field"));
         }
         let content_type = content_type.map(|kind| HeaderValue::try_from(with_charset(kind)));
         let content_type = match content_type {
@@ -165,9 +195,9 @@ mod tests {
 
     #[test]
     fn wrong_settings_are_told_by_field() {
-        let config = serde_json::json!({"status_code": 99, "message": 1, "echo": true});
+        let config = serde_json::json!({"status_code": 99, "message": 1, "echo": true, "foo": 1});
         let errors = RequestTermination::new(config.as_object().expect("object")).expect_err("wrong");
         let fields: Vec<_> = errors.iter().filter_map(|error| error.field.as_deref()).collect();
-        assert_eq!(fields, ["config.message", "config.status_code", "config.echo"]);
+        assert_eq!(fields, ["config.message", "config.status_code", "config.echo", "config.foo"]);
     }
 }

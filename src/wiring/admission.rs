@@ -1,0 +1,244 @@
+//! The admission webhook: its certificate, its questions to proxies and to the API server, its figures.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::bail;
+use futures_util::{FutureExt, future::join_all};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    certificates, pipeline,
+    settings::{AdmissionCertificate, AdmissionSettings, ControllerSettings},
+};
+use crate::{
+    admission::{self, Answer, Question},
+    fleet::{ConditionStatus, FleetView, ProxyView},
+    model::{Kind, Leadership, NamespacedName, Object, Snapshot},
+    observe::metrics::Metrics,
+    pki::{
+        self, CaBundleSettings, CertificateFiles, CertificateMaterial, KeyPairPem, WebhookCertificate,
+        WebhookSecretSettings, client::AdminTls,
+    },
+    push::Inquirer,
+    serve::admission::{self as webhook, AskProxies, LookUp, LookUpSecret},
+    translate,
+};
+
+/// What the webhook follows.
+pub(super) struct Inputs {
+    pub(super) snapshot: watch::Receiver<Arc<Snapshot>>,
+    pub(super) view: watch::Receiver<Arc<FleetView>>,
+    pub(super) leadership: watch::Receiver<Leadership>,
+    pub(super) material: watch::Receiver<Option<Arc<CertificateMaterial>>>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// Serves the webhook, if it shall be served.
+pub(super) async fn serve(
+    settings: &ControllerSettings,
+    client: Option<&Client>,
+    inputs: Inputs,
+    tasks: &mut JoinSet<&'static str>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(admission) = &settings.admission else {
+        return Ok(());
+    };
+    let certificate = certificate(admission, client, &inputs, tasks)?;
+    let limit = webhook::AdmissionSettings::LIMIT;
+    let metrics = inputs.metrics;
+    let served = webhook::AdmissionSettings {
+        address: admission.listen,
+        limit,
+    };
+    let inputs = webhook::Inputs {
+        snapshot: inputs.snapshot,
+        settings: translations(settings.clone(), inputs.view.clone()),
+        certificate,
+        proxies: ask_proxies(settings, inputs.view, follow_tls(settings, inputs.material, tasks), limit),
+        secrets: look_up(client.cloned()),
+        count: Arc::new(move |kind, verdict, took| metrics.reviewed(kind, verdict, took)),
+    };
+    webhook::start(&served, inputs, shutdown).await?;
+    Ok(())
+}
+
+/// The certificate that is shown, from wherever it comes.
+fn certificate(
+    admission: &AdmissionSettings,
+    client: Option<&Client>,
+    inputs: &Inputs,
+    tasks: &mut JoinSet<&'static str>,
+) -> anyhow::Result<watch::Receiver<Option<Arc<KeyPairPem>>>> {
+    let (sender, receiver) = watch::channel(None);
+    match (&admission.certificate, client) {
+        (AdmissionCertificate::Inline { certificate, key }, _) => {
+            sender.send_replace(Some(Arc::new(KeyPairPem {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            })));
+        }
+        (AdmissionCertificate::Files { certificate, key }, _) => {
+            let files = CertificateFiles {
+                client: Some((certificate.clone(), key.clone())),
+                authorities: None,
+            };
+            let (material, follows) = watch::channel(None);
+            tokio::spawn(files.follow(material));
+            tokio::spawn(carry(follows, sender, |material: &CertificateMaterial| material.client.clone()));
+        }
+        (AdmissionCertificate::Own { secret, service }, Some(client)) => {
+            let settings = WebhookSecretSettings {
+                secret: secret.clone(),
+                names: vec![format!("{}.{}.svc", service.name, service.namespace)],
+            };
+            let (kept, follows) = watch::channel(None);
+            let keeper = pki::keep_webhook_secret(client.clone(), settings, kept);
+            super::spawn(tasks, "webhook certificate", keeper);
+            if let Some(configuration) = &admission.configuration {
+                let settings = CaBundleSettings {
+                    configuration: configuration.clone(),
+                };
+                let leadership = inputs.leadership.clone();
+                let keeper = pki::keep_ca_bundle(client.clone(), settings, follows.clone(), leadership);
+                super::spawn(tasks, "webhook configuration", keeper);
+            }
+            tokio::spawn(carry(follows, sender, |certificate: &WebhookCertificate| {
+                Some(certificate.pair.clone())
+            }));
+        }
+        (AdmissionCertificate::Own { .. }, None) => bail!(
+            "--admission-webhook-listen needs a certificate: give --admission-webhook-cert-file and --admission-webhook-key-file"
+        ),
+    }
+    Ok(receiver)
+}
+
+/// Passes a part of each value on.
+async fn carry<T, U>(
+    mut from: watch::Receiver<Option<Arc<T>>>,
+    to: watch::Sender<Option<Arc<U>>>,
+    part: impl Fn(&T) -> Option<U>,
+) {
+    loop {
+        let latest = from.borrow_and_update().as_deref().and_then(&part);
+        to.send_replace(latest.map(Arc::new));
+        tokio::select! {
+            changed = from.changed() => if changed.is_err() {
+                return;
+            },
+            () = to.closed() => return,
+        }
+    }
+}
+
+/// How objects are translated for the proxies of the moment.
+fn translations(
+    settings: ControllerSettings,
+    view: watch::Receiver<Arc<FleetView>>,
+) -> Arc<dyn Fn() -> admission::Settings + Send + Sync> {
+    Arc::new(move || {
+        let present = view.borrow().profiles.clone();
+        let profiles = pipeline::wanted_profiles(&settings.translation, &present, Default::default());
+        let of_profile = |profile| translate::Settings {
+            profile: settings.profile.of(&profile),
+            ..settings.translation.clone()
+        };
+        admission::Settings {
+            translations: profiles.into_iter().map(of_profile).collect(),
+        }
+    })
+}
+
+/// The certificates for Admin APIs, as they are now.
+fn follow_tls(
+    settings: &ControllerSettings,
+    mut material: watch::Receiver<Option<Arc<CertificateMaterial>>>,
+    tasks: &mut JoinSet<&'static str>,
+) -> watch::Receiver<Option<Arc<AdminTls>>> {
+    let (sender, receiver) = watch::channel(None);
+    let settings = settings.clone();
+    super::spawn(tasks, "webhook's questions", async move {
+        loop {
+            let latest = material.borrow_and_update().clone();
+            // What can't be used is complained about where pushes are made.
+            let tls = latest.and_then(|material| certificates::admin_tls(&settings, &material).ok());
+            sender.send_replace(tls.map(Arc::new));
+            if material.changed().await.is_err() {
+                // Inline certificates never change.
+                std::future::pending::<()>().await;
+            }
+        }
+    });
+    receiver
+}
+
+/// Asks one proxy of each profile that the question concerns.
+fn ask_proxies(
+    settings: &ControllerSettings,
+    view: watch::Receiver<Arc<FleetView>>,
+    tls: watch::Receiver<Option<Arc<AdminTls>>>,
+    limit: Duration,
+) -> AskProxies {
+    let inquirer = Arc::new(Inquirer::new(tls, limit));
+    let assumed = settings.profile.clone();
+    Arc::new(move |question: Question| {
+        let mut chosen: Vec<(String, Arc<ProxyView>)> = Vec::new();
+        for proxy in &view.borrow().proxies {
+            let usable = proxy.reachable.status == ConditionStatus::True && !proxy.target.terminating;
+            let Some(profile) = proxy.profile.as_ref().filter(|_| usable) else {
+                continue;
+            };
+            let profile = assumed.of(profile).to_string();
+            let is_meant = question.profile.as_ref().is_none_or(|wanted| *wanted == profile);
+            if is_meant && chosen.iter().all(|(known, _)| *known != profile) {
+                chosen.push((profile, proxy.clone()));
+            }
+        }
+        let inquirer = inquirer.clone();
+        async move {
+            let asked = chosen.iter().map(|(profile, proxy)| {
+                let answer = inquirer.ask(&proxy.target, &question);
+                async move { answer.await.map(|answer| (profile.clone(), answer)) }
+            });
+            let answers: Vec<Option<(String, Answer)>> = join_all(asked).await;
+            answers.into_iter().flatten().collect()
+        }
+        .boxed()
+    })
+}
+
+/// Asks the API server for a Secret. Without a cluster all there is has been read.
+fn look_up(client: Option<Client>) -> LookUpSecret {
+    Arc::new(move |key: NamespacedName| {
+        let client = client.clone();
+        async move {
+            match client {
+                None => LookUp::Absent,
+                Some(client) => read(&client, &key).await,
+            }
+        }
+        .boxed()
+    })
+}
+
+async fn read(client: &Client, key: &NamespacedName) -> LookUp {
+    let api = Api::<Secret>::namespaced(client.clone(), &key.namespace);
+    match api.get_opt(&key.name).await {
+        Ok(None) => LookUp::Absent,
+        Ok(Some(secret)) => {
+            let value = serde_json::to_value(secret).ok();
+            match value.map(|value| Object::from_json(Kind::Secret, value)) {
+                Some(Ok(Object::Secret(secret))) => LookUp::Found(secret),
+                _ => LookUp::Unknown,
+            }
+        }
+        Err(error) => {
+            tracing::debug!(%error, secret = %key, "a Secret could not be read for a review");
+            LookUp::Unknown
+        }
+    }
+}
