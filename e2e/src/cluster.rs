@@ -77,9 +77,24 @@ impl Cluster {
 
     /// `kubectl apply -f -`
     pub(crate) fn apply(&self, manifest: &str) -> anyhow::Result<()> {
+        self.feed(&["apply", "-f", "-"], manifest).map(drop)
+    }
+
+    /// The same: what kubectl says beside, such as warnings.
+    pub(crate) fn apply_and_hear(&self, manifest: &str) -> anyhow::Result<String> {
+        self.feed(&["apply", "-f", "-"], manifest)
+    }
+
+    /// `kubectl delete -f -`
+    pub(crate) fn delete(&self, manifest: &str) -> anyhow::Result<()> {
+        self.feed(&["delete", "-f", "-"], manifest).map(drop)
+    }
+
+    /// kubectl with a manifest on its input: what it prints on its error output.
+    fn feed(&self, arguments: &[&str], manifest: &str) -> anyhow::Result<String> {
         let mut child = self
             .command("kubectl")
-            .args(["apply", "-f", "-"])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -90,10 +105,11 @@ impl Cluster {
             .context("it is piped")?
             .write_all(manifest.as_bytes())?;
         let output = child.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         if !output.status.success() {
-            bail!("kubectl apply: {}", String::from_utf8_lossy(&output.stderr).trim());
+            bail!("kubectl {}: {said}", arguments.join(" "));
         }
-        Ok(())
+        Ok(said)
     }
 
     /// `helm …`: what it prints.

@@ -487,6 +487,29 @@ fn an_object_that_gets_its_name_later_is_reviewed_too() {
     assert!(message.contains("spec.rules[0].http.paths[0].path"), "{message}");
 }
 
+/// Reviews as an API server sends them; the fuzz target begins with them, too.
+#[test]
+fn recorded_reviews_are_read() {
+    for (name, text, message) in [
+        (
+            "ingress",
+            include_str!("testdata/ingress.json"),
+            Some("Ingress failed schema validation: "),
+        ),
+        ("plugin", include_str!("testdata/plugin.json"), None),
+        ("credential", include_str!("testdata/credential.json"), Some("missing required field(s): rsa_public_key")),
+    ] {
+        let request = Request::parse(text.as_bytes()).unwrap();
+        let found = review(&request, &Snapshot::default(), &BTreeSet::new(), &settings())
+            .conclude()
+            .message();
+        match message {
+            None => assert_eq!(found, None, "{name}"),
+            Some(words) => assert!(found.as_ref().unwrap().contains(words), "{name}: {found:?}"),
+        }
+    }
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

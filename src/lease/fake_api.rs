@@ -168,6 +168,8 @@ fn complete(object: &mut Value, key: &Key, former: Option<&Value>) {
         Some("proxyfleets") => "ProxyFleet",
         Some("pods") => "Pod",
         Some("events") => "Event",
+        Some("secrets") => "Secret",
+        Some("validatingwebhookconfigurations") => "ValidatingWebhookConfiguration",
         _ => "Object",
     };
     let api_version = key.0.trim_start_matches("apis/").trim_start_matches("api/");

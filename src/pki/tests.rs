@@ -51,9 +51,9 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
 async fn replicas_share_one_certificate_and_replace_it_when_it_is_emptied() {
     let api = FakeApi::new();
     api.put(SECRET, json!({"type": "Opaque"}));
-    let (mut one, mut other) = (keep(&api), keep(&api));
+    let (mut one, other) = (keep(&api), keep(&api));
     let first = published(&mut one).await;
-    eventually("both show the same", || other.borrow_and_update().as_ref() == Some(&first)).await;
+    eventually("both show the same", || other.borrow().as_ref() == Some(&first)).await;
     let (_, leaf) = x509_parser::pem::parse_x509_pem(first.pair.certificate.as_bytes()).unwrap();
     let leaf = leaf.parse_x509().unwrap();
     let names = leaf.subject_alternative_name().unwrap().unwrap().value;
@@ -66,7 +66,7 @@ async fn replicas_share_one_certificate_and_replace_it_when_it_is_emptied() {
     let of_one = one.clone();
     eventually("a new one is made", || of_one.borrow().as_ref() != Some(&first)).await;
     let second = published(&mut one).await;
-    eventually("both show the new one", || other.borrow_and_update().as_ref() == Some(&second)).await;
+    eventually("both show the new one", || other.borrow().as_ref() == Some(&second)).await;
     assert_ne!(first.authority, second.authority);
 }
 

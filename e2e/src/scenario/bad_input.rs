@@ -16,7 +16,6 @@ pub(super) fn mistakes(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
         "  rules:",
         "  tls: [{hosts: [bad.example], secretName: nosuch}]\n  rules:",
     );
-    let regex = ingress("bad", "'/~/bad/(['", "web").replace("pathType: Prefix", "pathType: ImplementationSpecific");
     let conflict = ingress("bad", "/", "web");
     for (what, manifest, words) in [
         (
@@ -26,11 +25,6 @@ pub(super) fn mistakes(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
         ),
         ("an Ingress to a missing port", port, "81"),
         ("an Ingress with a missing Secret", secret, "nosuch"),
-        (
-            "an Ingress with a regular expression that does not compile",
-            regex,
-            "regular expression",
-        ),
         ("an Ingress that claims what another has", conflict, "shop/web"),
     ]
     .into_iter()

@@ -9,6 +9,7 @@ mod node;
 mod pause;
 mod release;
 mod source;
+mod webhook;
 
 use crate::{Arguments, cluster::Cluster};
 
@@ -73,6 +74,12 @@ pub(crate) const ALL: &[Scenario] = &[
         story: "mistakes become events with a remedy; an unrelated change made afterwards goes live",
         first: false,
         run: bad_input::mistakes,
+    },
+    Scenario {
+        name: "webhook",
+        story: "bad objects are denied with the reason and good ones pass; unrelated Secrets are none of its business; without a controller everything is admitted",
+        first: false,
+        run: webhook::run,
     },
     Scenario {
         name: "many",
