@@ -439,6 +439,9 @@ mod tests {
         let all = Secrets::of_all_texts(settings).redact(message);
         assert!(!all.contains("odd-value-1") && !all.contains("secret-token-1"), "{all}");
         let telling = Secrets::of_settings(settings).redact(message);
-        assert!(telling.contains("odd-value-1") && !telling.contains("secret-token-1"), "{telling}");
+        assert!(
+            telling.contains("odd-value-1") && !telling.contains("secret-token-1"),
+            "{telling}"
+        );
     }
 }

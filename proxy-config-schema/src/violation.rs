@@ -205,7 +205,10 @@ mod tests {
         assert_eq!(told["fields"]["paths"][0], Value::Null);
         assert!(told["fields"]["paths"][1].is_string(), "{told}");
         let message = told["message"].as_str().expect("a message");
-        assert!(message.starts_with("2 schema violations (bar: unknown field; paths.2: "), "{message}");
+        assert!(
+            message.starts_with("2 schema violations (bar: unknown field; paths.2: "),
+            "{message}"
+        );
     }
 
     #[test]

@@ -1,9 +1,6 @@
 //! `KongConsumer` and `KongConsumerGroup`. Pure.
 
-use super::{
-    Known, Question, Review, Verdict, View, class,
-    credential,
-};
+use super::{Known, Question, Review, Verdict, View, class, credential};
 use crate::model::{
     Edition, NamespacedName, Object,
     kong::{KongConsumer, KongConsumerGroup},
@@ -20,8 +17,7 @@ pub(super) fn secrets(consumer: &KongConsumer) -> Vec<NamespacedName> {
 
 /// Whether a consumer is ours.
 pub(super) fn is_ours(consumer: &KongConsumer, view: View<'_>) -> bool {
-    class::takes(&consumer.metadata, view)
-        && class::is_of_our_control_plane(consumer.spec.control_plane_ref.as_ref())
+    class::takes(&consumer.metadata, view) && class::is_of_our_control_plane(consumer.spec.control_plane_ref.as_ref())
 }
 
 /// Checks that nobody else is called so, and the credentials.
@@ -39,7 +35,10 @@ pub(super) fn check(consumer: &KongConsumer, old: Option<&Object>, view: View<'_
         _ => None,
     };
     for (field, of) in [
-        ("username", (|consumer| &consumer.username) as fn(&KongConsumer) -> &String),
+        (
+            "username",
+            (|consumer| &consumer.username) as fn(&KongConsumer) -> &String,
+        ),
         ("custom_id", |consumer| &consumer.custom_id),
     ] {
         let value = of(consumer);
@@ -65,7 +64,9 @@ pub(super) fn check(consumer: &KongConsumer, old: Option<&Object>, view: View<'_
             Known::Absent => verdict.deny(format!(
                 "consumer referenced non-existent credentials secret: {key} does not exist; create it first"
             )),
-            Known::Unknown => verdict.warn(format!("the credentials in Secret {key} were not checked: it could not be read")),
+            Known::Unknown => verdict.warn(format!(
+                "the credentials in Secret {key} were not checked: it could not be read"
+            )),
         }
     }
     if let Err(fault) = credential::check_unique(&found, &key, others(), view) {
@@ -75,12 +76,15 @@ pub(super) fn check(consumer: &KongConsumer, old: Option<&Object>, view: View<'_
 
 /// Checks that the proxies know groups at all.
 pub(super) fn check_group(group: &KongConsumerGroup, view: View<'_>, review: &mut Review) {
-    if !class::takes(&group.metadata, view)
-        || !class::is_of_our_control_plane(group.spec.control_plane_ref.as_ref())
-    {
+    if !class::takes(&group.metadata, view) || !class::is_of_our_control_plane(group.spec.control_plane_ref.as_ref()) {
         return;
     }
-    let editions = || view.settings.translations.iter().map(|settings| settings.profile.edition);
+    let editions = || {
+        view.settings
+            .translations
+            .iter()
+            .map(|settings| settings.profile.edition)
+    };
     if editions().next().is_some() && editions().all(|edition| edition == Some(Edition::OpenSource)) {
         review.verdict.deny("consumer group support requires Kong Enterprise");
     } else if editions().any(|edition| edition == Some(Edition::Enterprise)) {

@@ -75,7 +75,10 @@ pub(super) enum Fault {
     #[error("some fields were invalid due to missing data: {}", .0.join(", "))]
     EmptyFields(Vec<&'static str>),
     #[error("unique key constraint violated for {key}: KongConsumer {consumer} has a credential with the same value")]
-    NotUnique { key: &'static str, consumer: NamespacedName },
+    NotUnique {
+        key: &'static str,
+        consumer: NamespacedName,
+    },
 }
 
 fn type_of(metadata: &Metadata) -> Result<&'static Type, Fault> {
@@ -97,13 +100,21 @@ pub(super) fn check(secret: &Secret) -> Result<(), Fault> {
             "rsa_public_key"
         });
     }
-    let missing: Vec<_> = required.iter().copied().filter(|key| secret.value(key).is_none()).collect();
+    let missing: Vec<_> = required
+        .iter()
+        .copied()
+        .filter(|key| secret.value(key).is_none())
+        .collect();
     if !missing.is_empty() {
         return Err(Fault::MissingFields(missing));
     }
     let is_empty = |key: &&str| secret.value(key).is_some_and(<[u8]>::is_empty);
     let empty: Vec<_> = required.into_iter().filter(is_empty).collect();
-    if empty.is_empty() { Ok(()) } else { Err(Fault::EmptyFields(empty)) }
+    if empty.is_empty() {
+        Ok(())
+    } else {
+        Err(Fault::EmptyFields(empty))
+    }
 }
 
 /// What no other credential may have: type, key and value.

@@ -32,6 +32,8 @@ pub(super) fn check(entity: &KongCustomEntity, view: View<'_>, review: &mut Revi
             .verdict
             .deny("The type field cannot be one of the known Kong entity types");
     } else {
-        review.questions.push(Question::custom_entity(kind, &entity.spec.fields));
+        review
+            .questions
+            .push(Question::custom_entity(kind, &entity.spec.fields));
     }
 }

@@ -64,7 +64,11 @@ impl Review {
     /// What is to be asked next; nothing once the object is denied.
     pub fn take_questions(&mut self) -> Vec<Question> {
         let questions = std::mem::take(&mut self.questions);
-        if self.verdict.is_allowed() { questions } else { Vec::new() }
+        if self.verdict.is_allowed() {
+            questions
+        } else {
+            Vec::new()
+        }
     }
 
     /// Takes in what proxies answered, each with its profile. An answer may lead to further questions.

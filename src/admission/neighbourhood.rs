@@ -69,7 +69,11 @@ fn rivals(ingress: &Ingress, snapshot: &Snapshot) -> Objects<Ingress> {
         (has_default && other.spec.default_backend.is_some())
             || other.spec.rules.iter().any(|rule| hosts.contains(&rule.host.as_str()))
     });
-    if rivals.len() < MAX_NEIGHBOURS { rivals } else { Arc::default() }
+    if rivals.len() < MAX_NEIGHBOURS {
+        rivals
+    } else {
+        Arc::default()
+    }
 }
 
 /// The routes that lead to one of these Services.
@@ -83,9 +87,13 @@ fn keep_referrers(services: &[NamespacedName], snapshot: &Snapshot, part: &mut S
             .any(|service| *service.name == *name && *service.namespace == *namespace)
     };
     let leads = |metadata: &Metadata, backend: &BackendRef| {
-        is_one(backend.namespace.as_deref().unwrap_or(&metadata.namespace), &backend.name)
+        is_one(
+            backend.namespace.as_deref().unwrap_or(&metadata.namespace),
+            &backend.name,
+        )
     };
-    let leads_http = |metadata: &Metadata, refs: &[HttpBackendRef]| refs.iter().any(|one| leads(metadata, &one.backend));
+    let leads_http =
+        |metadata: &Metadata, refs: &[HttpBackendRef]| refs.iter().any(|one| leads(metadata, &one.backend));
     part.ingresses = picked(&snapshot.ingresses, |ingress| {
         backends(ingress).any(|backend| {
             backend
@@ -95,10 +103,18 @@ fn keep_referrers(services: &[NamespacedName], snapshot: &Snapshot, part: &mut S
         })
     });
     part.http_routes = picked(&snapshot.http_routes, |route| {
-        route.spec.rules.iter().any(|rule| leads_http(&route.metadata, &rule.backend_refs))
+        route
+            .spec
+            .rules
+            .iter()
+            .any(|rule| leads_http(&route.metadata, &rule.backend_refs))
     });
     part.grpc_routes = picked(&snapshot.grpc_routes, |route| {
-        route.spec.rules.iter().any(|rule| leads_http(&route.metadata, &rule.backend_refs))
+        route
+            .spec
+            .rules
+            .iter()
+            .any(|rule| leads_http(&route.metadata, &rule.backend_refs))
     });
 }
 

@@ -9,11 +9,7 @@ use super::{
     verdict::{self, Gravity},
 };
 use crate::{
-    model::{
-        Kind, NamespacedName, Object, Reason, Snapshot,
-        kong::PluginFields,
-        kubernetes::Metadata,
-    },
+    model::{Kind, NamespacedName, Object, Reason, Snapshot, kong::PluginFields, kubernetes::Metadata},
     translate::Settings,
 };
 
@@ -25,7 +21,11 @@ const MAX_USERS: usize = 16;
 /// The Secrets that a plugin's configuration comes from.
 pub(super) fn secrets(metadata: &Metadata, plugin: &PluginFields) -> Vec<NamespacedName> {
     let patches = plugin.config_patches.iter().map(|patch| &patch.value_from);
-    let references = plugin.config_from.iter().chain(patches).map(|from| &from.secret_key_ref);
+    let references = plugin
+        .config_from
+        .iter()
+        .chain(patches)
+        .map(|from| &from.secret_key_ref);
     references
         .filter(|reference| !reference.name.is_empty())
         .map(|reference| {
@@ -174,7 +174,7 @@ fn find<'a>(configuration: &'a Configuration, object: &Object) -> Option<&'a Plu
     let of_routes = services.iter().flat_map(|service| &service.routes);
     let of_routes = of_routes.flat_map(|route| &route.plugins);
     let nested = services.iter().flat_map(|service| &service.plugins).chain(of_routes);
-    let mut plugins = configuration.plugins.iter().chain(nested);
+    let mut plugins = configuration.plugins.iter().map(AsRef::as_ref).chain(nested);
     plugins.find(|plugin| translation::comes_from(plugin.tags.as_ref(), object))
 }
 

@@ -133,9 +133,7 @@ impl Question {
             },
             Meaning::ConsumerGroups => match answer.status {
                 404 => Outcome::Refused("consumer group support requires Kong Enterprise".to_owned()),
-                403 => Outcome::Refused(
-                    "consumer group support requires a valid Kong Enterprise license".to_owned(),
-                ),
+                403 => Outcome::Refused("consumer group support requires a valid Kong Enterprise license".to_owned()),
                 _ => Outcome::Fine,
             },
             Meaning::Known { kind, fields } => match answer.status {

@@ -52,7 +52,12 @@ fn settings() -> Settings {
 }
 
 fn reviewed(kind: Kind, new: &Value, old: Option<&Value>, objects: &[(Kind, Value)]) -> Review {
-    review(&request(kind, new, old), &snapshot(objects), &BTreeSet::new(), &settings())
+    review(
+        &request(kind, new, old),
+        &snapshot(objects),
+        &BTreeSet::new(),
+        &settings(),
+    )
 }
 
 /// The verdict on a new object.
@@ -91,13 +96,25 @@ fn credentials_need_a_known_type_and_its_fields() {
     for (kind, texts, message) in [
         ("key-auth", json!({"key": "k"}), ""),
         ("key-auth", json!({"kay": "k"}), "missing required field(s): key"),
-        ("key-auth", json!({"key": ""}), "some fields were invalid due to missing data: key"),
+        (
+            "key-auth",
+            json!({"key": ""}),
+            "some fields were invalid due to missing data: key",
+        ),
         ("basic-auth", json!({"username": "u", "password": "p"}), ""),
         ("basic-auth", json!({}), "missing required field(s): username, password"),
-        ("hmac-auth", json!({"username": "u"}), "missing required field(s): secret"),
+        (
+            "hmac-auth",
+            json!({"username": "u"}),
+            "missing required field(s): secret",
+        ),
         ("jwt", json!({"key": "k"}), "missing required field(s): algorithm"),
         ("jwt", json!({"key": "k", "algorithm": "HS256", "secret": "s"}), ""),
-        ("jwt", json!({"key": "k", "algorithm": "HS256"}), "missing required field(s): secret"),
+        (
+            "jwt",
+            json!({"key": "k", "algorithm": "HS256"}),
+            "missing required field(s): secret",
+        ),
         (
             "jwt",
             json!({"key": "k", "algorithm": "RS256", "secret": "s"}),
@@ -129,15 +146,28 @@ fn two_credentials_of_our_consumers_must_differ() {
             Kind::KongConsumer,
             ours(json!({"metadata": {"name": "bob"}, "username": "bob", "credentials": ["bob-key"]})),
         ),
-        (Kind::Secret, credential("alice-key", "key-auth", &json!({"key": "hunter2"}))),
+        (
+            Kind::Secret,
+            credential("alice-key", "key-auth", &json!({"key": "hunter2"})),
+        ),
     ];
     let same = credential("bob-key", "key-auth", &json!({"key": "hunter2"}));
     let message = denial(Kind::Secret, &same, &consumers);
-    assert!(message.starts_with("unique key constraint violated for key"), "{message}");
-    assert!(message.contains("shop/alice") && !message.contains("hunter2"), "{message}");
+    assert!(
+        message.starts_with("unique key constraint violated for key"),
+        "{message}"
+    );
+    assert!(
+        message.contains("shop/alice") && !message.contains("hunter2"),
+        "{message}"
+    );
     let other = credential("bob-key", "key-auth", &json!({"key": "hunter3"}));
     assert_eq!(denial(Kind::Secret, &other, &consumers), "");
-    let other_type = credential("bob-key", "jwt", &json!({"key": "hunter2", "algorithm": "HS256", "secret": "s"}));
+    let other_type = credential(
+        "bob-key",
+        "jwt",
+        &json!({"key": "hunter2", "algorithm": "HS256", "secret": "s"}),
+    );
     assert_eq!(denial(Kind::Secret, &other_type, &consumers), "");
     let unused = credential("carol-key", "key-auth", &json!({"key": "hunter2"}));
     assert_eq!(denial(Kind::Secret, &unused, &consumers), "", "nobody uses it yet");
@@ -172,7 +202,11 @@ fn consumers_have_a_name_of_their_own() {
         ),
         (json!({"username": "bob", "custom_id": "2"}), ""),
     ] {
-        assert_eq!(denial(Kind::KongConsumer, &ours(new.clone()), &objects), message, "{new}");
+        assert_eq!(
+            denial(Kind::KongConsumer, &ours(new.clone()), &objects),
+            message,
+            "{new}"
+        );
     }
     assert_eq!(
         denial(Kind::KongConsumer, &json!({"username": "alice"}), &objects),
@@ -201,7 +235,10 @@ fn consumers_need_their_secrets() {
         Some("consumer referenced non-existent credentials secret: shop/key does not exist; create it first")
     );
     let unknown = review(&request, &Snapshot::default(), &BTreeSet::new(), &settings()).conclude();
-    assert!(unknown.is_allowed() && unknown.warnings[0].contains("not checked"), "{unknown:?}");
+    assert!(
+        unknown.is_allowed() && unknown.warnings[0].contains("not checked"),
+        "{unknown:?}"
+    );
     let with_bad = snapshot(&[(Kind::Secret, credential("key", "key-auth", &json!({"key": ""})))]);
     assert!(missing_secrets(&request, &with_bad).is_empty());
     let message = review(&request, &with_bad, &BTreeSet::new(), &settings())
@@ -209,7 +246,9 @@ fn consumers_need_their_secrets() {
         .message();
     assert_eq!(
         message.as_deref(),
-        Some("consumer credential failed validation: Secret shop/key: some fields were invalid due to missing data: key")
+        Some(
+            "consumer credential failed validation: Secret shop/key: some fields were invalid due to missing data: key"
+        )
     );
 }
 
@@ -230,9 +269,8 @@ fn settings_of(editions: &[Option<Edition>]) -> Settings {
 #[test]
 fn groups_need_an_edition_that_has_them() {
     let request = request(Kind::KongConsumerGroup, &ours(json!({})), None);
-    let of = |editions: &[Option<Edition>]| {
-        review(&request, &Snapshot::default(), &BTreeSet::new(), &settings_of(editions))
-    };
+    let of =
+        |editions: &[Option<Edition>]| review(&request, &Snapshot::default(), &BTreeSet::new(), &settings_of(editions));
     assert_eq!(
         of(&[Some(Edition::OpenSource)]).conclude().message().as_deref(),
         Some("consumer group support requires Kong Enterprise")
@@ -242,13 +280,19 @@ fn groups_need_an_edition_that_has_them() {
     for (status, message) in [
         (200, None),
         (404, Some("consumer group support requires Kong Enterprise")),
-        (403, Some("consumer group support requires a valid Kong Enterprise license")),
+        (
+            403,
+            Some("consumer group support requires a valid Kong Enterprise license"),
+        ),
         (500, None),
     ] {
         let mut review = of(&[Some(Edition::Enterprise)]);
         let questions = review.take_questions();
         assert_eq!(questions.len(), 1);
-        assert_eq!((questions[0].method, questions[0].path.as_str()), (Method::Get, "/consumer_groups"));
+        assert_eq!(
+            (questions[0].method, questions[0].path.as_str()),
+            (Method::Get, "/consumer_groups")
+        );
         review.answer(&questions[0], &[("enterprise".to_owned(), answer(status, &json!({})))]);
         assert_eq!(review.conclude().message().as_deref(), message, "{status}");
     }
@@ -275,9 +319,17 @@ fn vaults_have_a_prefix_of_their_own_and_proxies_see_them() {
         denial(Kind::KongVault, &vault("it", json!({})), &other),
         "spec.prefix \"p\" is duplicate with existing KongVault \"other\""
     );
-    assert_eq!(denial(Kind::KongVault, &vault("other", json!({"host": "h"})), &other), "");
+    assert_eq!(
+        denial(Kind::KongVault, &vault("other", json!({"host": "h"})), &other),
+        ""
+    );
 
-    let mut review = reviewed(Kind::KongVault, &vault("it", json!({"token": "hunter2-token"})), None, &[]);
+    let mut review = reviewed(
+        Kind::KongVault,
+        &vault("it", json!({"token": "hunter2-token"})),
+        None,
+        &[],
+    );
     let questions = review.take_questions();
     assert_eq!(questions[0].path, "/schemas/vaults/validate");
     assert_eq!(
@@ -288,7 +340,10 @@ fn vaults_have_a_prefix_of_their_own_and_proxies_see_them() {
     let refused = violation("schema violation (config.token: hunter2-token is no token)");
     review.answer(&questions[0], &[("enterprise".to_owned(), refused)]);
     let message = review.conclude().message().unwrap();
-    assert!(message.starts_with("vault configuration in invalid: schema violation"), "{message}");
+    assert!(
+        message.starts_with("vault configuration in invalid: schema violation"),
+        "{message}"
+    );
     assert!(!message.contains("hunter2"), "{message}");
 }
 
@@ -297,7 +352,10 @@ fn custom_entities_are_asked_about_with_their_foreign_fields_filled() {
     let entity = json!({"spec": {"type": "degraphql_routes", "controllerName": "kong", "fields": {"uri": "/a"}}});
     let mut review = reviewed(Kind::KongCustomEntity, &entity, None, &[]);
     let questions = review.take_questions();
-    assert_eq!((questions[0].method, questions[0].path.as_str()), (Method::Get, "/schemas/degraphql_routes"));
+    assert_eq!(
+        (questions[0].method, questions[0].path.as_str()),
+        (Method::Get, "/schemas/degraphql_routes")
+    );
     let schema = json!({"fields": [
         {"uri": {"type": "string"}},
         {"service": {"type": "foreign", "reference": "services"}},
@@ -309,7 +367,10 @@ fn custom_entities_are_asked_about_with_their_foreign_fields_filled() {
     let body = further[0].body.as_ref().unwrap();
     assert_eq!(body["uri"], "/a");
     assert!(body["service"]["id"].is_string(), "{body}");
-    review.answer(&further[0], &[("enterprise".to_owned(), violation("schema violation (uri: no)"))]);
+    review.answer(
+        &further[0],
+        &[("enterprise".to_owned(), violation("schema violation (uri: no)"))],
+    );
     let message = review.conclude().message().unwrap();
     assert!(message.ends_with("schema violation (uri: no)"), "{message}");
 
@@ -324,7 +385,11 @@ fn custom_entities_are_asked_about_with_their_foreign_fields_filled() {
     let known = json!({"spec": {"type": "routes", "controllerName": "kong", "fields": {}}});
     assert!(denial(Kind::KongCustomEntity, &known, &[]).contains("known Kong entity types"));
     let of_another = json!({"spec": {"type": "x", "controllerName": "nginx", "fields": {}}});
-    assert!(reviewed(Kind::KongCustomEntity, &of_another, None, &[]).take_questions().is_empty());
+    assert!(
+        reviewed(Kind::KongCustomEntity, &of_another, None, &[])
+            .take_questions()
+            .is_empty()
+    );
 }
 
 #[test]
@@ -338,7 +403,10 @@ fn what_is_deprecated_is_warned_of() {
     }
     let service = json!({"metadata": {"annotations": {"konghq.com/override": "x"}}, "spec": {"ports": [{"port": 80}]}});
     let verdict_on = verdict(Kind::Service, &service, &[]);
-    assert!(verdict_on.is_allowed() && verdict_on.warnings[0].contains("DEPRECATED"), "{verdict_on:?}");
+    assert!(
+        verdict_on.is_allowed() && verdict_on.warnings[0].contains("DEPRECATED"),
+        "{verdict_on:?}"
+    );
 }
 
 #[test]
@@ -367,11 +435,17 @@ fn what_another_object_may_mend_and_what_is_ignored_is_warned_of() {
     assert_eq!(verdict(Kind::Ingress, &good, &[web()]), Verdict::default());
     let without_service = verdict(Kind::Ingress, &good, &[]);
     assert!(without_service.is_allowed());
-    assert!(without_service.warnings[0].contains("there is no Service web"), "{without_service:?}");
+    assert!(
+        without_service.warnings[0].contains("there is no Service web"),
+        "{without_service:?}"
+    );
     let mut annotated = good.clone();
     annotated["metadata"]["annotations"]["konghq.com/strip-path"] = json!("maybe");
     let warned = verdict(Kind::Ingress, &annotated, &[web()]);
-    assert!(warned.is_allowed() && warned.warnings[0].contains("konghq.com/strip-path"), "{warned:?}");
+    assert!(
+        warned.is_allowed() && warned.warnings[0].contains("konghq.com/strip-path"),
+        "{warned:?}"
+    );
     let mut rival = good.clone();
     rival["metadata"] = json!({"name": "first", "creationTimestamp": "2026-01-01T00:00:00Z"});
     let late = verdict(Kind::Ingress, &good, &[web(), (Kind::Ingress, rival)]);
@@ -385,7 +459,13 @@ fn a_service_is_never_denied_but_its_annotations_are_looked_at() {
     let routes = [(Kind::Ingress, ingress("/", "Prefix"))];
     let warned = verdict(Kind::Service, &service, &routes);
     assert!(warned.is_allowed());
-    assert!(warned.warnings.iter().any(|warning| warning.contains("konghq.com/retries")), "{warned:?}");
+    assert!(
+        warned
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("konghq.com/retries")),
+        "{warned:?}"
+    );
 }
 
 #[test]
@@ -403,19 +483,34 @@ fn only_what_a_change_brings_counts() {
     let mut going = new.clone();
     going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     let review = reviewed(Kind::Ingress, &going, Some(&old), &objects);
-    assert_eq!(review.conclude(), Verdict::default(), "whoever cleans up is not held up");
+    assert_eq!(
+        review.conclude(),
+        Verdict::default(),
+        "whoever cleans up is not held up"
+    );
 }
 
 #[test]
 fn routes_are_shown_to_the_proxies() {
-    let mut review = reviewed(Kind::Ingress, &ingress("/~/a+", "ImplementationSpecific"), None, &[web()]);
+    let mut review = reviewed(
+        Kind::Ingress,
+        &ingress("/~/a+", "ImplementationSpecific"),
+        None,
+        &[web()],
+    );
     let questions = review.take_questions();
     assert_eq!(questions.len(), 1);
     assert_eq!(questions[0].path, "/schemas/routes/validate");
     let route = questions[0].body.as_ref().unwrap();
     assert_eq!(route["paths"], json!(["~/a+"]));
-    assert!(route.get("service").is_none() && route.get("plugins").is_none(), "{route}");
-    review.answer(&questions[0], &[("traditional".to_owned(), violation("schema violation (paths.1: bad)"))]);
+    assert!(
+        route.get("service").is_none() && route.get("plugins").is_none(),
+        "{route}"
+    );
+    review.answer(
+        &questions[0],
+        &[("traditional".to_owned(), violation("schema violation (paths.1: bad)"))],
+    );
     assert_eq!(
         review.conclude().message().as_deref(),
         Some("Ingress failed schema validation: schema violation (paths.1: bad)")
@@ -467,7 +562,10 @@ fn what_can_not_be_read_is_denied_unless_it_was_so_before() {
 
 #[test]
 fn kinds_and_operations_of_others_are_none_of_our_business() {
-    for (group, kind, operation) in [("apps", "Deployment", "CREATE"), ("networking.k8s.io", "Ingress", "DELETE")] {
+    for (group, kind, operation) in [
+        ("apps", "Deployment", "CREATE"),
+        ("networking.k8s.io", "Ingress", "DELETE"),
+    ] {
         let body = json!({
             "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
             "request": {"uid": "u", "operation": operation, "object": ingress("/~([", "ImplementationSpecific"),
@@ -497,7 +595,11 @@ fn recorded_reviews_are_read() {
             Some("Ingress failed schema validation: "),
         ),
         ("plugin", include_str!("testdata/plugin.json"), None),
-        ("credential", include_str!("testdata/credential.json"), Some("missing required field(s): rsa_public_key")),
+        (
+            "credential",
+            include_str!("testdata/credential.json"),
+            Some("missing required field(s): rsa_public_key"),
+        ),
     ] {
         let request = Request::parse(text.as_bytes()).unwrap();
         let found = review(&request, &Snapshot::default(), &BTreeSet::new(), &settings())
@@ -520,9 +622,33 @@ fn any_json() -> impl Strategy<Value = Value> {
     let names = prop_oneof![
         "[a-z]{1,4}",
         prop::sample::select(vec![
-            "spec", "rules", "http", "paths", "path", "backend", "service", "name", "port", "number", "plugin",
-            "config", "configFrom", "secretKeyRef", "key", "credentials", "username", "fields", "type", "prefix",
-            "controllerName", "parentRefs", "backendRefs", "matches", "data", "ingressClassName", "hostnames",
+            "spec",
+            "rules",
+            "http",
+            "paths",
+            "path",
+            "backend",
+            "service",
+            "name",
+            "port",
+            "number",
+            "plugin",
+            "config",
+            "configFrom",
+            "secretKeyRef",
+            "key",
+            "credentials",
+            "username",
+            "fields",
+            "type",
+            "prefix",
+            "controllerName",
+            "parentRefs",
+            "backendRefs",
+            "matches",
+            "data",
+            "ingressClassName",
+            "hostnames",
         ])
         .prop_map(str::to_owned),
     ];

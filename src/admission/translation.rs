@@ -52,7 +52,9 @@ fn translate_for(change: &Change, view: View<'_>, settings: &Settings) -> Transl
     Translated {
         profile: settings.profile,
         configuration: translation.configuration,
-        problems: problems.filter(|problem| !known.contains(&identity(problem.clone()))).collect(),
+        problems: problems
+            .filter(|problem| !known.contains(&identity(problem.clone())))
+            .collect(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `KongVault`. Pure.
 
-use proxy_config_schema::{Configuration, Vault};
+use proxy_config_schema::Secrets;
 use serde_json::json;
 
 use super::{Question, Review, View, class};
@@ -9,17 +9,15 @@ use crate::model::kong::KongVault;
 /// Checks that no other vault has the prefix, and asks the proxies for the rest.
 pub(super) fn check(vault: &KongVault, view: View<'_>, review: &mut Review) {
     let is_ours = |vault: &KongVault| {
-        class::takes(&vault.metadata, view)
-            && class::is_of_our_control_plane(vault.spec.control_plane_ref.as_ref())
+        class::takes(&vault.metadata, view) && class::is_of_our_control_plane(vault.spec.control_plane_ref.as_ref())
     };
     if !is_ours(vault) {
         return;
     }
     let prefix = &vault.spec.prefix;
     let mut others = view.snapshot.vaults.values();
-    let same = others.find(|other| {
-        other.metadata.name != vault.metadata.name && other.spec.prefix == *prefix && is_ours(other)
-    });
+    let same = others
+        .find(|other| other.metadata.name != vault.metadata.name && other.spec.prefix == *prefix && is_ours(other));
     if let Some(other) = same {
         let name = &other.metadata.name;
         review.verdict.deny(format!(
@@ -35,13 +33,7 @@ pub(super) fn check(vault: &KongVault, view: View<'_>, review: &mut Review) {
     if let Some(config) = &vault.spec.config {
         entity["config"] = json!(config);
     }
-    let mut sent = Configuration::new();
-    sent.vaults.push(Vault {
-        name: vault.spec.backend.clone(),
-        prefix: prefix.clone(),
-        config: vault.spec.config.clone(),
-        ..Vault::default()
-    });
-    let question = Question::schema("vaults", entity, "vault configuration in invalid: ", sent.secrets());
+    let secrets = vault.spec.config.as_ref().map(Secrets::of_settings).unwrap_or_default();
+    let question = Question::schema("vaults", entity, "vault configuration in invalid: ", secrets);
     review.questions.push(question);
 }

@@ -92,7 +92,9 @@ pub(super) fn gravity(kind: Kind, problem: &Problem) -> Gravity {
     match problem.reason {
         Reason::NoEndpoints => Gravity::None,
         Reason::InvalidAnnotation => {
-            let annotation = field.strip_prefix("metadata.annotations[").and_then(|rest| rest.strip_suffix(']'));
+            let annotation = field
+                .strip_prefix("metadata.annotations[")
+                .and_then(|rest| rest.strip_suffix(']'));
             match annotation {
                 Some(name) if kind != Kind::Service && DENIED_ANNOTATIONS.contains(&name) => Gravity::Denial,
                 _ => Gravity::Warning,

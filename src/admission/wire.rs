@@ -119,7 +119,10 @@ impl Request {
             line: error.line(),
             column: error.column(),
         })?;
-        let of_group = review.api_version.split_once('/').is_some_and(|(group, _)| group == GROUP);
+        let of_group = review
+            .api_version
+            .split_once('/')
+            .is_some_and(|(group, _)| group == GROUP);
         let request = review.request.filter(|_| of_group && review.kind == "AdmissionReview");
         let request = request.ok_or(Malformed::NoReview)?;
         Ok(Self {
@@ -132,10 +135,7 @@ impl Request {
                 "UPDATE" => Operation::Update,
                 _ => Operation::Other,
             },
-            key: NamespacedName::new(
-                request.namespace.unwrap_or_default(),
-                request.name.unwrap_or_default(),
-            ),
+            key: NamespacedName::new(request.namespace.unwrap_or_default(), request.name.unwrap_or_default()),
             object: request.object.filter(|object| !object.is_null()),
             old_object: request.old_object.filter(|object| !object.is_null()),
         })
@@ -213,7 +213,11 @@ mod tests {
         let warnings = answer["response"]["warnings"].as_array().expect("warnings");
         assert_eq!(warnings.len(), MAX_WARNINGS + 1);
         assert_eq!(warnings[MAX_WARNINGS], "and 8 more");
-        assert!(warnings.iter().all(|warning| warning.as_str().expect("text").chars().count() <= 256));
+        assert!(
+            warnings
+                .iter()
+                .all(|warning| warning.as_str().expect("text").chars().count() <= 256)
+        );
     }
 
     #[test]
@@ -236,7 +240,9 @@ mod tests {
             (b"{}".to_vec(), "column 2"),
             (review(&Value::Null), "with a request"),
             (
-                json!({"apiVersion": "v1", "kind": "AdmissionReview", "request": request}).to_string().into_bytes(),
+                json!({"apiVersion": "v1", "kind": "AdmissionReview", "request": request})
+                    .to_string()
+                    .into_bytes(),
                 "admission.k8s.io",
             ),
             (review(&json!({"uid": 1})), "JSON"),

@@ -171,7 +171,12 @@ impl Default for Metrics {
             metrics.reviews.clone(),
         );
         let duration = metrics.review_duration.clone();
-        registry.register_with_unit("admission_review_duration", "Time to answer the API server", Unit::Seconds, duration);
+        registry.register_with_unit(
+            "admission_review_duration",
+            "Time to answer the API server",
+            Unit::Seconds,
+            duration,
+        );
         metrics
     }
 }

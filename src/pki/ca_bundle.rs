@@ -66,7 +66,10 @@ async fn lead(
     let mut found = None;
     let mut complained = false;
     loop {
-        let authority = certificate.borrow_and_update().as_ref().map(|one| one.authority.clone());
+        let authority = certificate
+            .borrow_and_update()
+            .as_ref()
+            .map(|one| one.authority.clone());
         let patch = match (&found, authority) {
             (Some(configuration), Some(authority)) => patch(configuration, &authority),
             _ => None,
@@ -150,14 +153,17 @@ mod tests {
     use super::*;
 
     fn configuration(bundles: [Option<&str>; 2]) -> ValidatingWebhookConfiguration {
-        let webhooks = ["a.example", "b.example"].into_iter().zip(bundles).map(|(name, bundle)| {
-            let mut webhook = json!({"name": name, "clientConfig": {"service": {"name": "s", "namespace": "n"}},
+        let webhooks = ["a.example", "b.example"]
+            .into_iter()
+            .zip(bundles)
+            .map(|(name, bundle)| {
+                let mut webhook = json!({"name": name, "clientConfig": {"service": {"name": "s", "namespace": "n"}},
                 "admissionReviewVersions": ["v1"], "sideEffects": "None"});
-            if let Some(bundle) = bundle {
-                webhook["clientConfig"]["caBundle"] = json!(ByteString(bundle.as_bytes().to_vec()));
-            }
-            webhook
-        });
+                if let Some(bundle) = bundle {
+                    webhook["clientConfig"]["caBundle"] = json!(ByteString(bundle.as_bytes().to_vec()));
+                }
+                webhook
+            });
         let webhooks: Vec<_> = webhooks.collect();
         serde_json::from_value(json!({"metadata": {"name": "it"}, "webhooks": webhooks})).expect("it fits")
     }

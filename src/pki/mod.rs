@@ -5,10 +5,10 @@
 //! a watch channel: `push` and `observe` build new clients when it changes ([`client`]).
 
 mod authority;
+mod ca_bundle;
 pub mod client;
 mod directory;
 mod files;
-mod ca_bundle;
 mod secrets;
 mod webhook;
 
@@ -16,9 +16,9 @@ mod webhook;
 mod tests;
 
 pub use authority::{Authority, Error, KeyPairPem, Validity};
+pub use ca_bundle::{CaBundleSettings, keep as keep_ca_bundle};
 pub use directory::{DirectoryError, PkiDirectory};
 pub use files::{CertificateFiles, FileError};
-pub use ca_bundle::{CaBundleSettings, keep as keep_ca_bundle};
 pub use secrets::{SecretSettings, run as keep_secrets};
 pub use webhook::{WebhookCertificate, WebhookSecretSettings, keep as keep_webhook_secret};
 

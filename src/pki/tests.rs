@@ -132,7 +132,11 @@ async fn the_leader_alone_sets_the_bundle_and_sets_it_again() {
     eventually("it is set again after somebody cleared it", || ours(&api)).await;
     api.take_requests();
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let writes: Vec<_> = api.take_requests().into_iter().filter(|line| line.starts_with("PATCH")).collect();
+    let writes: Vec<_> = api
+        .take_requests()
+        .into_iter()
+        .filter(|line| line.starts_with("PATCH"))
+        .collect();
     assert!(writes.is_empty(), "{writes:?}");
 
     api.put(SECRET, json!({"type": "Opaque"}));

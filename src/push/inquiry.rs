@@ -48,7 +48,9 @@ impl Inquirer {
     /// The proxy's answer; `None` if it gives none.
     pub async fn ask(&self, target: &ProxyTarget, question: &Question) -> Option<Answer> {
         for url in &target.urls {
-            let Some(client) = self.client(url, target) else { continue };
+            let Some(client) = self.client(url, target) else {
+                continue;
+            };
             if let Ok(answer) = ask(&client, question).await {
                 return Some(answer);
             }

@@ -58,7 +58,12 @@ pub(super) async fn serve(
         snapshot: inputs.snapshot,
         settings: translations(settings.clone(), inputs.view.clone()),
         certificate,
-        proxies: ask_proxies(settings, inputs.view, follow_tls(settings, inputs.material, tasks), limit),
+        proxies: ask_proxies(
+            settings,
+            inputs.view,
+            follow_tls(settings, inputs.material, tasks),
+            limit,
+        ),
         secrets: look_up(client.cloned()),
         count: Arc::new(move |kind, verdict, took| metrics.reviewed(kind, verdict, took)),
     };
@@ -88,7 +93,9 @@ fn certificate(
             };
             let (material, follows) = watch::channel(None);
             tokio::spawn(files.follow(material));
-            tokio::spawn(carry(follows, sender, |material: &CertificateMaterial| material.client.clone()));
+            tokio::spawn(carry(follows, sender, |material: &CertificateMaterial| {
+                material.client.clone()
+            }));
         }
         (AdmissionCertificate::Own { secret, service }, Some(client)) => {
             let settings = WebhookSecretSettings {

@@ -68,7 +68,11 @@ pub(super) async fn run(
 }
 
 /// The profiles to render: those of the proxies, at most [`Profile::MAX`]; the default one as long as there are none.
-pub(super) fn wanted_profiles(settings: &Settings, present: &BTreeSet<Profile>, before: BTreeSet<Profile>) -> BTreeSet<Profile> {
+pub(super) fn wanted_profiles(
+    settings: &Settings,
+    present: &BTreeSet<Profile>,
+    before: BTreeSet<Profile>,
+) -> BTreeSet<Profile> {
     if present.is_empty() {
         return if before.is_empty() {
             BTreeSet::from([settings.profile.clone()])

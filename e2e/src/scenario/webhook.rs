@@ -30,7 +30,12 @@ fn configuration() -> String {
 fn bundles(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
     let configuration = cluster.get(&["validatingwebhookconfiguration", &configuration()])?;
     let webhooks = configuration["webhooks"].as_array().context("no webhooks")?.clone();
-    let bundle = |webhook: &Value| webhook["clientConfig"]["caBundle"].as_str().unwrap_or_default().to_owned();
+    let bundle = |webhook: &Value| {
+        webhook["clientConfig"]["caBundle"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
     Ok(webhooks.iter().map(bundle).collect())
 }
 

@@ -85,8 +85,8 @@ fn check(
         return Ok(());
     }
     // Its fields have the right types, as was just seen.
-    let plugin: Plugin = serde_json::from_value(Value::Object(entity.clone()))
-        .map_err(|_| SchemaViolation::of(None, "not a plugin"))?;
+    let plugin: Plugin =
+        serde_json::from_value(Value::Object(entity.clone())).map_err(|_| SchemaViolation::of(None, "not a plugin"))?;
     let Err(errors) = data::check_plugin(&plugin) else {
         return Ok(());
     };

@@ -18,7 +18,10 @@ async fn entities_are_validated_without_being_taken() {
     let admin = &setup.admin;
     let good = json!({"message": "schema validation successful"});
     for (list, entity) in [
-        ("plugins", json!({"name": "request-termination", "config": {"status_code": 418}})),
+        (
+            "plugins",
+            json!({"name": "request-termination", "config": {"status_code": 418}}),
+        ),
         ("routes", json!({"paths": ["/a"]})),
         ("services", json!({"host": "a"})),
     ] {
@@ -58,10 +61,18 @@ async fn entities_are_validated_without_being_taken() {
     let answer = admin.ask(validate("nosuch", &json!({"a": 1}))).await;
     assert_answer(&answer, 404, &json!({"message": "No entity named 'nosuch'"}));
     let broken = Ask::new("POST", "/schemas/routes/validate").body("application/json", "{");
-    assert_answer(&admin.ask(broken).await, 400, &json!({"message": "Cannot parse JSON body"}));
+    assert_answer(
+        &admin.ask(broken).await,
+        400,
+        &json!({"message": "Cannot parse JSON body"}),
+    );
     let answer = admin.get("/schemas/routes/validate").await;
     assert_answer(&answer, 405, &json!({"message": "Method not allowed"}));
-    assert_eq!(admin.get("/services").await.json()["data"], json!([]), "nothing was taken");
+    assert_eq!(
+        admin.get("/services").await.json()["data"],
+        json!([]),
+        "nothing was taken"
+    );
 }
 
 #[tokio::test]

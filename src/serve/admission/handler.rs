@@ -175,7 +175,10 @@ impl Handler {
             }
             if is_late {
                 let mut verdict = review.conclude();
-                verdict.warn(format!("not checked by the proxies: they took longer than {:?}", self.limit));
+                verdict.warn(format!(
+                    "not checked by the proxies: they took longer than {:?}",
+                    self.limit
+                ));
                 return Conclusion {
                     verdict,
                     is_checked: false,

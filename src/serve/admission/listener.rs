@@ -112,10 +112,7 @@ async fn converse(stream: TcpStream, config: Arc<ServerConfig>, handler: Arc<Han
         async move { Ok::<_, Infallible>(handler.handle(request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE_LIMIT);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_LIMIT);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -140,7 +140,10 @@ fn review(kind: Kind, mut object: Value) -> Value {
 
 fn credential(kind: &str) -> Value {
     let labels = json!({"konghq.com/credential": kind});
-    review(Kind::Secret, json!({"metadata": {"labels": labels}, "data": {"key": "aHVudGVyMg=="}}))
+    review(
+        Kind::Secret,
+        json!({"metadata": {"labels": labels}, "data": {"key": "aHVudGVyMg=="}}),
+    )
 }
 
 fn vault() -> Value {
@@ -154,16 +157,27 @@ fn vault() -> Value {
 #[tokio::test]
 async fn objects_are_admitted_or_denied_over_both_versions_of_http() {
     let webhook = Webhook::start().await;
-    assert_eq!(webhook.review(&credential("key-auth")).await, json!({"uid": "u1", "allowed": true}));
+    assert_eq!(
+        webhook.review(&credential("key-auth")).await,
+        json!({"uid": "u1", "allowed": true})
+    );
     let denied = webhook.review(&credential("nosuch")).await;
     assert_eq!(
         denied,
         json!({"uid": "u1", "allowed": false, "status": {"code": 400, "message": "invalid credential type nosuch"}})
     );
     assert_eq!(webhook.counted(), [("Secret", "allowed"), ("Secret", "denied")]);
-    for (protocol, version) in [(&b"h2"[..], hyper::Version::HTTP_2), (b"http/1.1", hyper::Version::HTTP_11)] {
+    for (protocol, version) in [
+        (&b"h2"[..], hyper::Version::HTTP_2),
+        (b"http/1.1", hyper::Version::HTTP_11),
+    ] {
         let client = webhook.client(&webhook.authority, protocol);
-        let answer = client.post(webhook.url()).body(credential("nosuch").to_string()).send().await.unwrap();
+        let answer = client
+            .post(webhook.url())
+            .body(credential("nosuch").to_string())
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.version(), version);
         assert_eq!(answer.status(), 200);
     }
@@ -268,7 +282,10 @@ async fn secrets_that_the_snapshot_lacks_are_looked_up() {
     );
     let message = |response: Value| response["status"]["message"].as_str().unwrap().to_owned();
     let absent = message(webhook.review(&consumer).await);
-    assert!(absent.starts_with("consumer referenced non-existent credentials secret"), "{absent}");
+    assert!(
+        absent.starts_with("consumer referenced non-existent credentials secret"),
+        "{absent}"
+    );
     let found = message(webhook.review(&consumer).await);
     assert!(found.contains("secret has no credential type"), "{found}");
     assert_eq!(asked.load(Ordering::Relaxed), 2);
@@ -280,7 +297,10 @@ async fn the_certificate_is_changed_without_a_restart() {
     let other = Authority::generate("another CA", Timestamp::now()).unwrap();
     let ask = |authority: &Authority| {
         let client = webhook.client(authority, b"h2");
-        client.post(webhook.url()).body(credential("key-auth").to_string()).send()
+        client
+            .post(webhook.url())
+            .body(credential("key-auth").to_string())
+            .send()
     };
     assert!(ask(&webhook.authority).await.is_ok());
     assert!(ask(&other).await.is_err(), "the client trusts another authority");
@@ -307,7 +327,14 @@ async fn without_a_certificate_connections_are_closed() {
     assert!(client.post(webhook.url()).body("{}").send().await.is_err());
     webhook.certificate.send_replace(Some(pair(&webhook.authority)));
     let begun = std::time::Instant::now();
-    while webhook.client(&webhook.authority, b"h2").post(webhook.url()).body("{}").send().await.is_err() {
+    while webhook
+        .client(&webhook.authority, b"h2")
+        .post(webhook.url())
+        .body("{}")
+        .send()
+        .await
+        .is_err()
+    {
         assert!(begun.elapsed() < PATIENCE, "the certificate is not shown");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

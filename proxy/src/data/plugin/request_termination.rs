@@ -198,6 +198,9 @@ mod tests {
         let config = serde_json::json!({"status_code": 99, "message": 1, "echo": true, "foo": 1});
         let errors = RequestTermination::new(config.as_object().expect("object")).expect_err("wrong");
         let fields: Vec<_> = errors.iter().filter_map(|error| error.field.as_deref()).collect();
-        assert_eq!(fields, ["config.message", "config.status_code", "config.echo", "config.foo"]);
+        assert_eq!(
+            fields,
+            ["config.message", "config.status_code", "config.echo", "config.foo"]
+        );
     }
 }

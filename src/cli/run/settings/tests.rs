@@ -104,9 +104,16 @@ fn the_webhook_takes_files_texts_or_our_own_authority() {
     let listen = "--admission-webhook-listen=:8080";
     assert_eq!(certificate(&[]), None);
     assert!(problem(&[DISCOVERED, listen]).contains("--admission-webhook-secret"));
-    let own = ["--admission-webhook-secret=a/tls", "--admission-webhook-service=a/webhook"];
+    let own = [
+        "--admission-webhook-secret=a/tls",
+        "--admission-webhook-service=a/webhook",
+    ];
     let configuration = "--admission-webhook-configuration=a";
-    assert!(certificate(&[listen, own[0], own[1], configuration]).unwrap().contains("Own"));
+    assert!(
+        certificate(&[listen, own[0], own[1], configuration])
+            .unwrap()
+            .contains("Own")
+    );
     let files = ["--admission-webhook-cert-file=/c", "--admission-webhook-key-file=/k"];
     assert!(certificate(&[listen, files[0], files[1]]).unwrap().contains("Files"));
     let texts = ["--admission-webhook-cert=CERT", "--admission-webhook-key=SECRET"];
