@@ -20,6 +20,7 @@
 
 pub mod admission;
 pub mod cli;
+pub mod diff;
 pub mod manifest;
 pub mod model;
 pub mod render;

@@ -118,6 +118,10 @@ pub(super) fn warnings(settings: &[GateSetting]) -> Vec<&'static str> {
         (Gate::SanitizeKonnectConfigDumps, _) => {
             Some("--feature-gates: SanitizeKonnectConfigDumps has no effect: nothing is sent to Konnect; remove it")
         }
+        (Gate::FallbackConfiguration, true) => Some(
+            "--feature-gates: FallbackConfiguration has no effect yet: a proxy that refuses a configuration keeps its \
+             last good one; remove it",
+        ),
         _ => None,
     };
     settings.iter().filter_map(warning).collect()
@@ -169,9 +173,11 @@ mod tests {
     fn what_has_no_effect_is_warned_of() {
         let set = |text| setting(text).unwrap();
         assert!(warnings(&[set("GatewayAlpha=true"), set("FillIDs=true")]).is_empty());
-        assert_eq!(
-            warnings(&[set("GatewayAlpha=false"), set("SanitizeKonnectConfigDumps=true")]).len(),
-            2
-        );
+        let given = [
+            "GatewayAlpha=false",
+            "SanitizeKonnectConfigDumps=true",
+            "FallbackConfiguration=true",
+        ];
+        assert_eq!(warnings(&given.map(set)).len(), 3);
     }
 }

@@ -8,7 +8,9 @@ mod arguments;
 mod crds;
 #[cfg(feature = "controller")]
 mod demo;
+mod diff;
 mod gates;
+mod lint;
 mod offline;
 #[cfg(feature = "controller")]
 mod pause;
@@ -21,6 +23,7 @@ mod table;
 mod translation;
 #[cfg(feature = "controller")]
 mod value;
+mod version;
 
 use std::{ffi::OsStr, process::ExitCode};
 
@@ -46,6 +49,10 @@ enum Verb {
     Run(Box<arguments::RunArguments>),
     /// Print the proxies' configuration for manifests, offline.
     Render(render::RenderArguments),
+    /// Report what is wrong with manifests, offline.
+    Lint(lint::LintArguments),
+    /// Show what changes from one set of manifests, or configuration, to another.
+    Diff(diff::DiffArguments),
     /// Run one embedded proxy.
     #[cfg(feature = "controller")]
     Proxy(Box<silverback_proxy::settings::ProxyArguments>),
@@ -58,6 +65,8 @@ enum Verb {
     /// Definitions of the Kubernetes kinds that silverback brings.
     #[cfg(feature = "controller")]
     Crds(crds::CrdsArguments),
+    /// Print release, repository and commit as JSON.
+    Version,
 }
 
 /// The definition of the command line.
@@ -95,6 +104,8 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "controller")]
         Verb::Run(arguments) => run::run(*arguments),
         Verb::Render(arguments) => render::run(&arguments),
+        Verb::Lint(arguments) => lint::run(&arguments),
+        Verb::Diff(arguments) => diff::run(&arguments),
         #[cfg(feature = "controller")]
         Verb::Proxy(arguments) => silverback_proxy::execute(&arguments),
         #[cfg(feature = "controller")]
@@ -103,5 +114,6 @@ pub fn main() -> ExitCode {
         Verb::Resume(arguments) => run::block_on(pause::run(arguments, false)),
         #[cfg(feature = "controller")]
         Verb::Crds(arguments) => crds::run(&arguments),
+        Verb::Version => version::run(),
     }
 }

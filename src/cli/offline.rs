@@ -100,7 +100,7 @@ pub(super) fn problems_json(problems: &[Problem]) -> String {
     serde_json::to_string(problems).expect("problems have string keys only") + "\n"
 }
 
-/// A paragraph for each problem, and their count.
+/// A paragraph for each problem: where it is, what is wrong, what to do.
 pub(super) fn problems_text(problems: &[Problem]) -> String {
     let mut text = String::new();
     for problem in problems {
@@ -119,10 +119,11 @@ pub(super) fn problems_text(problems: &[Problem]) -> String {
         );
         written.expect("a string takes any length");
     }
-    match problems.len() {
-        0 => {}
-        1 => text.push_str("1 problem\n"),
-        count => text.push_str(&format!("{count} problems\n")),
-    }
     text
+}
+
+/// `1 object`, `2 objects`
+pub(super) fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }

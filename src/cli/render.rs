@@ -10,15 +10,19 @@ use clap::{Args, ValueEnum};
 use proxy_config_schema::Configuration;
 
 use super::{
-    offline::{Outcome, OutputFormat, PROBLEMS, problems_json, problems_text, read, usage_error},
+    offline::{Outcome, OutputFormat, PROBLEMS, counted, problems_json, problems_text, read, usage_error},
     translation::TranslationArguments,
 };
 
 /// Flags of `silverback render`.
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "Exit code: 0 without problems, 1 with some (all that is right is printed all the same), 2 usage."
-)]
+#[command(after_help = "\
+Exit code: 0 without problems, 1 with some (all that is right is printed all the same), 2 usage.
+
+Examples:
+  silverback render -f manifests/
+  kubectl get ingresses,services,endpointslices -A -o yaml | silverback render -f - --format json
+  silverback render -f manifests/ --router-flavor expressions --feature-gates KongServiceFacade=true")]
 pub(super) struct RenderArguments {
     /// Manifests: a file, a directory with all below it, or - for standard input (repeatable).
     #[arg(short = 'f', long = "filename", value_name = "FILE|DIR|-", required = true)]
@@ -54,7 +58,8 @@ pub(super) fn run(arguments: &RenderArguments) -> ExitCode {
         Format::Yaml => yaml(&outcome.configuration).into_bytes(),
     };
     let problems = match arguments.problems {
-        OutputFormat::Text => problems_text(&outcome.problems),
+        OutputFormat::Text if outcome.problems.is_empty() => String::new(),
+        OutputFormat::Text => problems_text(&outcome.problems) + &counted(outcome.problems.len(), "problem") + "\n",
         OutputFormat::Json => problems_json(&outcome.problems),
     };
     eprint!("{problems}");

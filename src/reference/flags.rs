@@ -19,6 +19,9 @@ fn spelling(argument: &Arg) -> String {
         Some(name) => format!(" {name}"),
         None => String::new(),
     };
+    if argument.is_positional() {
+        return format!("`{}`", cell(value.unwrap_or_default().trim()));
+    }
     let short = argument.get_short().map(|letter| format!("-{letter}"));
     let aliases = argument.get_visible_aliases().unwrap_or_default();
     let long = argument

@@ -7,4 +7,5 @@ mod demo;
 mod flags;
 mod harness;
 mod log;
+mod offline;
 mod proxy_faults;

@@ -37,7 +37,16 @@ use super::translation::TranslationArguments;
 
 /// Flags of `silverback run`.
 #[derive(Debug, Clone, Args)]
-#[command(args_override_self = true)]
+#[command(
+    args_override_self = true,
+    after_help = "\
+Each flag has a variable, which it wins over; variables that no flag has are errors. Flags of Kong Ingress Controller that
+have no effect here are accepted with a warning; docs/reference/flags.md lists them.
+
+Examples:
+  silverback run --kong-admin-svc kong/kong-admin --publish-service kong/kong-proxy
+  silverback run --directory manifests/ --proxy https://127.0.0.1:8444"
+)]
 pub(super) struct RunArguments {
     #[command(flatten)]
     pub(super) source: SourceArguments,

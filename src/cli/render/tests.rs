@@ -345,7 +345,7 @@ fn problems_are_readable_as_text_and_as_one_json_array() {
         problems_text(&outcome.problems),
         "in.yaml:1: Ingress shop/web spec.rules[0].http.paths[0].backend.service.name\n    \
          ServiceNotFound: there is no Service gone in namespace shop; requests get 503\n    \
-         remedy: create the Service, or correct the name\n1 problem\n"
+         remedy: create the Service, or correct the name\n"
     );
     let array: Value = serde_json::from_str(&problems_json(&outcome.problems)).unwrap();
     assert_eq!(array[0]["object"]["name"], "web");
