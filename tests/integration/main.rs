@@ -5,6 +5,7 @@ mod bad_input;
 mod command_line;
 mod demo;
 mod flags;
+mod golden_run;
 mod harness;
 mod log;
 mod offline;

@@ -36,10 +36,15 @@ fn web(path: &str) -> String {
     format!("{}---\n{ECHO_SERVICE}", ingress("web", "web.example", path))
 }
 
+/// Its Service has pods, as far as one can see without a cluster.
+fn web_with_pods() -> String {
+    web("/") + "  selector: {app: echo}\n"
+}
+
 #[test]
 fn lint_reports_problems_on_standard_output() {
     let directory = tempfile::tempdir().unwrap();
-    let file = write(directory.path(), "a.yaml", &web("/"));
+    let file = write(directory.path(), "a.yaml", &web_with_pods());
     let output = run(&["lint", "-f", &file]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
     assert!(
