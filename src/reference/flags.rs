@@ -20,7 +20,7 @@ fn spelling(argument: &Arg) -> String {
         None => String::new(),
     };
     if argument.is_positional() {
-        return format!("`{}`", cell(value.unwrap_or_default().trim()));
+        return format!("`{}`", cell(value.trim()));
     }
     let short = argument.get_short().map(|letter| format!("-{letter}"));
     let aliases = argument.get_visible_aliases().unwrap_or_default();
