@@ -38,6 +38,8 @@ pub(super) struct Compared {
 
 /// A value and the same without secrets.
 type Pair<'a> = (Option<&'a Value>, Option<&'a Value>);
+/// Fields and the same without secrets.
+type ObjectPair<'a> = (&'a Map<String, Value>, &'a Map<String, Value>);
 
 /// The fields that differ; of an entity that only one side has, all.
 pub(super) fn compare(before: Option<&Entity>, after: Option<&Entity>) -> Compared {
@@ -58,12 +60,7 @@ pub(super) fn compare(before: Option<&Entity>, after: Option<&Entity>) -> Compar
 }
 
 impl Compared {
-    fn objects(
-        &mut self,
-        path: &str,
-        before: (&Map<String, Value>, &Map<String, Value>),
-        after: (&Map<String, Value>, &Map<String, Value>),
-    ) {
+    fn objects(&mut self, path: &str, before: ObjectPair<'_>, after: ObjectPair<'_>) {
         let mut names: Vec<&String> = before.0.keys().chain(after.0.keys()).collect();
         names.sort();
         names.dedup();
@@ -117,6 +114,6 @@ impl Compared {
     }
 }
 
-fn object_of<'a>(pair: Pair<'a>) -> Option<(&'a Map<String, Value>, &'a Map<String, Value>)> {
+fn object_of(pair: Pair<'_>) -> Option<ObjectPair<'_>> {
     Some((pair.0?.as_object()?, pair.1?.as_object()?))
 }

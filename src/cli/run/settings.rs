@@ -81,7 +81,7 @@ pub(super) fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSett
     Ok(ControllerSettings {
         profile: ProfileOverride {
             router_flavor: translation.router_flavor.map(Into::into),
-            edition: (translation.raw_objects || translation.edition.is_some()).then(|| translated.profile.edition),
+            edition: (translation.raw_objects || translation.edition.is_some()).then_some(translated.profile.edition),
             version: (translation.raw_objects || translation.kong_version.is_some())
                 .then_some(translated.profile.version),
         },
