@@ -168,6 +168,42 @@ impl Kind {
             .find(|kind| kind.group() == group && kind.name() == name)
     }
 
+    /// Whether statuses of its objects say which generation they speak of.
+    pub fn has_conditions(self) -> bool {
+        match self {
+            Self::KongPlugin
+            | Self::KongClusterPlugin
+            | Self::KongConsumer
+            | Self::KongConsumerGroup
+            | Self::KongUpstreamPolicy
+            | Self::KongVault
+            | Self::KongLicense
+            | Self::KongCustomEntity
+            | Self::KongServiceFacade
+            | Self::GatewayClass
+            | Self::Gateway
+            | Self::HTTPRoute
+            | Self::GRPCRoute
+            | Self::TCPRoute
+            | Self::UDPRoute
+            | Self::TLSRoute
+            | Self::BackendTLSPolicy => true,
+            Self::Ingress
+            | Self::IngressClass
+            | Self::Service
+            | Self::EndpointSlice
+            | Self::Secret
+            | Self::ConfigMap
+            | Self::Namespace
+            | Self::IngressClassParameters
+            | Self::KongIngress
+            | Self::TCPIngress
+            | Self::UDPIngress
+            | Self::ReferenceGrant
+            | Self::ProxyFleet => false,
+        }
+    }
+
     /// `group/version`, or the version alone in the core group.
     pub fn api_version(self) -> String {
         if self.group().is_empty() {

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use proxy_config_schema::{ConfigHash, Configuration};
 
 use crate::{
-    model::{Generation, ObjectRef, Problem, Profile},
+    model::{Generation, ObjectRef, Problem, Profile, Snapshot},
     translate::Translation,
 };
 
@@ -53,6 +53,8 @@ pub fn redacted(rendered: &Rendered) -> serde_json::Value {
 pub struct Rendition {
     /// The snapshot that it was made from.
     pub generation: Generation,
+    /// The same: statuses say of which generation of an object they speak.
+    pub snapshot: Arc<Snapshot>,
     /// One configuration per profile.
     pub profiles: BTreeMap<Profile, Arc<Rendered>>,
     /// What is wrong with the objects, over all profiles.

@@ -1,13 +1,14 @@
 //! What can be written: which object, which content, and how urgent a change of it is. Pure.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
+use super::object_condition::{Ancestors, Programmed};
 use super::resource::{ProxyFleetStatus, ProxyInstanceSpec, ProxyInstanceStatus, StatusCondition};
 use crate::{
     fleet::ConditionStatus,
-    model::{NamespacedName, ObjectRef, PodRef, kubernetes::LoadBalancerIngress},
+    model::{Kind, NamespacedName, ObjectRef, PodRef, kubernetes::LoadBalancerIngress},
 };
 
 /// Field manager of everything that is applied.
@@ -28,8 +29,8 @@ pub(super) enum Key {
     Fleet(NamespacedName),
     /// The status of a `ProxyFleet`.
     FleetStatus(NamespacedName),
-    /// The addresses in the status of an Ingress: name and UID.
-    Ingress(NamespacedName, Arc<str>),
+    /// The status of a user's object: kind, name and UID.
+    Object(Kind, NamespacedName, Arc<str>),
     /// An event: namespace and name.
     Event(NamespacedName),
 }
@@ -42,7 +43,7 @@ pub(super) enum Class {
     InstanceStatus,
     Fleet,
     FleetStatus,
-    Ingress,
+    Object(Kind),
     Event,
 }
 
@@ -61,7 +62,7 @@ impl Key {
             Self::InstanceStatus(_) => Class::InstanceStatus,
             Self::Fleet(_) => Class::Fleet,
             Self::FleetStatus(_) => Class::FleetStatus,
-            Self::Ingress(..) => Class::Ingress,
+            Self::Object(kind, ..) => Class::Object(*kind),
             Self::Event(_) => Class::Event,
         }
     }
@@ -74,7 +75,7 @@ impl Key {
             | Self::FleetStatus(name)
             | Self::Event(name)
             | Self::Gate(name, _)
-            | Self::Ingress(name, _) => name,
+            | Self::Object(_, name, _) => name,
         }
     }
 
@@ -99,16 +100,24 @@ impl Key {
 
 impl Class {
     /// What the controller's role must allow, for the log.
-    pub(super) fn permission(self) -> &'static str {
-        match self {
+    pub(super) fn permission(self) -> Cow<'static, str> {
+        let permission = match self {
+            Self::Object(kind) => {
+                let verbs = if kind == Kind::KongUpstreamPolicy {
+                    "get and patch"
+                } else {
+                    "patch"
+                };
+                return format!("{verbs} on {}/status ({})", kind.plural(), kind.group()).into();
+            }
             Self::Gate => "patch on pods/status",
             Self::Instance => "list, watch, create, patch and delete on proxyinstances (gateway.silverback.dev)",
             Self::InstanceStatus => "patch on proxyinstances/status (gateway.silverback.dev)",
             Self::Fleet => "list, watch, create and patch on proxyfleets (gateway.silverback.dev)",
             Self::FleetStatus => "patch on proxyfleets/status (gateway.silverback.dev)",
-            Self::Ingress => "patch on ingresses/status (networking.k8s.io)",
             Self::Event => "create and patch on events (events.k8s.io)",
-        }
+        };
+        permission.into()
     }
 }
 
@@ -132,6 +141,8 @@ pub(super) enum Document {
     Fleet,
     FleetStatus(Box<ProxyFleetStatus>),
     Addresses(Arc<[LoadBalancerIngress]>),
+    Programmed(Programmed),
+    Ancestors(Ancestors),
     Event(Box<EventDocument>),
 }
 
@@ -174,6 +185,8 @@ impl Document {
                     ..(**one).clone()
                 } == **other
             }
+            (Self::Programmed(one), Self::Programmed(other)) => one.says_the_same(other),
+            (Self::Ancestors(one), Self::Ancestors(other)) => one.says_the_same(other),
             _ => self == other,
         }
     }
@@ -195,6 +208,10 @@ impl Document {
             {
                 Lane::Refresh
             }
+            (Self::Programmed(now), Some(Self::Programmed(before))) if !now.condition.turned(&before.condition) => {
+                Lane::Refresh
+            }
+            (Self::Ancestors(now), Some(Self::Ancestors(before))) if !now.turned(before) => Lane::Refresh,
             _ => Lane::Transition,
         }
     }

@@ -1,5 +1,6 @@
-//! Writes what is known to Kubernetes: `ProxyInstance`, `ProxyFleet`, addresses of Ingresses, events, and the condition
-//! of Pods that serves as readiness gate. Only the leader writes; the others keep still.
+//! Writes what is known to Kubernetes: `ProxyInstance`, `ProxyFleet`, addresses of Ingresses, conditions of Kong's
+//! objects, events, and the condition of Pods that serves as readiness gate. Only the leader writes; the others keep
+//! still.
 //!
 //! ```text
 //! view, rendition, snapshot ──> (author) ── what shall stand there ──> (planner) ── one write ──> [writer]
@@ -11,11 +12,13 @@
 //! Needs, in the namespaces of the Admin Services: `list`, `watch`, `create`, `patch`, `delete` on
 //! `proxyinstances`, `patch` on `proxyinstances/status` and `pods/status`; in its own namespace: `list`, `watch`,
 //! `create`, `patch` on `proxyfleets`, `patch` on `proxyfleets/status`, `get` on `pods`; everywhere: `list` on
-//! `ingresses`, `patch` on `ingresses/status` (`networking.k8s.io`), `create`, `patch` on `events` (`events.k8s.io`).
+//! `ingresses`, `patch` on `ingresses/status` (`networking.k8s.io`), the same of Kong's kinds, `get` on
+//! `kongupstreampolicies`, and `create`, `patch` on `events` (`events.k8s.io`).
 
 mod author;
 mod budget;
 mod document;
+mod object_condition;
 mod planner;
 pub mod resource;
 mod seed;

@@ -7,11 +7,11 @@ use std::{
 };
 
 use futures_util::{Stream, StreamExt, future, stream};
-use k8s_openapi::api::{core::v1::Pod, networking::v1::Ingress};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Resource,
     api::ListParams,
-    core::NamespaceResourceScope,
+    core::{ApiResource, DynamicObject, NamespaceResourceScope},
     runtime::{
         WatchStreamExt,
         utils::Backoff,
@@ -23,14 +23,18 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::{
-    author::addresses::sorted,
+    author::{
+        addresses::{self, sorted},
+        objects,
+    },
     document::{Document, Key},
+    object_condition::{Ancestors, Programmed},
     resource::{ProxyFleet, ProxyInstance},
     settings::{OwnPod, Settings},
 };
-use crate::model::{NamespacedName, ObjectRef, kubernetes::LoadBalancerIngress};
+use crate::model::{Kind, NamespacedName, ObjectRef};
 
-/// How many Ingresses come in one answer.
+/// How many objects come in one answer.
 const PAGE: u32 = 500;
 /// How long one answer may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -54,10 +58,10 @@ pub(super) enum Found {
     FleetsListed,
     /// A kind can't be read now; it is tried again.
     Failed,
-    /// Addresses of Ingresses.
-    Addresses(Vec<(Key, Document)>),
-    /// All Ingresses have been told, or can't be.
-    AddressesListed,
+    /// Statuses of users' objects.
+    Statuses(Vec<(Key, Document)>),
+    /// All statuses of a kind have been told, or can't be.
+    StatusesListed(Kind),
     /// The controller's own Pod.
     OwnPod(ObjectRef),
 }
@@ -88,7 +92,7 @@ pub(super) fn follow(client: &Client, settings: &Settings) -> impl Stream<Item =
         streams.push(found.boxed());
     }
     if settings.update_status {
-        streams.push(addresses(client, &settings.ingress_namespaces).boxed());
+        streams.push(statuses(client, settings).boxed());
     }
     if let (true, Some(pod)) = (settings.emit_events, settings.own_pod.clone()) {
         streams.push(
@@ -188,22 +192,43 @@ fn fleet_event(event: watcher::Result<watcher::Event<ProxyFleet>>) -> Option<Fou
     }
 }
 
-/// The addresses in the statuses of all Ingresses, page by page: a new leader need not write them again.
-fn addresses(client: &Client, namespaces: &[String]) -> impl Stream<Item = Found> + Send + use<> {
-    let apis: Vec<Api<Ingress>> = match namespaces {
-        [] => vec![Api::all(client.clone())],
-        some => some
-            .iter()
-            .map(|namespace| Api::namespaced(client.clone(), namespace))
-            .collect(),
-    };
-    let listed = stream::once(future::ready(Found::AddressesListed));
-    stream::iter(apis).flat_map(address_pages).chain(listed)
+/// Kinds whose statuses are written.
+pub(super) fn status_kinds() -> impl Iterator<Item = Kind> {
+    addresses::KINDS.into_iter().chain(objects::KINDS)
 }
 
-fn address_pages(api: Api<Ingress>) -> impl Stream<Item = Found> + Send {
+/// What stands in the statuses of users' objects, kind by kind and page by page: a new leader need not write it again.
+fn statuses(client: &Client, settings: &Settings) -> impl Stream<Item = Found> + Send + use<> {
+    let (client, settings) = (client.clone(), settings.clone());
+    stream::iter(status_kinds()).flat_map(move |kind| {
+        let resource = resource(kind);
+        let apis: Vec<Api<DynamicObject>> = match settings.watched_namespaces.as_slice() {
+            some @ [_, ..] if kind.is_namespaced() => some
+                .iter()
+                .map(|namespace| Api::namespaced_with(client.clone(), namespace, &resource))
+                .collect(),
+            _ => vec![Api::all_with(client.clone(), &resource)],
+        };
+        let settings = settings.clone();
+        let pages = stream::iter(apis).flat_map(move |api| pages(kind, api, settings.clone()).boxed());
+        pages.chain(stream::once(future::ready(Found::StatusesListed(kind))))
+    })
+}
+
+/// A kind as a client names it.
+pub(super) fn resource(kind: Kind) -> ApiResource {
+    ApiResource {
+        group: kind.group().to_owned(),
+        version: kind.version().to_owned(),
+        api_version: kind.api_version(),
+        kind: kind.name().to_owned(),
+        plural: kind.plural().to_owned(),
+    }
+}
+
+fn pages(kind: Kind, api: Api<DynamicObject>, settings: Settings) -> impl Stream<Item = Found> + Send {
     stream::unfold(Some(String::new()), move |token| {
-        let api = api.clone();
+        let (api, settings) = (api.clone(), settings.clone());
         async move {
             let mut parameters = ListParams::default().limit(PAGE);
             match token? {
@@ -213,28 +238,48 @@ fn address_pages(api: Api<Ingress>) -> impl Stream<Item = Found> + Send {
             let page = match tokio::time::timeout(LIMIT, api.list(&parameters)).await {
                 Ok(Ok(page)) => page,
                 Ok(Err(error)) => {
-                    debug!(%error, "addresses of Ingresses can't be read: they are written anew");
+                    debug!(?kind, %error, "statuses can't be read: they are written anew");
                     return None;
                 }
                 Err(_) => return None,
             };
             let token = page.metadata.continue_.filter(|token| !token.is_empty());
-            let found = page.items.into_iter().filter_map(address_document).collect();
-            Some((Found::Addresses(found), token))
+            let found = page.items.iter();
+            let found = found
+                .filter_map(|object| status_document(kind, object, &settings))
+                .collect();
+            Some((Found::Statuses(found), token))
         }
     })
 }
 
-fn address_document(ingress: Ingress) -> Option<(Key, Document)> {
-    let metadata = ingress.metadata;
-    let name = NamespacedName::new(metadata.namespace?, metadata.name?);
-    let entries = ingress.status?.load_balancer?.ingress.unwrap_or_default();
-    let addresses = entries.into_iter().map(|entry| LoadBalancerIngress {
-        ip: entry.ip,
-        hostname: entry.hostname,
-    });
-    let document = Document::Addresses(sorted(addresses.collect()));
-    Some((Key::Ingress(name, metadata.uid?.into()), document))
+fn status_document(kind: Kind, object: &DynamicObject, settings: &Settings) -> Option<(Key, Document)> {
+    let uid = object.metadata.uid.as_deref()?;
+    let status = object.data.get("status")?;
+    let document = match kind {
+        _ if addresses::KINDS.contains(&kind) => {
+            let entries = status.get("loadBalancer")?.get("ingress")?.as_array()?.iter();
+            let addresses = entries.filter_map(|entry| serde_json::from_value(entry.clone()).ok());
+            Document::Addresses(sorted(addresses.collect()))
+        }
+        Kind::KongUpstreamPolicy => {
+            Document::Ancestors(Ancestors::found(status, &settings.controller_name.as_str().into())?)
+        }
+        Kind::KongLicense => {
+            let controller = objects::license_controller(settings);
+            Document::Programmed(Programmed::found(status, Some(&controller))?)
+        }
+        _ => Document::Programmed(Programmed::found(status, None)?),
+    };
+    Some((Key::Object(kind, name_of_dynamic(object), uid.into()), document))
+}
+
+fn name_of_dynamic(object: &DynamicObject) -> NamespacedName {
+    let metadata = &object.metadata;
+    NamespacedName::new(
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default(),
+    )
 }
 
 /// The controller's own Pod, with the UID that events need to show with it.

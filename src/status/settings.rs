@@ -11,6 +11,13 @@ pub struct Settings {
     pub publish_service: Option<NamespacedName>,
     /// Addresses in its place, IP addresses or host names (`--publish-status-address`).
     pub publish_addresses: Vec<String>,
+    /// The Service whose addresses go into the statuses of UDPIngresses (`--publish-service-udp`); that of the others if
+    /// there is neither this nor an address.
+    pub publish_service_udp: Option<NamespacedName>,
+    /// Addresses in its place (`--publish-status-address-udp`).
+    pub publish_addresses_udp: Vec<String>,
+    /// Name of the controller in statuses (`--gateway-api-controller-name`).
+    pub controller_name: String,
     /// Whether the statuses of users' objects are written (`--update-status`).
     pub update_status: bool,
     /// Whether events are written (`--emit-kubernetes-events`).
@@ -21,8 +28,8 @@ pub struct Settings {
     pub burst: u32,
     /// The Admin Services: one `ProxyFleet` each.
     pub services: Vec<NamespacedName>,
-    /// Namespaces whose Ingresses are read; all when empty (`--watch-namespace`).
-    pub ingress_namespaces: Vec<String>,
+    /// Namespaces whose objects are read; all when empty (`--watch-namespace`).
+    pub watched_namespaces: Vec<String>,
     /// The controller's own namespace, where `ProxyFleet`s are.
     pub namespace: Arc<str>,
     /// Namespace and name of the Lease: says which controller wrote a status.

@@ -101,7 +101,9 @@ impl<'a> Term<'a> {
         }
         planner.hold(Class::Fleet);
         if settings.update_status {
-            planner.hold(Class::Ingress);
+            for kind in seed::status_kinds() {
+                planner.hold(Class::Object(kind));
+            }
         }
         Self {
             author: Author::new(settings.clone()),
@@ -227,12 +229,16 @@ impl<'a> Term<'a> {
                 return true;
             }
             Found::Failed => self.awaited_until = now,
-            Found::Addresses(addresses) => {
-                for (key, document) in addresses {
-                    planner.seed(&key, document, now);
+            Found::Statuses(statuses) => {
+                for (key, document) in statuses {
+                    self.author.found_status(key, document, planner, now);
                 }
             }
-            Found::AddressesListed => planner.release(Class::Ingress),
+            Found::StatusesListed(kind) => {
+                planner.release(Class::Object(kind));
+                self.author.listed_statuses(kind);
+                return true;
+            }
             Found::OwnPod(pod) => {
                 self.author.own_pod(pod);
                 return true;

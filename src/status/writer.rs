@@ -7,23 +7,24 @@ use k8s_openapi::{
     api::{
         core::v1::{ObjectReference, Pod},
         events::v1::Event,
-        networking::v1::Ingress,
     },
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 use kube::{
     Api, Client, Resource,
     api::{DeleteParams, Patch, PatchParams, PostParams},
-    core::NamespaceResourceScope,
+    core::{DynamicObject, NamespaceResourceScope},
 };
 use serde_json::{Value, json};
 
 use super::{
     document::{Class, Document, EventDocument, FIELD_MANAGER, GATE, Gate, Key},
+    object_condition::Ancestors,
     planner::{Action, Outcome, Write},
     resource::{ProxyFleet, ProxyInstance, ProxyInstanceSpec},
+    seed,
 };
-use crate::model::NamespacedName;
+use crate::model::{Kind, NamespacedName};
 
 /// Who reports events.
 const REPORTING_CONTROLLER: &str = "gateway.silverback.dev/silverback";
@@ -90,8 +91,9 @@ fn meaning(class: Class, failure: &Failure) -> Outcome {
             // An apply makes what is not there, unless the kind itself is missing.
             404 if made_by_us => Outcome::Refused,
             404 => Outcome::Gone,
+            // Another object of that name, as it is said of what is applied, and of what is merged.
+            409 if message.contains("UID") => Outcome::Gone,
             409 => Outcome::Again,
-            // Another object of that name.
             422 if message.contains("metadata.uid") => Outcome::Gone,
             400 | 413 | 415 | 422 => Outcome::Invalid,
             _ => Outcome::Unreachable,
@@ -132,14 +134,31 @@ impl Attempt {
                 self.send(api.patch_status(&name.name, &plain, &Patch::Strategic(patch)))
                     .await
             }
-            (Key::Ingress(name, uid), Document::Addresses(addresses)) => {
+            (Key::Object(kind, name, uid), Document::Addresses(addresses)) => {
                 let patch = json!({
                     "metadata": { "uid": uid },
                     "status": { "loadBalancer": { "ingress": addresses } },
                 });
-                let api = self.api::<Ingress>(name);
+                let api = self.dynamic_api(*kind, name);
                 self.send(api.patch_status(&name.name, &plain, &Patch::Merge(patch)))
                     .await
+            }
+            (Key::Object(kind, name, uid), Document::Programmed(programmed)) => {
+                let mut patch = json!({
+                    "apiVersion": kind.api_version(),
+                    "kind": kind.name(),
+                    "metadata": { "name": name.name, "uid": uid },
+                    "status": programmed.status(),
+                });
+                if kind.is_namespaced() {
+                    patch["metadata"]["namespace"] = json!(name.namespace);
+                }
+                let api = self.dynamic_api(*kind, name);
+                self.send(api.patch_status(&name.name, &apply, &Patch::Apply(patch)))
+                    .await
+            }
+            (Key::Object(kind, name, uid), Document::Ancestors(ancestors)) => {
+                self.put_ancestors(*kind, name, uid, ancestors).await
             }
             (Key::Instance(name), Document::Instance(spec)) => {
                 let api = self.api::<ProxyInstance>(name);
@@ -167,6 +186,26 @@ impl Attempt {
             (Key::Event(name), Document::Event(event)) => self.emit(name, event).await,
             _ => unreachable!("a key has documents of its own kind"),
         }
+    }
+
+    /// The list has no keys to join it by: what others wrote there is read, and nothing is written if it changed since.
+    async fn put_ancestors(
+        &mut self,
+        kind: Kind,
+        name: &NamespacedName,
+        uid: &str,
+        ancestors: &Ancestors,
+    ) -> Result<(), Failure> {
+        let api = self.dynamic_api(kind, name);
+        let found = self.ask(api.get(&name.name)).await?;
+        let status = found.data.get("status").and_then(|status| status.get("ancestors"));
+        let patch = json!({
+            "metadata": { "uid": uid, "resourceVersion": found.metadata.resource_version },
+            "status": { "ancestors": ancestors.joined(status.unwrap_or(&Value::Null)) },
+        });
+        let plain = PatchParams::default();
+        self.send(api.patch_status(&name.name, &plain, &Patch::Merge(patch)))
+            .await
     }
 
     /// Makes an event, or counts one more occurrence of it.
@@ -212,10 +251,22 @@ impl Attempt {
         Api::namespaced(self.client.clone(), &name.namespace)
     }
 
+    fn dynamic_api(&self, kind: Kind, name: &NamespacedName) -> Api<DynamicObject> {
+        let resource = seed::resource(kind);
+        match kind.is_namespaced() {
+            true => Api::namespaced_with(self.client.clone(), &name.namespace, &resource),
+            false => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
     async fn send<T>(&mut self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<(), Failure> {
+        self.ask(request).await.map(drop)
+    }
+
+    async fn ask<T>(&mut self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Failure> {
         self.requests += 1;
         match tokio::time::timeout(LIMIT, request).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(kube::Error::Api(status))) => Err(Failure::Status {
                 code: status.code,
                 message: status.message.clone(),

@@ -84,7 +84,7 @@ pub(super) fn wanted_profiles(
 }
 
 fn render_all(
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     settings: &Settings,
     assumed: &ProfileOverride,
     profiles: &BTreeSet<Profile>,
@@ -108,6 +108,7 @@ fn render_all(
     }
     Rendition {
         generation: snapshot.generation,
+        snapshot: snapshot.clone(),
         hold: hold(snapshot, last),
         profiles: rendered,
         problems: problems.into_iter().collect(),
@@ -132,4 +133,15 @@ fn says_the_same(one: &Rendition, other: &Rendition) -> bool {
         && one.problems == other.problems
         && one.objects == other.objects
         && one.hold == other.hold
+        && have_the_same_generations(&one.snapshot, &other.snapshot)
+}
+
+/// Whether no object has another generation whose status says of which one it speaks.
+fn have_the_same_generations(one: &Snapshot, other: &Snapshot) -> bool {
+    let mut same = true;
+    other.changes_since(one, |kind, key| {
+        let generation = |snapshot: &Snapshot| Some(snapshot.get(kind, key)?.metadata().generation);
+        same &= !kind.has_conditions() || generation(one) == generation(other);
+    });
+    same
 }

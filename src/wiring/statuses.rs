@@ -25,12 +25,15 @@ pub(super) fn write(
     let status_settings = status::Settings {
         publish_service: settings.status.publish_service.clone(),
         publish_addresses: settings.status.publish_addresses.clone(),
+        publish_service_udp: settings.status.publish_service_udp.clone(),
+        publish_addresses_udp: settings.status.publish_addresses_udp.clone(),
+        controller_name: settings.translation.gateway_controller_name.clone(),
         update_status: settings.status.update_status,
         emit_events: settings.status.emit_events,
         qps: settings.status.qps,
         burst: settings.status.burst,
         services: settings.admin_services.clone(),
-        ingress_namespaces: match &settings.source {
+        watched_namespaces: match &settings.source {
             Source::Cluster { namespaces, .. } => namespaces.clone(),
             Source::Directory { .. } => Vec::new(),
         },

@@ -67,6 +67,7 @@ fn profile() -> Profile {
 fn rendition(text: &str, generation: u64) -> FleetEvent {
     FleetEvent::Rendition(Arc::new(Rendition {
         generation: Generation(generation),
+        snapshot: Arc::default(),
         profiles: [(profile(), rendered(text))].into(),
         problems: Arc::default(),
         objects: Arc::default(),

@@ -273,6 +273,7 @@ impl World {
         }
         let rendition = Rendition {
             generation: Generation(self.generation),
+            snapshot: Arc::default(),
             profiles: profiles()
                 .into_iter()
                 .map(|profile| (profile, shared.clone()))

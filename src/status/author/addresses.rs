@@ -6,29 +6,52 @@
 use std::{net::IpAddr, sync::Arc};
 
 use crate::{
-    model::{Kind, ObjectRef, Snapshot, kubernetes::LoadBalancerIngress},
+    model::{Kind, NamespacedName, ObjectRef, Snapshot, kubernetes::LoadBalancerIngress},
     status::settings::Settings,
 };
 
-/// Whether an object's status bears addresses, and can be written.
-pub(super) fn bears(object: &ObjectRef) -> bool {
-    let kind = Kind::Ingress;
-    *object.kind == *kind.name() && *object.group == *kind.group() && !object.uid.is_empty()
+/// Kinds whose statuses bear addresses.
+pub(in crate::status) const KINDS: [Kind; 3] = [Kind::Ingress, Kind::TCPIngress, Kind::UDPIngress];
+
+/// The kind of an object whose status bears addresses, and can be written.
+pub(super) fn bears(object: &ObjectRef) -> Option<Kind> {
+    let kind = Kind::find(&object.group, &object.kind)?;
+    (KINDS.contains(&kind) && !object.uid.is_empty()).then_some(kind)
+}
+
+/// Where clients reach the proxies.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    usual: Arc<[LoadBalancerIngress]>,
+    udp: Arc<[LoadBalancerIngress]>,
+}
+
+impl Addresses {
+    pub(super) fn of(settings: &Settings, snapshot: &Snapshot) -> Self {
+        let usual = find(&settings.publish_addresses, settings.publish_service.as_ref(), snapshot);
+        let udp = if settings.publish_addresses_udp.is_empty() && settings.publish_service_udp.is_none() {
+            usual.clone()
+        } else {
+            let service = settings.publish_service_udp.as_ref();
+            find(&settings.publish_addresses_udp, service, snapshot)
+        };
+        Self { usual, udp }
+    }
+
+    pub(super) fn of_kind(&self, kind: Kind) -> &Arc<[LoadBalancerIngress]> {
+        match kind {
+            Kind::UDPIngress => &self.udp,
+            _ => &self.usual,
+        }
+    }
 }
 
 /// The addresses, in order and without duplicates: those given; else those of the publish Service's load balancer; else
 /// its cluster addresses.
-pub(super) fn of(settings: &Settings, snapshot: &Snapshot) -> Arc<[LoadBalancerIngress]> {
-    let mut addresses: Vec<_> = settings
-        .publish_addresses
-        .iter()
-        .map(|address| entry(address))
-        .collect();
+fn find(given: &[String], service: Option<&NamespacedName>, snapshot: &Snapshot) -> Arc<[LoadBalancerIngress]> {
+    let mut addresses: Vec<_> = given.iter().map(|address| entry(address)).collect();
     if addresses.is_empty()
-        && let Some(service) = settings
-            .publish_service
-            .as_ref()
-            .and_then(|name| snapshot.services.get(name))
+        && let Some(service) = service.and_then(|name| snapshot.services.get(name))
     {
         addresses.clone_from(&service.status.load_balancer.ingress);
         if addresses.is_empty() {

@@ -4,6 +4,7 @@ pub(super) mod addresses;
 mod events;
 mod fleet;
 pub(super) mod instance;
+pub(super) mod objects;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
@@ -13,7 +14,7 @@ use std::{
 use proxy_config_schema::ConfigHash;
 use tokio::time::Instant;
 
-use self::events::EventLog;
+use self::{addresses::Addresses, events::EventLog, objects::ObjectConditions};
 use super::{
     document::{Document, Gate, Key},
     planner::Planner,
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     fleet::{ConditionStatus, FleetView, ProxyView},
-    model::{Epoch, NamespacedName, ObjectRef, PodRef, ProxyId, Snapshot, fleet_names},
+    model::{Epoch, Kind, NamespacedName, ObjectRef, PodRef, ProxyId, Snapshot, fleet_names},
     render::Rendition,
 };
 
@@ -57,6 +58,7 @@ pub(super) struct Author {
     /// The rendition that a proxy accepted last.
     accepted: Option<Arc<Rendition>>,
     addressed: BTreeSet<Key>,
+    conditions: ObjectConditions,
     object_events: EventLog,
     fleet_events: EventLog,
 }
@@ -75,6 +77,7 @@ impl Author {
             paused: BTreeSet::new(),
             accepted: None,
             addressed: BTreeSet::new(),
+            conditions: ObjectConditions::default(),
             object_events: EventLog::default(),
             fleet_events: EventLog::default(),
         }
@@ -156,6 +159,19 @@ impl Author {
         changed
     }
 
+    /// The status of a user's object stands in the cluster.
+    pub(super) fn found_status(&mut self, key: Key, document: Document, planner: &mut Planner, now: Instant) {
+        planner.seed(&key, document.clone(), now);
+        if !matches!(document, Document::Addresses(_)) {
+            self.conditions.found(key, document);
+        }
+    }
+
+    /// All statuses of a kind have been told, or can't be.
+    pub(super) fn listed_statuses(&mut self, kind: Kind) {
+        self.conditions.listed(kind);
+    }
+
     /// Tells the planner what shall stand in the cluster now.
     pub(super) fn update(&mut self, world: &World, planner: &mut Planner, now: Instant) {
         let another = !same(self.rendition.as_ref(), world.rendition.as_ref());
@@ -167,6 +183,8 @@ impl Author {
         self.tell_fleets(world, planner, now);
         if self.settings.update_status {
             self.tell_ingresses(world, planner, now);
+            let accepted = self.accepted.as_ref();
+            self.conditions.update(&self.settings, world, accepted, planner, now);
         }
         if self.settings.emit_events {
             if let (true, Some(rendition)) = (another, &world.rendition) {
@@ -317,13 +335,15 @@ impl Author {
             self.accepted = Some(rendition.clone());
         }
         let Some(accepted) = &self.accepted else { return };
-        let addresses = addresses::of(&self.settings, &world.snapshot);
-        if addresses.is_empty() {
-            return;
-        }
+        let addresses = Addresses::of(&self.settings, &world.snapshot);
         let mut addressed = BTreeSet::new();
-        for object in accepted.objects.iter().filter(|object| addresses::bears(object)) {
-            let key = Key::Ingress(object.namespaced_name(), object.uid.clone());
+        for object in accepted.objects.iter() {
+            let Some(kind) = addresses::bears(object) else { continue };
+            let addresses = addresses.of_kind(kind);
+            if addresses.is_empty() {
+                continue;
+            }
+            let key = Key::Object(kind, object.namespaced_name(), object.uid.clone());
             planner.want(&key, Document::Addresses(addresses.clone()), now);
             addressed.insert(key);
         }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::world::{at, newcomer, no, synced, yes};
 use crate::{
     fleet::{ConditionStatus, ProxyView},
-    model::NamespacedName,
+    model::{Kind, NamespacedName},
     status::{
         author::instance,
         document::{Class, Document, EventDocument, Gate, Key},
@@ -357,7 +357,7 @@ fn without_the_api_server_everything_rests_ever_longer() {
 #[test]
 fn what_the_api_server_never_takes_is_left_until_it_changes() {
     let mut bench = Bench::new(20, 100);
-    let key = Key::Ingress(name("web"), "uid".into());
+    let key = Key::Object(Kind::Ingress, name("web"), "uid".into());
     bench.want(&key, Document::Addresses([].into()));
     assert_eq!(bench.run(|_| Outcome::Invalid, 10).len(), 1);
     bench.pass(Duration::from_secs(3600));

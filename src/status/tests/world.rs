@@ -60,12 +60,15 @@ pub(super) fn settings() -> Settings {
     Settings {
         publish_service: Some(NamespacedName::new("kong", "kong-proxy")),
         publish_addresses: Vec::new(),
+        publish_service_udp: None,
+        publish_addresses_udp: Vec::new(),
+        controller_name: "konghq.com/kic-gateway-controller".to_owned(),
         update_status: true,
         emit_events: true,
         qps: 20,
         burst: 100,
         services: vec![admin_service()],
-        ingress_namespaces: Vec::new(),
+        watched_namespaces: Vec::new(),
         namespace: "silverback".into(),
         lease: NamespacedName::new("silverback", "election"),
         own_pod: Some(OwnPod {
@@ -197,6 +200,7 @@ pub(super) fn rendition(text: &str, objects: &[&str], problems: Vec<Problem>) ->
     };
     Some(Arc::new(Rendition {
         generation: Default::default(),
+        snapshot: Arc::default(),
         profiles: BTreeMap::from([(profile(), Arc::new(rendered))]),
         problems: problems.into(),
         objects: Arc::new(objects.iter().map(|name| ingress_ref(name)).collect()),

@@ -1,0 +1,158 @@
+//! What conditions are made of: objects, what is wrong with them, what proxies accepted and refused. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{super::same, KINDS};
+use crate::{
+    model::{Kind, NamespacedName, Object, ObjectRef, Reason, kubernetes::Metadata},
+    render::Rendition,
+    status::{author::World, document::Key},
+};
+
+/// The annotation by which Services and KongServiceFacades name a KongUpstreamPolicy.
+const ANNOTATION: &str = "konghq.com/upstream-policy";
+
+/// An object by kind and name.
+pub(super) type Id = (Kind, NamespacedName);
+
+pub(super) fn id(object: &ObjectRef) -> Option<Id> {
+    Some((Kind::find(&object.group, &object.kind)?, object.namespaced_name()))
+}
+
+/// What conditions are made of.
+#[derive(Debug, Clone)]
+pub(super) struct Sources {
+    pub(super) latest: Arc<Rendition>,
+    /// The last one that proxies accepted.
+    pub(super) accepted: Option<Arc<Rendition>>,
+    /// What proxies say against objects.
+    pub(super) refused: BTreeMap<Id, String>,
+}
+
+/// What is wrong with an object.
+#[derive(Debug, Default)]
+pub(super) struct Mistake {
+    /// The first problem that stands against it.
+    pub(super) message: Option<String>,
+    /// Why the policy that it names is not used.
+    pub(super) conflict_of_policy: Option<String>,
+}
+
+/// A Service or KongServiceFacade that names a policy.
+#[derive(Debug)]
+pub(super) struct User<'a> {
+    pub(super) kind: Kind,
+    pub(super) name: NamespacedName,
+    metadata: &'a Metadata,
+}
+
+impl Sources {
+    pub(super) fn new(latest: &Arc<Rendition>, accepted: Option<&Arc<Rendition>>, world: &World) -> Self {
+        let proxies = world.view.proxies.iter().filter(|proxy| !proxy.target.terminating);
+        let mut refused = BTreeMap::new();
+        for error in proxies.flat_map(|proxy| &proxy.errors) {
+            if let Some(id) = error.object.as_ref().and_then(id) {
+                let (entity, field) = (&error.entity_type, prefix(error.field.as_deref()));
+                let message = format!("refused by a proxy: {entity} {field}{}", error.message);
+                refused.entry(id).or_insert(message);
+            }
+        }
+        Self {
+            latest: latest.clone(),
+            accepted: accepted.cloned(),
+            refused,
+        }
+    }
+
+    /// Whether conditions made of these are those made of others.
+    pub(super) fn are(&self, others: &Self) -> bool {
+        same(Some(&self.latest), Some(&others.latest))
+            && same(self.accepted.as_ref(), others.accepted.as_ref())
+            && self.refused == others.refused
+    }
+
+    /// What is wrong with the objects.
+    pub(super) fn mistakes(&self) -> BTreeMap<Id, Mistake> {
+        let mut mistakes: BTreeMap<Id, Mistake> = BTreeMap::new();
+        for problem in self.latest.problems.iter() {
+            let Some(id) = id(&problem.object) else { continue };
+            let field = prefix(problem.field.as_deref());
+            let message = format!("{field}{}; {}", problem.message, problem.remedy);
+            let mistake = mistakes.entry(id).or_default();
+            if problem.reason == Reason::Conflict && field.contains(ANNOTATION) {
+                mistake.conflict_of_policy.get_or_insert(message);
+            } else if matches!(problem.condition.as_deref(), None | Some("Programmed")) {
+                mistake.message.get_or_insert(message);
+            }
+        }
+        mistakes
+    }
+
+    /// Why the object can't be in force, if so.
+    pub(super) fn fault<'a>(
+        &'a self,
+        mistakes: &'a BTreeMap<Id, Mistake>,
+        kind: Kind,
+        name: &NamespacedName,
+    ) -> Option<&'a str> {
+        let id = (kind, name.clone());
+        let mistake = mistakes.get(&id).and_then(|mistake| mistake.message.as_ref());
+        self.refused.get(&id).or(mistake).map(String::as_str)
+    }
+
+    /// The object as it is now, if a status can be written of it.
+    pub(super) fn object(&self, kind: Kind, name: &NamespacedName) -> Option<(Object, Key)> {
+        let object = KINDS.contains(&kind).then(|| self.latest.snapshot.get(kind, name))??;
+        let uid = object.metadata().uid.clone();
+        (!uid.is_empty()).then(|| (object, Key::Object(kind, name.clone(), uid)))
+    }
+
+    /// Whether proxies run a configuration with the object in it.
+    pub(super) fn has_accepted(&self, kind: Kind, name: &NamespacedName) -> bool {
+        let Some(accepted) = &self.accepted else { return false };
+        let object = accepted.snapshot.get(kind, name);
+        object.is_some_and(|object| accepted.objects.contains(&object.object_ref()))
+    }
+
+    /// Its generation there.
+    pub(super) fn accepted_generation(&self, kind: Kind, name: &NamespacedName) -> Option<i64> {
+        let accepted = self.accepted.as_ref()?;
+        accepted.snapshot.get(kind, name)?.metadata().generation
+    }
+
+    /// Who names which policy, oldest first: those that are in a configuration, or that something is wrong with.
+    pub(super) fn users(&self) -> BTreeMap<NamespacedName, Vec<User<'_>>> {
+        let snapshot = &self.latest.snapshot;
+        let services = snapshot.services.values();
+        let services = services.map(|service| (Kind::Service, &service.metadata));
+        let facades = snapshot.service_facades.values();
+        let facades = facades.map(|facade| (Kind::KongServiceFacade, &facade.metadata));
+        let mut known: BTreeSet<_> = self.latest.problems.iter().map(|problem| &problem.object).collect();
+        for rendition in self.accepted.iter().chain([&self.latest]) {
+            known.extend(rendition.objects.iter());
+        }
+        let mut users: BTreeMap<NamespacedName, Vec<User<'_>>> = BTreeMap::new();
+        for (kind, metadata) in services.chain(facades) {
+            let policy = metadata.annotation(ANNOTATION).unwrap_or_default().trim();
+            if !policy.is_empty() && known.contains(&kind.object_ref(metadata)) {
+                let policy = NamespacedName::new(metadata.namespace.clone(), policy);
+                users.entry(policy).or_default().push(User {
+                    kind,
+                    name: metadata.key(),
+                    metadata,
+                });
+            }
+        }
+        for users in users.values_mut() {
+            users.sort_by_key(|user| (user.metadata.creation_timestamp, user.kind, user.name.clone()));
+        }
+        users
+    }
+}
+
+fn prefix(field: Option<&str>) -> String {
+    field.map(|field| format!("{field}: ")).unwrap_or_default()
+}
