@@ -19,16 +19,30 @@ budget() {
 exec 9>"$CARGO_TARGET_DIR/.lock"
 flock --nonblock 9 || { echo "waiting for another \`make test\` in $CARGO_TARGET_DIR"; flock 9; }
 
+# Seconds of processor time that the parts have used so far: what a part would take on two cores of its own is about half
+# of what it adds, however busy the machine is.
+counted=$(mktemp)
+trap 'rm -f "$counted"' EXIT
+processor() {
+  times >"$counted" # not in a subshell, which has used none
+  used=$(awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, /[ms]/); sum += t[1] * 60 + t[2] } printf "%d", sum }' "$counted")
+}
+
 table="" passed=0 failed=0 began=$SECONDS
 for part in "$@"; do
   minutes=$(budget "$part")
   printf '\n==== %s (budget %s min)\n' "$part" "$minutes"
-  start=$SECONDS
+  processor
+  start=$SECONDS before=$used
   if make "$part" 9>&-; then outcome=good passed=$((passed + 1)); else outcome=FAILED failed=$((failed + 1)); fi
-  took=$((SECONDS - start))
+  processor
+  took=$((SECONDS - start)) cost=$((used - before))
   [ $took -le $((minutes * 60)) ] || outcome+=", over budget"
-  table+=$(printf '%-14s %4d:%02d of %2d:00  %s' "$part" $((took / 60)) $((took % 60)) "$minutes" "$outcome")$'\n'
+  table+=$(printf '%-14s %4d:%02d of %2d:00  processor %4d:%02d  %s' "$part" $((took / 60)) $((took % 60)) "$minutes" \
+    $((cost / 60)) $((cost % 60)) "$outcome")$'\n'
 done
-printf '\n%s%-14s %4d:%02d\n\n' "$table" all $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60))
+processor
+printf '\n%s%-14s %4d:%02d           processor %4d:%02d, %s cores\n\n' "$table" all \
+  $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)) $((used / 60)) $((used % 60)) "$(nproc)"
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -127,7 +127,7 @@ pub(super) fn install_logging(level: &str, modules: &[&str], json: bool) {
     // The client of the API server logs each failed request, without its cause; whoever made it says more.
     let filter = modules
         .iter()
-        .chain(&["hyper=warn", "h2=warn", "kube_client::client::builder=off"])
+        .chain(&["hyper=warn", "h2=warn", "kube_client::client=off"])
         .fold(filter.from_env_lossy(), |filter, directive| {
             filter.add_directive(directive.parse().expect("a valid directive"))
         });

@@ -156,6 +156,11 @@ async fn says_why_a_certificate_is_not_trusted() {
             "pod.other.kong.svc",
         ),
         (pki.server(SERVER_NAME, long_ago), "has expired on", "CN=proxies"),
+        (
+            stranger.self_signed_server(),
+            "a certificate that it made itself",
+            "CN=strangers",
+        ),
     ];
     for (server, expected, found) in cases {
         let proxy = FakeProxy::start(Some(server), kong).await;

@@ -1,6 +1,7 @@
 //! The scenarios, in order. Each begins and ends with the state that the installation left.
 
 mod bad_input;
+mod bad_proxies;
 mod fleet;
 mod idle;
 mod install;
@@ -70,6 +71,12 @@ pub(crate) const ALL: &[Scenario] = &[
         run: node::run,
     },
     Scenario {
+        name: "bad-proxies",
+        story: "proxies that are broken in every way: each row says how, and changes go live on the good ones",
+        first: false,
+        run: bad_proxies::run,
+    },
+    Scenario {
         name: "mistakes",
         story: "mistakes become events with a remedy; an unrelated change made afterwards goes live",
         first: false,
@@ -89,7 +96,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "admin-service",
-        story: "the Admin Service is deleted and made again",
+        story: "the Admin Service loses its endpoints, is deleted and made again",
         first: false,
         run: source::admin_service,
     },

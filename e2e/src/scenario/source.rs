@@ -17,12 +17,32 @@ pub(super) fn admin_service(cluster: &Cluster, _: &Arguments) -> anyhow::Result<
     let service = cluster.kubectl(&["get", "service", "-n", NAMESPACE, &name, "-o", "yaml"])?;
     let front = front(cluster)?;
     let load = Load::start(front.address, HOST, "/", 2);
-    cluster.kubectl(&["delete", "service", "-n", NAMESPACE, &name])?;
-    eventually("the rows go", LIMIT, || {
-        let rows = cluster.list(&["proxyinstances", "-n", NAMESPACE])?;
-        ensure!(rows.is_empty(), "{} are left", rows.len());
+    // Somebody changes its selector: no endpoints, no proxies to configure, and traffic goes on.
+    select(cluster, &name, "nobody")?;
+    rows_go(cluster)?;
+    eventually("an event says that there is no proxy", LIMIT, || {
+        let events = cluster.list(&["events", "-n", NAMESPACE])?;
+        let event = events
+            .iter()
+            .find(|event| event["reason"] == "NoProxies" && event["involvedObject"]["name"] == name.as_str())
+            .context("there is none")?;
+        println!(
+            "   event on {} {}: {}",
+            event["involvedObject"]["kind"], name, event["message"]
+        );
+        let fleet = cluster.get(&["proxyfleet", "-n", NAMESPACE, &name])?;
+        ensure!(
+            condition(&fleet, "Synced").is_some_and(|synced| synced["reason"] == "NoProxies"),
+            "the fleet says {}",
+            fleet["status"]["conditions"]
+        );
         Ok(())
     })?;
+    select(cluster, &name, "true")?;
+    in_sync(cluster, 2)?;
+
+    cluster.kubectl(&["delete", "service", "-n", NAMESPACE, &name])?;
+    rows_go(cluster)?;
     let lasting = service.lines().filter(|line| {
         !["resourceVersion:", "uid:", "creationTimestamp:"]
             .iter()
@@ -32,6 +52,26 @@ pub(super) fn admin_service(cluster: &Cluster, _: &Arguments) -> anyhow::Result<
     in_sync(cluster, 2)?;
     change_goes_live(cluster)?;
     load.finish()
+}
+
+/// Has the Admin Service select the pods whose label that makes them proxies has this value.
+fn select(cluster: &Cluster, service: &str, value: &str) -> anyhow::Result<()> {
+    let patch = serde_json::json!({"spec": {"selector": {"gateway.silverback.dev/admin": value}}}).to_string();
+    cluster.kubectl(&["patch", "service", "-n", NAMESPACE, service, "-p", &patch])?;
+    Ok(())
+}
+
+fn rows_go(cluster: &Cluster) -> anyhow::Result<()> {
+    eventually("the rows go", LIMIT, || {
+        let rows = cluster.list(&["proxyinstances", "-n", NAMESPACE])?;
+        ensure!(rows.is_empty(), "{} are left", rows.len());
+        Ok(())
+    })
+}
+
+fn condition<'a>(object: &'a serde_json::Value, name: &str) -> Option<&'a serde_json::Value> {
+    let conditions = object["status"]["conditions"].as_array()?;
+    conditions.iter().find(|condition| condition["type"] == name)
 }
 
 pub(super) fn forbidden(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
@@ -73,10 +113,7 @@ fn while_forbidden(cluster: &Cluster) -> anyhow::Result<()> {
     let fleet = format!("{RELEASE}-kong-gateway-admin");
     let message = eventually("the fleet says what can't be read", LIMIT, || {
         let fleet = cluster.get(&["proxyfleet", "-n", NAMESPACE, &fleet])?;
-        let conditions = fleet["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        let unavailable = conditions
-            .iter()
-            .find(|condition| condition["type"] == "SourceUnavailable");
+        let unavailable = condition(&fleet, "SourceUnavailable");
         let unavailable = unavailable.context("no condition SourceUnavailable")?;
         let message = unavailable["message"].as_str().unwrap_or_default();
         ensure!(

@@ -34,15 +34,19 @@ pub(super) fn summary(der: &[u8]) -> String {
         return "it can't be parsed".to_owned();
     };
     let names = names(&certificate);
+    let called = |name: String| match &*name {
+        "" => "nobody".to_owned(),
+        name => format!("{name:?}"),
+    };
     format!(
-        "it is of {:?}, for {}, issued by {:?}",
-        certificate.subject().to_string(),
+        "it is of {}, for {}, issued by {}",
+        called(certificate.subject().to_string()),
         if names.is_empty() {
             "no name".to_owned()
         } else {
             names.join(", ")
         },
-        certificate.issuer().to_string(),
+        called(certificate.issuer().to_string()),
     )
 }
 

@@ -93,6 +93,17 @@ impl Pki {
         Arc::new(config.expect("key and certificate fit"))
     }
 
+    /// A server that shows the certificate of an authority: one that vouches for itself.
+    pub(crate) fn self_signed_server(&self) -> Arc<ServerConfig> {
+        let pair = self.proxies.pem();
+        let chain = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).expect("PEM");
+        let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("PEM");
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![chain], key);
+        Arc::new(config.expect("key and certificate fit"))
+    }
+
     fn server_certificate(
         &self,
         name: &str,

@@ -89,6 +89,14 @@ impl ProxyVerifier {
                 "the proxy's certificate is signed by another authority of the same name: {found}; give the proxy the \
                  certificate that the controller made for it"
             ),
+            // That of an authority, as `openssl req -x509` makes them, and Kong when it is given none.
+            Error::InvalidCertificate(CertificateError::Other(other)) if other.to_string() == "CaUsedAsEndEntity" => {
+                format!(
+                    "the proxy shows a certificate that it made itself: {found}; give it one that a trusted authority \
+                     signed (KONG_ADMIN_SSL_CERT, KONG_ADMIN_SSL_CERT_KEY); trusted is {}",
+                    self.root_names.join(", ")
+                )
+            }
             other => format!("the proxy's certificate does not hold for {expected:?}: {other}; {found}"),
         }
     }

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// Where the chart mounts the certificates of the proxies' Admin API.
+const admin = "/etc/silverback/admin/"
+
+// badProxy is a proxy that a controller can't be happy with. WAY is what is bad about it:
+//
+//	foreign   its certificate is its own
+//	absent    nothing listens
+//	hangs     connections are taken, and nothing is said
+//	nonsense  what it says is no HTTP
+//	refuses   configurations: 400, and the first route is at fault
+//	fails     500 to each configuration
+//	stalls    no answer to a configuration, to all else there is
+func badProxy(way string) {
+	if way == "absent" {
+		time.Sleep(24 * time.Hour)
+	}
+	listener, err := net.Listen("tcp", ":8444")
+	fail(err)
+	if way == "hangs" {
+		for {
+			c, err := listener.Accept()
+			fail(err)
+			go io.Copy(io.Discard, c)
+		}
+	}
+	listener = tls.NewListener(listener, adminTLS(way == "foreign"))
+	if way == "nonsense" {
+		for {
+			c, err := listener.Accept()
+			fail(err)
+			go func() {
+				defer c.Close()
+				c.Read(make([]byte, 4096))
+				c.Write([]byte("220 this is no web server\r\n"))
+			}()
+		}
+	}
+	mux := http.NewServeMux()
+	answer := func(w http.ResponseWriter, status int, body any) {
+		w.Header().Set("Server", "kong/3.9.1")
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.WriteHeader(status)
+		json.NewEncoder(w).Encode(body)
+	}
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, 200, map[string]any{
+			"version": "3.9.1", "tagline": "Welcome to kong", "hostname": "bad", "node_id": "4c2c0a64-3d2b-4e43-9d4f-0d9c7f6f8a01",
+			"configuration": map[string]any{"database": "off", "router_flavor": "traditional_compatible"},
+			"plugins":       map[string]any{"available_on_server": map[string]any{}},
+		})
+	})
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, 200, map[string]any{"configuration_hash": strings.Repeat("0", 32), "server": map[string]any{"total_requests": 1}})
+	})
+	mux.HandleFunc("POST /config", func(w http.ResponseWriter, r *http.Request) {
+		var config struct {
+			Services []struct {
+				Routes []struct {
+					Name string
+					Tags []string
+				}
+			}
+		}
+		json.NewDecoder(r.Body).Decode(&config)
+		switch way {
+		case "stalls":
+			<-r.Context().Done()
+		case "fails":
+			answer(w, 500, map[string]any{"message": "An unexpected error occurred"})
+		default:
+			flattened := []any{}
+			for _, service := range config.Services {
+				for _, route := range service.Routes {
+					flattened = append(flattened, map[string]any{
+						"entity_type": "route", "entity_name": route.Name, "entity_tags": route.Tags,
+						"errors": []any{map[string]any{"type": "field", "field": "paths.1", "message": "should start with: /"}},
+					})
+				}
+			}
+			answer(w, 400, map[string]any{
+				"code": 14, "name": "invalid declarative configuration", "message": "declarative config is invalid: {}",
+				"fields": map[string]any{}, "flattened_errors": flattened,
+			})
+		}
+	})
+	fail((&http.Server{Handler: mux}).Serve(listener))
+}
+
+// adminTLS wants certificates of the controller, and shows that of the proxies, or one that nobody trusts.
+func adminTLS(foreign bool) *tls.Config {
+	ca, err := os.ReadFile(admin + "ca.crt")
+	fail(err)
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	pair, err := tls.LoadX509KeyPair(admin+"tls.crt", admin+"tls.key")
+	fail(err)
+	if foreign {
+		leaf, err := x509.ParseCertificate(pair.Certificate[0])
+		fail(err)
+		pair = selfSigned(leaf.DNSNames...)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}
+}
+
+// selfSigned is a certificate for these names that vouches for itself.
+func selfSigned(names ...string) tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	fail(err)
+	t := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: names, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, t, t, key.Public(), key)
+	fail(err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
