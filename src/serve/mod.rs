@@ -2,6 +2,7 @@
 //!
 //! Reads the same values as `status`; changes nothing; never imports another module of the rim. Started by `wiring`.
 
+mod access;
 pub mod admission;
 mod api;
 mod dashboard;
@@ -10,6 +11,7 @@ mod metrics;
 
 use std::{net::SocketAddr, sync::Arc};
 
+pub use self::access::MetricsAccess;
 use axum::Router;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,8 @@ pub struct Sources {
     pub leadership: watch::Receiver<Leadership>,
     /// Writes the metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Who may read them; everybody when `None`.
+    pub metrics_access: Option<Arc<MetricsAccess>>,
 }
 
 /// Where what is served.
@@ -87,7 +91,11 @@ pub async fn start(
     };
     let dashboard_address = served.dashboard;
     serve(health, health::router(sources.clone()), shutdown);
-    serve(metrics, metrics::router(sources.metrics.clone()), shutdown);
+    serve(
+        metrics,
+        metrics::router(sources.metrics.clone(), sources.metrics_access.clone()),
+        shutdown,
+    );
     if let Some(address) = dashboard_address {
         serve(dashboard, dashboard::router(sources, address), shutdown);
     }

@@ -31,7 +31,7 @@ use crate::{
     pki::{CertificateMaterial, client::AdminTls},
     push,
     render::Rendition,
-    serve::{self, ServeSettings, Sources},
+    serve::{self, MetricsAccess, ServeSettings, Sources},
     status,
 };
 
@@ -155,6 +155,10 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
             rendition: rendition.clone(),
             snapshot: snapshot.clone(),
             leadership: leadership.clone(),
+            metrics_access: client
+                .clone()
+                .filter(|_| settings.protect_metrics)
+                .map(|client| Arc::new(MetricsAccess::new(client))),
             metrics: Arc::new({
                 let metrics = metrics.clone();
                 move || metrics.encode()

@@ -219,6 +219,8 @@ pub struct ControllerSettings {
     pub health: Option<SocketAddr>,
     /// Where metrics are served.
     pub metrics: Option<SocketAddr>,
+    /// Whether only those may read them whom the API server's RBAC allows it.
+    pub protect_metrics: bool,
     /// Where the dashboard is served.
     pub dashboard: Option<SocketAddr>,
     /// The admission webhook, if it is served.
@@ -269,6 +271,7 @@ impl ControllerSettings {
             election_namespace: String::new(),
             health: None,
             metrics: None,
+            protect_metrics: false,
             dashboard: None,
             admission: None,
         }

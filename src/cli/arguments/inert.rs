@@ -107,19 +107,11 @@ pub(crate) const INERT: &[Inert] = &[
 ];
 
 /// Values that are refused since going on without them would do less than what was asked for: flag, value, and why.
-pub(crate) const REFUSED: &[(&str, &str, &str)] = &[
-    (
-        "metrics-access-filter",
-        "rbac",
-        "scrapers are not authenticated; give off and admit them with a NetworkPolicy, or serve no metrics with \
-         --metrics-bind-address=off",
-    ),
-    (
-        "skip-ca-certificates",
-        "true",
-        "that is for workspaces of a database, and the proxies have none; remove it",
-    ),
-];
+pub(crate) const REFUSED: &[(&str, &str, &str)] = &[(
+    "skip-ca-certificates",
+    "true",
+    "that is for workspaces of a database, and the proxies have none; remove it",
+)];
 
 /// What is said to a refused value.
 pub(crate) fn refusal(flag: &str) -> String {

@@ -28,7 +28,8 @@ pub(crate) struct ServingArguments {
     /// Kong Ingress Controller's way to choose the dashboard's port, on loopback.
     #[arg(long, env = "CONTROLLER_DIAGNOSTIC_SERVER_PORT", value_name = "PORT", conflicts_with = "dashboard_bind_address", hide = true, help_heading = SERVING)]
     pub(crate) diagnostic_server_port: Option<u16>,
-    /// Who may read /metrics.
+    /// Who may read /metrics: everybody, or whose token the API server's RBAC allows get on /metrics. That needs `create` on
+    /// tokenreviews and subjectaccessreviews (ClusterRole system:auth-delegator).
     #[arg(long, env = "CONTROLLER_METRICS_ACCESS_FILTER", value_name = "WAY", default_value = "off", help_heading = SERVING)]
     pub(crate) metrics_access_filter: AccessFilter,
 

@@ -57,6 +57,10 @@ pub(super) fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSett
     if let Some((flag, _)) = assumed.iter().find(|(_, given)| *given && source.directory.is_none()) {
         bail!("--{flag} needs --directory: in a cluster, what is rendered follows from what the proxies report");
     }
+    ensure!(
+        source.directory.is_none() || serving.metrics_access_filter == AccessFilter::Off,
+        "--metrics-access-filter=rbac needs a cluster whose API server is asked; with --directory give off"
+    );
     if admin.skip_ca_certificates {
         bail!("{}", refusal("skip-ca-certificates"));
     }
@@ -120,6 +124,7 @@ pub(super) fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSett
         election_namespace: status.election_namespace,
         health: listeners.health,
         metrics: listeners.metrics,
+        protect_metrics: serving.metrics_access_filter == AccessFilter::Rbac,
         dashboard: listeners.dashboard,
         admission: admission_settings(admission)?,
         first_list_patience: source.cache_sync_timeout,
@@ -201,9 +206,6 @@ impl Listeners {
             None => serving.dashboard_bind_address.clone(),
         };
         let metrics = address("metrics-bind-address", serving.metrics_bind_address.as_deref(), 10255)?;
-        if serving.metrics_access_filter == AccessFilter::Rbac {
-            bail!("{}", refusal("metrics-access-filter"));
-        }
         Ok(Self {
             health: address(
                 "health-probe-bind-address",

@@ -63,6 +63,17 @@ fn what_is_assumed_of_proxies_needs_a_directory() {
     }
     let directory = tempfile::tempdir().unwrap();
     let source = format!("--directory={}", directory.path().display());
+    let protected = [
+        &*source,
+        "--proxy=https://127.0.0.1:8444",
+        "--metrics-access-filter=rbac",
+    ];
+    assert!(problem(&protected).contains("needs a cluster"));
+    assert!(
+        of(&[DISCOVERED, "--metrics-access-filter=rbac"])
+            .unwrap()
+            .protect_metrics
+    );
     let profile = |words: &[&str]| {
         let words: Vec<&str> = [&*source, "--proxy=https://127.0.0.1:8444"]
             .into_iter()
@@ -88,7 +99,6 @@ fn what_is_assumed_of_proxies_needs_a_directory() {
 fn refused_values_say_why() {
     assert!(problem(&[DISCOVERED, "--skip-ca-certificates"]).contains("database"));
     assert!(of(&[DISCOVERED, "--skip-ca-certificates=false"]).is_ok());
-    assert!(problem(&[DISCOVERED, "--metrics-access-filter=rbac"]).contains("NetworkPolicy"));
     let fallback = "--use-last-valid-config-for-fallback";
     assert!(problem(&[DISCOVERED, fallback]).contains("FallbackConfiguration"));
     assert!(of(&[DISCOVERED, fallback, "--feature-gates=FallbackConfiguration=true"]).is_ok());
