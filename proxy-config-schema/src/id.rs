@@ -23,6 +23,11 @@ pub fn entity(plural: &str, workspace: Option<&str>, key: &str) -> Uuid {
     }
 }
 
+/// Whether Kong takes the text as an identifier.
+pub fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && Uuid::try_parse(text).is_ok()
+}
+
 /// The identifier of a service.
 pub fn service(name: &str) -> Uuid {
     entity("services", None, name)

@@ -34,5 +34,6 @@ pub use invalid::*;
 pub use json_schema::*;
 pub use parse::*;
 pub use redact::*;
+pub use schema::is_entity_list;
 pub use validate::*;
 pub use violation::*;

@@ -28,6 +28,42 @@ impl Configuration {
         copy
     }
 
+    /// A copy with [`REDACTED`] for every secret, and in settings of plugins for these values as well: such that came from
+    /// Secrets, whatever they are called there.
+    #[must_use]
+    pub fn redacted_with(&self, confidential: &BTreeSet<String>) -> Self {
+        let mut copy = self.redacted();
+        if !confidential.is_empty() {
+            copy.visit_plugins(&mut |plugin| {
+                for value in plugin.config.iter_mut().flat_map(|config| config.values_mut()) {
+                    withhold(value, confidential);
+                }
+            });
+        }
+        copy
+    }
+
+    /// All plugins, wherever they stand.
+    fn visit_plugins(&mut self, visit: &mut dyn FnMut(&mut Plugin)) {
+        for service in &mut self.services {
+            let service = Arc::make_mut(service);
+            service.plugins.iter_mut().for_each(&mut *visit);
+            for route in &mut service.routes {
+                Arc::make_mut(route).plugins.iter_mut().for_each(&mut *visit);
+            }
+        }
+        for route in &mut self.routes {
+            Arc::make_mut(route).plugins.iter_mut().for_each(&mut *visit);
+        }
+        for consumer in &mut self.consumers {
+            Arc::make_mut(consumer).plugins.iter_mut().for_each(&mut *visit);
+        }
+        for group in &mut self.consumer_groups {
+            Arc::make_mut(group).plugins.iter_mut().for_each(&mut *visit);
+        }
+        self.plugins.iter_mut().map(Arc::make_mut).for_each(visit);
+    }
+
     /// All secrets in it, to take them out of texts that come back from proxies.
     pub fn secrets(&self) -> Secrets {
         let mut values = BTreeSet::new();
@@ -82,6 +118,16 @@ impl Secrets {
             });
         }
         Self::new(values)
+    }
+
+    /// These and further ones.
+    #[must_use]
+    pub fn with(self, values: &BTreeSet<String>) -> Self {
+        if values.is_empty() {
+            return self;
+        }
+        // What is there is in every form already: forms of it are the same.
+        Self::new(self.patterns.into_iter().chain(values.iter().cloned()).collect())
     }
 
     /// The text with [`REDACTED`] for every secret in it.
@@ -238,6 +284,17 @@ secrets_of! {
     Oauth2Credential: |this, visit| { visit_text(this.client_secret.as_mut(), visit) }
     Plugin: |this, visit| { visit_settings(this.config.as_mut(), visit) }
     Vault: |this, visit| { visit_settings(this.config.as_mut(), visit) }
+}
+
+/// Replaces values that are given as text.
+fn withhold(value: &mut Value, confidential: &BTreeSet<String>) {
+    match value {
+        Value::String(text) if confidential.contains(text) && !is_vault_reference(text) => REDACTED.clone_into(text),
+        Value::Number(number) if confidential.contains(&number.to_string()) => *value = REDACTED.into(),
+        Value::Array(elements) => elements.iter_mut().for_each(|element| withhold(element, confidential)),
+        Value::Object(object) => object.values_mut().for_each(|below| withhold(below, confidential)),
+        Value::String(_) | Value::Number(_) | Value::Null | Value::Bool(_) => {}
+    }
 }
 
 fn visit_text(text: Option<&mut String>, visit: &mut dyn FnMut(&mut String)) {
@@ -413,6 +470,28 @@ mod tests {
                 assert!(text.contains(kept), "{kept} not in {text}");
             }
         }
+    }
+
+    #[test]
+    fn values_of_secrets_are_withheld_whatever_they_are_called() {
+        let document = json!({
+            "_format_version": "3.0",
+            "plugins": [{"name": "http-log", "config": {"http_endpoint": "https://quiet.example", "port": 654_321, "on": true}}],
+            "services": [{"name": "s", "host": "h", "routes": [{"name": "r", "paths": ["/"], "plugins": [
+                {"name": "acl", "config": {"allow": ["https://quiet.example", "loud"]}},
+            ]}]}],
+        });
+        let configuration = Configuration::from_value(document).expect("a valid configuration");
+        let confidential = BTreeSet::from(["https://quiet.example".to_owned(), "654321".to_owned()]);
+        let shown = String::from_utf8(configuration.redacted_with(&confidential).to_bytes().to_vec()).expect("JSON");
+        assert!(!shown.contains("quiet") && !shown.contains("654321"), "{shown}");
+        assert!(shown.contains("loud") && shown.contains(r#""on":true"#), "{shown}");
+        let secrets = configuration.secrets().with(&confidential);
+        assert!(
+            !secrets
+                .redact("value 'https://quiet.example' refused")
+                .contains("quiet")
+        );
     }
 
     #[test]

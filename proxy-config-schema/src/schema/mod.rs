@@ -67,6 +67,12 @@ pub(crate) static ENTITIES: &[&Entity] = &[
     &consumer::MTLS_AUTH,
 ];
 
+/// Whether a document's field of that name is a list of one of Kong's own entity types, so that no custom entity can be
+/// called so.
+pub fn is_entity_list(name: &str) -> bool {
+    ENTITIES.iter().any(|entity| entity.plural == name)
+}
+
 /// Fields of the document itself, with their kinds.
 static TOP_LEVEL: &[(&str, Kind)] = &[
     ("_format_version", Kind::OneOf(&["1.1", "2.1", "3.0"])),
