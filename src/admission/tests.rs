@@ -258,6 +258,7 @@ fn settings_of(editions: &[Option<Edition>]) -> Settings {
             router_flavor: RouterFlavor::Traditional,
             edition: *edition,
             version: None,
+            plugins: None,
         },
         ..translate::Settings::default()
     };

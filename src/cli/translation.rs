@@ -138,6 +138,7 @@ impl TranslationArguments {
                 router_flavor: self.router_flavor.map(Into::into).unwrap_or_default(),
                 edition: self.edition.map(Into::into),
                 version: self.kong_version,
+                plugins: None,
             },
             cluster_domain: self.cluster_domain.clone(),
             drain_support: self.enable_drain_support,
@@ -155,6 +156,9 @@ impl TranslationArguments {
             combined_services: self.combined_services_from_different_httproutes,
             gateway_controller_name: self.gateway_api_controller_name.clone(),
             gateway_to_reconcile: self.gateway_to_reconcile.clone(),
+            // As of now: in a comparison time stands still.
+            now: (!self.raw_objects).then(jiff::Timestamp::now),
+            ..Settings::default()
         })
     }
 

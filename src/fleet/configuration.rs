@@ -213,6 +213,7 @@ pub(super) fn profile_of(report: &ProxyReport) -> Profile {
         router_flavor: report.router_flavor,
         edition: Some(report.edition),
         version: numbers.next().zip(numbers.next()),
+        plugins: report.plugins.clone(),
     }
 }
 

@@ -7,7 +7,9 @@ use proxy_config_schema::ConfigHash;
 use tokio::time::Instant;
 
 use crate::{
-    model::{Edition, Epoch, Leadership, NamespacedName, PeerCertificate, ProxyId, ProxyTarget, RouterFlavor},
+    model::{
+        Edition, Epoch, Leadership, NamespacedName, PeerCertificate, PluginTypes, ProxyId, ProxyTarget, RouterFlavor,
+    },
     render::{Rendered, Rendition},
 };
 
@@ -68,6 +70,8 @@ pub struct ProxyReport {
     pub edition: Edition,
     /// How it matches routes.
     pub router_flavor: RouterFlavor,
+    /// The types of plugins that it can run, if it says so.
+    pub plugins: Option<PluginTypes>,
     /// `configuration.database`: `off`, or the name of a database.
     pub database: String,
     /// `node_id` of `GET /`: changes at a restart.

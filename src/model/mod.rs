@@ -20,6 +20,6 @@ pub use kind::{Kind, Object};
 pub use leadership::{Epoch, Leadership};
 pub use object_ref::{NameKey, NamespacedName, ObjectRef};
 pub use problem::{Problem, Reason, SourceLocation};
-pub use profile::{Edition, Profile, RouterFlavor};
+pub use profile::{Edition, PluginTypes, Profile, RouterFlavor};
 pub use proxy::{PeerCertificate, PodRef, ProxyId, ProxyTarget, fleet_names};
 pub use snapshot::{Generation, Objects, Snapshot};

@@ -105,6 +105,12 @@ reasons! {
     ConfigRejected,
     /// A plugin that is referred to does not exist; the route answers 503.
     PluginNotFound,
+    /// A plugin's settings can't be had or used; what it is attached to answers 503.
+    InvalidPlugin,
+    /// A Secret does not hold a usable credential.
+    InvalidCredential,
+    /// A KongConsumerGroup that is referred to does not exist.
+    ConsumerGroupNotFound,
     /// The proxies of a profile can't take what this object asks for.
     Unsupported,
     /// A kind can't be read from the API server.

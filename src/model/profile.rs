@@ -1,6 +1,6 @@
 //! What a proxy can take: all proxies of one profile get the same bytes.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,11 +36,21 @@ pub struct Profile {
     pub edition: Option<Edition>,
     /// Major and minor version; `None` uses nothing that depends on a version.
     pub version: Option<(u16, u16)>,
+    /// Types of the plugins that they can run; `None` takes all for known (offline rendering).
+    pub plugins: Option<PluginTypes>,
 }
+
+/// Types of plugins, shared.
+pub type PluginTypes = Arc<BTreeSet<Arc<str>>>;
 
 impl Profile {
     /// How many profiles one controller serves at the most.
     pub const MAX: usize = 8;
+
+    /// Whether the proxies can run plugins of that type.
+    pub fn has_plugin(&self, type_: &str) -> bool {
+        self.plugins.as_ref().is_none_or(|known| known.contains(type_))
+    }
 }
 
 /// `traditional/embedded/3.9`
@@ -56,9 +66,22 @@ impl fmt::Display for Profile {
             Some(Edition::Embedded) => formatter.write_str("/embedded")?,
             None => {}
         }
-        match self.version {
-            Some((major, minor)) => write!(formatter, "/{major}.{minor}"),
+        if let Some((major, minor)) = self.version {
+            write!(formatter, "/{major}.{minor}")?;
+        }
+        // Of two profiles that differ in plugins alone, people must see that they are two.
+        match &self.plugins {
+            Some(types) => write!(formatter, "/{}-plugins-{:04x}", types.len(), digest(types)),
             None => Ok(()),
         }
     }
+}
+
+/// Sixteen bits that are the same for the same plugins, on every replica and after every start (FNV-1a).
+fn digest(types: &BTreeSet<Arc<str>>) -> u32 {
+    let bytes = types.iter().flat_map(|type_| type_.bytes().chain([0]));
+    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    (hash >> 16) ^ (hash & 0xffff)
 }

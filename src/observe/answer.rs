@@ -1,10 +1,13 @@
 //! What `GET /` and `GET /status` answer. Only what is used is read; everything is optional, since Kong versions differ.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::model::{Edition, RouterFlavor};
+use crate::model::{Edition, PluginTypes, RouterFlavor};
 
 /// What a proxy is: `GET /`, read once per start of the proxy.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +15,8 @@ pub(super) struct Identity {
     pub(super) version: String,
     pub(super) edition: Edition,
     pub(super) router_flavor: RouterFlavor,
+    /// `plugins.available_on_server`; `None` where that is not told.
+    pub(super) plugins: Option<PluginTypes>,
     pub(super) database: String,
     pub(super) node_id: Option<String>,
     pub(super) started_at: Option<Timestamp>,
@@ -28,6 +33,8 @@ struct Root {
     configuration: RootConfiguration,
     #[serde(default)]
     embedded: Option<Embedded>,
+    #[serde(default)]
+    plugins: Value,
 }
 
 #[derive(Deserialize, Default)]
@@ -64,6 +71,7 @@ impl Identity {
                 Some("expressions") => RouterFlavor::Expressions,
                 _ => RouterFlavor::Traditional,
             },
+            plugins: plugin_types(&root.plugins["available_on_server"]),
             // Kong without the key is older than the key; such a one is DB-less only if it says so.
             database: root.configuration.database.unwrap_or_else(|| "postgres".to_owned()),
             node_id: root.node_id,
@@ -75,6 +83,12 @@ impl Identity {
     pub(super) fn has_database(&self) -> bool {
         self.database != "off"
     }
+}
+
+/// The keys: what stands under them differs between versions. Without any the proxy does not tell.
+fn plugin_types(available: &Value) -> Option<PluginTypes> {
+    let available = available.as_object().filter(|available| !available.is_empty())?;
+    Some(Arc::new(available.keys().map(|type_| type_.as_str().into()).collect()))
 }
 
 /// What a proxy runs: `GET /status`.
@@ -128,6 +142,8 @@ mod tests {
         assert_eq!(identity.edition, Edition::OpenSource);
         assert_eq!(identity.router_flavor, RouterFlavor::Traditional);
         assert!(!identity.has_database());
+        let plugins = identity.plugins.as_ref().unwrap();
+        assert!(plugins.contains("key-auth") && plugins.len() == 45, "{plugins:?}");
         assert_eq!(
             identity.node_id.as_deref(),
             Some("67d4f5b0-ec01-47be-ab3c-44f6b7414a90")
@@ -142,6 +158,7 @@ mod tests {
         let parse = |text: &str| Identity::parse(text.as_bytes()).unwrap();
         let enterprise = parse(r#"{"version":"3.9.0.1-enterprise-edition","configuration":{"database":"off"}}"#);
         assert_eq!(enterprise.edition, Edition::Enterprise);
+        assert_eq!(enterprise.plugins, None, "not told");
         let embedded = parse(
             r#"{"version":"3.9.3","embedded":{"started_at":"2026-11-21T04:02:25Z"},
                 "configuration":{"database":"off","router_flavor":"expressions"}}"#,

@@ -133,6 +133,7 @@ impl Probe {
             version: identity.version.clone(),
             edition: identity.edition,
             router_flavor: identity.router_flavor,
+            plugins: identity.plugins.clone(),
             database: identity.database.clone(),
             node_id: identity.node_id.clone(),
             started_at: identity.started_at,

@@ -7,7 +7,7 @@
 mod flattened;
 mod tree;
 
-use proxy_config_schema::{Configuration, Secrets};
+use proxy_config_schema::Secrets;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -49,10 +49,7 @@ pub(super) fn parse(body: &[u8], rendered: &Rendered) -> Option<Rejection> {
     let answer: Answer = serde_json::from_slice(body).ok()?;
     // Parsed again only now that something went wrong: the bytes are all that is kept of a configuration.
     let sent = serde_json::from_slice(&rendered.bytes).ok();
-    let secrets = serde_json::from_slice(&rendered.bytes)
-        .ok()
-        .map(|configuration: Configuration| configuration.secrets());
-    let Some(secrets) = secrets else {
+    let Some(secrets) = rendered.secrets() else {
         return Some(Rejection {
             message: "the proxy's reasons are withheld, since they may hold secrets; see its own log".to_owned(),
             entities: Vec::new(),

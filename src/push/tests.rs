@@ -83,6 +83,7 @@ fn rendered(text: &str) -> Arc<Rendered> {
     Arc::new(Rendered {
         hash: ConfigHash::of(&bytes),
         bytes,
+        confidential: Arc::default(),
     })
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use proxy_config_schema::{ConfigHash, Configuration};
+use proxy_config_schema::{ConfigHash, Configuration, Secrets};
 
 use crate::{
     model::{Generation, ObjectRef, Problem, Profile, Snapshot},
@@ -22,6 +22,17 @@ pub struct Rendered {
     pub bytes: Bytes,
     /// The hash that a proxy reports for these bytes.
     pub hash: ConfigHash,
+    /// What of it came from Secrets without being secret by its place: settings of plugins. To be shown nowhere.
+    pub confidential: Arc<BTreeSet<String>>,
+}
+
+impl Rendered {
+    /// All that must not be shown of it: to take it out of texts that come back from proxies. `None` if that can't be
+    /// told, since the bytes are no configuration.
+    pub fn secrets(&self) -> Option<Secrets> {
+        let configuration: Configuration = serde_json::from_slice(&self.bytes).ok()?;
+        Some(configuration.secrets().with(&self.confidential))
+    }
 }
 
 impl std::fmt::Debug for Rendered {
@@ -38,14 +49,18 @@ impl std::fmt::Debug for Rendered {
 pub fn render(translation: &Translation) -> Rendered {
     let bytes = translation.configuration.to_bytes();
     let hash = ConfigHash::of(&bytes);
-    Rendered { bytes, hash }
+    Rendered {
+        bytes,
+        hash,
+        confidential: Arc::new(translation.confidential.clone()),
+    }
 }
 
 /// What is rendered, for people: without a single secret.
 pub fn redacted(rendered: &Rendered) -> serde_json::Value {
     let configuration: Configuration =
         serde_json::from_slice(&rendered.bytes).expect("rendered bytes are a configuration");
-    serde_json::to_value(configuration.redacted()).expect("a configuration is valid JSON")
+    serde_json::to_value(configuration.redacted_with(&rendered.confidential)).expect("a configuration is valid JSON")
 }
 
 /// All that came of one snapshot: the latest one is what the fleet shall run, and what status and dashboard show.

@@ -7,7 +7,7 @@ use super::{
 use crate::model::{
     Kind, NamespacedName, Reason, Snapshot,
     kong::IngressClassParameters,
-    kubernetes::{Ingress, IngressClass, IngressClassParametersReference},
+    kubernetes::{Ingress, IngressClass, IngressClassParametersReference, Metadata},
 };
 
 const PARAMETERS_GROUP: &str = "configuration.konghq.com";
@@ -41,6 +41,20 @@ impl<'a> Class<'a> {
                 Some(class) => class == self.name,
                 None => self.is_default,
             },
+        }
+    }
+
+    /// Whether a resource of Kong's is ours: by its annotation; one without goes to the default class.
+    pub(super) fn takes_annotated(&self, metadata: &Metadata) -> bool {
+        self.takes_named(metadata.annotation(annotations::INGRESS_CLASS).unwrap_or_default())
+    }
+
+    /// Whether what names that class is ours; what names none goes to the default class.
+    pub(super) fn takes_named(&self, class: &str) -> bool {
+        if class.is_empty() {
+            self.is_default
+        } else {
+            class == self.name
         }
     }
 

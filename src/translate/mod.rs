@@ -5,8 +5,13 @@
 
 mod annotations;
 mod backend;
+mod bounds;
+mod ca_certificate;
+pub mod check;
 mod class;
 mod conflict;
+mod consumer;
+mod custom_entity;
 mod draft;
 mod expression;
 mod facade;
@@ -14,12 +19,14 @@ mod gateway;
 mod ingress;
 mod key_pair;
 mod kong_ingress;
+mod license;
 mod path;
 mod plugin;
 mod problems;
 mod rewrite;
 mod route;
 mod route_annotations;
+mod schemas;
 mod service;
 mod service_annotations;
 mod service_group;
@@ -30,13 +37,17 @@ mod target;
 mod tls;
 mod upstream_policy;
 mod upstream_settings;
+mod vault;
 mod zone;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
+use jiff::Timestamp;
 use proxy_config_schema::Configuration;
 
-use self::{class::Class, problems::Owner, state::State};
+pub use self::schemas::{EntitySchema, EntitySchemas};
+
+use self::{class::Class, plugin::Closed, problems::Owner, state::State};
 use crate::model::{Kind, NamespacedName, ObjectRef, Problem, Profile, Snapshot};
 
 /// What shapes a translation besides the objects.
@@ -69,6 +80,11 @@ pub struct Settings {
     pub gateway_controller_name: String,
     /// The only Gateway that counts, with its routes (`--gateway-to-reconcile`); all when `None`.
     pub gateway_to_reconcile: Option<NamespacedName>,
+    /// What is known of the entities that plugins bring along.
+    pub entity_schemas: Arc<EntitySchemas>,
+    /// When the translation is made: CA certificates that have expired by then are left out, since Kong refuses them.
+    /// `None` takes none for expired.
+    pub now: Option<Timestamp>,
 }
 
 /// Which zone the proxies are in: Services that ask for nearness (`spec.trafficDistribution`) get requests for the
@@ -129,6 +145,7 @@ impl Default for Settings {
                 router_flavor: Default::default(),
                 edition: None,
                 version: None,
+                plugins: None,
             },
             cluster_domain: String::new(),
             drain_support: false,
@@ -140,6 +157,8 @@ impl Default for Settings {
             combined_services: false,
             gateway_controller_name: "konghq.com/kic-gateway-controller".to_owned(),
             gateway_to_reconcile: None,
+            entity_schemas: Arc::default(),
+            now: None,
         }
     }
 }
@@ -153,6 +172,8 @@ pub struct Translation {
     pub problems: Vec<Problem>,
     /// The objects that took part: what of theirs could be translated is in the configuration.
     pub objects: BTreeSet<ObjectRef>,
+    /// Values that settings of plugins have from Secrets: to be shown nowhere.
+    pub confidential: BTreeSet<String>,
 }
 
 /// Translates all objects. Never fails: what is wrong is in [`Translation::problems`], the rest is in the configuration.
@@ -171,11 +192,11 @@ pub fn translate(snapshot: &Snapshot, settings: &Settings) -> Translation {
     ingress::retain_named(&mut ingresses, &mut state);
     ingress::sort_by_precedence(&mut ingresses);
     ingress::translate(&ingresses, &mut state);
-    finish(state)
+    finish(snapshot, &class, state)
 }
 
 /// What all source kinds have in common: conflicts, annotations of Services, endpoints, certificates, order.
-fn finish(mut state: State<'_>) -> Translation {
+fn finish<'a>(snapshot: &'a Snapshot, class: &Class<'a>, mut state: State<'a>) -> Translation {
     let mut drafts = std::mem::take(&mut state.drafts);
     service_group::retain_consistent(&mut drafts, &mut state);
     conflict::resolve(&mut drafts, state.settings, &mut state.problems);
@@ -194,10 +215,38 @@ fn finish(mut state: State<'_>) -> Translation {
         state.takes_part(Owner::new(Kind::Secret, &secret.metadata));
     }
     configuration.certificates = issued.certificates.into_iter().map(Into::into).collect();
+    ca_certificate::translate(snapshot, &mut configuration, &mut state);
+    vault::translate(snapshot, class, &mut configuration, &mut state);
+    license::translate(snapshot, &mut configuration, &mut state);
+    add_plugins(snapshot, class, &mut configuration, &mut state);
     configuration.canonicalize();
     Translation {
         configuration: configuration.or_stub(),
         problems: state.problems.finish(),
         objects: state.objects,
+        confidential: state.confidential,
     }
+}
+
+/// Plugins, and what they refer to besides services and routes.
+fn add_plugins<'a>(
+    snapshot: &'a Snapshot,
+    class: &Class<'a>,
+    configuration: &mut Configuration,
+    state: &mut State<'a>,
+) {
+    let mut closed = Closed::default();
+    let mut attachments = std::mem::take(&mut state.attachments);
+    let members = consumer::translate(snapshot, class, configuration, &mut attachments, &mut closed, state);
+    let grants = std::mem::take(&mut state.index.grants);
+    let sources = plugin::Sources {
+        snapshot,
+        class,
+        grants: &grants,
+        attachments,
+        members,
+        closed,
+    };
+    let relations = plugin::translate(sources, configuration, state);
+    custom_entity::translate(snapshot, class, &grants, &relations, configuration, state);
 }

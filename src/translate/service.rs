@@ -7,7 +7,8 @@ use proxy_config_schema as kong;
 use super::{
     annotations,
     draft::ServiceDraft,
-    kong_ingress, plugin,
+    kong_ingress,
+    plugin::Target,
     problems::{Owner, annotation_field},
     route, service_annotations,
     service_group::{self, Member},
@@ -75,7 +76,7 @@ pub(super) fn render<'a>(
         state.takes_part(member.owner());
         let State { settings, problems, .. } = state;
         service_annotations::apply(member, &settings.profile, &mut service, &mut upstream, problems);
-        close(member, &mut service, state);
+        attach(member, &draft.name, state);
     }
     if let Some(settings) = policy {
         upstream_settings::overlay(&mut upstream, &settings);
@@ -110,14 +111,10 @@ fn service(draft: &ServiceDraft<'_>, members: &[Member<'_>], tags: Vec<String>) 
     }
 }
 
-fn close(member: &Member<'_>, service: &mut kong::Service, state: &mut State<'_>) {
-    if let Some((owner, _)) = member.annotation(annotations::PLUGINS)
-        && service.plugins.is_empty()
-    {
-        let missing_plugin = state.settings.missing_plugin;
-        service
-            .plugins
-            .extend(plugin::closing(owner, missing_plugin, &mut state.problems));
+/// The plugins that a member names are for the service.
+fn attach<'a>(member: &Member<'a>, name: &str, state: &mut State<'a>) {
+    if let Some((owner, _)) = member.annotation(annotations::PLUGINS) {
+        state.attachments.add(owner, || Target::Service(name.into()));
     }
 }
 
@@ -140,11 +137,15 @@ fn routes<'a>(draft: &ServiceDraft<'a>, state: &mut State<'a>) -> Vec<Arc<kong::
         state.takes_part(draft.owner);
         let mut route = route::render(draft, state.settings);
         route.plugins.extend(draft.settings.rewrite.clone());
-        route.plugins.extend(plugin::closing(
-            draft.owner,
-            state.settings.missing_plugin,
-            &mut state.problems,
-        ));
+        state
+            .attachments
+            .add(draft.owner, || Target::Route(draft.name.as_str().into()));
+        for extension in &draft.extensions {
+            let target = Target::Route(draft.name.as_str().into());
+            state
+                .attachments
+                .add_extension(draft.owner, extension.name, extension.field.clone(), target);
+        }
         routes.push(route.into());
     }
     routes

@@ -8,6 +8,7 @@ use super::{
     draft::Drafts,
     gateway::Grants,
     path::Regexes,
+    plugin::Attachments,
     problems::{Owner, Problems},
     tls::Certificates,
     upstream_settings, zone,
@@ -30,10 +31,14 @@ pub(super) struct State<'a> {
     pub(super) certificates: Certificates<'a>,
     /// What objects say about upstreams.
     pub(super) upstream_settings: upstream_settings::Settings<'a>,
+    /// Which objects name which plugins.
+    pub(super) attachments: Attachments<'a>,
     pub(super) regexes: Regexes,
     pub(super) problems: Problems,
     /// The objects that took part.
     pub(super) objects: BTreeSet<ObjectRef>,
+    /// Values that settings of plugins have from Secrets.
+    pub(super) confidential: BTreeSet<String>,
 }
 
 impl<'a> State<'a> {
@@ -47,9 +52,11 @@ impl<'a> State<'a> {
             certificates: Certificates::default(),
             upstream_settings: upstream_settings::Settings::default(),
             drafts: Drafts::default(),
+            attachments: Attachments::default(),
             regexes: Regexes::default(),
             problems: Problems::default(),
             objects: BTreeSet::new(),
+            confidential: BTreeSet::new(),
         }
     }
 

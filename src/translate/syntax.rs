@@ -26,6 +26,13 @@ pub(super) fn is_object_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
+/// Whether Kong takes it as the name of an entity: letters of any script, digits, and a few signs.
+pub(super) fn is_entity_name(text: &str) -> bool {
+    let fits =
+        |character: char| character.is_ascii_alphanumeric() || ".-_~".contains(character) || !character.is_ascii();
+    !text.is_empty() && text.chars().all(fits)
+}
+
 /// Letters, digits and inner hyphens. Doubled hyphens are fine, unlike in Kong Ingress Controller's pattern: names in
 /// Punycode (`xn--…`) have them.
 pub(super) fn is_label(label: &str) -> bool {

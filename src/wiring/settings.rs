@@ -57,6 +57,7 @@ impl ProfileOverride {
             router_flavor: self.router_flavor.unwrap_or(reported.router_flavor),
             edition: self.edition.unwrap_or(reported.edition),
             version: self.version.unwrap_or(reported.version),
+            plugins: reported.plugins.clone(),
         }
     }
 }

@@ -19,7 +19,7 @@ use super::*;
 use crate::{
     cli,
     manifest::{self, Limits, Manifests},
-    model::{Kind, Object, RouterFlavor},
+    model::{Edition, Kind, Object, RouterFlavor},
     translate::MissingPlugin,
 };
 
@@ -70,8 +70,8 @@ fn cases(root: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What a real proxy of the profile would say.
-fn assert_accepted(outcome: &Outcome, arguments: &TranslationArguments) {
+/// What a real proxy of the profile would say: that it takes it, unless the run has a file `refused`, which says why not.
+fn assert_accepted(outcome: &Outcome, arguments: &TranslationArguments, refused: bool) {
     let profile = arguments.settings().unwrap().profile;
     let flavor = match profile.router_flavor {
         RouterFlavor::Traditional => KongFlavor::TraditionalCompatible,
@@ -80,10 +80,13 @@ fn assert_accepted(outcome: &Outcome, arguments: &TranslationArguments) {
     let options = ValidationOptions {
         router_flavor: flavor,
         sticky_sessions: profile.version.is_none_or(|version| version >= (3, 11)),
+        enterprise: matches!(profile.edition, None | Some(Edition::Enterprise)),
         ..ValidationOptions::default()
     };
-    if let Err(invalid) = outcome.configuration.validate(&options) {
-        panic!("a proxy refuses it: {:#}", invalid.to_answer(true));
+    match outcome.configuration.validate(&options) {
+        Err(invalid) if !refused => panic!("a proxy refuses it: {:#}", invalid.to_answer(true)),
+        Ok(()) if refused => panic!("a proxy takes it"),
+        _ => {}
     }
 }
 
@@ -107,7 +110,7 @@ fn golden() {
             let arguments = arguments(&fs::read_to_string(run.join("arguments")).unwrap());
             let manifests = manifest::parse("in.yaml", input.as_bytes(), &arguments.limits());
             let got = outcome(manifests.clone(), &arguments);
-            assert_accepted(&got, &arguments);
+            assert_accepted(&got, &arguments, run.join("refused").exists());
             for objects in orders(&manifests.objects) {
                 let shuffled = Manifests {
                     objects,
@@ -324,7 +327,7 @@ proptest! {
         let arguments = arguments(flags);
         let of = |objects: Vec<Object>| outcome(Manifests { objects, ..Manifests::default() }, &arguments);
         let got = of(objects.clone());
-        assert_accepted(&got, &arguments);
+        assert_accepted(&got, &arguments, false);
         for objects in orders(&objects) {
             let other = of(objects);
             prop_assert_eq!((&got.rendered, &got.problems), (&other.rendered, &other.problems));

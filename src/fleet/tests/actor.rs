@@ -61,6 +61,7 @@ fn profile() -> Profile {
         router_flavor: RouterFlavor::Traditional,
         edition: Some(Edition::OpenSource),
         version: Some((3, 9)),
+        plugins: None,
     }
 }
 
@@ -80,6 +81,7 @@ fn rendition(text: &str, generation: u64) -> FleetEvent {
 fn observed(hash: ConfigHash) -> FleetEvent {
     let report = ProxyReport {
         version: "3.9.1".to_owned(),
+        plugins: None,
         edition: Edition::OpenSource,
         router_flavor: RouterFlavor::Traditional,
         database: "off".to_owned(),

@@ -120,6 +120,7 @@ impl Single {
                 };
                 let report = ProxyReport {
                     version: "3.9.1".to_owned(),
+                    plugins: None,
                     edition: Edition::OpenSource,
                     router_flavor: RouterFlavor::Traditional,
                     database: "off".to_owned(),

@@ -110,6 +110,7 @@ pub(crate) fn rendered(text: &str) -> Arc<Rendered> {
     Arc::new(Rendered {
         hash: ConfigHash::of(&bytes),
         bytes,
+        confidential: Arc::default(),
     })
 }
 
@@ -138,6 +139,7 @@ fn profiles() -> Vec<Profile> {
             router_flavor: RouterFlavor::Traditional,
             edition: Some(edition),
             version: Some((3, 9)),
+            plugins: None,
         })
         .into()
 }
@@ -412,6 +414,7 @@ impl World {
                 proxy.told_process = Some(proxy.process);
                 Ok(ProxyReport {
                     version: "3.9.1".to_owned(),
+                    plugins: None,
                     edition: proxy.edition,
                     router_flavor: RouterFlavor::Traditional,
                     database: proxy.database.to_owned(),

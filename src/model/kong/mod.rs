@@ -8,6 +8,7 @@ mod class_parameters;
 mod consumer;
 mod custom_entity;
 mod ingress;
+pub mod label;
 mod license;
 mod plugin;
 pub mod schema;

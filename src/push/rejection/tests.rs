@@ -12,6 +12,7 @@ fn rendered(document: &Value) -> Rendered {
     Rendered {
         hash: ConfigHash::of(&bytes),
         bytes,
+        confidential: Default::default(),
     }
 }
 

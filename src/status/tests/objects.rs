@@ -58,6 +58,7 @@ fn rendition(text: &str, objects: &[Object], taking_part: &[&str], problems: Vec
     let rendered = Rendered {
         bytes: text.to_owned().into(),
         hash: hash(text),
+        confidential: Default::default(),
     };
     let taking_part = objects
         .iter()

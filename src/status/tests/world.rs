@@ -49,6 +49,7 @@ pub(super) fn profile() -> Profile {
         router_flavor: RouterFlavor::Traditional,
         edition: Some(Edition::Embedded),
         version: Some((3, 9)),
+        plugins: None,
     }
 }
 
@@ -102,6 +103,7 @@ pub(super) fn newcomer(name: &str) -> ProxyView {
         profile: Some(profile()),
         report: Some(ProxyReport {
             version: "3.9.1".to_owned(),
+            plugins: None,
             edition: Edition::Embedded,
             router_flavor: RouterFlavor::Traditional,
             database: "off".to_owned(),
@@ -197,6 +199,7 @@ pub(super) fn rendition(text: &str, objects: &[&str], problems: Vec<Problem>) ->
     let rendered = Rendered {
         bytes: text.to_owned().into(),
         hash: hash(text),
+        confidential: Arc::default(),
     };
     Some(Arc::new(Rendition {
         generation: Default::default(),

@@ -83,6 +83,7 @@ fn what_is_assumed_of_proxies_needs_a_directory() {
             router_flavor: RouterFlavor::Traditional,
             edition: Some(Edition::OpenSource),
             version: Some((3, 9)),
+            plugins: None,
         };
         of(&words).unwrap().profile.of(&reported).to_string()
     };
