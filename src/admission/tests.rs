@@ -313,12 +313,12 @@ fn violation(message: &str) -> Answer {
 #[test]
 fn vaults_have_a_prefix_of_their_own_and_proxies_see_them() {
     let vault = |name: &str, config: Value| {
-        ours(json!({"metadata": {"name": name}, "spec": {"backend": "hcv", "prefix": "p", "config": config}}))
+        ours(json!({"metadata": {"name": name}, "spec": {"backend": "hcv", "prefix": "pp", "config": config}}))
     };
     let other = [(Kind::KongVault, vault("other", json!({})))];
     assert_eq!(
         denial(Kind::KongVault, &vault("it", json!({})), &other),
-        "spec.prefix \"p\" is duplicate with existing KongVault \"other\""
+        "spec.prefix \"pp\" is duplicate with existing KongVault \"other\""
     );
     assert_eq!(
         denial(Kind::KongVault, &vault("other", json!({"host": "h"})), &other),
@@ -335,7 +335,7 @@ fn vaults_have_a_prefix_of_their_own_and_proxies_see_them() {
     assert_eq!(questions[0].path, "/schemas/vaults/validate");
     assert_eq!(
         questions[0].body,
-        Some(json!({"name": "hcv", "prefix": "p", "config": {"token": "hunter2-token"}}))
+        Some(json!({"name": "hcv", "prefix": "pp", "config": {"token": "hunter2-token"}}))
     );
     assert!(!format!("{:?}", questions[0]).contains("hunter2"));
     let refused = violation("schema violation (config.token: hunter2-token is no token)");
@@ -520,7 +520,7 @@ fn routes_are_shown_to_the_proxies() {
 
 #[test]
 fn what_only_some_proxies_refuse_is_warned_of_and_what_is_no_answer_is_nothing() {
-    let vault = ours(json!({"spec": {"backend": "env", "prefix": "p"}}));
+    let vault = ours(json!({"spec": {"backend": "env", "prefix": "pp"}}));
     let asked = || {
         let mut review = reviewed(Kind::KongVault, &vault, None, &[]);
         let question = review.take_questions().remove(0);

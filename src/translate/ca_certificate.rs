@@ -77,14 +77,6 @@ fn sources(snapshot: &Snapshot) -> Vec<Source<'_>> {
     sources
 }
 
-/// The identifiers of those that can be used.
-pub(super) fn usable(snapshot: &Snapshot, settings: &Settings) -> BTreeSet<String> {
-    let sources = sources(snapshot).into_iter();
-    sources
-        .filter_map(|source| read(source, settings, &mut Problems::default())?.id)
-        .collect()
-}
-
 /// Adds all CA certificates. Of several with one identifier the oldest counts, then the first by name.
 pub(super) fn translate<'a>(snapshot: &'a Snapshot, configuration: &mut kong::Configuration, state: &mut State<'a>) {
     let sources = sources(snapshot);

@@ -7,7 +7,6 @@ mod annotations;
 mod backend;
 mod bounds;
 mod ca_certificate;
-pub mod check;
 mod class;
 mod conflict;
 mod consumer;

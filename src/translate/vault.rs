@@ -82,14 +82,21 @@ pub(super) fn entity(vault: &KongVault, settings: &Settings, problems: &mut Prob
             "name it, for example env",
         );
     }
-    let is_open = matches!(settings.profile.edition, Some(Edition::OpenSource | Edition::Embedded));
-    if is_open && BACKENDS.contains(&spec.backend.as_str()) && spec.backend != OPEN_BACKEND {
-        reject(
+    let is_bundled = BACKENDS.contains(&spec.backend.as_str());
+    match settings.profile.edition {
+        Some(Edition::Embedded) => reject(
+            "spec.backend",
+            Reason::Unsupported,
+            "the embedded proxy has no vaults".to_owned(),
+            "write the values into Secrets",
+        ),
+        Some(Edition::OpenSource) if is_bundled && spec.backend != OPEN_BACKEND => reject(
             "spec.backend",
             Reason::Unsupported,
             format!("the backend {} exists in Kong Gateway Enterprise only", spec.backend),
             "use the backend env",
-        );
+        ),
+        _ => {}
     }
     if spec.prefix.is_empty() || !(settings.raw_objects || is_prefix(&spec.prefix)) {
         reject(

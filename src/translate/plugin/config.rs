@@ -48,26 +48,6 @@ impl<'a> PluginObject<'a> {
         }
     }
 
-    /// The Secrets that its settings come from: field and reference.
-    fn references(&self) -> impl Iterator<Item = (String, &'a SecretKeyRef)> {
-        let whole = self.fields.config_from.iter();
-        let whole = whole.map(|from| ("configFrom".to_owned(), &from.secret_key_ref));
-        let parts = self.fields.config_patches.iter().enumerate();
-        let parts = parts.map(|(position, patch)| {
-            let field = format!("configPatches[{position}].valueFrom");
-            (field, &patch.value_from.secret_key_ref)
-        });
-        whole.chain(parts)
-    }
-
-    /// The names of the Secrets that its settings come from.
-    pub(in crate::translate) fn secret_names(&self) -> BTreeSet<NamespacedName> {
-        let references = self.references();
-        references
-            .map(|(_, reference)| NamespacedName::new(self.secret_namespace(reference), reference.name.as_str()))
-            .collect()
-    }
-
     /// Objects without a namespace name one; all others reach Secrets of their own alone.
     fn secret_namespace(&self, reference: &'a SecretKeyRef) -> &'a str {
         match self.owner.kind {
