@@ -25,29 +25,36 @@ pub(crate) fn identify(document: &mut JsonObject) {
 }
 
 /// What an entity is nested in: the field that would refer to it, and its identifier.
-type Parent<'a> = Option<(&'a str, &'a str)>;
+pub(crate) type Parent<'a> = Option<(&'a str, &'a str)>;
 
 fn identify_list(entity: &Entity, list: &mut Value, parent: Parent<'_>, taken: &mut HashSet<String>) {
-    for object in list
-        .as_array_mut()
+    list.as_array_mut()
         .into_iter()
         .flatten()
         .filter_map(Value::as_object_mut)
-    {
-        // Memberships are the one type without an identifier.
-        let has_id = entity.fields.iter().any(|field| field.name == "id");
-        if has_id && !object.contains_key("id") {
-            let id = identifier(entity, object, parent, taken);
-            taken.insert(id.clone());
-            object.insert("id".to_owned(), Value::String(id));
-        }
-        let Some(id) = object.get("id").and_then(Value::as_str).map(str::to_owned) else {
-            continue;
-        };
-        for (child, field) in entity.children {
-            if let Some(list) = object.get_mut(child.plural) {
-                identify_list(child, list, Some((field, &id)), taken);
-            }
+        .for_each(|object| identify_entity(entity, object, parent, taken));
+}
+
+/// Gives an identifier to one normalised entity, and to those that are nested in it; none that is `taken`.
+pub(crate) fn identify_entity(
+    entity: &Entity,
+    object: &mut JsonObject,
+    parent: Parent<'_>,
+    taken: &mut HashSet<String>,
+) {
+    // Memberships are the one type without an identifier.
+    let has_id = entity.fields.iter().any(|field| field.name == "id");
+    if has_id && !object.contains_key("id") {
+        let id = identifier(entity, object, parent, taken);
+        taken.insert(id.clone());
+        object.insert("id".to_owned(), Value::String(id));
+    }
+    let Some(id) = object.get("id").and_then(Value::as_str).map(str::to_owned) else {
+        return;
+    };
+    for (child, field) in entity.children {
+        if let Some(list) = object.get_mut(child.plural) {
+            identify_list(child, list, Some((field, &id)), taken);
         }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn normalize(document: &mut JsonObject) {
     }
 }
 
-fn normalize_list(entity: &'static Entity, value: &mut Value) {
+fn normalize_list(entity: &Entity, value: &mut Value) {
     empty_table_to_list(value);
     for object in value
         .as_array_mut()
@@ -29,12 +29,17 @@ fn normalize_list(entity: &'static Entity, value: &mut Value) {
         .flatten()
         .filter_map(Value::as_object_mut)
     {
-        object.retain(|name, value| !value.is_null() && !IGNORED.contains(&name.as_str()));
-        normalize_fields(entity.fields, object);
-        for (child, _) in entity.children {
-            if let Some(list) = object.get_mut(child.plural) {
-                normalize_list(child, list);
-            }
+        normalize_entity(entity, object);
+    }
+}
+
+/// Normalises one entity with those that are nested in it.
+pub(crate) fn normalize_entity(entity: &Entity, object: &mut JsonObject) {
+    object.retain(|name, value| !value.is_null() && !IGNORED.contains(&name.as_str()));
+    normalize_fields(entity.fields, object);
+    for (child, _) in entity.children {
+        if let Some(list) = object.get_mut(child.plural) {
+            normalize_list(child, list);
         }
     }
 }
@@ -117,7 +122,8 @@ pub(crate) fn expand_urls(document: &mut JsonObject) {
         .for_each(expand_url);
 }
 
-fn expand_url(service: &mut JsonObject) {
+/// Expands `url` of one service.
+pub(crate) fn expand_url(service: &mut JsonObject) {
     let Some(url) = service.get("url").and_then(Value::as_str).map(str::to_owned) else {
         return;
     };

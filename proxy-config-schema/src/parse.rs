@@ -5,7 +5,7 @@ use std::{cell::Cell, fmt};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use crate::{Configuration, InvalidConfiguration, schema::ENTITIES};
+use crate::{Configuration, InvalidConfiguration, JsonObject, schema::ENTITIES};
 
 /// How much of foreign input is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,31 +91,31 @@ impl Limits {
     /// # Errors
     /// A limit is exceeded, or the text is no JSON.
     pub fn read_json(&self, text: &[u8]) -> Result<Value, ParseError> {
+        let document = self.read_nested(text, 0)?;
+        self.check_entities(&document)?;
+        Ok(document)
+    }
+
+    /// Reads a part of a document that is so many levels down in it; entities are not counted.
+    pub(crate) fn read_nested(&self, text: &[u8], levels: usize) -> Result<Value, ParseError> {
         if text.len() > self.bytes {
             return Err(ParseError::TooLarge { limit: self.bytes });
         }
+        let too_deep = ParseError::TooDeep { limit: self.depth };
+        let depth = self.depth.min(127).checked_sub(levels).ok_or(too_deep)?;
         let budget = Budget {
             values: Cell::new(self.values),
             exceeded: Cell::new(None),
         };
         let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let bounded = Bounded {
-            depth: self.depth.min(127),
-            budget: &budget,
-        };
+        let bounded = Bounded { depth, budget: &budget };
         let read = bounded.deserialize(&mut deserializer);
-        let document = match read.and_then(|document| deserializer.end().map(|()| document)) {
-            Ok(document) => document,
-            Err(error) => {
-                return Err(match budget.exceeded.get() {
-                    Some(Exceeded::Depth) => ParseError::TooDeep { limit: self.depth },
-                    Some(Exceeded::Values) => ParseError::TooManyValues { limit: self.values },
-                    None => syntax(&error),
-                });
-            }
-        };
-        self.check_entities(&document)?;
-        Ok(document)
+        read.and_then(|value| deserializer.end().map(|()| value))
+            .map_err(|error| match budget.exceeded.get() {
+                Some(Exceeded::Depth) => ParseError::TooDeep { limit: self.depth },
+                Some(Exceeded::Values) => ParseError::TooManyValues { limit: self.values },
+                None => syntax(&error),
+            })
     }
 
     /// Checks a document that was read by other means (YAML).
@@ -154,22 +154,30 @@ impl Limits {
 }
 
 /// Elements of lists at the top and of the lists of entities within them.
-fn entity_count(document: &Value) -> usize {
+pub(crate) fn entity_count(document: &Value) -> usize {
     let lists = document.as_object().into_iter().flat_map(|lists| lists.values());
+    count_elements(lists.collect())
+}
+
+/// Elements of the lists of entities within an entity.
+pub(crate) fn count_within(entity: &JsonObject) -> usize {
+    count_elements(lists_within(entity).collect())
+}
+
+fn count_elements(mut lists: Vec<&Value>) -> usize {
     let mut count = 0;
-    let mut rest: Vec<&Value> = lists.collect();
-    while let Some(list) = rest.pop() {
+    while let Some(list) = lists.pop() {
         for element in list.as_array().into_iter().flatten() {
             count += 1;
-            let nested = element.as_object().into_iter().flatten();
-            rest.extend(
-                nested
-                    .filter(|(name, _)| is_list_of_entities(name))
-                    .map(|(_, list)| list),
-            );
+            lists.extend(element.as_object().into_iter().flat_map(lists_within));
         }
     }
     count
+}
+
+fn lists_within(entity: &JsonObject) -> impl Iterator<Item = &Value> {
+    let lists = entity.iter().filter(|(name, _)| is_list_of_entities(name));
+    lists.map(|(_, list)| list)
 }
 
 fn is_list_of_entities(name: &str) -> bool {

@@ -5,81 +5,10 @@ mod arbitrary;
 
 use std::sync::Arc;
 
-use arbitrary::{configuration, settings};
+use arbitrary::{acceptable, configuration, options, replace, settings};
 use proptest::{collection::vec, prelude::*};
-use proxy_config_schema::{ConfigHash, Configuration, Limits, Plugin, RouterFlavor, ValidationOptions};
-use serde_json::{Value, json};
-
-/// The same without what a proxy would refuse: references to nothing, names that appear twice.
-fn acceptable(mut configuration: Configuration) -> Configuration {
-    let mut count = 0;
-    let mut unique = |name: &mut String| {
-        count += 1;
-        *name = format!("{name}x{count}");
-    };
-    let detach = |plugins: &mut Vec<Plugin>| {
-        plugins.truncate(1);
-        for plugin in plugins {
-            (plugin.service, plugin.consumer) = (None, None);
-        }
-    };
-    configuration.plugins.truncate(1);
-    for plugin in configuration.plugins.iter_mut().map(Arc::make_mut) {
-        (plugin.service, plugin.consumer) = (None, None);
-    }
-    let services = configuration.services.iter_mut().map(Arc::make_mut);
-    for service in services {
-        service.name.iter_mut().for_each(&mut unique);
-        detach(&mut service.plugins);
-        configuration.routes.append(&mut service.routes);
-    }
-    for route in configuration.routes.iter_mut().map(Arc::make_mut) {
-        route.name.iter_mut().for_each(&mut unique);
-        detach(&mut route.plugins);
-        route.paths = Some(vec!["/a".to_owned()]);
-        (route.sources, route.headers) = (None, None);
-    }
-    for upstream in configuration.upstreams.iter_mut().map(Arc::make_mut) {
-        unique(&mut upstream.name);
-        upstream
-            .targets
-            .iter_mut()
-            .for_each(|target| unique(&mut target.target));
-    }
-    for consumer in configuration.consumers.iter_mut().map(Arc::make_mut) {
-        unique(consumer.username.get_or_insert_default());
-        consumer.custom_id.iter_mut().for_each(&mut unique);
-        consumer.acls.truncate(1);
-        detach(&mut consumer.plugins);
-        consumer
-            .keyauth_credentials
-            .iter_mut()
-            .filter_map(|credential| credential.key.as_mut())
-            .for_each(&mut unique);
-        for credential in &mut consumer.basicauth_credentials {
-            unique(&mut credential.username);
-            credential.password.get_or_insert_with(|| "password".to_owned());
-        }
-    }
-    for certificate in configuration.certificates.iter_mut().map(Arc::make_mut) {
-        for sni in &mut certificate.snis {
-            unique(&mut sni.name);
-            sni.certificate = None;
-        }
-    }
-    for group in configuration.consumer_groups.iter_mut().map(Arc::make_mut) {
-        unique(&mut group.name);
-        detach(&mut group.plugins);
-    }
-    configuration.consumer_group_consumers.clear();
-    configuration.vaults.truncate(1);
-    configuration
-        .vaults
-        .iter_mut()
-        .map(Arc::make_mut)
-        .for_each(|vault| vault.prefix = "prefix".to_owned());
-    configuration
-}
+use proxy_config_schema::{ConfigHash, Configuration, Limits};
+use serde_json::json;
 
 /// The same content with every list of entities in another order.
 fn shuffled(configuration: &Configuration, seed: usize) -> Configuration {
@@ -132,14 +61,6 @@ fn shuffled(configuration: &Configuration, seed: usize) -> Configuration {
     turn(&mut copy.vaults, seed);
     copy.custom.values_mut().for_each(|entities| turn(entities, seed));
     copy
-}
-
-fn options() -> ValidationOptions {
-    ValidationOptions {
-        router_flavor: RouterFlavor::Expressions,
-        enterprise: true,
-        ..ValidationOptions::default()
-    }
 }
 
 proptest! {
@@ -206,24 +127,5 @@ proptest! {
     #[test]
     fn any_bytes_are_an_error_or_fine_but_no_panic(bytes in vec(any::<u8>(), 0..200)) {
         let _ = Configuration::parse(&bytes, &Limits::default());
-    }
-}
-
-/// Replaces one value somewhere in the document.
-fn replace(document: &mut Value, at: usize, by: Value) {
-    fn find<'a>(value: &'a mut Value, left: &mut usize) -> Option<&'a mut Value> {
-        if *left == 0 {
-            return Some(value);
-        }
-        *left -= 1;
-        match value {
-            Value::Array(elements) => elements.iter_mut().find_map(|element| find(element, left)),
-            Value::Object(entries) => entries.values_mut().find_map(|entry| find(entry, left)),
-            _ => None,
-        }
-    }
-    let mut left = at % 200;
-    if let Some(found) = find(document, &mut left) {
-        *found = by;
     }
 }

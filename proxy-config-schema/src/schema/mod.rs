@@ -154,6 +154,23 @@ pub(crate) fn check(document: &JsonObject, depth: Depth, options: &ValidationOpt
     walk.findings
 }
 
+/// Whether one entity is all that Kong asks of it. If it is nested, `parent_field` is by which it refers to its parent.
+pub(crate) fn accepts(
+    entity: &'static Entity,
+    parent_field: Option<&str>,
+    object: &JsonObject,
+    options: &ValidationOptions,
+) -> bool {
+    let mut walk = Walk {
+        depth: Depth::Full,
+        options,
+        path: Vec::new(),
+        findings: Vec::new(),
+    };
+    walk.entity(entity, parent_field, object);
+    walk.findings.is_empty()
+}
+
 struct Walk<'a> {
     depth: Depth,
     options: &'a ValidationOptions,
