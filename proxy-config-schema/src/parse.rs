@@ -20,15 +20,19 @@ pub struct Limits {
     pub entities: usize,
 }
 
-impl Default for Limits {
+impl Limits {
     /// Room for 100,000 routes with all that belongs to them.
+    pub const DEFAULT: Self = Self {
+        bytes: 128 << 20,
+        depth: 64,
+        values: 10_000_000,
+        entities: 1_000_000,
+    };
+}
+
+impl Default for Limits {
     fn default() -> Self {
-        Self {
-            bytes: 128 << 20,
-            depth: 64,
-            values: 10_000_000,
-            entities: 1_000_000,
-        }
+        Self::DEFAULT
     }
 }
 

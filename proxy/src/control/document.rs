@@ -23,9 +23,12 @@ const MAX_NODES: usize = 2_000_000;
 const MAX_DEPTH: usize = 64;
 const MAX_REPLAYED_EVENTS: usize = 1_000_000;
 
+/// What one document may ask for, as JSON or otherwise.
+pub(super) const LIMITS: Limits = Limits::DEFAULT;
+
 /// Parses text: JSON within [`Limits`], YAML within those and up to two million nodes, aliases expanded.
 pub(super) fn parse(text: &[u8]) -> Result<Value, MalformedDocument> {
-    let limits = Limits::default();
+    let limits = LIMITS;
     let json_error = match limits.read_json(text) {
         Ok(document @ (Value::Object(_) | Value::Array(_))) => return Ok(document),
         Ok(_) => return Err(MalformedDocument::NotAnObject),

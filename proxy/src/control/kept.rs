@@ -27,17 +27,18 @@ pub(super) struct Metadata {
     format: u32,
     /// What `/status` reported; not always the MD5 of the text.
     pub(super) hash: ConfigHash,
+    /// The MD5 of the text.
     text_hash: ConfigHash,
     /// Leaderships that were seen.
     pub(super) fence: Fence,
 }
 
 impl Metadata {
-    pub(super) fn new(hash: ConfigHash, text: &[u8], fence: Fence) -> Self {
+    pub(super) fn new(hash: ConfigHash, text_hash: ConfigHash, fence: Fence) -> Self {
         Self {
             format: FORMAT,
             hash,
-            text_hash: ConfigHash::of(text),
+            text_hash,
             fence,
         }
     }
@@ -115,7 +116,7 @@ mod tests {
         let kept = KeptConfiguration::new(directory.path().join("below/kept.json"));
         assert!(kept.read().expect("no file is no error").is_none());
         for text in [&b"first\nsecond"[..], b""] {
-            let metadata = Metadata::new(ConfigHash::of(b"x"), text, Fence::default());
+            let metadata = Metadata::new(ConfigHash::of(b"x"), ConfigHash::of(text), Fence::default());
             kept.write(&metadata, text).expect("written");
             let (read, back) = kept.read().expect("readable").expect("there");
             assert_eq!((read, &back[..]), (metadata, text));
@@ -129,8 +130,11 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let kept = KeptConfiguration::new(directory.path().join("kept.json"));
         let text = b"{\"services\": []}";
-        kept.write(&Metadata::new(ConfigHash::of(text), text, Fence::default()), text)
-            .expect("written");
+        kept.write(
+            &Metadata::new(ConfigHash::of(text), ConfigHash::of(text), Fence::default()),
+            text,
+        )
+        .expect("written");
         let whole = fs::read(kept.path()).expect("there");
         for length in 0..whole.len() {
             fs::write(kept.path(), &whole[..length]).expect("written");

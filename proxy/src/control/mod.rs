@@ -18,7 +18,9 @@ use std::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use jiff::Timestamp;
-use proxy_config_schema::{ConfigHash, Configuration, EntityError, InvalidConfiguration, ValidationOptions};
+use proxy_config_schema::{
+    ConfigHash, Configuration, EntityError, InvalidConfiguration, LoadedText, ValidationOptions,
+};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
@@ -104,15 +106,18 @@ pub(crate) struct Current {
     /// Its hash.
     pub(crate) hash: ConfigHash,
     configuration: Arc<Configuration>,
+    /// The text that it came as, for the next one to be compared with; none if it came in another form.
+    text: Option<LoadedText>,
     loaded_at: i64,
     tables: OnceLock<Tables>,
 }
 
 impl Current {
-    fn new(hash: ConfigHash, configuration: Arc<Configuration>) -> Self {
+    fn new(hash: ConfigHash, configuration: Arc<Configuration>, text: Option<LoadedText>) -> Self {
         Self {
             hash,
             configuration,
+            text,
             loaded_at: Timestamp::now().as_second(),
             tables: OnceLock::new(),
         }
@@ -141,6 +146,7 @@ pub(crate) struct Control {
 struct Prepared {
     hash: ConfigHash,
     configuration: Arc<Configuration>,
+    text: Option<LoadedText>,
     runtime: Runtime,
 }
 
@@ -150,7 +156,7 @@ impl Control {
         Arc::new(Self {
             data,
             options,
-            current: ArcSwap::from_pointee(Current::new(ConfigHash::NONE, Arc::new(Configuration::new()))),
+            current: ArcSwap::from_pointee(Current::new(ConfigHash::NONE, Arc::new(Configuration::new()), None)),
             fence: Mutex::new(Fence::default()),
             kept: kept.map(KeptConfiguration::new),
             serving: AtomicBool::new(false),
@@ -209,20 +215,20 @@ impl Control {
             fence.pass(epoch)?;
         }
         let started = Instant::now();
-        let hash = match &submission.document {
+        let sent = match &submission.document {
             Document::Text(text) => ConfigHash::of(text),
             Document::Table(table) => unpredictable_hash(table),
         };
-        if submission.check_hash && hash == self.current.load().hash {
+        if submission.check_hash && sent == self.current.load().hash {
             return Ok(Loaded::Unchanged);
         }
         let control = Arc::clone(&self);
         let epochs = fence.clone();
         let (hash, bytes) = tokio::task::spawn_blocking(move || {
-            let prepared = control.prepare(hash, &submission.document)?;
+            let prepared = control.prepare(sent, &submission.document)?;
             let hash = prepared.hash;
             control.install(prepared);
-            let bytes = control.keep(hash, submission.document, &epochs);
+            let bytes = control.keep(hash, sent, submission.document, &epochs);
             Ok::<_, Refusal>((hash, bytes))
         })
         .await
@@ -277,37 +283,61 @@ impl Control {
     }
 
     fn prepare(&self, hash: ConfigHash, document: &Document) -> Result<Prepared, Refusal> {
-        let document = match document {
-            Document::Text(text) => document::parse(text)?,
-            Document::Table(table) => table.clone(),
+        let (configuration, text, is_empty) = match self.by_what_changed(document) {
+            Some(text) => {
+                let configuration = Arc::clone(text.configuration());
+                let is_empty = configuration.is_empty();
+                (configuration, Some(text), is_empty)
+            }
+            None => {
+                let document = match document {
+                    Document::Text(text) => document::parse(text)?,
+                    Document::Table(table) => table.clone(),
+                };
+                let is_empty = document::is_empty(&document);
+                let configuration = Configuration::load(document, &self.options)
+                    .map_err(|invalid| Refusal::Invalid(Box::new(invalid)))?;
+                (Arc::new(configuration), None, is_empty)
+            }
         };
-        let is_empty = document::is_empty(&document);
-        let configuration =
-            Configuration::load(document, &self.options).map_err(|invalid| Refusal::Invalid(Box::new(invalid)))?;
-        let configuration = Arc::new(configuration);
         let runtime = self.data.compile(&configuration).map_err(Refusal::Unusable)?;
         Ok(Prepared {
             // As Kong: nothing is no configuration, even if it was sent.
             hash: if is_empty { ConfigHash::NONE } else { hash },
             configuration,
+            text,
             runtime,
         })
     }
 
+    /// The document, if it is JSON without a fault, in the way in which a controller writes it.
+    fn by_what_changed(&self, document: &Document) -> Option<LoadedText> {
+        let Document::Text(text) = document else { return None };
+        let current = self.current.load();
+        LoadedText::load(text.clone(), &document::LIMITS, &self.options, current.text.as_ref())
+    }
+
     fn install(&self, prepared: Prepared) {
         self.data.install(prepared.runtime);
-        self.current
-            .store(Arc::new(Current::new(prepared.hash, prepared.configuration)));
+        self.current.store(Arc::new(Current::new(
+            prepared.hash,
+            prepared.configuration,
+            prepared.text,
+        )));
     }
 
     /// Keeps what runs for the next start, and returns its size. A file that can't be written is no reason to refuse.
-    fn keep(&self, hash: ConfigHash, document: Document, fence: &Fence) -> usize {
-        let text = match document {
-            Document::Text(text) => text,
-            Document::Table(table) => table.to_string().into(),
+    fn keep(&self, hash: ConfigHash, sent: ConfigHash, document: Document, fence: &Fence) -> usize {
+        let (text, text_hash) = match document {
+            Document::Text(text) => (text, sent),
+            Document::Table(table) => {
+                let text = Bytes::from(table.to_string());
+                let hash = ConfigHash::of(&text);
+                (text, hash)
+            }
         };
         if let Some(kept) = &self.kept {
-            let metadata = Metadata::new(hash, &text, fence.clone());
+            let metadata = Metadata::new(hash, text_hash, fence.clone());
             if let Err(error) = kept.write(&metadata, &text) {
                 tracing::warn!(path = %kept.path().display(), %error, "can't keep the configuration for the next start");
             }

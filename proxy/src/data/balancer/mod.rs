@@ -186,6 +186,11 @@ impl Balancer {
         })
     }
 
+    /// The name of its upstream.
+    pub(super) fn name(&self) -> &str {
+        &self.upstream.name
+    }
+
     /// The target for a request. Those in `tried` have failed it and are taken only when there is no other.
     pub(super) fn pick(&self, hash: Option<u64>, tried: &[Arc<Target>]) -> Option<Arc<Target>> {
         let usable = |index: usize| !tried.iter().any(|tried| Arc::ptr_eq(tried, &self.targets[index]));

@@ -1,7 +1,5 @@
 //! What a route asks of a request, each kind of criterion on its own.
 
-use std::collections::HashMap;
-
 use hyper::{HeaderMap, Method, header::HeaderName};
 use proxy_config_schema::Route;
 use regex::bytes::{Regex, RegexBuilder};
@@ -9,7 +7,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::{super::listener::Scheme, RequestFacts};
 
 /// Memory that one compiled expression may take, in bytes: foreign input is bounded.
-const MAX_EXPRESSION_BYTES: usize = 1 << 20;
+pub(super) const MAX_EXPRESSION_BYTES: usize = 1 << 20;
 
 /// What is wrong with a route, and in which field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,152 +173,9 @@ pub(in crate::data) fn split_port(host: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// One path of a route.
-#[derive(Debug)]
-pub(super) enum PathRule {
-    /// The route looks at no path.
-    Any,
-    /// A prefix of the text, not of segments: `/a` takes `/ab`.
-    Prefix(String),
-    /// An expression that must match from the beginning.
-    Pattern {
-        /// As written, after the `~`.
-        source: String,
-        /// Anchored.
-        regex: Regex,
-        /// Text that every match begins with.
-        literal: String,
-    },
-}
-
-impl PathRule {
-    /// All paths of a route; [`PathRule::Any`] for a route without. Expressions in `known` are not compiled again.
-    ///
-    /// # Errors
-    /// Expressions that don't compile.
-    pub(super) fn all(route: &Route, known: &HashMap<&str, &Regex>) -> Result<Vec<Self>, Vec<RouteError>> {
-        let paths = route.paths.as_deref().unwrap_or_default();
-        if paths.is_empty() {
-            return Ok(vec![Self::Any]);
-        }
-        let mut rules = Vec::new();
-        let mut errors = Vec::new();
-        for (position, path) in paths.iter().enumerate() {
-            let Some(source) = path.strip_prefix('~') else {
-                rules.push(Self::Prefix(path.clone()));
-                continue;
-            };
-            let compiled = match known.get(source) {
-                Some(&regex) => Ok(regex.clone()),
-                None => RegexBuilder::new(&format!("^{source}"))
-                    .size_limit(MAX_EXPRESSION_BYTES)
-                    .build(),
-            };
-            match compiled {
-                Ok(regex) => rules.push(Self::Pattern {
-                    source: source.to_owned(),
-                    regex,
-                    literal: literal_prefix(source),
-                }),
-                Err(error) => errors.push(RouteError {
-                    field: format!("paths.{}", position + 1),
-                    message: format!("invalid regex: '{source}' ({error})"),
-                }),
-            }
-        }
-        if errors.is_empty() { Ok(rules) } else { Err(errors) }
-    }
-
-    /// Text that every path begins with that this rule takes.
-    pub(super) fn literal_prefix(&self) -> &[u8] {
-        match self {
-            Self::Any => b"",
-            Self::Prefix(prefix) => prefix.as_bytes(),
-            Self::Pattern { literal, .. } => literal.as_bytes(),
-        }
-    }
-
-    /// Whether a path fits, and how much of it the rule took.
-    pub(super) fn matches(&self, path: &[u8]) -> Option<Option<usize>> {
-        match self {
-            Self::Any => Some(None),
-            Self::Prefix(prefix) => path.starts_with(prefix.as_bytes()).then_some(Some(prefix.len())),
-            Self::Pattern { regex, .. } => regex.find(path).map(|found| Some(found.len())),
-        }
-    }
-}
-
-/// Plain text at the start of an anchored expression; conservative: nothing where another alternative may begin.
-fn literal_prefix(source: &str) -> String {
-    if has_outer_alternative(source) {
-        return String::new();
-    }
-    let mut literal = String::new();
-    let mut characters = source.chars().peekable();
-    while let Some(character) = characters.next() {
-        let plain = match character {
-            '\\' => match characters.peek() {
-                Some(&escaped) if escaped.is_ascii_punctuation() => {
-                    characters.next();
-                    escaped
-                }
-                _ => break,
-            },
-            '.' | '^' | '$' | '*' | '+' | '?' | '(' | ')' | '[' | ']' | '{' | '}' => break,
-            plain => plain,
-        };
-        if matches!(characters.peek(), Some('*' | '+' | '?' | '{')) {
-            break;
-        }
-        literal.push(plain);
-    }
-    literal
-}
-
-/// Whether a `|` may stand outside of all groups. Character classes are not understood: with them, it may.
-fn has_outer_alternative(source: &str) -> bool {
-    if !source.contains('|') {
-        return false;
-    }
-    let mut depth = 0_usize;
-    let mut characters = source.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => {
-                characters.next();
-            }
-            '[' => return true,
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            '|' if depth == 0 => return true,
-            _ => {}
-        }
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_literal_prefix_of_an_expression_is_never_more_than_every_match_begins_with() {
-        for (source, expected) in [
-            ("/foo$", "/foo"),
-            (r"/cap/(?<id>\d+)/x$", "/cap/"),
-            (r"/a\.b/\d", "/a.b/"),
-            ("/ab*", "/a"),
-            ("/ab?c", "/a"),
-            ("/a{2}", "/"),
-            ("/a|/b", ""),
-            ("/x/(a|b)", "/x/"),
-            ("/x/[a|b]", ""),
-            ("(?i)/FOO", ""),
-            (r"/\x41", "/"),
-        ] {
-            assert_eq!(literal_prefix(source), expected, "{source}");
-        }
-    }
 
     #[test]
     fn ports_are_parted_from_names_and_addresses() {

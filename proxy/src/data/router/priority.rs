@@ -4,41 +4,31 @@
 //! order of its bits. Among equals Kong compares identifiers, the greater first; routes that say when they were made
 //! are ordered by that before, the older first, as Kong's documentation promises.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 
 use proxy_config_schema::Route;
 
-use super::criteria::PathRule;
+use super::path_rule::PathRule;
 
 /// The most headers that count.
 const MAX_HEADERS: usize = 255;
 
-/// Where a candidate stands: the least comes first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Order {
-    rank: Reverse<Rank>,
-    created_at: i64,
-    identifier: Reverse<Option<String>>,
-    position: usize,
-    path: usize,
-}
-
-/// What decides first. Greater wins.
+/// What decides first between path rules of routes. Greater wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
+pub(super) struct Rank {
     /// How many kinds of criteria the route has.
     kinds: u8,
     /// Whether it has hosts, all without wildcards.
     plain_hosts: bool,
     headers: usize,
-    pattern: bool,
+    expression: bool,
     regex_priority: i64,
     prefix_length: usize,
 }
 
-impl Order {
-    /// The place of one path rule of a route; `position` and `path` are where they stand in the configuration.
-    pub(super) fn new(route: &Route, rule: &PathRule, position: usize, path: usize) -> Self {
+impl Rank {
+    /// Of one path rule of a route.
+    pub(super) fn new(route: &Route, rule: &PathRule) -> Self {
         let hosts = route.hosts.as_deref().unwrap_or_default();
         let headers = route.headers.as_ref().map_or(0, std::collections::BTreeMap::len);
         let given = [
@@ -48,26 +38,37 @@ impl Order {
             some(route.snis.as_deref()),
             some(route.paths.as_deref()),
         ];
-        let (pattern, prefix_length) = match rule {
-            PathRule::Any => (false, 0),
-            PathRule::Prefix(prefix) => (false, prefix.len()),
-            PathRule::Pattern { .. } => (true, 0),
-        };
+        let expression = rule.is_expression();
         Self {
-            rank: Reverse(Rank {
-                kinds: given.into_iter().map(u8::from).sum(),
-                plain_hosts: !hosts.is_empty() && hosts.iter().all(|host| !host.contains('*')),
-                headers: headers.min(MAX_HEADERS),
-                pattern,
-                regex_priority: if pattern { route.regex_priority.unwrap_or(0) } else { 0 },
-                prefix_length,
-            }),
-            created_at: route.created_at.unwrap_or(i64::MAX),
-            identifier: Reverse(route.id.as_deref().map(str::to_ascii_lowercase)),
-            position,
-            path,
+            kinds: given.into_iter().map(u8::from).sum(),
+            plain_hosts: !hosts.is_empty() && hosts.iter().all(|host| !host.contains('*')),
+            headers: headers.min(MAX_HEADERS),
+            expression,
+            regex_priority: if expression {
+                route.regex_priority.unwrap_or(0)
+            } else {
+                0
+            },
+            prefix_length: if expression { 0 } else { rule.literal_prefix().len() },
         }
     }
+}
+
+/// What decides between routes of the same rank: what comes first wins. Routes that differ in their identifiers are
+/// never equal.
+pub(super) fn among_equals(one: &Route, other: &Route) -> Ordering {
+    let created_at = |route: &Route| route.created_at.unwrap_or(i64::MAX);
+    created_at(one)
+        .cmp(&created_at(other))
+        .then_with(|| match (&one.id, &other.id) {
+            (Some(one), Some(other)) => in_lower_case(other).cmp(in_lower_case(one)),
+            (one, other) => other.is_some().cmp(&one.is_some()),
+        })
+        .then_with(|| other.id.cmp(&one.id))
+}
+
+fn in_lower_case(text: &str) -> impl Iterator<Item = u8> {
+    text.bytes().map(|byte| byte.to_ascii_lowercase())
 }
 
 fn some(list: Option<&[String]>) -> bool {

@@ -19,8 +19,16 @@ fn list(values: &[&str]) -> Option<Vec<String>> {
     Some(values.iter().map(|&value| value.to_owned()).collect())
 }
 
+fn shared(routes: &[Route]) -> Vec<Arc<Route>> {
+    routes.iter().cloned().map(Arc::new).collect()
+}
+
+fn following(routes: &[Arc<Route>], previous: &Router) -> Router {
+    Router::new(routes.iter().map(Some), previous).expect("good routes")
+}
+
 fn router(routes: &[Route]) -> Router {
-    Router::new(routes.iter().map(Some), &Router::default()).expect("good routes")
+    following(&shared(routes), &Router::default())
 }
 
 struct Asked {
@@ -234,7 +242,7 @@ fn what_does_not_compile_is_told_with_route_and_field() {
         ..route("bad")
     };
     let routes = [route("good"), bad];
-    let errors = Router::new(routes.iter().map(Some), &Router::default()).unwrap_err();
+    let errors = Router::new(shared(&routes).iter().map(Some), &Router::default()).unwrap_err();
     let fields: Vec<_> = errors
         .iter()
         .map(|(position, error)| (*position, error.field.as_str()))
@@ -245,9 +253,19 @@ fn what_does_not_compile_is_told_with_route_and_field() {
 
 /// Every candidate in order, without any index.
 fn walk(router: &Router, request: &RequestFacts<'_>) -> Option<(usize, Option<usize>)> {
-    (0..router.candidates.len()).find_map(|rank| {
-        let matched = router.check(rank, request)?;
-        Some((router.candidates[rank].route, matched))
+    let slots = router.slots.iter().enumerate();
+    let filled = slots.filter_map(|(place, slot)| Some((place, slot.as_ref()?)));
+    let candidates = filled.flat_map(|(place, slot)| {
+        (0..slot.rules.paths.len()).map(move |path| Candidate {
+            slot: u32::try_from(place).unwrap(),
+            path: u32::try_from(path).unwrap(),
+        })
+    });
+    let mut candidates: Vec<Candidate> = candidates.collect();
+    candidates.sort_by(|one, other| router.order(*one, *other));
+    candidates.into_iter().find_map(|candidate| {
+        let matched = router.check(candidate, request)?;
+        Some((router.slot(candidate).position, matched))
     })
 }
 
@@ -293,41 +311,94 @@ prop_compose! {
     }
 }
 
+type AnyRequest = (String, String, bool, Option<&'static str>, Option<String>, u16);
+
+fn any_requests() -> impl Strategy<Value = Vec<AnyRequest>> {
+    let request = (
+        "[abc](\\.[abc]){0,3}",
+        "/[ab]{0,3}(/[ab]{0,3}){0,2}",
+        prop::bool::ANY,
+        prop::option::of(prop_oneof![Just("1"), Just("2"), Just("3")]),
+        prop::option::of("[ab]\\.[ab]"),
+        prop_oneof![Just(80_u16), Just(8443)],
+    );
+    prop::collection::vec(request, 1..24)
+}
+
+/// Calls `check` with each of the requests.
+fn ask(
+    requests: &[AnyRequest],
+    mut check: impl FnMut(&RequestFacts<'_>) -> Result<(), TestCaseError>,
+) -> Result<(), TestCaseError> {
+    for (host, path, post, header, server_name, port) in requests {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = *header {
+            headers.insert("x-h", HeaderValue::from_static(value));
+        }
+        check(&RequestFacts {
+            method: if *post { &Method::POST } else { &Method::GET },
+            host,
+            port: *port,
+            path: path.as_bytes(),
+            headers: &headers,
+            scheme: if server_name.is_some() {
+                Scheme::Https
+            } else {
+                Scheme::Http
+            },
+            server_name: server_name.as_deref(),
+        })?;
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn the_index_finds_what_a_walk_in_order_finds(
         routes in prop::collection::vec(any_route(), 0..24),
-        requests in prop::collection::vec(
-            (
-                "[abc](\\.[abc]){0,3}",
-                "/[ab]{0,3}(/[ab]{0,3}){0,2}",
-                prop::bool::ANY,
-                prop::option::of(prop_oneof![Just("1"), Just("2"), Just("3")]),
-                prop::option::of("[ab]\\.[ab]"),
-                prop_oneof![Just(80_u16), Just(8443)],
-            ),
-            1..24,
-        ),
+        requests in any_requests(),
     ) {
         let router = router(&routes);
-        for (host, path, post, header, server_name, port) in &requests {
-            let mut headers = HeaderMap::new();
-            if let Some(value) = *header {
-                headers.insert("x-h", HeaderValue::from_static(value));
+        ask(&requests, |request| {
+            let found = router.find(request).map(|found| (found.route, found.matched));
+            prop_assert_eq!(found, walk(&router, request));
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_router_that_follows_another_finds_what_one_from_nothing_finds(
+        routes in prop::collection::vec(any_route(), 1..32),
+        steps in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..32), 1..6),
+        identified in prop::bool::weighted(0.8),
+        requests in any_requests(),
+    ) {
+        let mut routes = routes;
+        if identified {
+            for (number, route) in routes.iter_mut().enumerate() {
+                route.id = Some(format!("{number:03}"));
             }
-            let request = RequestFacts {
-                method: if *post { &Method::POST } else { &Method::GET },
-                host,
-                port: *port,
-                path: path.as_bytes(),
-                headers: &headers,
-                scheme: if server_name.is_some() { Scheme::Https } else { Scheme::Http },
-                server_name: server_name.as_deref(),
-            };
-            let found = router.find(&request).map(|found| (found.route, found.matched));
-            prop_assert_eq!(found, walk(&router, &request));
+        }
+        let routes = shared(&routes);
+        let mut before = Router::default();
+        for step in steps {
+            let mut chosen: Vec<Arc<Route>> = Vec::new();
+            for index in step {
+                let route = index.get(&routes);
+                if !chosen.iter().any(|known| Arc::ptr_eq(known, route)) {
+                    chosen.push(Arc::clone(route));
+                }
+            }
+            let (next, fresh) = (following(&chosen, &before), following(&chosen, &Router::default()));
+            ask(&requests, |request| {
+                let found = |router: &Router| router.find(request).map(|found| (found.route, found.matched));
+                prop_assert_eq!(found(&next), found(&fresh));
+                Ok(())
+            })?;
+            prop_assert_eq!(next.slots.iter().flatten().count(), chosen.len());
+            before = next;
         }
     }
 }
@@ -344,10 +415,38 @@ fn ten_thousand_routes_are_not_walked_through() {
     let router = router(&routes);
     let mut visited = 0;
     let path = b"/service-5555/deep/path";
-    router.tries("host-555.example.test", |trie| {
-        trie.walk(path, |ranks| visited += ranks.len());
+    router.hosts.visit("host-555.example.test", |bucket| {
+        let found = bucket.find(path, |_| {
+            visited += 1;
+            None::<()>
+        });
+        assert!(found.is_none(), "none was to be taken");
     });
     assert_eq!(visited, 1, "only the candidate that matches is looked at");
     let found = router.find(&get("host-555.example.test", "/service-5555/deep/path").facts());
     assert_eq!(found.unwrap().route, 5555);
+}
+
+#[test]
+fn what_is_gone_is_found_no_more_and_what_stays_keeps_its_rules() {
+    let routes: Vec<_> = (0..100)
+        .map(|number| Route {
+            id: Some(format!("{number:03}")),
+            hosts: Some(vec![format!("host-{}.example.test", number / 2)]),
+            paths: list(&["~/x/[0-9]"]),
+            ..route("one of many")
+        })
+        .collect();
+    let mut routes = shared(&routes);
+    let first = following(&routes, &Router::default());
+    routes.remove(11);
+    let second = following(&routes, &first);
+    let asked = get("host-5.example.test", "/x/1");
+    assert_eq!(first.find(&asked.facts()).unwrap().route, 11);
+    assert_eq!(second.find(&asked.facts()).unwrap().route, 10);
+    assert_eq!(second.position(&routes[50]), Some(50));
+    let rules = |router: &Router, position: usize| router.known(&routes[position]).map(|(_, rules)| rules);
+    assert!(Arc::ptr_eq(&rules(&first, 50).unwrap(), &rules(&second, 50).unwrap()));
+    let last = following(&[], &second);
+    assert!(last.find(&asked.facts()).is_none());
 }

@@ -32,7 +32,7 @@ const DEFAULT_RETRIES: u32 = 5;
 
 /// Collects a runtime and everything that is wrong with its configuration.
 pub(super) struct Compiler<'a> {
-    configuration: &'a Configuration,
+    configuration: &'a Arc<Configuration>,
     previous: &'a Runtime,
     trusted: &'a RootCertStore,
     runtime: Runtime,
@@ -46,15 +46,22 @@ pub(super) struct Compiler<'a> {
 }
 
 /// Policies with how specific they are: the name decides which of several acts.
-type Policies = Vec<(String, Arc<Policy>)>;
+type Policies<'a> = Vec<(&'a str, Arc<Policy>)>;
 
 impl<'a> Compiler<'a> {
-    pub(super) fn new(configuration: &'a Configuration, previous: &'a Runtime, trusted: &'a RootCertStore) -> Self {
+    pub(super) fn new(
+        configuration: &'a Arc<Configuration>,
+        previous: &'a Runtime,
+        trusted: &'a RootCertStore,
+    ) -> Self {
         Self {
             configuration,
             previous,
             trusted,
-            runtime: Runtime::default(),
+            runtime: Runtime {
+                configuration: Arc::clone(configuration),
+                ..Runtime::default()
+            },
             errors: Vec::new(),
             client_keys: HashMap::new(),
             authorities: HashMap::new(),
@@ -75,47 +82,59 @@ impl<'a> Compiler<'a> {
     }
 
     fn upstreams(&mut self) {
+        let configuration = self.configuration;
         let mut separate: HashMap<&str, Vec<&Target>> = HashMap::new();
-        for target in &self.configuration.targets {
+        for target in &configuration.targets {
             if let Some(upstream) = &target.upstream {
                 separate.entry(upstream.key()).or_default().push(target);
             }
         }
-        for upstream in &self.configuration.upstreams {
+        self.runtime.balancers.reserve(configuration.upstreams.len());
+        for upstream in &configuration.upstreams {
+            let name = upstream.name.to_ascii_lowercase();
             let keys = [Some(upstream.name.as_str()), upstream.id.as_deref()];
             let separate = keys.into_iter().flatten().filter_map(|key| separate.get(key)).flatten();
             let separate: Vec<Target> = separate.copied().cloned().collect();
-            let mut upstream = Upstream {
-                name: upstream.name.to_ascii_lowercase(),
-                ..Upstream::clone(upstream)
+            let previous = self.previous.balancers.get(&name);
+            let balancer = match previous {
+                Some((source, balancer)) if separate.is_empty() && Arc::ptr_eq(source, upstream) => {
+                    Arc::clone(balancer)
+                }
+                previous => {
+                    let mut complete = Upstream {
+                        name: name.clone(),
+                        ..Upstream::clone(upstream)
+                    };
+                    complete.targets.extend(separate);
+                    Balancer::new(complete, previous.map(|(_, balancer)| balancer))
+                }
             };
-            upstream.targets.extend(separate);
-            let name = upstream.name.clone();
-            let balancer = Balancer::new(upstream, self.previous.balancers.get(&name));
-            self.runtime.balancers.insert(name, balancer);
+            self.runtime.balancers.insert(name, (Arc::clone(upstream), balancer));
         }
     }
 
     fn routes(&mut self) {
         let configuration = self.configuration;
         let global = self.plugins.global.clone();
-        let global = self.policies(global);
-        let mut listed: Vec<Option<&Route>> = Vec::new();
-        let mut separate: HashMap<&str, Vec<&Route>> = HashMap::new();
+        let global = self.policies(&global);
+        let mut listed: Vec<Option<&Arc<Route>>> = Vec::with_capacity(self.previous.routes.len());
+        self.runtime.routes.reserve(self.previous.routes.len());
+        self.runtime.counters.reserve(self.previous.counters.len());
+        let mut separate: HashMap<&str, Vec<&Arc<Route>>> = HashMap::new();
         for route in &configuration.routes {
             match route.service.as_ref() {
                 Some(service) => separate.entry(service.key()).or_default().push(route),
                 None => {
-                    let policies = self.policies(self.plugins.of_route(route));
-                    self.route(route, None, [policies, Vec::new(), global.clone()]);
+                    let policies = self.policies(&self.plugins.of_route(route));
+                    self.route(route, None, [&policies, &Vec::new(), &global]);
                     listed.push(Some(route));
                 }
             }
         }
-        for service in configuration.services.iter().map(Arc::as_ref) {
+        for service in &configuration.services {
             let enabled = service.enabled.unwrap_or(true);
             let entry = self.service(service);
-            let of_service = self.policies(self.plugins.of_service(service));
+            let of_service = self.policies(&self.plugins.of_service(service));
             let keys = [service.id.as_deref(), service.name.as_deref()];
             let separate = keys
                 .into_iter()
@@ -123,77 +142,160 @@ impl<'a> Compiler<'a> {
                 .filter_map(|key| separate.get(key))
                 .flatten()
                 .copied();
-            for route in service.routes.iter().map(Arc::as_ref).chain(separate) {
-                let policies = self.policies(self.plugins.of_route(route));
+            for route in service.routes.iter().chain(separate) {
+                let policies = self.policies(&self.plugins.of_route(route));
                 let takes_part = enabled && entry.is_some();
-                let entry = entry.clone().map(|entry| (entry, service));
-                self.route(route, entry, [policies, of_service.clone(), global.clone()]);
+                let entry = entry.as_ref().map(|entry| (entry, &**service));
+                self.route(route, entry, [&policies, &of_service, &global]);
                 listed.push(takes_part.then_some(route));
             }
         }
-        let http = |route: &Option<&'a Route>| route.filter(|route| !is_stream(route));
+        let http = |route: &Option<&'a Arc<Route>>| route.filter(|route| !is_stream(route));
         match Router::new(listed.iter().map(http), &self.previous.router) {
             Ok(router) => self.runtime.router = router,
             Err(errors) => {
                 for (position, error) in errors {
                     let Some(route) = listed[position] else { continue };
                     let detail = field(error.field, error.message);
-                    self.errors.push(entity_error(route, vec![detail]));
+                    self.errors.push(entity_error(&**route, vec![detail]));
                 }
             }
         }
     }
 
-    fn route(&mut self, route: &Route, service: Option<(Arc<ServiceEntry>, &Service)>, policies: [Policies; 3]) {
-        let mut chosen: Policies = Vec::new();
+    fn route(
+        &mut self,
+        route: &Arc<Route>,
+        service: Option<(&Arc<ServiceEntry>, &Service)>,
+        policies: [&Policies<'_>; 3],
+    ) {
+        let mut chosen: Policies<'_> = Vec::new();
         for (name, policy) in policies.into_iter().flatten() {
-            if !chosen.iter().any(|(known, _)| *known == name) {
-                chosen.push((name, policy));
+            if !chosen.iter().any(|(known, _)| known == name) {
+                chosen.push((name, Arc::clone(policy)));
             }
         }
+        let entry = match self.unchanged(route, service.map(|(entry, _)| entry), &chosen) {
+            Some(entry) => entry,
+            None => Arc::new(self.new_route(route, service, chosen)),
+        };
+        let counters = Arc::clone(&entry.counters);
+        self.runtime.counters.insert(Arc::clone(&entry.labels), counters);
+        self.runtime.routes.push(Some(entry));
+    }
+
+    /// The entry that the runtime before has for a route, if nothing that it was made of is another.
+    fn unchanged(
+        &self,
+        route: &Arc<Route>,
+        service: Option<&Arc<ServiceEntry>>,
+        policies: &Policies<'_>,
+    ) -> Option<Arc<RouteEntry>> {
+        let position = self.previous.router.position(route)?;
+        let entry = self.previous.routes.get(position)?.as_ref()?;
+        let same_service = match (&entry.service, service) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            (None, None) => true,
+            _ => false,
+        };
+        let before = entry.policies.iter();
+        let same_policies =
+            before.len() == policies.len() && before.zip(policies).all(|(before, (_, now))| Arc::ptr_eq(before, now));
+        (same_service && same_policies).then(|| Arc::clone(entry))
+    }
+
+    fn new_route(
+        &self,
+        route: &Route,
+        service: Option<(&Arc<ServiceEntry>, &Service)>,
+        policies: Policies<'_>,
+    ) -> RouteEntry {
         let label =
             |name: &Option<String>, id: &Option<String>| name.clone().or_else(|| id.clone()).unwrap_or_default();
         let labels = (
             service
-                .as_ref()
                 .map(|(_, service)| label(&service.name, &service.id))
                 .unwrap_or_default(),
             label(&route.name, &route.id),
         );
         let counters = self.previous.counters.get(&labels).cloned().unwrap_or_default();
-        self.runtime.counters.insert(labels.clone(), Arc::clone(&counters));
         let status = route.https_redirect_status_code.unwrap_or(426);
-        self.runtime.routes.push(Some(Arc::new(RouteEntry {
+        RouteEntry {
             id: header_value(route.id.as_deref()),
             name: header_value(route.name.as_deref()),
-            service: service.map(|(entry, _)| entry),
+            service: service.map(|(entry, _)| Arc::clone(entry)),
             protocols: protocols(route),
             https_redirect_status: StatusCode::from_u16(status).unwrap_or(StatusCode::UPGRADE_REQUIRED),
             strip_path: route.strip_path.unwrap_or(true),
             preserve_host: route.preserve_host.unwrap_or(false),
-            policies: chosen.into_iter().map(|(_, policy)| policy).collect(),
-            labels,
+            policies: policies.into_iter().map(|(_, policy)| policy).collect(),
+            labels: Arc::new(labels),
             counters,
-        })));
+        }
     }
 
-    fn policies(&mut self, plugins: Vec<&Plugin>) -> Policies {
+    /// The policies of plugins. One that the runtime before has made of the same allocation is the same again.
+    fn policies<'p>(&mut self, plugins: &[&'p Plugin]) -> Policies<'p> {
         let mut policies = Vec::new();
         for plugin in plugins {
             // Consumers and their groups are never identified here, so what is for them alone never acts.
             let for_all = plugin.consumer.is_none() && plugin.consumer_group.is_none();
-            match Policy::new(plugin) {
-                Ok(policy) if plugin.enabled.unwrap_or(true) && for_all => {
-                    policies.push((plugin.name.clone(), Arc::new(policy)));
+            let address = std::ptr::from_ref(*plugin).addr();
+            let policy = match self.previous.policies.get(&address) {
+                Some(known) => Ok(Arc::clone(known)),
+                None => Policy::new(plugin).map(Arc::new),
+            };
+            match policy {
+                Ok(policy) => {
+                    self.runtime.policies.insert(address, Arc::clone(&policy));
+                    if plugin.enabled.unwrap_or(true) && for_all {
+                        policies.push((plugin.name.as_str(), policy));
+                    }
                 }
-                Ok(_) => {}
-                Err(errors) => self.errors.push(entity_error(plugin, errors)),
+                Err(errors) => self.errors.push(entity_error(*plugin, errors)),
             }
         }
         policies
     }
 
-    fn service(&mut self, service: &Service) -> Option<Arc<ServiceEntry>> {
+    /// Makes a service ready, or takes over what the runtime before has made of the same.
+    fn service(&mut self, service: &Arc<Service>) -> Option<Arc<ServiceEntry>> {
+        let address = Arc::as_ptr(service).addr();
+        let before = self
+            .previous
+            .services
+            .get(&address)
+            .filter(|entry| self.still_leads(entry));
+        let entry = match before {
+            Some(entry) => Arc::clone(entry),
+            None => {
+                let entry = self.new_service(service)?;
+                // Another allocation when one of its routes has changed: the rest may be the same.
+                let before = service.id.as_deref().and_then(|id| self.previous.service_of(id));
+                match before.filter(|before| before.is_same(&entry)) {
+                    Some(before) => Arc::clone(before),
+                    None => Arc::new(entry),
+                }
+            }
+        };
+        self.runtime.services.insert(address, Arc::clone(&entry));
+        Some(entry)
+    }
+
+    /// Whether requests to a service still go where they went.
+    fn still_leads(&self, entry: &ServiceEntry) -> bool {
+        let same_backend = match &entry.backend {
+            Backend::Upstream(before) => {
+                let now = self.runtime.balancers.get(before.name());
+                now.is_some_and(|(_, now)| Arc::ptr_eq(before, now))
+            }
+            Backend::Host(destination) => !self.runtime.balancers.contains_key(&destination.host),
+        };
+        // What TLS connections trust and show stands in other entities.
+        same_backend && entry.identity.is_none()
+    }
+
+    fn new_service(&mut self, service: &Service) -> Option<ServiceEntry> {
         let address = match Address::of(service) {
             Ok(address) => address,
             Err(message) => {
@@ -214,14 +316,14 @@ impl<'a> Compiler<'a> {
             None
         };
         let backend = match self.runtime.balancers.get(&address.host) {
-            Some(balancer) => Backend::Upstream(Arc::clone(balancer)),
+            Some((_, balancer)) => Backend::Upstream(Arc::clone(balancer)),
             None => Backend::Host(Destination {
                 host: address.host,
                 port: address.port,
             }),
         };
         let timeout = |given: Option<u32>| Duration::from_millis(u64::from(given.unwrap_or(DEFAULT_TIMEOUT)));
-        Some(Arc::new(ServiceEntry {
+        Some(ServiceEntry {
             id: header_value(service.id.as_deref()),
             name: header_value(service.name.as_deref()),
             protocol,
@@ -232,7 +334,7 @@ impl<'a> Compiler<'a> {
             read_timeout: timeout(service.read_timeout),
             write_timeout: timeout(service.write_timeout),
             identity,
-        }))
+        })
     }
 }
 

@@ -73,6 +73,37 @@ pub(in crate::data) struct ServiceEntry {
     pub identity: Option<Arc<UpstreamIdentity>>,
 }
 
+impl ServiceEntry {
+    /// Whether another one does all the same with the same balancer and TLS identity.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let same_backend = match (&self.backend, &other.backend) {
+            (Backend::Host(one), Backend::Host(other)) => one == other,
+            (Backend::Upstream(one), Backend::Upstream(other)) => Arc::ptr_eq(one, other),
+            (Backend::Host(_), Backend::Upstream(_)) | (Backend::Upstream(_), Backend::Host(_)) => false,
+        };
+        let same_identity = match (&self.identity, &other.identity) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let rest = |entry: &Self| {
+            (
+                entry.protocol,
+                entry.retries,
+                entry.connect_timeout,
+                entry.read_timeout,
+                entry.write_timeout,
+            )
+        };
+        let names = |entry: &Self| (entry.id.clone(), entry.name.clone());
+        same_backend
+            && same_identity
+            && rest(self) == rest(other)
+            && self.path == other.path
+            && names(self) == names(other)
+    }
+}
+
 /// Which protocols a route is for.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::data) struct Protocols {
@@ -106,7 +137,7 @@ pub(in crate::data) struct RouteEntry {
     /// In the order in which they act.
     pub policies: Vec<Arc<Policy>>,
     /// Names under which it is counted: service, route.
-    pub labels: (String, String),
+    pub labels: Arc<(String, String)>,
     /// What it has carried.
     pub counters: Arc<RouteCounters>,
 }

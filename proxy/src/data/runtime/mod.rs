@@ -9,11 +9,12 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config_schema::{Configuration, EntityError};
+use proxy_config_schema::{Configuration, EntityError, Upstream};
 use rustls::{RootCertStore, sign::CertifiedKey};
 
 use super::{
     balancer::Balancer,
+    plugin::Policy,
     router::{RequestFacts, RouteMatch, Router},
     statistics::{RouteCounters, RouteTraffic},
     tls::{CertificateStore, IdentityKey, UpstreamIdentity},
@@ -28,12 +29,19 @@ pub(crate) struct Runtime {
     /// In the order that the router knows them by; `None` where a route takes no part.
     routes: Vec<Option<Arc<RouteEntry>>>,
     certificates: CertificateStore,
-    balancers: HashMap<String, Arc<Balancer>>,
+    /// By their upstreams' names in lower case, with what they were made of.
+    balancers: HashMap<String, (Arc<Upstream>, Arc<Balancer>)>,
+    /// By the addresses of services in `configuration`.
+    services: HashMap<usize, Arc<ServiceEntry>>,
+    /// By the addresses of plugins in `configuration`.
+    policies: HashMap<usize, Arc<Policy>>,
     /// Loaded key pairs by their PEM texts, so that an unchanged one is not loaded again.
     key_pairs: HashMap<(String, String), Arc<CertifiedKey>>,
     identities: HashMap<IdentityKey, Arc<UpstreamIdentity>>,
     /// Counters by the names of service and route.
-    counters: HashMap<(String, String), Arc<RouteCounters>>,
+    counters: HashMap<Arc<(String, String)>, Arc<RouteCounters>>,
+    /// What all this was made of: as long as it is held, an address stands for one entity.
+    configuration: Arc<Configuration>,
 }
 
 impl Runtime {
@@ -42,7 +50,7 @@ impl Runtime {
     /// # Errors
     /// Every entity that can't be used, with what is wrong.
     pub(super) fn compile(
-        configuration: &Configuration,
+        configuration: &Arc<Configuration>,
         previous: &Self,
         trusted: &RootCertStore,
     ) -> Result<Self, Vec<EntityError>> {
@@ -74,7 +82,14 @@ impl Runtime {
     pub(super) fn traffic(&self) -> Vec<RouteTraffic> {
         let counters = self.counters.iter();
         counters
-            .map(|((service, route), counters)| counters.snapshot(service, route))
+            .map(|(labels, counters)| counters.snapshot(&labels.0, &labels.1))
             .collect()
+    }
+
+    /// The service with this identifier.
+    fn service_of(&self, id: &str) -> Option<&Arc<ServiceEntry>> {
+        let mut services = self.configuration.services.iter();
+        let service = services.find(|service| service.id.as_deref() == Some(id))?;
+        self.services.get(&Arc::as_ptr(service).addr())
     }
 }

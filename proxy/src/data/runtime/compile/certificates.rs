@@ -102,10 +102,7 @@ impl Compiler<'_> {
         service: &Service,
         host: &str,
     ) -> Result<Arc<UpstreamIdentity>, Box<ErrorDetail>> {
-        let upstreams = &self.configuration.upstreams;
-        let upstream = upstreams
-            .iter()
-            .find(|upstream| upstream.name.eq_ignore_ascii_case(host));
+        let upstream = self.runtime.balancers.get(host).map(|(upstream, _)| upstream);
         let shown = service
             .client_certificate
             .as_ref()
