@@ -131,7 +131,7 @@ fn with_list(document: &mut Value, which: usize, act: impl FnOnce(&mut Vec<Value
     let mut filled = lists(document);
     filled.retain(|list| !list.is_empty());
     let count = filled.len() + 1;
-    if which % count > 0 {
+    if !which.is_multiple_of(count) {
         act(filled[which % count - 1]);
     } else if let Some(services) = document.get_mut("services").and_then(Value::as_array_mut)
         && !services.is_empty()

@@ -8,6 +8,7 @@
 //! it, is left to [`Configuration::load`]: it tells what is wrong, so that there is one place that does.
 
 mod facts;
+mod known;
 mod reader;
 mod scan;
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::{
     LoadedText, Piece, ServiceParts, ServicePiece,
     facts::{self, Facts},
+    known::{Found, Known, offset},
     scan::{Scanner, Separator},
 };
 use crate::{
@@ -41,26 +42,6 @@ pub(super) struct Reader<'a> {
     services: Vec<ServicePiece>,
     /// Entities of the rest of the document.
     other_entities: usize,
-}
-
-/// Entities of the text before, in its order.
-struct Known<'a, T> {
-    /// What their places are counted in.
-    base: &'a [u8],
-    pieces: &'a [Piece],
-    entities: &'a [Arc<T>],
-    /// The one that is expected next.
-    next: usize,
-    /// By the hash of their bytes; made when one is not where it is expected.
-    by_hash: Option<HashMap<u64, usize>>,
-}
-
-/// An element of a list, found in the text.
-enum Found {
-    /// A known one, by its place.
-    Known(usize),
-    /// To be read.
-    New,
 }
 
 impl<'a> Reader<'a> {
@@ -384,68 +365,6 @@ lists! {
     oauth2_credentials acls mtls_auth_credentials
 }
 
-impl<'a, T> Known<'a, T> {
-    fn new(base: &'a [u8], pieces: &'a [Piece], entities: &'a [Arc<T>]) -> Self {
-        Self {
-            base,
-            pieces,
-            entities,
-            next: 0,
-            by_hash: None,
-        }
-    }
-
-    /// Finds the next element of a list, by its place or by its bytes.
-    fn find(&mut self, scanner: &mut Scanner<'_>, text: &[u8], hasher: &RandomState) -> Option<(Range<usize>, Found)> {
-        scanner.peek()?;
-        let start = scanner.position();
-        // The same as before, or the one before it is gone.
-        let candidates = self.next..self.pieces.len().min(self.next + 2);
-        for place in candidates {
-            if scanner.take_known(self.pieces[place].bytes(self.base)) {
-                self.next = place + 1;
-                return Some((start..scanner.position(), Found::Known(place)));
-            }
-        }
-        let range = scanner.value()?;
-        if self.pieces.is_empty() {
-            return Some((range, Found::New));
-        }
-        let pieces = self.pieces;
-        let by_hash = self.by_hash.get_or_insert_with(|| {
-            pieces
-                .iter()
-                .enumerate()
-                .map(|(place, piece)| (piece.hash, place))
-                .collect()
-        });
-        let bytes = &text[range.clone()];
-        let place = by_hash.get(&hasher.hash_one(bytes));
-        match place.filter(|place| pieces[**place].bytes(self.base) == bytes) {
-            Some(&place) => {
-                self.next = place + 1;
-                Some((range, Found::Known(place)))
-            }
-            None => Some((range, Found::New)),
-        }
-    }
-}
-
-impl<T> Default for Known<'_, T> {
-    fn default() -> Self {
-        Self::new(&[], &[], &[])
-    }
-}
-
-impl Piece {
-    fn moved(&self, start: usize) -> Self {
-        Self {
-            start: offset(start),
-            ..self.clone()
-        }
-    }
-}
-
 /// Visits the elements of a list, each of which must be passed.
 fn elements(scanner: &mut Scanner<'_>, mut visit: impl FnMut(&mut Scanner<'_>) -> Option<()>) -> Option<()> {
     scanner.expect(b'[')?;
@@ -463,8 +382,4 @@ fn elements(scanner: &mut Scanner<'_>, mut visit: impl FnMut(&mut Scanner<'_>) -
 fn entity_named(plural: &str) -> &'static Entity {
     let entity = ENTITIES.iter().find(|entity| entity.plural == plural);
     entity.expect("every list has a schema")
-}
-
-fn offset(place: usize) -> u32 {
-    u32::try_from(place).expect("longer texts are not taken")
 }

@@ -22,7 +22,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use proxy_config_schema::Configuration;
+use proxy_config_schema::{Configuration, Limits, LoadedText, ValidationOptions};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
@@ -65,6 +65,7 @@ pub(super) struct Gateway {
     pub(super) https: SocketAddr,
     pub(super) drain: CancellationToken,
     pub(super) listeners: Vec<JoinHandle<()>>,
+    last: Mutex<Option<LoadedText>>,
 }
 
 impl Gateway {
@@ -91,18 +92,28 @@ impl Gateway {
             ],
             plane,
             drain,
+            last: Mutex::default(),
         };
         gateway.install(configuration);
         gateway
     }
 
+    /// By what changed since the last one, as the proxy does it; what Kong would refuse is installed all the same.
     pub(super) fn install(&self, configuration: Value) {
-        let configuration: Configuration = serde_json::from_value(configuration).expect("well-formed");
-        let runtime = self
-            .plane
-            .compile(&Arc::new(configuration))
-            .expect("good configuration");
+        let mut last = self.last.lock().unwrap();
+        let text = configuration.to_string().into();
+        let options = ValidationOptions::default();
+        let loaded = LoadedText::load(text, &Limits::DEFAULT, &options, last.as_ref());
+        let configuration = match &loaded {
+            Some(loaded) => Arc::clone(loaded.configuration()),
+            None => {
+                let configuration: Configuration = serde_json::from_value(configuration).expect("well-formed");
+                Arc::new(configuration)
+            }
+        };
+        let runtime = self.plane.compile(&configuration).expect("good configuration");
         self.plane.install(runtime);
+        *last = loaded;
     }
 
     /// One request over a connection of its own, over plain HTTP/1.1.

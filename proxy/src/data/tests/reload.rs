@@ -105,6 +105,66 @@ async fn counters_go_on_for_a_route_that_stays() {
     assert_eq!(gateway.plane.traffic()[0].requests[0].count, 2);
 }
 
+/// Everything that a route hangs on, one thing after the other, while the route itself stays as it is.
+#[tokio::test]
+async fn what_changes_around_a_route_takes_effect() {
+    let (one, other) = (Echo::start_as("one", None).await, Echo::start_as("other", None).await);
+    let mut configuration = to(one.address);
+    configuration["services"][0]["host"] = "localhost".into();
+    let gateway = Gateway::start(configuration.clone()).await;
+    let by = async || gateway.get("/").await.seen()["upstream"].clone();
+    assert_eq!(by().await, "one");
+
+    // An upstream that bears the service's host.
+    let upstream = |echo: &Echo| json!([{"name": "localhost", "targets": [{"target": echo.address.to_string()}]}]);
+    configuration["upstreams"] = upstream(&other);
+    gateway.install(configuration.clone());
+    assert_eq!(by().await, "other");
+    configuration["upstreams"] = upstream(&one);
+    gateway.install(configuration.clone());
+    assert_eq!(by().await, "one");
+    configuration["targets"] = json!([{"target": other.address.to_string(), "upstream": "localhost"}]);
+    gateway.install(configuration.clone());
+    let both = [by().await, by().await];
+    assert_ne!(both[0], both[1]);
+    for list in ["targets", "upstreams"] {
+        configuration[list] = json!([]);
+    }
+    gateway.install(configuration.clone());
+    assert_eq!(by().await, "one");
+
+    // Plugins for all, for the service, and for the route, the more specific ones winning.
+    let plugin = |code: u16| json!({"name": "request-termination", "config": {"status_code": code}});
+    let status = async || gateway.get("/").await.status.as_u16();
+    configuration["plugins"] = json!([plugin(410)]);
+    gateway.install(configuration.clone());
+    assert_eq!(status().await, 410);
+    configuration["services"][0]["plugins"] = json!([plugin(411)]);
+    gateway.install(configuration.clone());
+    assert_eq!(status().await, 411);
+    let mut of_route = plugin(412);
+    of_route["route"] = "all".into();
+    configuration["plugins"] = json!([plugin(410), of_route]);
+    gateway.install(configuration.clone());
+    assert_eq!(status().await, 412);
+    configuration["plugins"] = json!([]);
+    gateway.install(configuration.clone());
+    assert_eq!(status().await, 411);
+    configuration["services"][0]["plugins"] = json!([]);
+    gateway.install(configuration.clone());
+    assert_eq!(status().await, 200);
+
+    // The service itself, and what it is counted as.
+    configuration["services"][0]["port"] = other.address.port().into();
+    configuration["services"][0]["name"] = "renamed".into();
+    gateway.install(configuration.clone());
+    assert_eq!(by().await, "other");
+    assert_eq!(gateway.plane.traffic()[0].service, "renamed");
+    configuration["services"][0]["enabled"] = false.into();
+    gateway.install(configuration.clone());
+    assert_eq!(status().await, 404);
+}
+
 async fn refused(gateway: &Gateway, configuration: Value) -> Vec<EntityError> {
     let configuration: Configuration = serde_json::from_value(configuration).unwrap();
     gateway.plane.compile(&Arc::new(configuration)).err().expect("refused")
