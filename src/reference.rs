@@ -2,6 +2,7 @@
 //!
 //! Between its two marks a page belongs to the code, outside of them to its authors.
 
+pub(crate) mod annotations;
 mod flags;
 
 use std::{

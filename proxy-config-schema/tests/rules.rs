@@ -405,6 +405,10 @@ fn fields_of_upstreams() {
                 "healthchecks.passive.unhealthy.tcp_failures: value should be between 0 and 255",
             ),
             (json!({"activ": {}}), "healthchecks.activ: unknown field"),
+            (
+                json!({"passive": {"healthy": {"interval": 1}}}),
+                "healthchecks.passive.healthy.interval: unknown field",
+            ),
         ],
     );
     let sticky = ValidationOptions {

@@ -48,10 +48,21 @@ const ACTIVE: Kind = Kind::Record(&[
     Field::optional("healthy", HEALTHY),
     Field::optional("unhealthy", UNHEALTHY),
 ]);
+// What is concluded from ordinary traffic has no interval.
+const PASSIVE_HEALTHY: Kind = Kind::Record(&[
+    Field::optional("http_statuses", Kind::Array(&STATUS)),
+    Field::optional("successes", COUNT),
+]);
+const PASSIVE_UNHEALTHY: Kind = Kind::Record(&[
+    Field::optional("http_statuses", Kind::Array(&STATUS)),
+    Field::optional("http_failures", COUNT),
+    Field::optional("tcp_failures", COUNT),
+    Field::optional("timeouts", COUNT),
+]);
 const PASSIVE: Kind = Kind::Record(&[
     Field::optional("type", PROBE),
-    Field::optional("healthy", HEALTHY),
-    Field::optional("unhealthy", UNHEALTHY),
+    Field::optional("healthy", PASSIVE_HEALTHY),
+    Field::optional("unhealthy", PASSIVE_UNHEALTHY),
 ]);
 const HEALTHCHECKS: Kind = Kind::Record(&[
     Field::optional("active", ACTIVE),

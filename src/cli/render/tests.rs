@@ -5,6 +5,8 @@
 //! there is no such file). `UPDATE_GOLDEN=1 cargo test golden` writes what is new, after which one reads the difference.
 #![allow(clippy::unwrap_used)]
 
+mod coverage;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -360,6 +362,49 @@ fn problems_are_readable_as_text_and_as_one_json_array() {
         1,
         "the rest is printed all the same"
     );
+}
+
+#[test]
+fn a_service_may_have_thousands_of_endpoints() {
+    let mut objects = vec![
+        object(
+            Kind::Ingress,
+            json!({"metadata": {"name": "web", "namespace": "shop"}, "spec": {"ingressClassName": CLASS, "rules": [
+                {"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}}]}},
+            ]}}),
+        ),
+        object(
+            Kind::Service,
+            json!({"metadata": {"name": "web", "namespace": "shop"}, "spec": {"ports": [{"port": 80}]}}),
+        ),
+    ];
+    // 50 slices of 100 endpoints, as the cluster makes them; neighbours share an endpoint.
+    for slice in 0..50 {
+        let endpoints: Vec<_> = (slice * 99..slice * 99 + 100)
+            .map(|number| json!({"addresses": [format!("10.0.{}.{}", number / 250, number % 250 + 1)]}))
+            .collect();
+        objects.push(object(
+            Kind::EndpointSlice,
+            json!({"metadata": {"name": format!("web-{slice}"), "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
+                "ports": [{"port": 8080}], "endpoints": endpoints}),
+        ));
+    }
+    let arguments = arguments("");
+    let of = |objects: Vec<Object>| {
+        outcome(
+            Manifests {
+                objects,
+                ..Manifests::default()
+            },
+            &arguments,
+        )
+    };
+    let got = of(objects.clone());
+    assert_eq!(got.configuration.upstreams[0].targets.len(), 50 * 99 + 1);
+    assert_eq!(got.problems, []);
+    for objects in orders(&objects) {
+        assert_eq!(of(objects).rendered, got.rendered);
+    }
 }
 
 #[test]

@@ -1,0 +1,254 @@
+//! Every field of Kong's kinds and every annotation has a case that depends on it.
+//!
+//! `src/translate/testdata/coverage.txt` names for each of them a run of a golden case whose configuration or problems
+//! change when it is taken out of the case's objects, or says why there is none. The list of fields comes from the
+//! definitions in `deploy/crds`, that of annotations from the table of `docs/reference/annotations.md`.
+//! `UPDATE=1 cargo test coverage` looks for a case for what has none, and drops what is no more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::reference::annotations::ANNOTATIONS;
+
+/// What is taken out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    /// A field, by the names on the way: `[]` are the elements of a list, `{}` the values of a map.
+    Field(Vec<String>),
+    /// An annotation; where its name ends with one, it stands for all that begin so.
+    Annotation(&'static str),
+}
+
+type Entry = (&'static str, Part);
+
+impl Part {
+    fn text(&self) -> String {
+        match self {
+            Self::Field(path) => path.join(".").replace(".[]", "[]").replace(".{}", "{}"),
+            Self::Annotation(name) => format!("@{name}"),
+        }
+    }
+
+    /// Takes it out of an object. False if it is not there.
+    fn take_from(&self, object: &mut Value) -> bool {
+        match self {
+            Self::Field(path) => take(object, path),
+            Self::Annotation(name) => {
+                let Some(annotations) = object
+                    .pointer_mut("/metadata/annotations")
+                    .and_then(Value::as_object_mut)
+                else {
+                    return false;
+                };
+                let before = annotations.len();
+                match name.strip_suffix("NAME") {
+                    Some(prefix) => annotations.retain(|key, _| !key.starts_with(prefix)),
+                    None => annotations.retain(|key, _| key != name),
+                }
+                annotations.len() < before
+            }
+        }
+    }
+}
+
+fn take(value: &mut Value, path: &[String]) -> bool {
+    let [step, rest @ ..] = path else { return false };
+    match (step.as_str(), value) {
+        ("[]", Value::Array(elements)) => elements.iter_mut().fold(false, |taken, one| take(one, rest) | taken),
+        ("{}", Value::Object(entries)) => entries.values_mut().fold(false, |taken, one| take(one, rest) | taken),
+        (name, Value::Object(fields)) if rest.is_empty() => fields.remove(name).is_some(),
+        (name, Value::Object(fields)) => fields.get_mut(name).is_some_and(|field| take(field, rest)),
+        _ => false,
+    }
+}
+
+/// Kinds that are not translated yet.
+const UNTRANSLATED: &[&str] = &[
+    "ConfigMap",
+    "GRPCRoute",
+    "Gateway",
+    "GatewayClass",
+    "HTTPRoute",
+    "KongClusterPlugin",
+    "KongConsumer",
+    "KongConsumerGroup",
+    "KongCustomEntity",
+    "KongLicense",
+    "KongPlugin",
+    "KongVault",
+    "TCPIngress",
+    "TCPRoute",
+    "TLSRoute",
+    "UDPIngress",
+    "UDPRoute",
+];
+
+/// Annotations that lead to what is not translated yet.
+const UNFOLLOWED: &[&str] = &["ca-certificates-configmaps", "ca-certificates-secrets", "plugins"];
+
+/// Kinds that users do not shape the configuration by.
+const OURS: &str = "gateway.silverback.dev";
+
+/// All fields of Kong's kinds, but what every object has, and the status.
+fn fields() -> BTreeSet<Entry> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/crds");
+    let mut entries = BTreeSet::new();
+    for file in fs::read_dir(root).unwrap() {
+        let definition = value(&fs::read_to_string(file.unwrap().path()).unwrap());
+        let spec = &definition["spec"];
+        let group = spec["group"].as_str().unwrap();
+        if group == OURS {
+            continue;
+        }
+        let kind = Kind::find(group, spec["names"]["kind"].as_str().unwrap()).expect("every definition is of a kind");
+        for version in spec["versions"].as_array().unwrap() {
+            let mut paths = Vec::new();
+            walk(&version["schema"]["openAPIV3Schema"], &mut Vec::new(), &mut paths);
+            let own = |path: &Vec<String>| !matches!(path[0].as_str(), "apiVersion" | "kind" | "metadata" | "status");
+            let own = paths.into_iter().filter(own);
+            entries.extend(own.map(|path| (kind.name(), Part::Field(path))));
+        }
+    }
+    entries
+}
+
+fn walk(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        path.push(name.clone());
+        found.push(path.clone());
+        walk(field, path, found);
+        path.pop();
+    }
+    for (key, step) in [("items", "[]"), ("additionalProperties", "{}")] {
+        if schema[key].is_object() {
+            path.push(step.to_owned());
+            walk(&schema[key], path, found);
+            path.pop();
+        }
+    }
+}
+
+fn annotations_by_kind() -> BTreeSet<Entry> {
+    let of_kinds = |annotation: &'static crate::reference::annotations::Annotation| {
+        let kinds = annotation.kinds.iter();
+        kinds.map(|kind| (kind.name(), Part::Annotation(annotation.name)))
+    };
+    ANNOTATIONS.iter().flat_map(of_kinds).collect()
+}
+
+/// A run of a golden case.
+struct Run {
+    name: String,
+    arguments: TranslationArguments,
+    objects: Vec<Value>,
+    outcome: Value,
+}
+
+impl Run {
+    fn all() -> Vec<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/translate/testdata");
+        let mut runs = Vec::new();
+        for case in cases(&root) {
+            let input = fs::read_to_string(case.join("in.yaml")).unwrap();
+            let documents = input.split("\n---").map(|text| text.trim_start_matches("---"));
+            let objects: Vec<_> = documents.map(value).filter(Value::is_object).collect();
+            for directory in directories(&case) {
+                let arguments = arguments(&fs::read_to_string(directory.join("arguments")).unwrap());
+                let mut run = Self {
+                    name: directory.strip_prefix(&root).unwrap().to_string_lossy().into_owned(),
+                    arguments,
+                    objects: objects.clone(),
+                    outcome: Value::Null,
+                };
+                run.outcome = run.render(objects.clone());
+                runs.push(run);
+            }
+        }
+        runs
+    }
+
+    /// Configuration and problems, without the lines that these are on.
+    fn render(&self, objects: Vec<Value>) -> Value {
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
+        let manifests = manifest::parse("in.json", list.as_bytes(), &self.arguments.limits());
+        let mut outcome = outcome(manifests, &self.arguments);
+        for problem in &mut outcome.problems {
+            problem.source = None;
+        }
+        json!([outcome.configuration, outcome.problems])
+    }
+
+    /// Whether the outcome is another one without it; `None` if it is not there.
+    fn depends_on(&self, (kind, part): &Entry) -> Option<bool> {
+        let mut objects = self.objects.clone();
+        let of_kind = objects.iter_mut().filter(|object| object["kind"] == *kind);
+        let taken = of_kind
+            .filter_map(|object| part.take_from(object).then_some(()))
+            .count();
+        (taken > 0).then(|| self.render(objects) != self.outcome)
+    }
+}
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/translate/testdata/coverage.txt");
+/// Begins the reason of what has no effect.
+const NONE: &str = "no effect: ";
+
+#[test]
+fn coverage() {
+    let update = std::env::var_os("UPDATE").is_some();
+    let text = fs::read_to_string(FILE).unwrap();
+    let (head, lines) = text.split_once("\n\n").unwrap();
+    let mut table: BTreeMap<(String, String), String> = BTreeMap::new();
+    for line in lines.lines() {
+        let (entry, case) = line.split_once(" | ").expect("kind, field, and case");
+        let (kind, part) = entry.split_once(' ').expect("kind and field");
+        table.insert((kind.to_owned(), part.to_owned()), case.to_owned());
+    }
+    let runs = Run::all();
+    let mut wrong = Vec::new();
+    let mut written = String::new();
+    let entries = fields().into_iter().chain(annotations_by_kind());
+    let is_followed = |part: &Part| !matches!(part, Part::Annotation(name) if UNFOLLOWED.iter().any(|unfollowed| name.ends_with(unfollowed)));
+    for entry in entries.filter(|(kind, part)| !UNTRANSLATED.contains(kind) && is_followed(part)) {
+        let (kind, part) = (entry.0, entry.1.text());
+        let case = table.remove(&(kind.to_owned(), part.clone()));
+        let fault = match case.as_deref() {
+            None => Some("has no case".to_owned()),
+            Some(reason) if reason.starts_with(NONE) => {
+                let found = runs.iter().find(|run| run.depends_on(&entry) == Some(true));
+                found.map(|run| format!("is said to have no effect, but {} depends on it", run.name))
+            }
+            Some(case) => match runs.iter().find(|run| run.name == case) {
+                None => Some(format!("names the run {case}, which is not there")),
+                Some(run) => match run.depends_on(&entry) {
+                    None => Some(format!("is not in {case}")),
+                    Some(false) => Some(format!("is in {case}, but changes nothing there")),
+                    Some(true) => None,
+                },
+            },
+        };
+        let mut case = case;
+        if let Some(fault) = fault {
+            let found = runs.iter().find(|run| run.depends_on(&entry) == Some(true));
+            match found {
+                Some(run) if update => case = Some(run.name.clone()),
+                Some(run) => wrong.push(format!("{kind} {part} {fault}; {} depends on it", run.name)),
+                None => wrong.push(format!("{kind} {part} {fault}; no other case depends on it")),
+            }
+        }
+        if let Some(case) = case {
+            written.push_str(&format!("{kind} {part} | {case}\n"));
+        }
+    }
+    if update {
+        fs::write(FILE, format!("{head}\n\n{written}")).unwrap();
+        table.clear();
+    }
+    let gone = table.keys().map(|(kind, part)| format!("{kind} {part} is no more"));
+    wrong.extend(gone);
+    assert!(
+        wrong.is_empty(),
+        "run `UPDATE=1 cargo test coverage`, and write cases or reasons for what is left:\n{}",
+        wrong.join("\n")
+    );
+}
