@@ -178,15 +178,38 @@ impl Run {
         json!([outcome.configuration, outcome.problems])
     }
 
-    /// Whether the outcome is another one without it; `None` if it is not there.
-    fn depends_on(&self, (kind, part): &Entry) -> Option<bool> {
+    /// What is another one without it.
+    fn depends_on(&self, (kind, part): &Entry) -> Dependence {
         let mut objects = self.objects.clone();
         let of_kind = objects.iter_mut().filter(|object| object["kind"] == *kind);
-        let taken = of_kind
-            .filter_map(|object| part.take_from(object).then_some(()))
-            .count();
-        (taken > 0).then(|| self.render(objects) != self.outcome)
+        if !of_kind.fold(false, |taken, object| part.take_from(object) | taken) {
+            return Dependence::Absent;
+        }
+        let outcome = self.render(objects);
+        match (outcome[0] == self.outcome[0], outcome[1] == self.outcome[1]) {
+            (true, true) => Dependence::None,
+            (true, false) => Dependence::Problems,
+            (false, _) => Dependence::Configuration,
+        }
     }
+}
+
+/// What of a run's outcome depends on a part of its objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Dependence {
+    /// The part is not there.
+    Absent,
+    None,
+    Problems,
+    Configuration,
+}
+
+/// The first run that depends most on it.
+fn find<'r>(runs: &'r [Run], entry: &Entry) -> Option<&'r Run> {
+    let dependent = runs.iter().map(|run| (run.depends_on(entry), run));
+    let dependent = dependent.filter(|(dependence, _)| *dependence > Dependence::None);
+    let most = dependent.rev().max_by_key(|(dependence, _)| *dependence);
+    most.map(|(_, run)| run)
 }
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/translate/testdata/coverage.txt");
@@ -215,22 +238,20 @@ fn coverage() {
         let fault = match case.as_deref() {
             None => Some("has no case".to_owned()),
             Some(reason) if reason.starts_with(NONE) => {
-                let found = runs.iter().find(|run| run.depends_on(&entry) == Some(true));
-                found.map(|run| format!("is said to have no effect, but {} depends on it", run.name))
+                find(&runs, &entry).map(|run| format!("is said to have no effect, but {} depends on it", run.name))
             }
             Some(case) => match runs.iter().find(|run| run.name == case) {
                 None => Some(format!("names the run {case}, which is not there")),
                 Some(run) => match run.depends_on(&entry) {
-                    None => Some(format!("is not in {case}")),
-                    Some(false) => Some(format!("is in {case}, but changes nothing there")),
-                    Some(true) => None,
+                    Dependence::Absent => Some(format!("is not in {case}")),
+                    Dependence::None => Some(format!("is in {case}, but changes nothing there")),
+                    Dependence::Problems | Dependence::Configuration => None,
                 },
             },
         };
         let mut case = case;
         if let Some(fault) = fault {
-            let found = runs.iter().find(|run| run.depends_on(&entry) == Some(true));
-            match found {
+            match find(&runs, &entry) {
                 Some(run) if update => case = Some(run.name.clone()),
                 Some(run) => wrong.push(format!("{kind} {part} {fault}; {} depends on it", run.name)),
                 None => wrong.push(format!("{kind} {part} {fault}; no other case depends on it")),
