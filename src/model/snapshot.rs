@@ -57,6 +57,11 @@ macro_rules! snapshot {
                 match kind { $(Kind::$name => self.$field.get(key).cloned().map(Object::$name),)* }
             }
 
+            /// The metadata of the object of that name, if it is here.
+            pub fn metadata(&self, kind: Kind, key: &NamespacedName) -> Option<&Metadata> {
+                match kind { $(Kind::$name => self.$field.get(key).map(|object| &object.metadata),)* }
+            }
+
             /// Calls back with each object that was added, changed or taken away since a former snapshot, by identity:
             /// an object that was replaced by an equal one counts as changed. What both share costs nothing.
             pub fn changes_since(&self, former: &Self, mut changed: impl FnMut(Kind, &NamespacedName)) {

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use proxy_config_schema::{ConfigHash, Configuration, Secrets};
 
 use crate::{
-    model::{Generation, ObjectRef, Problem, Profile, Snapshot},
-    translate::Translation,
+    model::{Generation, Problem, Profile, Snapshot},
+    translate::{Participants, Translation},
 };
 
 /// One configuration as it is sent: rendered once, shared by all proxies of a profile.
@@ -75,7 +75,7 @@ pub struct Rendition {
     /// What is wrong with the objects, over all profiles.
     pub problems: Arc<[Problem]>,
     /// The objects that took part.
-    pub objects: Arc<BTreeSet<ObjectRef>>,
+    pub objects: Participants,
     /// Why nothing may be sent now, if so (DESIGN.md §3 rule 7): a kind that the configuration depends on can't be read.
     pub hold: Option<String>,
     /// When it was made.

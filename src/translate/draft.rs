@@ -12,9 +12,10 @@ use super::{
     backend::{Backend, PortSelector},
     expression::Predicate,
     path::PathMatch,
-    problems::Owner,
+    problems::{Owner, Problems},
     route_annotations::RouteSettings,
 };
+use crate::model::Reason;
 
 /// A Kong service with its routes.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(super) struct ServiceDraft<'a> {
     pub(super) backends: Vec<Backend<'a>>,
     /// The object that it was made for; its tags are the service's if there are several backends.
     pub(super) parent: Owner<'a>,
+    /// Whether another service with the same backends brings the upstream.
+    pub(super) shares_upstream: bool,
     /// Plugins that no object of their own stands for. They get neither identifier nor tags of their own.
     pub(super) plugins: Vec<kong::Plugin>,
     pub(super) routes: Vec<RouteDraft<'a>>,
@@ -76,6 +79,42 @@ impl ServiceDefaults {
     };
 }
 
+impl ServiceDraft<'_> {
+    fn has_backends_of(&self, other: &Self) -> bool {
+        let key = |backend: &Backend<'_>| {
+            let facade = backend.facade.map(|facade| facade.name.clone());
+            (
+                backend.namespace.to_owned(),
+                backend.service.to_owned(),
+                backend.port.to_string(),
+                facade,
+                backend.weight,
+            )
+        };
+        self.backends.iter().map(key).eq(other.backends.iter().map(key))
+    }
+}
+
+fn report_overwritten(loser: &ServiceDraft<'_>, winner: &ServiceDraft<'_>, problems: &mut Problems) {
+    let owners: BTreeMap<_, _> = loser
+        .routes
+        .iter()
+        .map(|route| ((route.owner.kind, route.owner.metadata.key()), route.owner))
+        .collect();
+    for owner in owners.into_values() {
+        problems.report(
+            owner,
+            "spec.rules",
+            Reason::Conflict,
+            format!(
+                "{} leads to the same backend, {}, and takes its place",
+                winner.parent, loser.name
+            ),
+            "give one of the two another Service",
+        );
+    }
+}
+
 /// A Kong route.
 #[derive(Debug)]
 pub(super) struct RouteDraft<'a> {
@@ -108,6 +147,8 @@ pub(super) struct RouteDefaults {
     pub(super) preserve_host: Option<bool>,
     pub(super) request_buffering: Option<bool>,
     pub(super) response_buffering: Option<bool>,
+    /// `None` is 426.
+    pub(super) https_redirect_status_code: Option<u16>,
     /// In the traditional router.
     pub(super) regex_priority: Option<i64>,
     pub(super) protocols: Option<Vec<&'static str>>,
@@ -121,6 +162,7 @@ impl RouteDefaults {
             preserve_host: Some(true),
             request_buffering: Some(true),
             response_buffering: Some(true),
+            https_redirect_status_code: None,
             regex_priority: Some(0),
             protocols: None,
         }
@@ -248,12 +290,65 @@ impl<'a> Drafts<'a> {
                 defaults,
                 backends: vec![*backend],
                 parent,
+                shares_upstream: false,
                 plugins: Vec::new(),
                 routes: Vec::new(),
             });
             self.services.len() - 1
         });
         &mut self.services[position]
+    }
+
+    /// Gives services of one name names of their own: a TCPIngress and an Ingress with the same backend come to the same.
+    /// The earlier kind keeps the name. Of raw objects only the service of the later kind is left, as in Kong Ingress
+    /// Controller.
+    pub(super) fn separate_services(&mut self, raw_objects: bool, problems: &mut Problems) {
+        let mut seen: HashMap<String, usize> = HashMap::with_capacity(self.services.len());
+        let mut lost = Vec::new();
+        for position in 0..self.services.len() {
+            let Some(first) = seen.get(&self.services[position].name).copied() else {
+                seen.insert(self.services[position].name.clone(), position);
+                continue;
+            };
+            if raw_objects {
+                seen.insert(self.services[position].name.clone(), position);
+                lost.push(first);
+                report_overwritten(&self.services[first], &self.services[position], problems);
+                continue;
+            }
+            // Names of objects hold no tilde: only services of the same name have these.
+            let same = &self.services[position].name;
+            let name = (2..)
+                .map(|number| format!("{same}~{number}"))
+                .find(|name| !seen.contains_key(name))
+                .expect("there are more numbers than services");
+            self.services[position].name.clone_from(&name);
+            seen.insert(name, position);
+        }
+        let mut position = 0;
+        self.services.retain(|_| {
+            position += 1;
+            !lost.contains(&(position - 1))
+        });
+        self.share_upstreams();
+    }
+
+    /// Services for TCP and for UDP have the upstream of the Ingress with the same backend: it must be there once.
+    fn share_upstreams(&mut self) {
+        let mut seen: HashMap<String, usize> = HashMap::with_capacity(self.services.len());
+        for position in 0..self.services.len() {
+            let Some(first) = seen.get(&self.services[position].host).copied() else {
+                seen.insert(self.services[position].host.clone(), position);
+                continue;
+            };
+            if self.services[first].has_backends_of(&self.services[position]) {
+                self.services[position].shares_upstream = true;
+            } else {
+                let host = format!("{}.{position}", self.services[position].host);
+                self.services[position].host.clone_from(&host);
+                seen.insert(host, position);
+            }
+        }
     }
 
     /// Gives routes of one name names of their own: names of Ingresses hold dots as hosts do, so that Ingress `a.b` with

@@ -82,7 +82,7 @@ fn translate_one<'a>(ingress: &'a Ingress, state: &mut State<'a>) {
     }
     state
         .certificates
-        .claim_for_ingress(ingress, &state.index, &mut state.problems);
+        .claim_all(owner, &ingress.spec.tls, &state.index, &mut state.problems);
 }
 
 /// What the annotations say about all routes of an Ingress; `None` if it can't have any.

@@ -19,6 +19,8 @@ mod ingress;
 mod key_pair;
 mod kong_ingress;
 mod license;
+mod memo;
+mod participants;
 mod path;
 mod plugin;
 mod problems;
@@ -30,6 +32,7 @@ mod service;
 mod service_annotations;
 mod service_group;
 mod state;
+mod stream_ingress;
 mod syntax;
 mod tags;
 mod target;
@@ -44,10 +47,16 @@ use std::{collections::BTreeSet, sync::Arc};
 use jiff::Timestamp;
 use proxy_config_schema::Configuration;
 
-pub use self::schemas::{EntitySchema, EntitySchemas};
-
-use self::{class::Class, plugin::Closed, problems::Owner, state::State};
-use crate::model::{Kind, NamespacedName, ObjectRef, Problem, Profile, Snapshot};
+pub use self::{
+    gateway::{
+        ClassOutcome, ConditionOutcome, GatewayOutcome, GatewayStatuses, ListenerOutcome, ParentOutcome, PolicyOutcome,
+        RouteOutcome,
+    },
+    memo::Translator,
+    participants::Participants,
+    schemas::{EntitySchema, EntitySchemas},
+};
+use crate::model::{NamespacedName, Problem, Profile, Snapshot};
 
 /// What shapes a translation besides the objects.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,82 +179,16 @@ pub struct Translation {
     /// What is wrong, sorted and without duplicates.
     pub problems: Vec<Problem>,
     /// The objects that took part: what of theirs could be translated is in the configuration.
-    pub objects: BTreeSet<ObjectRef>,
+    pub objects: Participants,
+    /// What can be said of the Gateway API's objects that are ours.
+    pub gateways: GatewayStatuses,
     /// Values that settings of plugins have from Secrets: to be shown nowhere.
     pub confidential: BTreeSet<String>,
 }
 
 /// Translates all objects. Never fails: what is wrong is in [`Translation::problems`], the rest is in the configuration.
+///
+/// Who translates one snapshot after the other keeps a [`Translator`].
 pub fn translate(snapshot: &Snapshot, settings: &Settings) -> Translation {
-    let mut state = State::new(snapshot, settings);
-    let class = Class::find(snapshot, settings);
-    state.class = class.parameters(snapshot, &mut state.problems);
-    if let Some(object) = class.object {
-        state.takes_part(Owner::new(Kind::IngressClass, &object.metadata));
-    }
-    if let Some(object) = state.class.object {
-        state.takes_part(Owner::new(Kind::IngressClassParameters, &object.metadata));
-    }
-    let mut ingresses: Vec<_> = snapshot.ingresses.values().map(AsRef::as_ref).collect();
-    ingresses.retain(|ingress| class.takes(ingress));
-    ingress::retain_named(&mut ingresses, &mut state);
-    ingress::sort_by_precedence(&mut ingresses);
-    ingress::translate(&ingresses, &mut state);
-    finish(snapshot, &class, state)
-}
-
-/// What all source kinds have in common: conflicts, annotations of Services, endpoints, certificates, order.
-fn finish<'a>(snapshot: &'a Snapshot, class: &Class<'a>, mut state: State<'a>) -> Translation {
-    let mut drafts = std::mem::take(&mut state.drafts);
-    service_group::retain_consistent(&mut drafts, &mut state);
-    conflict::resolve(&mut drafts, state.settings, &mut state.problems);
-    drafts.separate_names();
-    for draft in &drafts.services {
-        service::claim_client_certificate(draft, &mut state);
-    }
-    let issued = std::mem::take(&mut state.certificates).finish(state.settings.raw_objects);
-    let mut configuration = Configuration::new();
-    for draft in &drafts.services {
-        let (service, upstream) = service::render(draft, &issued, &mut state);
-        configuration.services.push(service.into());
-        configuration.upstreams.push(upstream.into());
-    }
-    for secret in issued.secrets {
-        state.takes_part(Owner::new(Kind::Secret, &secret.metadata));
-    }
-    configuration.certificates = issued.certificates.into_iter().map(Into::into).collect();
-    ca_certificate::translate(snapshot, &mut configuration, &mut state);
-    vault::translate(snapshot, class, &mut configuration, &mut state);
-    license::translate(snapshot, &mut configuration, &mut state);
-    add_plugins(snapshot, class, &mut configuration, &mut state);
-    configuration.canonicalize();
-    Translation {
-        configuration: configuration.or_stub(),
-        problems: state.problems.finish(),
-        objects: state.objects,
-        confidential: state.confidential,
-    }
-}
-
-/// Plugins, and what they refer to besides services and routes.
-fn add_plugins<'a>(
-    snapshot: &'a Snapshot,
-    class: &Class<'a>,
-    configuration: &mut Configuration,
-    state: &mut State<'a>,
-) {
-    let mut closed = Closed::default();
-    let mut attachments = std::mem::take(&mut state.attachments);
-    let members = consumer::translate(snapshot, class, configuration, &mut attachments, &mut closed, state);
-    let grants = std::mem::take(&mut state.index.grants);
-    let sources = plugin::Sources {
-        snapshot,
-        class,
-        grants: &grants,
-        attachments,
-        members,
-        closed,
-    };
-    let relations = plugin::translate(sources, configuration, state);
-    custom_entity::translate(snapshot, class, &grants, &relations, configuration, state);
+    Translator::default().translate(snapshot, settings)
 }

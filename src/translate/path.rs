@@ -236,7 +236,7 @@ fn one_line(error: &regex::Error) -> String {
 }
 
 /// A regular expression bound to the start of the path.
-fn anchored(regex: &str) -> Cow<'_, str> {
+pub(super) fn anchored(regex: &str) -> Cow<'_, str> {
     if regex.is_empty() {
         "^/".into()
     } else if regex.starts_with('^') {

@@ -63,6 +63,11 @@ impl Problems {
         );
     }
 
+    /// Adds what was found elsewhere.
+    pub(super) fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        self.0.extend(problems);
+    }
+
     /// All of them, sorted and without duplicates.
     pub(super) fn finish(self) -> Vec<Problem> {
         let mut problems = self.0;

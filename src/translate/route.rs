@@ -27,6 +27,7 @@ pub(super) fn render(draft: &RouteDraft<'_>, settings: &Settings) -> kong::Route
         name: Some(draft.name.clone()),
         https_redirect_status_code: annotated
             .https_redirect_status_code
+            .or(defaults.https_redirect_status_code)
             .or(Some(HTTPS_REDIRECT_STATUS_CODE)),
         strip_path: annotated.strip_path.or(defaults.strip_path),
         preserve_host: annotated.preserve_host.or(defaults.preserve_host),

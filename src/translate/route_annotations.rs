@@ -8,6 +8,7 @@ use proxy_config_schema::Plugin;
 
 use super::{
     annotations::{self, Reader},
+    draft::StreamMatches,
     path::Regexes,
     problems::{Owner, Problems},
     syntax,
@@ -255,6 +256,68 @@ impl RouteSettings {
         dropped.extend(headers.into_keys().map(|name| annotations::HEADERS.to_owned() + &name));
         for annotation in dropped {
             reader.reject(&annotation, why.to_owned(), remedy.as_str());
+        }
+    }
+
+    /// Takes server names away, with a problem, from routes whose listeners have no TLS: Kong refuses them.
+    pub(super) fn fit_server_names(&mut self, owner: Owner<'_>, own: Option<&[&str]>, problems: &mut Problems) {
+        let is_tls = |protocol: &String| matches!(protocol.as_str(), "https" | "grpcs" | "wss");
+        let has_tls = self.protocols(own).is_none_or(|protocols| protocols.iter().any(is_tls));
+        if !has_tls && self.snis.take().is_some_and(|names| !names.is_empty()) {
+            let message = "its listeners have no TLS, so that there are no server names".to_owned();
+            let remedy = "remove the annotation, or attach the route to an HTTPS listener";
+            Reader { owner, problems }.reject(annotations::SNIS, message, remedy);
+        }
+    }
+
+    /// Takes methods away, with a problem, from routes for gRPC: Kong refuses them.
+    pub(super) fn fit_methods(&mut self, owner: Owner<'_>, own: Option<&[&str]>, problems: &mut Problems) {
+        let is_grpc = |protocol: &String| protocol.starts_with("grpc");
+        let protocols = self.protocols(own).unwrap_or_default();
+        if !protocols.is_empty() && protocols.iter().all(is_grpc) && self.methods.take().is_some() {
+            let message = "gRPC calls all have the same method".to_owned();
+            let remedy = "remove the annotation, and match in the rules of the route";
+            Reader { owner, problems }.reject(annotations::METHODS, message, remedy);
+        }
+    }
+
+    /// Takes away, with a problem, what would leave a stream route without anything to match by, or with what its
+    /// protocols don't have.
+    pub(super) fn fit_stream(
+        &mut self,
+        owner: Owner<'_>,
+        matches: &StreamMatches,
+        own: &'static str,
+        problems: &mut Problems,
+    ) {
+        let protocols = self.protocols(Some(&[own])).unwrap_or_default();
+        let is_tls = |protocol: &String| protocol.starts_with("tls");
+        let mut reader = Reader { owner, problems };
+        if let Some(names) = &self.snis {
+            let fault = if names.is_empty() {
+                matches
+                    .ports
+                    .is_empty()
+                    .then_some("the route would match nothing without server names")
+            } else {
+                (!protocols.iter().any(is_tls)).then_some("connections without TLS have no server names")
+            };
+            if let Some(fault) = fault {
+                let remedy = format!("remove the annotation, or set {} to tls", annotations::PROTOCOLS);
+                reader.reject(annotations::SNIS, fault.to_owned(), remedy);
+                self.snis = None;
+            }
+        }
+        let names = self.snis.as_ref().unwrap_or(&matches.server_names);
+        let fault = if names.is_empty() {
+            let is_passthrough = protocols.iter().any(|protocol| protocol == "tls_passthrough");
+            is_passthrough.then_some("tls_passthrough needs server names to match by")
+        } else {
+            (!protocols.iter().any(is_tls)).then_some("the route matches by server names, which need TLS")
+        };
+        if let Some(fault) = fault.filter(|_| self.protocols.is_some()) {
+            reader.reject(annotations::PROTOCOLS, fault.to_owned(), "remove the annotation");
+            self.protocols = None;
         }
     }
 

@@ -1,12 +1,17 @@
 //! What the steps of a translation hand on, and look-ups that several of them make.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::{DefaultHasher, Hash, Hasher},
+    rc::Rc,
+};
 
 use super::{
     Settings,
-    class::Parameters,
+    class::{Class, Parameters},
     draft::Drafts,
-    gateway::Grants,
+    gateway::{Gateways, Grants, RouteOutcome, TlsPolicies},
     path::Regexes,
     plugin::Attachments,
     problems::{Owner, Problems},
@@ -14,15 +19,50 @@ use super::{
     upstream_settings, zone,
 };
 use crate::model::{
-    NamespacedName, ObjectRef, Snapshot,
+    Kind, NameKey, ObjectRef, Snapshot,
     kong::{KongIngress, KongServiceFacade, KongUpstreamPolicy},
     kubernetes::{EndpointSlice, Secret, Service},
 };
 
+/// What all parts of a translation have in common.
+pub(super) struct Common<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) settings: &'a Settings,
+    pub(super) index: Rc<Index<'a>>,
+    pub(super) class: Class<'a>,
+    /// What holds for our class as a whole.
+    pub(super) parameters: Parameters<'a>,
+    /// The zone that all proxies are in.
+    pub(super) zone: Option<&'a str>,
+    pub(super) policies: &'a TlsPolicies,
+}
+
+impl<'a> Common<'a> {
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        settings: &'a Settings,
+        policies: &'a TlsPolicies,
+        problems: &mut Problems,
+    ) -> Self {
+        let index = Rc::new(Index::new(snapshot, &policies.services));
+        let class = Class::find(snapshot, settings);
+        Self {
+            snapshot,
+            settings,
+            parameters: class.parameters(snapshot, problems),
+            zone: zone::of_proxies(settings, &index),
+            class,
+            index,
+            policies,
+        }
+    }
+}
+
 /// A translation under way.
 pub(super) struct State<'a> {
+    pub(super) snapshot: &'a Snapshot,
     pub(super) settings: &'a Settings,
-    pub(super) index: Index<'a>,
+    pub(super) index: Rc<Index<'a>>,
     /// What holds for our class as a whole.
     pub(super) class: Parameters<'a>,
     /// The zone that all proxies are in.
@@ -31,6 +71,10 @@ pub(super) struct State<'a> {
     pub(super) certificates: Certificates<'a>,
     /// What objects say about upstreams.
     pub(super) upstream_settings: upstream_settings::Settings<'a>,
+    /// Those that routes can be attached to.
+    pub(super) gateways: Gateways<'a>,
+    /// What came of attaching routes to them.
+    pub(super) route_outcomes: BTreeMap<ObjectRef, RouteOutcome>,
     /// Which objects name which plugins.
     pub(super) attachments: Attachments<'a>,
     pub(super) regexes: Regexes,
@@ -42,13 +86,15 @@ pub(super) struct State<'a> {
 }
 
 impl<'a> State<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot, settings: &'a Settings) -> Self {
-        let index = Index::new(snapshot);
+    pub(super) fn new(common: &Common<'a>) -> Self {
         Self {
-            settings,
-            zone: zone::of_proxies(settings, &index),
-            index,
-            class: Parameters::default(),
+            snapshot: common.snapshot,
+            settings: common.settings,
+            zone: common.zone,
+            index: common.index.clone(),
+            gateways: Gateways::default(),
+            route_outcomes: BTreeMap::new(),
+            class: common.parameters,
             certificates: Certificates::default(),
             upstream_settings: upstream_settings::Settings::default(),
             drafts: Drafts::default(),
@@ -66,71 +112,93 @@ impl<'a> State<'a> {
     }
 }
 
-/// Objects by namespace and name, without a key to be made for each look-up.
+/// Something that was looked up, found or not: a hash of kind and name.
+pub(super) type Lookup = u64;
+
+/// The look-up of an object; of an EndpointSlice, that of all slices of the Service with the name.
+pub(super) fn lookup(kind: Kind, namespace: &str, name: &str) -> Lookup {
+    let mut hasher = DefaultHasher::new();
+    (kind, namespace, name).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Objects by namespace and name. Remembers what was looked up: if none of that changes, nothing made of it does.
 pub(super) struct Index<'a> {
     snapshot: &'a Snapshot,
-    services: HashMap<(&'a str, &'a str), &'a Service>,
+    /// Services in place of the snapshot's.
+    replaced: HashMap<(&'a str, &'a str), &'a Service>,
     slices: HashMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
-    secrets: HashMap<(&'a str, &'a str), &'a Secret>,
-    facades: HashMap<(&'a str, &'a str), &'a KongServiceFacade>,
+    lookups: RefCell<Vec<Lookup>>,
     /// Who may refer to objects of another namespace.
     pub(super) grants: Grants<'a>,
 }
 
 impl<'a> Index<'a> {
-    fn new(snapshot: &'a Snapshot) -> Self {
-        let mut slices: HashMap<_, Vec<_>> = HashMap::new();
+    fn new(snapshot: &'a Snapshot, replaced: &'a [Service]) -> Self {
+        let mut slices: HashMap<_, Vec<_>> = HashMap::with_capacity(snapshot.endpoint_slices.len());
         for (key, slice) in &*snapshot.endpoint_slices {
             if let Some(service) = slice.service_name() {
                 slices.entry((&*key.namespace, service)).or_default().push(&**slice);
             }
         }
-        let services = snapshot.services.iter();
-        let secrets = snapshot.secrets.iter();
-        let facades = snapshot.service_facades.iter();
+        let named = |service: &'a Service| ((&*service.metadata.namespace, &*service.metadata.name), service);
         Self {
             snapshot,
-            services: services
-                .map(|(key, object)| ((&*key.namespace, &*key.name), &**object))
-                .collect(),
-            secrets: secrets
-                .map(|(key, object)| ((&*key.namespace, &*key.name), &**object))
-                .collect(),
-            facades: facades
-                .map(|(key, object)| ((&*key.namespace, &*key.name), &**object))
-                .collect(),
+            replaced: replaced.iter().map(named).collect(),
             slices,
+            lookups: RefCell::default(),
             grants: Grants::new(snapshot),
         }
     }
 
+    /// What was looked up since this was asked last.
+    pub(super) fn take_lookups(&self) -> Vec<Lookup> {
+        let mut lookups = self.lookups.take();
+        lookups.sort_unstable();
+        lookups.dedup();
+        lookups
+    }
+
+    fn note(&self, kind: Kind, namespace: &str, name: &str) {
+        self.lookups.borrow_mut().push(lookup(kind, namespace, name));
+    }
+
     pub(super) fn facade(&self, namespace: &str, name: &str) -> Option<&'a KongServiceFacade> {
-        self.facades.get(&(namespace, name)).copied()
+        self.note(Kind::KongServiceFacade, namespace, name);
+        let found = self.snapshot.service_facades.get(&(namespace, name) as &dyn NameKey);
+        found.map(AsRef::as_ref)
     }
 
     pub(super) fn upstream_policy(&self, namespace: &str, name: &str) -> Option<&'a KongUpstreamPolicy> {
-        let found = self
-            .snapshot
-            .upstream_policies
-            .get(&NamespacedName::new(namespace, name));
+        self.note(Kind::KongUpstreamPolicy, namespace, name);
+        let found = self.snapshot.upstream_policies.get(&(namespace, name) as &dyn NameKey);
         found.map(AsRef::as_ref)
     }
 
     pub(super) fn kong_ingress(&self, namespace: &str, name: &str) -> Option<&'a KongIngress> {
-        let found = self.snapshot.kong_ingresses.get(&NamespacedName::new(namespace, name));
+        self.note(Kind::KongIngress, namespace, name);
+        let found = self.snapshot.kong_ingresses.get(&(namespace, name) as &dyn NameKey);
         found.map(AsRef::as_ref)
     }
 
     pub(super) fn service(&self, namespace: &str, name: &str) -> Option<&'a Service> {
-        self.services.get(&(namespace, name)).copied()
+        self.note(Kind::Service, namespace, name);
+        let replaced = self.replaced.get(&(namespace, name)).copied();
+        replaced.or_else(|| {
+            let found = self.snapshot.services.get(&(namespace, name) as &dyn NameKey);
+            found.map(AsRef::as_ref)
+        })
     }
 
     pub(super) fn secret(&self, namespace: &str, name: &str) -> Option<&'a Secret> {
-        self.secrets.get(&(namespace, name)).copied()
+        self.note(Kind::Secret, namespace, name);
+        let found = self.snapshot.secrets.get(&(namespace, name) as &dyn NameKey);
+        found.map(AsRef::as_ref)
     }
 
     /// The slices of a Service, in order of their names.
     pub(super) fn slices(&self, namespace: &'a str, service: &'a str) -> &[&'a EndpointSlice] {
+        self.note(Kind::EndpointSlice, namespace, service);
         self.slices.get(&(namespace, service)).map_or(&[], Vec::as_slice)
     }
 }

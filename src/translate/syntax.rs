@@ -62,6 +62,19 @@ pub(super) fn is_header_name(text: &str) -> bool {
         && !text.eq_ignore_ascii_case("host")
 }
 
+/// Whether it is a UUID in its usual form.
+pub(super) fn is_uuid(text: &str) -> bool {
+    let is_dash = |position| matches!(position, 8 | 13 | 18 | 23);
+    text.len() == 36
+        && text.bytes().enumerate().all(|(position, byte)| {
+            if is_dash(position) {
+                byte == b'-'
+            } else {
+                byte.is_ascii_hexdigit()
+            }
+        })
+}
+
 /// Whether Kong takes it as a tag: printable, without slash and comma.
 pub(super) fn is_tag(text: &str) -> bool {
     !text.is_empty() && !text.contains(['/', ',']) && !text.chars().any(char::is_control)

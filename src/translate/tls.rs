@@ -1,11 +1,14 @@
 //! Secrets -> certificates, and the server names that they are for (`kic.md` 4.11).
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     rc::Rc,
+    sync::Arc,
 };
 
+use jiff::Timestamp;
 use proxy_config_schema as kong;
+use sha2::{Digest as _, Sha256};
 
 use super::{
     key_pair,
@@ -14,8 +17,8 @@ use super::{
     syntax, tags,
 };
 use crate::model::{
-    Kind, Reason,
-    kubernetes::{Ingress, IngressTls, Secret},
+    Kind, ObjectRef, Reason,
+    kubernetes::{IngressTls, Secret},
 };
 
 /// Namespace and name of a Secret.
@@ -42,21 +45,61 @@ struct Claim<'a> {
     secret: SecretName<'a>,
 }
 
-/// What came of all claims.
+/// What came of all claims of one part of a translation.
 pub(super) struct Issued<'a> {
-    /// The entities.
-    pub(super) certificates: Vec<kong::Certificate>,
+    /// The certificates, in order of their Secrets.
+    pub(super) issues: Vec<Issue>,
     /// Identifiers of certificates by the Secrets that they came from.
     pub(super) ids: BTreeMap<SecretName<'a>, String>,
-    /// The Secrets that took part.
-    pub(super) secrets: Vec<&'a Secret>,
+}
+
+/// The certificate of a Secret, with the server names that were claimed for it. Other Secrets may hold the same one, and
+/// other parts of a translation may claim names for the same Secret.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Issue {
+    /// The Secret.
+    pub(super) object: ObjectRef,
+    created: Option<Timestamp>,
+    /// Of certificate and key.
+    pub(super) digest: [u8; 32],
+    pub(super) certificate: Arc<kong::Certificate>,
+}
+
+impl Issue {
+    /// Which goes first of two with the same certificate: the older Secret, then by identifier.
+    pub(super) fn precedence(&self) -> impl Ord {
+        (self.created, self.id().to_owned())
+    }
+
+    /// The entity's identifier.
+    pub(super) fn id(&self) -> &str {
+        self.certificate.id.as_deref().unwrap_or_default()
+    }
+
+    /// This certificate with the server names of all.
+    pub(super) fn joined(&self, issues: &[&Self]) -> kong::Certificate {
+        let names = issues
+            .iter()
+            .flat_map(|issue| &issue.certificate.snis)
+            .map(|sni| sni.name.as_str());
+        let names: BTreeSet<&str> = names.collect();
+        kong::Certificate {
+            snis: names.into_iter().map(|name| sni(name, self.id())).collect(),
+            ..kong::Certificate::clone(&self.certificate)
+        }
+    }
 }
 
 impl<'a> Certificates<'a> {
-    /// Claims the server names of an Ingress. Called in order of precedence: the first claim of a name wins.
-    pub(super) fn claim_for_ingress(&mut self, ingress: &'a Ingress, index: &Index<'a>, problems: &mut Problems) {
-        let owner = Owner::new(Kind::Ingress, &ingress.metadata);
-        for (position, tls) in ingress.spec.tls.iter().enumerate() {
+    /// Claims the server names of an object's `spec.tls`. Called in order of precedence: the first claim of a name wins.
+    pub(super) fn claim_all(
+        &mut self,
+        owner: Owner<'a>,
+        entries: &'a [IngressTls],
+        index: &Index<'a>,
+        problems: &mut Problems,
+    ) {
+        for (position, tls) in entries.iter().enumerate() {
             self.claim_entry(owner, position, tls, index, problems);
         }
     }
@@ -106,7 +149,8 @@ impl<'a> Certificates<'a> {
         }
     }
 
-    fn claim_name(
+    /// Claims a server name, maybe with a wildcard, for a Secret that was required before.
+    pub(super) fn claim_name(
         &mut self,
         owner: Owner<'a>,
         field: String,
@@ -181,53 +225,50 @@ impl<'a> Certificates<'a> {
         pair.is_some()
     }
 
-    /// The entities of all claims. Secrets with the same certificate and key become one: the oldest, then by identifier.
+    /// What came of it.
     pub(super) fn finish(self, raw_objects: bool) -> Issued<'a> {
-        let mut groups: BTreeMap<(&str, &str), Vec<(SecretName<'a>, &Pair<'a>)>> = BTreeMap::new();
-        for (name, pair) in &self.pairs {
-            if let Some(pair) = pair {
-                groups
-                    .entry((&pair.certificate, &pair.key))
-                    .or_default()
-                    .push((*name, pair));
-            }
-        }
         let mut names: BTreeMap<SecretName<'a>, Vec<&'a str>> = BTreeMap::new();
         for (host, claim) in &self.server_names {
             names.entry(claim.secret).or_default().push(host);
         }
         let mut issued = Issued {
-            certificates: Vec::with_capacity(groups.len()),
+            issues: Vec::with_capacity(self.pairs.len()),
             ids: BTreeMap::new(),
-            secrets: Vec::new(),
         };
-        for ((certificate, key), members) in groups {
-            let precedence = |pair: &Pair<'_>| (pair.secret.metadata.creation_timestamp, identifier(pair, raw_objects));
-            let (_, first) = members
-                .iter()
-                .min_by_key(|(_, pair)| precedence(pair))
-                .expect("a group has a member");
-            let id = identifier(first, raw_objects);
-            let mut snis = Vec::new();
-            for (name, pair) in &members {
-                issued.ids.insert(*name, id.clone());
-                issued.secrets.push(pair.secret);
-                snis.extend(names.get(name).into_iter().flatten().map(|host| sni(host, &id)));
-            }
-            issued.certificates.push(kong::Certificate {
-                cert: certificate.to_owned(),
-                key: key.to_owned(),
-                tags: Some(tags::object_tags(Owner::new(Kind::Secret, &first.secret.metadata))),
-                snis,
-                id: Some(id),
-                ..kong::Certificate::default()
-            });
+        for (name, pair) in &self.pairs {
+            let Some(pair) = pair else { continue };
+            let id = identifier(pair, raw_objects);
+            let mut names = names.remove(name).unwrap_or_default();
+            names.sort_unstable();
+            issued.issues.push(pair.issue(&id, &names));
+            issued.ids.insert(*name, id);
         }
         issued
     }
 }
 
 impl<'a> Pair<'a> {
+    fn issue(&self, id: &str, names: &[&str]) -> Issue {
+        let owner = Owner::new(Kind::Secret, &self.secret.metadata);
+        let mut digest = Sha256::new();
+        digest.update(self.certificate.as_bytes());
+        digest.update([0]);
+        digest.update(self.key.as_bytes());
+        Issue {
+            object: owner.kind.object_ref(owner.metadata),
+            created: owner.metadata.creation_timestamp,
+            digest: digest.finalize().into(),
+            certificate: Arc::new(kong::Certificate {
+                cert: self.certificate.clone(),
+                key: self.key.clone(),
+                tags: Some(tags::object_tags(owner)),
+                snis: names.iter().map(|name| sni(name, id)).collect(),
+                id: Some(id.to_owned()),
+                ..kong::Certificate::default()
+            }),
+        }
+    }
+
     fn read(secret: &'a Secret, problems: &mut Problems) -> Option<Self> {
         let owner = Owner::new(Kind::Secret, &secret.metadata);
         tags::check(owner, problems);
@@ -259,10 +300,11 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// The UID. A Secret in a file has none, but server names must refer to something that stays the same.
+/// The UID. A Secret in a file has none, or one that Kong would refuse, but server names must refer to something that
+/// stays the same.
 fn identifier(pair: &Pair<'_>, raw_objects: bool) -> String {
     let metadata = &pair.secret.metadata;
-    if raw_objects || !metadata.uid.is_empty() {
+    if raw_objects || syntax::is_uuid(&metadata.uid) {
         metadata.uid.to_string()
     } else {
         let key = format!("{}/{}", metadata.namespace, metadata.name);

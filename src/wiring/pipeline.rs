@@ -14,7 +14,7 @@ use crate::{
     fleet::FleetView,
     model::{Profile, Snapshot},
     render::{self, Rendition},
-    translate::{self, Settings},
+    translate::{Participants, Settings, Translator},
 };
 
 /// Translates and renders the latest snapshot for every profile, until a side hangs up.
@@ -29,17 +29,21 @@ pub(super) async fn run(
     renditions: watch::Sender<Option<Arc<Rendition>>>,
 ) {
     let mut profiles = BTreeSet::new();
+    let mut translators = BTreeMap::new();
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         profiles = wanted_profiles(&settings, &views.borrow_and_update().profiles, profiles);
         if snapshot.is_complete() {
             let (settings, assumed) = (settings.clone(), assumed.clone());
             let (wanted, last) = (profiles.clone(), renditions.borrow().clone());
+            let mut kept = std::mem::take(&mut translators);
             let made = tokio::task::spawn_blocking(move || {
-                render_all(&snapshot, &settings, &assumed, &wanted, last.as_deref())
+                let rendition = render_all(&snapshot, &settings, &assumed, &wanted, &mut kept, last.as_deref());
+                (rendition, kept)
             })
             .await;
-            let rendition = made.expect("translation is total: it does not panic");
+            let (rendition, kept) = made.expect("translation is total: it does not panic");
+            translators = kept;
             renditions.send_if_modified(|current| {
                 let changed = current
                     .as_ref()
@@ -88,14 +92,16 @@ fn render_all(
     settings: &Settings,
     assumed: &ProfileOverride,
     profiles: &BTreeSet<Profile>,
+    translators: &mut BTreeMap<Profile, Translator>,
     last: Option<&Rendition>,
 ) -> Rendition {
     let began = Instant::now();
     let mut rendered = BTreeMap::new();
     let mut problems = BTreeSet::from_iter(snapshot.malformed.iter().cloned());
-    let mut objects = BTreeSet::new();
+    let mut objects = Participants::default();
+    translators.retain(|profile, _| profiles.contains(profile));
     for profile in profiles {
-        let translation = translate::translate(
+        let translation = translators.entry(profile.clone()).or_default().translate(
             snapshot,
             &Settings {
                 profile: assumed.of(profile),
@@ -104,7 +110,7 @@ fn render_all(
         );
         rendered.insert(profile.clone(), Arc::new(render::render(&translation)));
         problems.extend(translation.problems);
-        objects.extend(translation.objects);
+        objects.extend(&translation.objects);
     }
     Rendition {
         generation: snapshot.generation,
@@ -112,7 +118,7 @@ fn render_all(
         hold: hold(snapshot, last),
         profiles: rendered,
         problems: problems.into_iter().collect(),
-        objects: Arc::new(objects),
+        objects,
         created: Timestamp::now(),
         took: began.elapsed(),
     }

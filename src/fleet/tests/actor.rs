@@ -71,7 +71,7 @@ fn rendition(text: &str, generation: u64) -> FleetEvent {
         snapshot: Arc::default(),
         profiles: [(profile(), rendered(text))].into(),
         problems: Arc::default(),
-        objects: Arc::default(),
+        objects: crate::translate::Participants::default(),
         hold: None,
         created: Timestamp::UNIX_EPOCH,
         took: Duration::ZERO,

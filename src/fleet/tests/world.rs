@@ -281,7 +281,7 @@ impl World {
                 .map(|profile| (profile, shared.clone()))
                 .collect(),
             problems: problems.into(),
-            objects: Arc::default(),
+            objects: crate::translate::Participants::default(),
             hold,
             created: self.now().timestamp,
             took: Duration::ZERO,

@@ -67,7 +67,7 @@ fn rendition(text: &str, objects: &[Object], taking_part: &[&str], problems: Vec
         generation: snapshot.generation,
         profiles: BTreeMap::from([(profile(), Arc::new(rendered))]),
         problems: problems.into(),
-        objects: Arc::new(taking_part.map(Object::object_ref).collect()),
+        objects: taking_part.map(Object::object_ref).collect(),
         snapshot: Arc::new(snapshot),
         hold: None,
         created: at(0),

@@ -206,7 +206,7 @@ pub(super) fn rendition(text: &str, objects: &[&str], problems: Vec<Problem>) ->
         snapshot: Arc::default(),
         profiles: BTreeMap::from([(profile(), Arc::new(rendered))]),
         problems: problems.into(),
-        objects: Arc::new(objects.iter().map(|name| ingress_ref(name)).collect()),
+        objects: objects.iter().map(|name| ingress_ref(name)).collect(),
         hold: None,
         created: at(0),
         took: Duration::from_millis(1),

@@ -2,14 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    rc::Rc,
+    sync::Arc,
 };
 
 use jiff::Timestamp;
 
 use super::{closing::Closed, config::PluginObject};
 use crate::{
-    model::{Kind, Reason, Snapshot},
+    model::{Kind, NamespacedName, Reason, Snapshot},
     translate::{
         MissingPlugin, annotations,
         gateway::Grants,
@@ -20,10 +20,10 @@ use crate::{
 /// An entity that plugins are attached to, by what others refer to it with: its name, or the username of a consumer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::translate) enum Target {
-    Service(Rc<str>),
-    Route(Rc<str>),
-    Consumer(Rc<str>),
-    ConsumerGroup(Rc<str>),
+    Service(Arc<str>),
+    Route(Arc<str>),
+    Consumer(Arc<str>),
+    ConsumerGroup(Arc<str>),
 }
 
 /// The plugins that objects name, for each entity that is made of them.
@@ -66,14 +66,61 @@ impl<'a> Attachments<'a> {
     }
 }
 
+/// An attachment that outlives the objects: it knows the one that names plugins by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::translate) struct Note {
+    kind: Kind,
+    object: NamespacedName,
+    /// The annotation: as long as it is the same, so are the plugins.
+    annotation: Option<String>,
+    extension: Option<(String, String)>,
+    target: Target,
+}
+
+impl<'a> Attachments<'a> {
+    /// All of them, as what outlives the objects.
+    pub(in crate::translate) fn notes(&self) -> Vec<Note> {
+        let note = |attachment: &Attachment<'a>| Note {
+            kind: attachment.owner.kind,
+            object: attachment.owner.metadata.key(),
+            annotation: attachment
+                .owner
+                .metadata
+                .annotation(annotations::PLUGINS)
+                .map(str::to_owned),
+            extension: attachment
+                .extension
+                .as_ref()
+                .map(|(name, field)| ((*name).to_owned(), field.clone())),
+            target: attachment.target.clone(),
+        };
+        self.0.iter().map(note).collect()
+    }
+
+    /// The attachments that were noted, of the objects as they are now.
+    pub(in crate::translate) fn of(notes: impl Iterator<Item = &'a Note>, snapshot: &'a Snapshot) -> Self {
+        let attachment = |note: &'a Note| {
+            Some(Attachment {
+                owner: Owner::new(note.kind, snapshot.metadata(note.kind, &note.object)?),
+                extension: note
+                    .extension
+                    .as_ref()
+                    .map(|(name, field)| (name.as_str(), field.clone())),
+                target: note.target.clone(),
+            })
+        };
+        Self(notes.filter_map(attachment).collect())
+    }
+}
+
 /// What a plugin is attached to.
 #[derive(Debug)]
 pub(in crate::translate) struct Relation<'a> {
     pub(in crate::translate) plugin: PluginObject<'a>,
-    pub(in crate::translate) services: BTreeSet<Rc<str>>,
-    pub(in crate::translate) routes: BTreeSet<Rc<str>>,
-    pub(in crate::translate) consumers: BTreeSet<Rc<str>>,
-    pub(in crate::translate) groups: BTreeSet<Rc<str>>,
+    pub(in crate::translate) services: BTreeSet<Arc<str>>,
+    pub(in crate::translate) routes: BTreeSet<Arc<str>>,
+    pub(in crate::translate) consumers: BTreeSet<Arc<str>>,
+    pub(in crate::translate) groups: BTreeSet<Arc<str>>,
     /// Who named it, and where.
     pub(super) users: Vec<(Owner<'a>, String)>,
 }

@@ -6,7 +6,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    rc::Rc,
     sync::Arc,
 };
 
@@ -22,15 +21,15 @@ const CLOSING: &str = "request-termination";
 /// What lacks a plugin.
 #[derive(Debug, Default)]
 pub(in crate::translate) struct Closed {
-    services: BTreeSet<Rc<str>>,
-    routes: BTreeSet<Rc<str>>,
-    consumers: BTreeSet<Rc<str>>,
-    groups: BTreeSet<Rc<str>>,
+    services: BTreeSet<Arc<str>>,
+    routes: BTreeSet<Arc<str>>,
+    consumers: BTreeSet<Arc<str>>,
+    groups: BTreeSet<Arc<str>>,
     everything: bool,
 }
 
 /// The consumers of each group, by what others refer to them with.
-pub(in crate::translate) type Members = BTreeMap<Rc<str>, Vec<Rc<str>>>;
+pub(in crate::translate) type Members = BTreeMap<Arc<str>, Vec<Arc<str>>>;
 
 impl Closed {
     pub(in crate::translate) fn add(&mut self, target: Target) {
@@ -46,7 +45,7 @@ impl Closed {
         self.everything = true;
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         let Self {
             services,
             routes,
@@ -83,7 +82,7 @@ impl Closed {
                 continue;
             }
             let service = Arc::make_mut(service);
-            let is_named = |names: &BTreeSet<Rc<str>>, name: &Option<String>| {
+            let is_named = |names: &BTreeSet<Arc<str>>, name: &Option<String>| {
                 name.as_deref().is_some_and(|name| names.contains(name))
             };
             if is_named(&self.services, &service.name) {

@@ -1,6 +1,6 @@
 //! A plugin and what it is attached to -> plugins (`kic.md` 4.8.2, 4.8.6, 4.12). Pure.
 
-use std::{collections::HashSet, fmt::Write as _, rc::Rc};
+use std::{collections::HashSet, fmt::Write as _, sync::Arc};
 
 use proxy_config_schema::{self as kong, id::PluginScope};
 use sha2::{Digest as _, Sha256};
@@ -14,10 +14,10 @@ use crate::translate::{Settings, plugin::fields_need_enterprise, syntax, tags};
 /// What one plugin entity refers to: a service or a route or none of the two, a consumer or a group or none of the two.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(super) struct Scope {
-    pub(super) service: Option<Rc<str>>,
-    pub(super) route: Option<Rc<str>>,
-    pub(super) consumer: Option<Rc<str>>,
-    pub(super) group: Option<Rc<str>>,
+    pub(super) service: Option<Arc<str>>,
+    pub(super) route: Option<Arc<str>>,
+    pub(super) consumer: Option<Arc<str>>,
+    pub(super) group: Option<Arc<str>>,
 }
 
 /// How many entities a plugin comes to at the most: consumers times routes grow fast.
@@ -99,7 +99,7 @@ impl Scope {
 
     /// Makes a plugin refer to it.
     pub(super) fn apply(&self, plugin: &mut kong::Plugin) {
-        let reference = |name: &Option<Rc<str>>| name.as_deref().map(kong::Reference::from);
+        let reference = |name: &Option<Arc<str>>| name.as_deref().map(kong::Reference::from);
         plugin.service = reference(&self.service);
         plugin.route = reference(&self.route);
         plugin.consumer = reference(&self.consumer);

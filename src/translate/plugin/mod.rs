@@ -17,7 +17,7 @@ use std::{
 
 use proxy_config_schema::{Configuration, Plugin};
 
-pub(super) use attachment::{Attachments, Catalogue, Relations, Target, precedence};
+pub(super) use attachment::{Attachments, Catalogue, Note, Relations, Target, precedence};
 pub(super) use closing::{Closed, Members};
 pub(super) use config::{PluginObject, Resolved, resolve};
 
@@ -47,12 +47,12 @@ pub(super) struct Sources<'a, 's> {
     pub(super) closed: Closed,
 }
 
-/// Adds all plugins to a configuration that has all else that they refer to. Gives what they are attached to.
+/// Adds all plugins to a configuration that has all else that they refer to.
 pub(super) fn translate<'a>(
     sources: Sources<'a, '_>,
     configuration: &mut Configuration,
     state: &mut State<'a>,
-) -> Relations<'a> {
+) -> Placement<'a> {
     let Sources {
         snapshot,
         class,
@@ -93,10 +93,19 @@ pub(super) fn translate<'a>(
     }
     usable.check_rest(&catalogue, &mut state.problems);
     configuration.plugins.extend(placed.plugins.into_iter().map(Arc::new));
-    if missing_plugin == MissingPlugin::FailClosed {
+    let has_closed = missing_plugin == MissingPlugin::FailClosed && !closed.is_empty();
+    if has_closed {
         closed.apply(&members, &state.settings.profile, configuration);
     }
-    relations
+    Placement { relations, has_closed }
+}
+
+/// What came of all plugins, besides their entities.
+pub(super) struct Placement<'a> {
+    /// What they are attached to.
+    pub(super) relations: Relations<'a>,
+    /// Whether services or routes were closed.
+    pub(super) has_closed: bool,
 }
 
 /// Adds the entities of one plugin. False if it can't be used.

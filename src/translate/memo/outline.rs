@@ -1,0 +1,156 @@
+//! What an object could have to do with others, without translating it: objects without a common key can be translated
+//! apart.
+//!
+//! Too many keys in common cost time only, too few would be wrong: where in doubt there is a key. Pure.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::super::annotations;
+use crate::model::{
+    gateway::Gateway,
+    kong::{TCPIngress, UDPIngress},
+    kubernetes::{Ingress, IngressBackend, IngressTls, Metadata},
+};
+
+/// A key that objects may have in common: a hash, so that two different ones may happen to be the same.
+pub(super) type Key = u64;
+
+/// All objects of the Gateway API have this in common: attachment, priorities and combined services depend on all.
+const GATEWAY: &str = "gateway";
+
+/// Namespaces whose Ingresses get names as routes of the Gateway API do.
+const ROUTE_NAMESPACES: [&str; 5] = ["httproute", "grpcroute", "tcproute", "udproute", "tlsroute"];
+
+/// The keys of one object.
+#[derive(Default)]
+pub(super) struct Outline(Vec<Key>);
+
+impl Outline {
+    pub(super) fn into_keys(mut self) -> Vec<Key> {
+        self.0.sort_unstable();
+        self.0.dedup();
+        self.0.shrink_to_fit();
+        self.0
+    }
+
+    fn add(&mut self, kind: &str, parts: &[&str]) {
+        let mut hasher = DefaultHasher::new();
+        kind.hash(&mut hasher);
+        parts.hash(&mut hasher);
+        self.0.push(hasher.finish());
+    }
+
+    /// The entities of a Service's port are one for all that lead there.
+    fn service(&mut self, metadata: &Metadata, name: &str) {
+        self.add("service", &[&metadata.namespace, name]);
+    }
+
+    /// One certificate for each server name.
+    fn server_names(&mut self, tls: &[IngressTls]) {
+        for host in tls.iter().flat_map(|tls| &tls.hosts) {
+            self.add("server name", &[host]);
+        }
+    }
+
+    /// Names of routes are unique, and made of names that hold dots.
+    fn name(&mut self, name: &str) {
+        self.add("route", &[name]);
+    }
+
+    fn namespace(&mut self, metadata: &Metadata) {
+        if ROUTE_NAMESPACES.contains(&&*metadata.namespace) {
+            self.add(GATEWAY, &[]);
+        }
+    }
+
+    /// A host and path can be claimed once.
+    fn path(&mut self, host: &str, path: &str, marker: &str) {
+        for path in [Some(path), path.strip_prefix(marker)].into_iter().flatten() {
+            let normal: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+            self.add("path", &[host, &normal.join("/")]);
+        }
+    }
+
+    fn backend(&mut self, metadata: &Metadata, host: &str, backend: &IngressBackend) {
+        let (namespace, name) = (&*metadata.namespace, &*metadata.name);
+        let host = host.replace('*', "_");
+        if let Some(service) = &backend.service {
+            self.service(metadata, &service.name);
+            let port = match (&*service.port.name, service.port.number) {
+                ("", 0) => "implicitPort".to_owned(),
+                ("", number) => number.to_string(),
+                (name, _) => name.to_owned(),
+            };
+            self.name(&format!("{namespace}.{name}.{}.{host}.{port}", service.name));
+        }
+        if let Some(resource) = &backend.resource {
+            self.add("facade", &[namespace, &resource.name]);
+            self.name(&format!("{namespace}.{name}.{host}.{}.svc.facade", resource.name));
+        }
+    }
+
+    pub(super) fn of_ingress(ingress: &Ingress) -> Self {
+        let mut outline = Self::default();
+        let metadata = &ingress.metadata;
+        outline.namespace(metadata);
+        outline.server_names(&ingress.spec.tls);
+        let marker = metadata.annotation(annotations::REGEX_PREFIX).unwrap_or("/~");
+        let aliases = metadata.annotation(annotations::HOST_ALIASES).unwrap_or_default();
+        let aliases: Vec<&str> = annotations::list(aliases).collect();
+        if let Some(backend) = &ingress.spec.default_backend {
+            outline.add("default backend", &[]);
+            outline.name(&format!("{}.{}", metadata.namespace, metadata.name));
+            outline.backend(metadata, "", backend);
+            for host in [""].iter().chain(&aliases) {
+                outline.path(host, "", marker);
+            }
+        }
+        for rule in &ingress.spec.rules {
+            for path in rule.http.iter().flat_map(|http| &http.paths) {
+                outline.backend(metadata, &rule.host, &path.backend);
+                for host in [rule.host.as_str()].iter().chain(&aliases) {
+                    outline.path(host, &path.path, marker);
+                }
+            }
+        }
+        outline
+    }
+
+    pub(super) fn of_tcp_ingress(ingress: &TCPIngress) -> Self {
+        let mut outline = Self::default();
+        let metadata = &ingress.metadata;
+        outline.namespace(metadata);
+        outline.server_names(&ingress.spec.tls);
+        for (position, rule) in ingress.spec.rules.iter().enumerate() {
+            outline.service(metadata, &rule.backend.service_name);
+            outline.name(&format!("{}.{}.{position}", metadata.namespace, metadata.name));
+        }
+        outline
+    }
+
+    pub(super) fn of_udp_ingress(ingress: &UDPIngress) -> Self {
+        let mut outline = Self::default();
+        let metadata = &ingress.metadata;
+        outline.namespace(metadata);
+        for (position, rule) in ingress.spec.rules.iter().enumerate() {
+            outline.service(metadata, &rule.backend.service_name);
+            outline.name(&format!("{}.{}.{position}.udp", metadata.namespace, metadata.name));
+        }
+        outline
+    }
+
+    pub(super) fn of_gateway(gateway: &Gateway) -> Self {
+        let mut outline = Self::of_route();
+        for listener in &gateway.spec.listeners {
+            outline.add("server name", &[listener.hostname.as_deref().unwrap_or("*")]);
+        }
+        outline
+    }
+
+    /// Of routes of the Gateway API.
+    pub(super) fn of_route() -> Self {
+        let mut outline = Self::default();
+        outline.add(GATEWAY, &[]);
+        outline
+    }
+}

@@ -1,0 +1,92 @@
+//! One group of objects that depend on one another -> what comes of them, without a borrow: it outlives the snapshot. Pure.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use proxy_config_schema as kong;
+
+use super::super::{
+    conflict,
+    gateway::{self, GatewayStatuses, Gateways},
+    ingress,
+    plugin::Note,
+    service, service_group,
+    state::{Common, Lookup, State},
+    stream_ingress,
+    tls::Issue,
+};
+use crate::model::{
+    ObjectRef, Problem,
+    kong::{TCPIngress, UDPIngress},
+    kubernetes::Ingress,
+};
+
+/// The objects of a group that routes come from.
+#[derive(Default)]
+pub(super) struct Sources<'a> {
+    pub(super) ingresses: Vec<&'a Ingress>,
+    pub(super) tcp_ingresses: Vec<&'a TCPIngress>,
+    pub(super) udp_ingresses: Vec<&'a UDPIngress>,
+    /// Whether those of the Gateway API are among them: all of them are then.
+    pub(super) gateways: bool,
+}
+
+/// What comes of a group.
+#[derive(Default)]
+pub(super) struct Part {
+    pub(super) services: Vec<Arc<kong::Service>>,
+    pub(super) upstreams: Vec<Arc<kong::Upstream>>,
+    /// Certificates of Secrets, which other parts may want as well.
+    pub(super) issues: Vec<Issue>,
+    /// Plugins that are attached to its services and routes.
+    pub(super) notes: Vec<Note>,
+    /// Whether services or routes have plugins of their own.
+    pub(super) has_plugins: bool,
+    pub(super) gateways: GatewayStatuses,
+    pub(super) problems: Vec<Problem>,
+    pub(super) objects: Arc<BTreeSet<ObjectRef>>,
+    /// What was looked up on the way.
+    pub(super) lookups: Vec<Lookup>,
+}
+
+/// Translates a group.
+pub(super) fn translate<'a>(mut sources: Sources<'a>, common: &Common<'a>) -> Part {
+    let mut state = State::new(common);
+    ingress::retain_named(&mut sources.ingresses, &mut state);
+    ingress::sort_by_precedence(&mut sources.ingresses);
+    ingress::translate(&sources.ingresses, &mut state);
+    stream_ingress::translate(sources.tcp_ingresses, sources.udp_ingresses, &mut state);
+    if sources.gateways {
+        state.gateways = Gateways::find(common.snapshot, common.settings, &mut state.problems);
+        gateway::translate(common.snapshot, &mut state);
+    }
+    let mut drafts = std::mem::take(&mut state.drafts);
+    service_group::retain_consistent(&mut drafts, &mut state);
+    conflict::resolve(&mut drafts, state.settings, &mut state.problems);
+    drafts.separate_services(state.settings.raw_objects, &mut state.problems);
+    drafts.separate_names();
+    for draft in &drafts.services {
+        service::claim_client_certificate(draft, &mut state);
+    }
+    let issued = std::mem::take(&mut state.certificates).finish(state.settings.raw_objects);
+    let mut part = Part::default();
+    for draft in &drafts.services {
+        let (service, upstream) = service::render(draft, &issued, &mut state);
+        part.has_plugins |= !service.plugins.is_empty() || service.routes.iter().any(|route| !route.plugins.is_empty());
+        part.services.push(service.into());
+        if !draft.shares_upstream {
+            part.upstreams.push(upstream.into());
+        }
+    }
+    if sources.gateways {
+        part.gateways = gateway::finish(&mut state, &drafts, common.policies);
+    }
+    part.issues = issued.issues;
+    state
+        .objects
+        .extend(part.issues.iter().map(|issue| issue.object.clone()));
+    part.notes = state.attachments.notes();
+    part.problems = state.problems.finish();
+    part.objects = Arc::new(state.objects);
+    part.lookups = common.index.take_lookups();
+    part
+}

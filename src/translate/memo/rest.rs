@@ -1,0 +1,114 @@
+//! What is for all routes together: plugins, consumers, CA certificates, vaults, licences, custom entities. Pure.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use proxy_config_schema::Configuration;
+
+use super::{
+    super::{
+        ca_certificate, consumer, custom_entity, license,
+        plugin::{self, Attachments, Closed},
+        state::{Common, State},
+        vault,
+    },
+    part::Part,
+};
+use crate::model::{Kind, ObjectRef, Problem};
+
+/// The kinds that it is made of, besides the attachments of plugins to routes.
+pub(super) const KINDS: &[Kind] = &[
+    Kind::Secret,
+    Kind::ConfigMap,
+    Kind::KongPlugin,
+    Kind::KongClusterPlugin,
+    Kind::KongConsumer,
+    Kind::KongConsumerGroup,
+    Kind::KongVault,
+    Kind::KongLicense,
+    Kind::KongCustomEntity,
+    Kind::ReferenceGrant,
+];
+
+/// What came of it.
+pub(super) struct Rest {
+    /// Everything but services, upstreams and certificates.
+    pub(super) configuration: Configuration,
+    pub(super) problems: Vec<Problem>,
+    pub(super) objects: Arc<BTreeSet<ObjectRef>>,
+    /// Values that settings of plugins have from Secrets.
+    pub(super) confidential: BTreeSet<String>,
+    /// Whether it depends on the parts by nothing but the attachments in `parts`.
+    is_separate: bool,
+    /// The parts that have attachments, or plugins of their own.
+    parts: Vec<Arc<Part>>,
+}
+
+fn matters(part: &&Arc<Part>) -> bool {
+    !part.notes.is_empty() || part.has_plugins
+}
+
+impl Rest {
+    /// Whether other parts would lead to the same.
+    pub(super) fn fits(&self, parts: &[Arc<Part>]) -> bool {
+        let same = |(a, b): (&Arc<Part>, &Arc<Part>)| {
+            Arc::ptr_eq(a, b) || (!a.has_plugins && !b.has_plugins && a.notes == b.notes)
+        };
+        let mattering = || parts.iter().filter(matters);
+        self.is_separate && mattering().count() == self.parts.len() && mattering().zip(&self.parts).all(same)
+    }
+}
+
+/// Adds all of it to a configuration that has the services, upstreams and certificates.
+pub(super) fn translate(common: &Common<'_>, parts: &[Arc<Part>], configuration: &mut Configuration) -> Rest {
+    let Common { snapshot, class, .. } = common;
+    let mut state = State::new(common);
+    ca_certificate::translate(snapshot, configuration, &mut state);
+    vault::translate(snapshot, class, configuration, &mut state);
+    license::translate(snapshot, configuration, &mut state);
+    let mut closed = Closed::default();
+    let notes = parts.iter().flat_map(|part| &part.notes);
+    let mut attachments = Attachments::of(notes, snapshot);
+    let members = consumer::translate(
+        snapshot,
+        class,
+        configuration,
+        &mut attachments,
+        &mut closed,
+        &mut state,
+    );
+    let grants = &common.index.grants;
+    let sources = plugin::Sources {
+        snapshot,
+        class,
+        grants,
+        attachments,
+        members,
+        closed,
+    };
+    let placed = plugin::translate(sources, configuration, &mut state);
+    custom_entity::translate(snapshot, class, grants, &placed.relations, configuration, &mut state);
+    Rest {
+        configuration: Configuration {
+            services: Vec::new(),
+            upstreams: Vec::new(),
+            certificates: Vec::new(),
+            ..configuration.clone()
+        },
+        is_separate: !placed.has_closed && configuration.custom.is_empty(),
+        parts: parts.iter().filter(matters).cloned().collect(),
+        problems: state.problems.finish(),
+        objects: Arc::new(state.objects),
+        confidential: state.confidential,
+    }
+}
+
+/// Adds what came of it earlier.
+pub(super) fn add(rest: &Rest, configuration: &mut Configuration) {
+    let own = std::mem::take(configuration);
+    *configuration = Configuration {
+        services: own.services,
+        upstreams: own.upstreams,
+        certificates: own.certificates,
+        ..rest.configuration.clone()
+    };
+}

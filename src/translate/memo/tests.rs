@@ -1,0 +1,252 @@
+//! What is kept from one translation to the next makes no difference: after any edits, what comes out is what a
+//! translation from nothing gives.
+
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{Common, Problems, Source, TlsPolicies, Translator, merge, outlines, rest};
+use crate::{
+    model::{Kind, NamespacedName, Object, RouterFlavor, Snapshot},
+    translate::{FeatureGates, Settings, Translation},
+};
+
+/// Certificates and keys: two of them are of one pair.
+static PAIRS: LazyLock<[(String, String); 3]> = LazyLock::new(|| {
+    let pair = |name: &str| {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("it can be made");
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    };
+    let first = pair("first.example");
+    [first.clone(), pair("second.example"), first]
+});
+
+/// An object of the small world that is edited: its kind, its number among those, and which of its forms it has.
+fn object(kind: Kind, number: usize, form: usize) -> Object {
+    let namespace = ["shop", "httproute"][number % 2];
+    let mut value = match kind {
+        Kind::IngressClass => json!({
+            "metadata": {"annotations": {"ingressclass.kubernetes.io/is-default-class": form.is_multiple_of(2).to_string()}},
+            "spec": {"controller": "ingress-controllers.konghq.com/kong"},
+        }),
+        Kind::Ingress => ingress(number, form),
+        Kind::Service => json!({
+            "metadata": {"annotations": match form {
+                0 => json!({}),
+                1 => json!({"konghq.com/plugins": "p0"}),
+                2 => json!({"konghq.com/protocol": "https", "konghq.com/client-cert": "s0"}),
+                _ => json!({"konghq.com/upstream-policy": "u0", "konghq.com/retries": "3"}),
+            }},
+            "spec": {"ports": [{"port": 80, "name": "http"}]},
+        }),
+        Kind::EndpointSlice => json!({
+            "metadata": {"labels": {"kubernetes.io/service-name": format!("s{}", form % 3)}},
+            "ports": [{"name": "http", "port": 8080}],
+            "endpoints": [{"addresses": [format!("10.0.0.{number}{form}")]}],
+        }),
+        Kind::Secret => {
+            let (certificate, key) = &PAIRS[(number + form) % 3];
+            let label = if form == 3 { "key-auth" } else { "" };
+            json!({
+                "metadata": {"labels": {"konghq.com/credential": label}, "uid": format!("uid-{number}")},
+                "stringData": {"tls.crt": certificate, "tls.key": key, "key": format!("k{}", form % 2), "config": "{\"minute\": 5}"},
+            })
+        }
+        Kind::KongUpstreamPolicy => {
+            let algorithm = ["round-robin", "least-connections", "wrong", "latency"][form];
+            json!({"spec": {"algorithm": algorithm}})
+        }
+        Kind::KongPlugin => match form {
+            0 => json!({"plugin": "rate-limiting", "config": {"minute": number}}),
+            1 => json!({"plugin": "rate-limiting", "configFrom": {"secretKeyRef": {"name": "s1", "key": "config"}}}),
+            2 => json!({"plugin": "cors"}),
+            _ => json!({"plugin": "cors", "configFrom": {"secretKeyRef": {"name": "nowhere", "key": "config"}}}),
+        },
+        Kind::KongConsumer => json!({
+            "username": format!("user{}", form % 2),
+            "credentials": ["s0", "s1"],
+            "metadata": {"annotations": {"konghq.com/plugins": if form > 1 { "p1" } else { "" }}},
+        }),
+        Kind::TCPIngress => json!({"spec": {
+            "rules": [{"port": 9000 + form, "backend": {"serviceName": format!("s{}", form % 2), "servicePort": 80}}],
+            "tls": [{"hosts": [format!("h{form}.example")], "secretName": "s1"}],
+        }}),
+        Kind::GatewayClass => json!({"spec": {"controllerName": "konghq.com/kic-gateway-controller"}}),
+        Kind::Gateway => json!({"spec": {"gatewayClassName": "g0", "listeners": [
+            {"name": "http", "port": 80, "protocol": "HTTP"},
+            {"name": "https", "port": 443, "protocol": "HTTPS", "hostname": format!("h{form}.example"),
+             "tls": {"certificateRefs": [{"name": "s0"}]}},
+        ]}}),
+        Kind::HTTPRoute => json!({
+            "metadata": {"annotations": {"konghq.com/plugins": if form > 1 { "p0" } else { "" }}},
+            "spec": {
+                "parentRefs": [{"name": "g0"}],
+                "hostnames": [format!("h{}.example", form % 2)],
+                "rules": [{"matches": [{"path": {"type": "PathPrefix", "value": format!("/{form}")}}],
+                           "backendRefs": [{"kind": "Service", "name": format!("s{}", form % 3), "port": 80, "weight": 1}]}],
+            },
+        }),
+        _ => unreachable!("no such kind in this world"),
+    };
+    let short = match kind {
+        Kind::IngressClass => "kong".to_owned(),
+        Kind::Ingress => format!("i{number}"),
+        Kind::Service | Kind::Secret | Kind::EndpointSlice => format!("s{}", number / 2),
+        Kind::KongPlugin => format!("p{}", number / 2),
+        Kind::KongUpstreamPolicy => format!("u{}", number / 2),
+        Kind::Gateway | Kind::GatewayClass => format!("g{}", number / 2),
+        _ => format!("o{number}"),
+    };
+    value["metadata"]["name"] = json!(short);
+    if kind.is_namespaced() {
+        value["metadata"]["namespace"] = json!(namespace);
+    }
+    value["metadata"]["creationTimestamp"] = json!(format!("2026-01-0{}T00:00:00Z", 1 + (number * 7 + form) % 3));
+    Object::from_json(kind, value).expect("it fits its kind")
+}
+
+fn ingress(number: usize, form: usize) -> Value {
+    let backend = |service: usize| json!({"service": {"name": format!("s{service}"), "port": {"number": 80}}});
+    let path = |path: &str, service: usize| json!({"path": path, "pathType": "Prefix", "backend": backend(service)});
+    let annotations = match form {
+        1 => json!({"konghq.com/plugins": "p0,p1"}),
+        2 => json!({"konghq.com/host-aliases": "h0.example"}),
+        _ => json!({}),
+    };
+    let mut spec = json!({
+        "ingressClassName": "kong",
+        "rules": [{"host": format!("h{}.example", (number + form) % 3), "http": {"paths": [path("/a", form % 3), path("/b", 0)]}}],
+    });
+    match form {
+        0 => {
+            spec["tls"] =
+                json!([{"hosts": [format!("h{}.example", number % 2)], "secretName": format!("s{}", number % 2)}])
+        }
+        3 => {
+            spec["defaultBackend"] = backend(1);
+            spec["rules"][0]["http"]["paths"] = json!([path("/", 1)]);
+        }
+        _ => {}
+    }
+    json!({"metadata": {"annotations": annotations}, "spec": spec})
+}
+
+const KINDS: &[(Kind, usize)] = &[
+    (Kind::Ingress, 6),
+    (Kind::Service, 6),
+    (Kind::EndpointSlice, 4),
+    (Kind::Secret, 4),
+    (Kind::KongPlugin, 4),
+    (Kind::KongUpstreamPolicy, 2),
+    (Kind::KongConsumer, 2),
+    (Kind::TCPIngress, 2),
+    (Kind::GatewayClass, 1),
+    (Kind::Gateway, 2),
+    (Kind::HTTPRoute, 3),
+    (Kind::IngressClass, 1),
+];
+
+/// Which object, and what becomes of it: one of four forms, or nothing.
+fn edit() -> impl Strategy<Value = (Kind, usize, usize)> {
+    (0..KINDS.len(), 0..6usize, 0..6usize).prop_map(|(kind, number, form)| {
+        let (kind, count) = KINDS[kind];
+        (kind, number % count, form)
+    })
+}
+
+fn settings(flavor: RouterFlavor) -> Settings {
+    let mut settings = Settings {
+        feature_gates: FeatureGates {
+            rewrite_uris: true,
+            kong_service_facade: true,
+            ..FeatureGates::default()
+        },
+        ..Settings::default()
+    };
+    settings.profile.router_flavor = flavor;
+    settings
+}
+
+/// A translation of all objects as one group.
+fn in_one_piece(snapshot: &Snapshot, settings: &Settings) -> Translation {
+    let mut problems = Problems::default();
+    let policies = TlsPolicies::find(snapshot, settings, &mut problems);
+    let common = Common::new(snapshot, settings, &policies, &mut problems);
+    let sources: Vec<Source> = outlines(snapshot, &common.class).into_keys().collect();
+    let parts = [super::translate(&sources, &common)];
+    let mut translation = merge::routes(&parts);
+    let rest = rest::translate(&common, &parts, &mut translation.configuration);
+    merge::finish(&mut translation, &parts, &rest, &common, problems);
+    translation
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn what_is_kept_makes_no_difference(
+        start in prop::collection::vec(edit(), 20..40),
+        rounds in prop::collection::vec(prop::collection::vec(edit(), 1..3), 1..8),
+        expressions in any::<bool>(),
+    ) {
+        let settings = settings(if expressions { RouterFlavor::Expressions } else { RouterFlavor::Traditional });
+        let mut translator = Translator::default();
+        let mut snapshot = Snapshot::default();
+        for round in std::iter::once(start).chain(rounds) {
+            for (kind, number, form) in round {
+                let object = object(kind, number, form % 4);
+                if form < 4 {
+                    snapshot.insert(object);
+                } else {
+                    snapshot.remove(kind, &object.key());
+                }
+            }
+            let kept = translator.translate(&snapshot, &settings);
+            let fresh = in_one_piece(&snapshot, &settings);
+            prop_assert_eq!(kept.configuration.to_bytes(), fresh.configuration.to_bytes());
+            prop_assert_eq!(&kept.problems, &fresh.problems);
+            prop_assert_eq!(&kept.gateways, &fresh.gateways);
+            prop_assert_eq!(&kept.confidential, &fresh.confidential);
+            let objects = |translation: &Translation| -> BTreeSet<_> { translation.objects.iter().cloned().collect() };
+            prop_assert_eq!(objects(&kept), objects(&fresh));
+        }
+    }
+}
+
+#[test]
+fn objects_of_other_groups_stay_the_very_same() {
+    let settings = settings(RouterFlavor::Traditional);
+    let mut translator = Translator::default();
+    let mut snapshot = Snapshot::default();
+    for number in 0..3 {
+        snapshot.insert(object(Kind::Service, number * 2, 0));
+    }
+    for (name, host, service) in [("one", "one.example", "s0"), ("two", "two.example", "s1")] {
+        let value = json!({
+            "metadata": {"name": name, "namespace": "shop"},
+            "spec": {"ingressClassName": "kong", "rules": [{"host": host, "http": {"paths": [
+                {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": service, "port": {"number": 80}}}}]}}]},
+        });
+        snapshot.insert(Object::from_json(Kind::Ingress, value).expect("it fits"));
+    }
+    let before = translator.translate(&snapshot, &settings);
+    let mut changed = snapshot
+        .get(Kind::Ingress, &NamespacedName::new("shop", "two"))
+        .expect("it is there");
+    changed
+        .metadata_mut()
+        .annotations
+        .insert("konghq.com/strip-path".to_owned(), "true".to_owned());
+    snapshot.insert(changed);
+    let after = translator.translate(&snapshot, &settings);
+    let same: Vec<bool> = before
+        .configuration
+        .services
+        .iter()
+        .zip(&after.configuration.services)
+        .map(|(before, after)| std::sync::Arc::ptr_eq(before, after))
+        .collect();
+    // In descending order of names: that of s1 first.
+    assert_eq!(same, [false, true]);
+}
