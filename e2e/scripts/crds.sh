@@ -5,10 +5,10 @@ cd "$(dirname "$0")/../.."
 mkdir -p deploy/crds deploy/chart/crds
 definitions=$(cargo run --locked --quiet -- crds print)
 rm -f deploy/crds/*.yaml deploy/chart/crds/*.yaml
-awk '/^---$/ { document = ""; next }
+awk '/^---$/ { document = name = ""; next }
      { document = document $0 "\n" }
      /^  name: / && !($2 in seen) { name = $2; seen[name] }
-     { texts[name] = document }
-     END { for (name in texts) if (name) { i = index(name, "."); printf "%s", texts[name] > ("deploy/crds/" substr(name, i + 1) "_" substr(name, 1, i - 1) ".yaml") } }' <<<"$definitions"
+     name { texts[name] = document }
+     END { for (name in texts) { i = index(name, "."); printf "%s", texts[name] > ("deploy/crds/" substr(name, i + 1) "_" substr(name, 1, i - 1) ".yaml") } }' <<<"$definitions"
 cp deploy/crds/*.yaml deploy/chart/crds/
 ls deploy/crds

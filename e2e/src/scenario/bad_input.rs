@@ -17,6 +17,16 @@ pub(super) fn mistakes(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
         "  tls: [{hosts: [bad.example], secretName: nosuch}]\n  rules:",
     );
     let conflict = ingress("bad", "/", "web");
+    let broken = format!(
+        "{}---\napiVersion: v1\nkind: Secret\nmetadata: {{name: bad, namespace: {SHOP}}}\ntype: kubernetes.io/tls\n\
+         stringData: {{tls.crt: nonsense, tls.key: nonsense}}\n",
+        secret.replace("nosuch", "bad")
+    );
+    let deserted = format!(
+        "{}---\napiVersion: v1\nkind: Service\nmetadata: {{name: bad, namespace: {SHOP}}}\n\
+         spec: {{selector: {{app: nobody}}, ports: [{{port: 80}}]}}\n",
+        ingress("bad", "/bad", "bad")
+    );
     for (what, manifest, words) in [
         (
             "an Ingress to a missing Service",
@@ -26,6 +36,8 @@ pub(super) fn mistakes(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
         ("an Ingress to a missing port", port, "81"),
         ("an Ingress with a missing Secret", secret, "nosuch"),
         ("an Ingress that claims what another has", conflict, "shop/web"),
+        ("a Secret with a broken key", broken, "certificate"),
+        ("a Service without endpoints", deserted, "endpoints"),
     ]
     .into_iter()
     {
@@ -45,7 +57,14 @@ pub(super) fn mistakes(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
         })?;
         println!("   {what}: {event}");
         change_goes_live(cluster)?;
-        cluster.kubectl(&["delete", "ingress", "-n", SHOP, "bad"])?;
+        cluster.kubectl(&[
+            "delete",
+            "ingress,secret,service",
+            "-n",
+            SHOP,
+            "bad",
+            "--ignore-not-found",
+        ])?;
         all_answer(cluster, "/", 200)?;
     }
     Ok(())

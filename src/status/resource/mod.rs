@@ -2,7 +2,7 @@
 //!
 //! The custom resource definitions in `deploy/crds` are generated from these types and from the tables of
 //! `model::kong::schema` ([`definitions`]); every text and
-//! list has a bound in the schema, and what is written is cut to it ([`cut`]). Written by the controller only, but for
+//! list has a bound in the schema, and what is written is cut to it (`cut`). Written by the controller only, but for
 //! `ProxyFleet.spec.paused`.
 
 mod condition;
