@@ -1,6 +1,10 @@
-//! Secrets and ConfigMaps with the label `konghq.com/ca-cert: "true"` -> CA certificates (`kic.md` 4.11). Pure.
+//! Secrets and ConfigMaps with the label `konghq.com/ca-cert: "true"`, and those that Services verify upstreams by -> CA
+//! certificates (`kic.md` 3, 4.11). Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
@@ -9,14 +13,15 @@ use serde_json::Value;
 use x509_parser::pem::Pem;
 
 use super::{
-    Settings,
+    Settings, annotations,
     plugin::{PluginObject, resolve},
-    problems::{Owner, Problems},
+    problems::{Owner, Problems, annotation_field},
+    service_group::Member,
     state::State,
     tags,
 };
 use crate::model::{
-    Kind, Reason, Snapshot,
+    Kind, NamespacedName, Reason, Snapshot,
     kong::label,
     kubernetes::{ConfigMap, Metadata, Secret},
 };
@@ -48,6 +53,17 @@ impl<'a> Source<'a> {
         let id = std::str::from_utf8(self.value("id")?).ok()?.trim();
         (!id.is_empty()).then_some(id)
     }
+
+    /// That, or one made of its name.
+    fn id_or_made(self) -> String {
+        let owner = self.owner();
+        let metadata = owner.metadata;
+        let made = || {
+            let key = format!("{}/{}/{}", owner.kind.name(), metadata.namespace, metadata.name);
+            kong::id::entity("ca_certificates", None, &key).to_string()
+        };
+        self.id().map_or_else(made, str::to_owned)
+    }
 }
 
 /// Whether an object is marked as a CA certificate.
@@ -58,8 +74,8 @@ pub(super) fn is_marked(metadata: &Metadata) -> bool {
         .is_some_and(|value| value == "true")
 }
 
-/// All that are marked, in order of precedence.
-fn sources(snapshot: &Snapshot) -> Vec<Source<'_>> {
+/// All that are marked, in order of precedence: the oldest first, then by name.
+fn marked(snapshot: &Snapshot) -> Vec<Source<'_>> {
     let secrets = snapshot.secrets.values().filter(|secret| is_marked(&secret.metadata));
     let maps = snapshot.config_maps.values().filter(|map| is_marked(&map.metadata));
     let secrets = secrets.map(|secret| Source::Secret(secret));
@@ -77,33 +93,131 @@ fn sources(snapshot: &Snapshot) -> Vec<Source<'_>> {
     sources
 }
 
-/// Adds all CA certificates. Of several with one identifier the oldest counts, then the first by name.
-pub(super) fn translate<'a>(snapshot: &'a Snapshot, configuration: &mut kong::Configuration, state: &mut State<'a>) {
-    let sources = sources(snapshot);
-    let mut winners: BTreeMap<&str, Owner<'a>> = BTreeMap::new();
+/// A certificate that a service is verified by: it needs no label. Outlives the objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Claim {
+    /// Secret or ConfigMap, and its name.
+    source: (Kind, NamespacedName),
+    id: String,
+    /// Whose annotation names it, and which.
+    user: (Kind, NamespacedName),
+    annotation: &'static str,
+    /// The Kong service.
+    service: String,
+}
+
+/// Makes a service verify its upstreams by the certificates that the annotations of a member name.
+pub(super) fn verify_by<'a>(member: &Member<'a>, service: &mut kong::Service, state: &mut State<'a>) {
+    let annotations = [
+        (Kind::Secret, annotations::CA_CERTIFICATES_SECRETS),
+        (Kind::ConfigMap, annotations::CA_CERTIFICATES_CONFIG_MAPS),
+    ];
+    for (kind, annotation) in annotations {
+        let Some((user, value)) = member.annotation(annotation) else {
+            continue;
+        };
+        let mut names = annotations::list(value).peekable();
+        if names.peek().is_none() || !can_verify(user, annotation, service, &mut state.problems) {
+            continue;
+        }
+        for name in names {
+            let Some(id) = verifier(user, annotation, kind, name, state) else {
+                continue;
+            };
+            let ids = service.ca_certificates.get_or_insert_default();
+            if !ids.contains(&id) {
+                ids.push(id.clone());
+            }
+            state.claims.push(Claim {
+                source: (kind, NamespacedName::new(user.metadata.namespace.clone(), name)),
+                id,
+                user: (user.kind, user.metadata.key()),
+                annotation,
+                service: service.name.clone().unwrap_or_default(),
+            });
+        }
+    }
+}
+
+/// The identifier of a certificate that an annotation names: its own, else one made of its name. `None`, with a problem on
+/// the user, if it can't be had.
+fn verifier(
+    user: Owner<'_>,
+    annotation: &'static str,
+    kind: Kind,
+    name: &str,
+    state: &mut State<'_>,
+) -> Option<String> {
+    let namespace = &user.metadata.namespace;
+    let Some(source) = state.index.ca_certificate(kind, namespace, name) else {
+        let reason = match kind {
+            Kind::Secret => Reason::SecretNotFound,
+            _ => Reason::ReferenceNotFound,
+        };
+        state.problems.report(
+            user,
+            annotation_field(annotation),
+            reason,
+            format!(
+                "there is no {} {name} in namespace {namespace}; upstreams are verified without it",
+                kind.name()
+            ),
+            "create it, or correct the name",
+        );
+        return None;
+    };
+    if state.settings.raw_objects {
+        return source.id().map(str::to_owned);
+    }
+    let id = source.id_or_made();
+    if read(source, Some(&id), state.settings, &mut state.problems).is_none() {
+        report_unusable(
+            user,
+            annotation,
+            &format!("{} holds no usable CA certificate", source.owner()),
+            &mut state.problems,
+        );
+        return None;
+    }
+    Some(id)
+}
+
+fn report_unusable(user: Owner<'_>, annotation: &str, message: &str, problems: &mut Problems) {
+    problems.annotation(
+        user,
+        annotation,
+        format!("{message}; upstreams are verified without it"),
+        "correct the object: its own problem says how; or name another one",
+    );
+}
+
+/// Adds all CA certificates: those that are marked, then those that services claim. Of several with one identifier the
+/// first in order of precedence counts; services that claimed another one lose it. Says whether any did.
+pub(super) fn translate<'a>(
+    snapshot: &'a Snapshot,
+    claims: &[&Claim],
+    configuration: &mut kong::Configuration,
+    state: &mut State<'a>,
+) -> bool {
+    let mut winners: BTreeMap<String, (Owner<'a>, kong::CaCertificate)> = BTreeMap::new();
     let mut unusable: BTreeMap<&str, Owner<'a>> = BTreeMap::new();
-    for source in sources {
+    for source in marked(snapshot) {
         let owner = source.owner();
-        if let Some((id, winner)) = source.id().and_then(|id| winners.get_key_value(id)) {
+        if let Some((id, (winner, _))) = source.id().and_then(|id| winners.get_key_value(id)) {
             state.problems.report(
                 owner,
                 "data[id]",
                 Reason::Conflict,
                 format!(
-                    "invalid secret CA certificate: duplicate 'id' field in multiple objects: {winner} goes first and has \
-                     the id {id}; this certificate is left out"
+                    "invalid secret CA certificate: duplicate 'id' field in multiple objects: {winner} goes first and \
+                     has the id {id}; this certificate is left out"
                 ),
                 "give each certificate an id of its own",
             );
             continue;
         }
-        match read(source, state.settings, &mut state.problems) {
-            Some(entity) => {
-                let id = source.id().expect("a certificate that is read has an id");
-                winners.insert(id, owner);
-                state.takes_part(owner);
-                configuration.ca_certificates.push(entity.into());
-            }
+        match read(source, source.id(), state.settings, &mut state.problems) {
+            Some((id, entity)) => drop(winners.insert(id, (owner, entity))),
             None => {
                 if let Some(id) = source.id() {
                     unusable.insert(id, owner);
@@ -111,12 +225,85 @@ pub(super) fn translate<'a>(snapshot: &'a Snapshot, configuration: &mut kong::Co
             }
         }
     }
-    unusable.retain(|id, _| !winners.contains_key(id));
+    unusable.retain(|id, _| !winners.contains_key(*id));
     report_to_plugins(snapshot, &unusable, &mut state.problems);
+    let mut has_lost = false;
+    for claim in claims.iter().filter(|_| !state.settings.raw_objects) {
+        let (kind, key) = &claim.source;
+        let Some(source) = state.index.ca_certificate(*kind, &key.namespace, &key.name) else {
+            continue;
+        };
+        match winners.get(&claim.id) {
+            Some((winner, _)) if std::ptr::eq(winner.metadata, source.owner().metadata) => {}
+            Some((winner, _)) => {
+                has_lost = true;
+                let of_winner = (winner.kind, winner.metadata.key());
+                let means_winner = |other: &Claim| {
+                    (&other.service, &other.id, &other.source) == (&claim.service, &claim.id, &of_winner)
+                };
+                if !claims.iter().any(|other| means_winner(other)) {
+                    lose(claim, configuration);
+                }
+                let (kind, key) = &claim.user;
+                if let Some(metadata) = snapshot.metadata(*kind, key) {
+                    let user = Owner::new(*kind, metadata);
+                    let message = format!("{winner} has the same id as {} and goes first", source.owner());
+                    report_unusable(user, claim.annotation, &message, &mut state.problems);
+                }
+            }
+            None => {
+                if let Some((id, entity)) = read(source, Some(&claim.id), state.settings, &mut state.problems) {
+                    winners.insert(id, (source.owner(), entity));
+                }
+            }
+        }
+    }
+    for (owner, entity) in winners.into_values() {
+        state.takes_part(owner);
+        configuration.ca_certificates.push(entity.into());
+    }
+    has_lost
+}
+
+/// Takes a certificate from a service that means another one with the same identifier.
+fn lose(claim: &Claim, configuration: &mut kong::Configuration) {
+    for service in &mut configuration.services {
+        if service.name.as_ref() == Some(&claim.service) {
+            let service = Arc::make_mut(service);
+            let ids = service.ca_certificates.take().unwrap_or_default();
+            let ids: Vec<String> = ids.into_iter().filter(|id| *id != claim.id).collect();
+            service.ca_certificates = (!ids.is_empty()).then_some(ids);
+        }
+    }
+}
+
+/// Whether the service verifies its upstreams at all.
+fn can_verify(user: Owner<'_>, annotation: &str, service: &kong::Service, problems: &mut Problems) -> bool {
+    let protocol = service.protocol.as_deref().unwrap_or("http");
+    let (message, remedy) = if !matches!(protocol, "https" | "tls") {
+        (
+            format!("CA certificates requested for incompatible service protocol '{protocol}'"),
+            format!("set {} to https or tls", annotations::PROTOCOL),
+        )
+    } else if service.tls_verify != Some(true) {
+        (
+            "CA certificates requested for service without TLS verification enabled".to_owned(),
+            format!("set {} to \"true\"", annotations::TLS_VERIFY),
+        )
+    } else {
+        return true;
+    };
+    problems.annotation(user, annotation, message + "; the annotation is ignored", remedy);
+    false
 }
 
 /// Reads one. `None`, with a problem on the object, if it can't be used.
-pub(super) fn read(source: Source<'_>, settings: &Settings, problems: &mut Problems) -> Option<kong::CaCertificate> {
+fn read(
+    source: Source<'_>,
+    id: Option<&str>,
+    settings: &Settings,
+    problems: &mut Problems,
+) -> Option<(String, kong::CaCertificate)> {
     let owner = source.owner();
     tags::check(owner, problems);
     let mut reject = |key: &str, what: &str, remedy: &str| {
@@ -129,7 +316,7 @@ pub(super) fn read(source: Source<'_>, settings: &Settings, problems: &mut Probl
         );
         None
     };
-    let Some(id) = source.id() else {
+    let Some(id) = id else {
         return reject("id", "missing 'id' field in data", "put a UUID under the key id");
     };
     if !kong::id::is_uuid(id) {
@@ -147,12 +334,15 @@ pub(super) fn read(source: Source<'_>, settings: &Settings, problems: &mut Probl
         }
     };
     match check(value, settings.now) {
-        Ok(certificate) => Some(kong::CaCertificate {
-            id: Some(id.to_owned()),
-            cert: certificate,
-            tags: Some(tags::object_tags(owner)),
-            ..kong::CaCertificate::default()
-        }),
+        Ok(certificate) => {
+            let entity = kong::CaCertificate {
+                id: Some(id.to_owned()),
+                cert: certificate,
+                tags: Some(tags::object_tags(owner)),
+                ..kong::CaCertificate::default()
+            };
+            Some((id.to_owned(), entity))
+        }
         Err(what) => reject(
             key,
             what,

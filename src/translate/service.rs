@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proxy_config_schema as kong;
 
 use super::{
-    annotations,
+    annotations, ca_certificate,
     draft::ServiceDraft,
     kong_ingress,
     plugin::Target,
@@ -83,6 +83,9 @@ pub(super) fn render<'a>(
     }
     upstream.targets = targets(&members, state);
     service_annotations::fit_protocol(&mut service);
+    for member in &members {
+        ca_certificate::verify_by(member, &mut service, state);
+    }
     if let Some((_, name)) = client_certificate(draft, state) {
         service.client_certificate = issued.ids.get(&name).map(|id| kong::Reference::Key(id.clone()));
     }

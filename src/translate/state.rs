@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     Settings,
+    ca_certificate::{Claim, Source},
     class::{Class, Parameters},
     draft::Drafts,
     gateway::{Gateways, Grants, RouteOutcome, TlsPolicies},
@@ -69,6 +70,8 @@ pub(super) struct State<'a> {
     pub(super) zone: Option<&'a str>,
     pub(super) drafts: Drafts<'a>,
     pub(super) certificates: Certificates<'a>,
+    /// CA certificates that services verify upstreams by.
+    pub(super) claims: Vec<Claim>,
     /// What objects say about upstreams.
     pub(super) upstream_settings: upstream_settings::Settings<'a>,
     /// Those that routes can be attached to.
@@ -96,6 +99,7 @@ impl<'a> State<'a> {
             route_outcomes: BTreeMap::new(),
             class: common.parameters,
             certificates: Certificates::default(),
+            claims: Vec::new(),
             upstream_settings: upstream_settings::Settings::default(),
             drafts: Drafts::default(),
             attachments: Attachments::default(),
@@ -179,6 +183,16 @@ impl<'a> Index<'a> {
         self.note(Kind::KongIngress, namespace, name);
         let found = self.snapshot.kong_ingresses.get(&(namespace, name) as &dyn NameKey);
         found.map(AsRef::as_ref)
+    }
+
+    /// The Secret or ConfigMap that may hold a CA certificate.
+    pub(super) fn ca_certificate(&self, kind: Kind, namespace: &str, name: &str) -> Option<Source<'a>> {
+        if kind == Kind::Secret {
+            return self.secret(namespace, name).map(Source::Secret);
+        }
+        self.note(Kind::ConfigMap, namespace, name);
+        let found = self.snapshot.config_maps.get(&(namespace, name) as &dyn NameKey);
+        found.map(|map| Source::ConfigMap(map))
     }
 
     pub(super) fn service(&self, namespace: &str, name: &str) -> Option<&'a Service> {

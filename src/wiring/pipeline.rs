@@ -96,6 +96,7 @@ fn render_all(
     last: Option<&Rendition>,
 ) -> Rendition {
     let began = Instant::now();
+    let now = this_hour();
     let mut rendered = BTreeMap::new();
     let mut problems = BTreeSet::from_iter(snapshot.malformed.iter().cloned());
     let mut objects = Participants::default();
@@ -105,6 +106,7 @@ fn render_all(
             snapshot,
             &Settings {
                 profile: assumed.of(profile),
+                now: Some(now),
                 ..settings.clone()
             },
         );
@@ -122,6 +124,13 @@ fn render_all(
         created: Timestamp::now(),
         took: began.elapsed(),
     }
+}
+
+/// The present, as far as translations depend on it: what is remembered of one holds as long as this is the same.
+fn this_hour() -> Timestamp {
+    const HOUR: i64 = 3_600;
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second() / HOUR * HOUR).unwrap_or(now)
 }
 
 /// Why nothing may be sent now: a kind can't be read of which the last configuration used an object (rule 7).

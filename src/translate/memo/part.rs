@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use proxy_config_schema as kong;
 
 use super::super::{
+    ca_certificate::Claim,
     conflict,
     gateway::{self, GatewayStatuses, Gateways},
     ingress,
@@ -37,6 +38,8 @@ pub(super) struct Part {
     pub(super) upstreams: Vec<Arc<kong::Upstream>>,
     /// Certificates of Secrets, which other parts may want as well.
     pub(super) issues: Vec<Issue>,
+    /// CA certificates that its services verify upstreams by.
+    pub(super) claims: Vec<Claim>,
     /// Plugins that are attached to its services and routes.
     pub(super) notes: Vec<Note>,
     /// Whether services or routes have plugins of their own.
@@ -84,6 +87,7 @@ pub(super) fn translate<'a>(mut sources: Sources<'a>, common: &Common<'a>) -> Pa
     state
         .objects
         .extend(part.issues.iter().map(|issue| issue.object.clone()));
+    part.claims = state.claims;
     part.notes = state.attachments.notes();
     part.problems = state.problems.finish();
     part.objects = Arc::new(state.objects);

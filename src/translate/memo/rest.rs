@@ -39,19 +39,19 @@ pub(super) struct Rest {
     pub(super) confidential: BTreeSet<String>,
     /// Whether it depends on the parts by nothing but the attachments in `parts`.
     is_separate: bool,
-    /// The parts that have attachments, or plugins of their own.
+    /// The parts that have attachments, claims, or plugins of their own.
     parts: Vec<Arc<Part>>,
 }
 
 fn matters(part: &&Arc<Part>) -> bool {
-    !part.notes.is_empty() || part.has_plugins
+    !part.notes.is_empty() || !part.claims.is_empty() || part.has_plugins
 }
 
 impl Rest {
     /// Whether other parts would lead to the same.
     pub(super) fn fits(&self, parts: &[Arc<Part>]) -> bool {
         let same = |(a, b): (&Arc<Part>, &Arc<Part>)| {
-            Arc::ptr_eq(a, b) || (!a.has_plugins && !b.has_plugins && a.notes == b.notes)
+            Arc::ptr_eq(a, b) || (!a.has_plugins && !b.has_plugins && a.notes == b.notes && a.claims == b.claims)
         };
         let mattering = || parts.iter().filter(matters);
         self.is_separate && mattering().count() == self.parts.len() && mattering().zip(&self.parts).all(same)
@@ -62,7 +62,8 @@ impl Rest {
 pub(super) fn translate(common: &Common<'_>, parts: &[Arc<Part>], configuration: &mut Configuration) -> Rest {
     let Common { snapshot, class, .. } = common;
     let mut state = State::new(common);
-    ca_certificate::translate(snapshot, configuration, &mut state);
+    let claims: Vec<_> = parts.iter().flat_map(|part| &part.claims).collect();
+    let has_lost = ca_certificate::translate(snapshot, &claims, configuration, &mut state);
     vault::translate(snapshot, class, configuration, &mut state);
     license::translate(snapshot, configuration, &mut state);
     let mut closed = Closed::default();
@@ -94,7 +95,7 @@ pub(super) fn translate(common: &Common<'_>, parts: &[Arc<Part>], configuration:
             certificates: Vec::new(),
             ..configuration.clone()
         },
-        is_separate: !placed.has_closed && configuration.custom.is_empty(),
+        is_separate: !placed.has_closed && !has_lost && configuration.custom.is_empty(),
         parts: parts.iter().filter(matters).cloned().collect(),
         problems: state.problems.finish(),
         objects: Arc::new(state.objects),

@@ -22,6 +22,14 @@ static PAIRS: LazyLock<[(String, String); 3]> = LazyLock::new(|| {
     [first.clone(), pair("second.example"), first]
 });
 
+/// A certificate of an authority.
+static AUTHORITY: LazyLock<String> = LazyLock::new(|| {
+    let mut params = rcgen::CertificateParams::new(Vec::new()).expect("no names");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().expect("it can be made");
+    params.self_signed(&key).expect("it can be made").pem()
+});
+
 /// An object of the small world that is edited: its kind, its number among those, and which of its forms it has.
 fn object(kind: Kind, number: usize, form: usize) -> Object {
     let namespace = ["shop", "httproute"][number % 2];
@@ -35,7 +43,8 @@ fn object(kind: Kind, number: usize, form: usize) -> Object {
             "metadata": {"annotations": match form {
                 0 => json!({}),
                 1 => json!({"konghq.com/plugins": "p0"}),
-                2 => json!({"konghq.com/protocol": "https", "konghq.com/client-cert": "s0"}),
+                2 => json!({"konghq.com/protocol": "https", "konghq.com/client-cert": "s0", "konghq.com/tls-verify": "true",
+                    "konghq.com/ca-certificates-secrets": "s1,s0"}),
                 _ => json!({"konghq.com/upstream-policy": "u0", "konghq.com/retries": "3"}),
             }},
             "spec": {"ports": [{"port": 80, "name": "http"}]},
@@ -48,9 +57,16 @@ fn object(kind: Kind, number: usize, form: usize) -> Object {
         Kind::Secret => {
             let (certificate, key) = &PAIRS[(number + form) % 3];
             let label = if form == 3 { "key-auth" } else { "" };
+            // Two of them may have the same identifier.
+            let id = if form > 1 {
+                "11111111-2222-4333-8444-555555555555"
+            } else {
+                ""
+            };
             json!({
-                "metadata": {"labels": {"konghq.com/credential": label}, "uid": format!("uid-{number}")},
-                "stringData": {"tls.crt": certificate, "tls.key": key, "key": format!("k{}", form % 2), "config": "{\"minute\": 5}"},
+                "metadata": {"labels": {"konghq.com/credential": label, "konghq.com/ca-cert": (form == 2).to_string()},
+                    "uid": format!("uid-{number}")},
+                "stringData": {"ca.crt": *AUTHORITY, "id": id, "tls.crt": certificate, "tls.key": key, "key": format!("k{}", form % 2), "config": "{\"minute\": 5}"},
             })
         }
         Kind::KongUpstreamPolicy => {

@@ -10,6 +10,9 @@ mod config;
 mod global;
 mod patch;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
