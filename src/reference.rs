@@ -3,6 +3,7 @@
 //! Between its two marks a page belongs to the code, outside of them to its authors.
 
 pub(crate) mod annotations;
+mod crds;
 mod flags;
 
 use std::{

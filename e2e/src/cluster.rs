@@ -85,6 +85,11 @@ impl Cluster {
         self.feed(&["apply", "-f", "-"], manifest)
     }
 
+    /// `kubectl apply --dry-run=server -f -`: whether it would be taken.
+    pub(crate) fn try_out(&self, manifest: &str) -> anyhow::Result<()> {
+        self.feed(&["apply", "--dry-run=server", "-f", "-"], manifest).map(drop)
+    }
+
     /// `kubectl delete -f -`
     pub(crate) fn delete(&self, manifest: &str) -> anyhow::Result<()> {
         self.feed(&["delete", "-f", "-"], manifest).map(drop)

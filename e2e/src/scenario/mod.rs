@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod bad_proxies;
+mod conditions;
+mod crds;
 mod fleet;
 mod idle;
 mod install;
@@ -87,6 +89,18 @@ pub(crate) const ALL: &[Scenario] = &[
         story: "bad objects are denied with the reason and good ones pass; unrelated Secrets are none of its business; without a controller everything is admitted",
         first: false,
         run: webhook::run,
+    },
+    Scenario {
+        name: "conditions",
+        story: "statuses of Kong's objects say what became of them; what others say there stays",
+        first: false,
+        run: conditions::run,
+    },
+    Scenario {
+        name: "crds",
+        story: "definitions of Kong's kinds go over those of Kong Ingress Controller and back: no object loses a field",
+        first: false,
+        run: crds::run,
     },
     Scenario {
         name: "many",
