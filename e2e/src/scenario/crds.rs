@@ -9,6 +9,7 @@ use super::release::{LIMIT, NAMESPACE, all_answer, in_sync};
 use crate::{Arguments, cluster::Cluster, poll::eventually};
 
 const FULL: &str = include_str!("../../testdata/crds/full.yaml");
+const FULL_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/crds/full.yaml");
 const VIOLATIONS: &str = include_str!("../../testdata/crds/violations.yaml");
 const THEIRS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/kic-crds");
 const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/crds");
@@ -33,7 +34,13 @@ fn there_and_back(cluster: &Cluster) -> anyhow::Result<()> {
     for object in &objects {
         write_status(cluster, object)?;
     }
-    let before = read(cluster, &objects)?;
+    let before = read(cluster)?;
+    ensure!(
+        before.len() == objects.len(),
+        "{} of {} objects",
+        before.len(),
+        objects.len()
+    );
     for (written, read) in objects.iter().zip(&before) {
         lost(written, read, &mut String::new()).with_context(|| name(written))?;
     }
@@ -42,18 +49,18 @@ fn there_and_back(cluster: &Cluster) -> anyhow::Result<()> {
 
     println!("   ours over theirs: kubectl apply --server-side --force-conflicts -f deploy/crds");
     put(cluster, OURS, true)?;
-    same(&before, &read(cluster, &objects)?, "read under ours")?;
+    same(&before, &read(cluster)?, "read under ours")?;
     let our_warnings = cluster.apply_and_hear(FULL)?;
     ensure!(
         warnings == our_warnings,
         "kubectl says {our_warnings:?}, and said {warnings:?}"
     );
-    touch(cluster, &objects, "ours")?;
-    same(&before, &read(cluster, &objects)?, "written under ours")?;
+    touch(cluster, "ours")?;
+    same(&before, &read(cluster)?, "written under ours")?;
     for object in &objects {
         write_status(cluster, object)?;
     }
-    same(&before, &read(cluster, &objects)?, "with statuses written under ours")?;
+    same(&before, &read(cluster)?, "with statuses written under ours")?;
     let our_answers = violations(cluster)?;
     for (name, theirs) in &their_answers {
         let ours = our_answers.get(name).map_or("", String::as_str);
@@ -66,9 +73,9 @@ fn there_and_back(cluster: &Cluster) -> anyhow::Result<()> {
 
     println!("   theirs back over ours");
     put(cluster, THEIRS, false)?;
-    same(&before, &read(cluster, &objects)?, "read under theirs again")?;
-    touch(cluster, &objects, "theirs")?;
-    same(&before, &read(cluster, &objects)?, "written under theirs again")
+    same(&before, &read(cluster)?, "read under theirs again")?;
+    touch(cluster, "theirs")?;
+    same(&before, &read(cluster)?, "written under theirs again")
 }
 
 fn restore(cluster: &Cluster) -> anyhow::Result<()> {
@@ -145,27 +152,14 @@ fn write_status(cluster: &Cluster, object: &Value) -> anyhow::Result<()> {
 }
 
 /// Lets the API server write the objects anew, without a change of content.
-fn touch(cluster: &Cluster, objects: &[Value], by: &str) -> anyhow::Result<()> {
-    for object in objects {
-        let annotation = format!("touched={by}");
-        let arguments = [
-            "annotate",
-            "--overwrite",
-            &name(object),
-            "-n",
-            namespace(object),
-            &annotation,
-        ];
-        cluster.kubectl(&arguments)?;
-    }
+fn touch(cluster: &Cluster, by: &str) -> anyhow::Result<()> {
+    let annotation = format!("touched={by}");
+    cluster.kubectl(&["annotate", "--overwrite", "-f", FULL_PATH, &annotation])?;
     Ok(())
 }
 
-fn read(cluster: &Cluster, objects: &[Value]) -> anyhow::Result<Vec<Value>> {
-    objects
-        .iter()
-        .map(|object| cluster.get(&[&name(object), "-n", namespace(object)]))
-        .collect()
+fn read(cluster: &Cluster) -> anyhow::Result<Vec<Value>> {
+    cluster.list(&["-f", FULL_PATH])
 }
 
 /// Fails with the path of what was written and is not there.
