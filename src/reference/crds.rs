@@ -132,7 +132,8 @@ fn value(field: &Value) -> String {
     text += &range(" characters", bound("minLength"), bound("maxLength"));
     text += &range("", bound("minimum"), bound("maximum"));
     text += &range(" entries", bound("minItems"), bound("maxItems"));
-    if let Some(pattern) = field["pattern"].as_str() {
+    // Longer ones explain nothing to people.
+    if let Some(pattern) = field["pattern"].as_str().filter(|pattern| pattern.len() < 20) {
         text += &format!(", like `{}`", pattern.replace('|', "\\|"));
     }
     match &field["default"] {

@@ -42,7 +42,7 @@ pub(super) fn check(object: &Node, fields: &'static Fields) -> Vec<Mismatch> {
     if let NodeValue::Map(entries) = &object.value {
         let has_status = fields.get("status").is_some();
         let checked = || entries.iter().filter(|(key, _)| !(has_status && key.name == "status"));
-        check.fields(fields, checked(), object.line);
+        check.fields(fields, &checked(), object.line);
         if !checked().any(|(key, value)| key.name == "metadata" && !value.is_null()) {
             check.within("metadata", |check| check.missing("metadata", object.line));
         }
@@ -65,7 +65,7 @@ impl Check {
         match (type_, &node.value) {
             (Type::Object(fields), NodeValue::Map(entries)) => {
                 let before = self.found.len();
-                self.fields(fields, entries.iter(), line);
+                self.fields(fields, &entries.iter(), line);
                 if self.found.len() == before {
                     self.rules(fields.rules, node, line);
                 }
@@ -87,7 +87,7 @@ impl Check {
     fn fields<'a>(
         &mut self,
         fields: &'static Fields,
-        entries: impl Iterator<Item = &'a (Key, Node)> + Clone,
+        entries: &(impl Iterator<Item = &'a (Key, Node)> + Clone),
         line: u32,
     ) {
         for (key, value) in entries.clone() {
