@@ -28,11 +28,11 @@ Examples:
   silverback diff kong-ingress-controller.json manifests/ --output json
   silverback diff http://127.0.0.1:10256 manifests/")]
 pub(super) struct DiffArguments {
-    /// What is: manifests (a file, a directory, or - for standard input), a declarative configuration in YAML or JSON, or
+    /// What there is: manifests (a file, a directory, or - for standard input), a declarative configuration in YAML or JSON, or
     /// the address of a running controller's dashboard.
     #[arg(value_name = "A")]
     before: String,
-    /// What shall be; the same.
+    /// What there shall be, in any of these forms.
     #[arg(value_name = "B")]
     after: String,
     /// How changes are printed.

@@ -33,7 +33,13 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettab
 
 /// One controller for any number of DB-less, Kong-compatible proxies.
 #[derive(Debug, Parser)]
-#[command(name = "silverback", version, max_term_width = 110, arg_required_else_help = true)]
+#[command(
+    name = "silverback",
+    version,
+    max_term_width = 110,
+    arg_required_else_help = true,
+    after_help = "Try it: silverback demo. Check manifests: silverback lint -f DIR. All flags: docs/reference/flags.md"
+)]
 struct CommandLine {
     #[command(subcommand)]
     verb: Verb,
@@ -71,16 +77,22 @@ enum Verb {
 
 /// The definition of the command line.
 ///
-/// Variables are for `run` alone, and an empty one is none, as with Kong Ingress Controller: charts set them so.
+/// Variables of the controller are for `run` alone, and an empty one is none, as with Kong Ingress Controller: charts set
+/// them so. The proxy has its own.
 pub(crate) fn command() -> clap::Command {
     CommandLine::command().mut_subcommands(|verb| {
-        let reads_variables = matches!(verb.get_name(), "run" | "proxy");
+        if verb.get_name() == "proxy" {
+            return verb;
+        }
+        let reads_variables = verb.get_name() == "run";
         verb.mut_args(|argument| {
             let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-            match argument.get_env() {
+            let argument = match argument.get_env() {
                 Some(name) if !reads_variables || is_empty(name) => argument.env(Resettable::Reset),
                 _ => argument,
-            }
+            };
+            let says_nothing = argument.get_default_values().iter().all(|value| value.is_empty());
+            argument.hide_default_value(says_nothing)
         })
     })
 }

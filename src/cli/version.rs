@@ -16,7 +16,9 @@ pub(super) fn run() -> ExitCode {
     let version = Version {
         release: env!("CARGO_PKG_VERSION"),
         repo: env!("CARGO_PKG_REPOSITORY"),
-        commit: option_env!("SILVERBACK_COMMIT").unwrap_or("unknown"),
+        commit: option_env!("SILVERBACK_COMMIT")
+            .filter(|commit| !commit.is_empty())
+            .unwrap_or("unknown"),
     };
     let text = serde_json::to_string_pretty(&version).expect("keys are strings");
     println!("{text}");

@@ -189,3 +189,41 @@ async fn add_objects(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lease::fake_api::FakeApi;
+
+    #[tokio::test(start_paused = true)]
+    async fn kinds_that_are_not_read_hold_nothing_up() {
+        let api = FakeApi::new();
+        // Whoever leaves a kind unread may have no right to read it.
+        api.fail("/ingresses", 403);
+        let mut settings = ControllerSettings::new(Source::Cluster {
+            kubeconfig: None,
+            server: None,
+            rate: None,
+            namespaces: Vec::new(),
+        });
+        settings.unread_kinds.insert(Kind::Ingress);
+        settings.unread_kinds.insert(Kind::KongConsumer);
+        let mut tasks = JoinSet::new();
+        let mut snapshot = start(&settings, Some(&api.client()), &mut tasks).expect("it starts");
+        let complete = snapshot.wait_for(|snapshot| snapshot.is_complete());
+        let complete = tokio::time::timeout(Duration::from_secs(60), complete).await;
+        let snapshot = complete.expect("all kinds are listed").expect("the store runs").clone();
+        assert!(snapshot.unavailable.is_empty(), "{:?}", snapshot.unavailable);
+        let requests = api.take_requests();
+        assert!(
+            requests.iter().any(|line| line.contains("/kongplugins")),
+            "{requests:?}"
+        );
+        assert!(
+            !requests
+                .iter()
+                .any(|line| line.contains("/ingresses") || line.contains("/kongconsumers")),
+            "{requests:?}"
+        );
+    }
+}

@@ -8,7 +8,7 @@ use std::{
 
 use proxy_config_schema::ConfigHash;
 
-use crate::harness::{client, eventually, free_ports, silverback};
+use crate::harness::{client, eventually, free_ports, ingress, silverback};
 
 struct Running(Child);
 
@@ -92,4 +92,15 @@ async fn golden_cases_come_out_of_run_as_they_come_out_of_render() {
         }
     }
     assert!(runs >= 10, "only {runs} runs were found");
+}
+
+#[tokio::test]
+async fn a_kind_that_is_switched_off_is_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let [input, nothing] = ["in.yaml", "nothing.yaml"].map(|name| directory.path().join(name));
+    std::fs::write(&input, ingress("web", "web.example", "/")).unwrap();
+    std::fs::write(&nothing, "").unwrap();
+    let off = ["--enable-controller-ingress-networkingv1=false"];
+    assert_eq!(run(&input, &off).await, rendered(&nothing, &[]));
+    assert_ne!(run(&input, &[]).await, rendered(&nothing, &[]));
 }
