@@ -33,15 +33,13 @@ fn bare(kind: Kind) -> Value {
     json!({ "apiVersion": kind.api_version(), "kind": kind.name(), "metadata": { "name": "a" } })
 }
 
+type Put<'a> = &'a dyn Fn(Value) -> Value;
+type Visit<'a> = &'a mut dyn FnMut(&'static Type, &str, Put<'_>);
+
 /// Calls with each field of a kind but its metadata and status: its type, the path as a problem names it, and how to
 /// put a value there.
-fn each_field(kind: Kind, visit: &mut dyn FnMut(&'static Type, &str, &dyn Fn(Value) -> Value)) {
-    fn of_fields(
-        fields: &'static Fields,
-        path: &str,
-        put: &dyn Fn(Value) -> Value,
-        visit: &mut dyn FnMut(&'static Type, &str, &dyn Fn(Value) -> Value),
-    ) {
+fn each_field(kind: Kind, visit: Visit<'_>) {
+    fn of_fields(fields: &'static Fields, path: &str, put: Put<'_>, visit: Visit<'_>) {
         for field in fields.fields {
             if path.is_empty() && ["apiVersion", "kind", "metadata", "status"].contains(&field.name) {
                 continue;
@@ -54,12 +52,7 @@ fn each_field(kind: Kind, visit: &mut dyn FnMut(&'static Type, &str, &dyn Fn(Val
             of_type(&field.type_, &path, &|value| put(json!({ field.name: value })), visit);
         }
     }
-    fn of_type(
-        type_: &'static Type,
-        path: &str,
-        put: &dyn Fn(Value) -> Value,
-        visit: &mut dyn FnMut(&'static Type, &str, &dyn Fn(Value) -> Value),
-    ) {
+    fn of_type(type_: &'static Type, path: &str, put: Put<'_>, visit: Visit<'_>) {
         visit(type_, path, put);
         match type_ {
             Type::Object(fields) => of_fields(fields, path, put, visit),
