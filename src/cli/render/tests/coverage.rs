@@ -64,27 +64,16 @@ fn take(value: &mut Value, path: &[String]) -> bool {
 
 /// Kinds that are not translated yet.
 const UNTRANSLATED: &[&str] = &[
-    "ConfigMap",
     "GRPCRoute",
     "Gateway",
     "GatewayClass",
     "HTTPRoute",
-    "KongClusterPlugin",
-    "KongConsumer",
-    "KongConsumerGroup",
-    "KongCustomEntity",
-    "KongLicense",
-    "KongPlugin",
-    "KongVault",
     "TCPIngress",
     "TCPRoute",
     "TLSRoute",
     "UDPIngress",
     "UDPRoute",
 ];
-
-/// Annotations that lead to what is not translated yet.
-const UNFOLLOWED: &[&str] = &["ca-certificates-configmaps", "ca-certificates-secrets", "plugins"];
 
 /// Kinds that users do not shape the configuration by.
 const OURS: &str = "gateway.silverback.dev";
@@ -231,8 +220,7 @@ fn coverage() {
     let mut wrong = Vec::new();
     let mut written = String::new();
     let entries = fields().into_iter().chain(annotations_by_kind());
-    let is_followed = |part: &Part| !matches!(part, Part::Annotation(name) if UNFOLLOWED.iter().any(|unfollowed| name.ends_with(unfollowed)));
-    for entry in entries.filter(|(kind, part)| !UNTRANSLATED.contains(kind) && is_followed(part)) {
+    for entry in entries.filter(|(kind, _)| !UNTRANSLATED.contains(kind)) {
         let (kind, part) = (entry.0, entry.1.text());
         let case = table.remove(&(kind.to_owned(), part.clone()));
         let fault = match case.as_deref() {
