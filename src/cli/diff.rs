@@ -50,15 +50,16 @@ pub(super) fn run(arguments: &DiffArguments) -> ExitCode {
         if arguments.before == "-" && arguments.after == "-" {
             return Err("only one of the two can be standard input".to_owned());
         }
-        let before = side::configuration(&arguments.before, &settings, &limits)?;
-        let after = side::configuration(&arguments.after, &settings, &limits)?;
+        let before = side::read(&arguments.before, &settings, &limits)?;
+        let after = side::read(&arguments.after, &settings, &limits)?;
         Ok((before, after))
     };
     let (before, after) = match read() {
         Ok(read) => read,
         Err(message) => return usage_error("diff", &message),
     };
-    let changes = diff::diff(&before, &after);
+    let confidential = before.confidential.union(&after.confidential).cloned().collect();
+    let changes = diff::diff(&before.configuration, &after.configuration, &confidential);
     let text = match arguments.output {
         OutputFormat::Text => changes.to_string(),
         OutputFormat::Json => serde_json::to_string(&changes).expect("changes have string keys only") + "\n",

@@ -1,6 +1,6 @@
 //! A configuration as a flat list of entities, each with its parent and the object that it comes from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proxy_config_schema::Configuration;
 use serde::Serialize;
@@ -220,9 +220,9 @@ const TYPES: &[Type] = &[
 ];
 
 /// Every entity of a configuration.
-pub(super) fn all(configuration: &Configuration) -> Vec<Entity> {
+pub(super) fn all(configuration: &Configuration, confidential: &BTreeSet<String>) -> Vec<Entity> {
     let raw = document(configuration);
-    let redacted = document(&configuration.redacted());
+    let redacted = document(&configuration.redacted_with(confidential));
     let mut found = Found::default();
     for (list, entities) in raw {
         if let (Value::Array(entities), Some(Value::Array(redacted))) = (entities, redacted.get(&list)) {

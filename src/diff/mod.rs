@@ -11,7 +11,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proxy_config_schema::Configuration;
 use serde::Serialize;
@@ -72,14 +72,15 @@ impl Changes {
     }
 }
 
-/// What changes from the first configuration to the second.
-pub fn diff(before: &Configuration, after: &Configuration) -> Changes {
+/// What changes from the first configuration to the second. `confidential` are values that settings of plugins have from
+/// Secrets: they are shown no more than what is secret by its name.
+pub fn diff(before: &Configuration, after: &Configuration, confidential: &BTreeSet<String>) -> Changes {
     let mut changes = Changes::default();
     let mut pairs: BTreeMap<_, (Vec<Entity>, Vec<Entity>)> = BTreeMap::new();
-    for entity in entity::all(before) {
+    for entity in entity::all(before, confidential) {
         pairs.entry(entity.identity()).or_default().0.push(entity);
     }
-    for entity in entity::all(after) {
+    for entity in entity::all(after, confidential) {
         pairs.entry(entity.identity()).or_default().1.push(entity);
     }
     let mut by_object: BTreeMap<(bool, Option<SourceObject>), Vec<EntityChange>> = BTreeMap::new();

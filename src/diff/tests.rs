@@ -30,7 +30,7 @@ fn service(path: &str, targets: &[&str]) -> Value {
 }
 
 fn shown(before: Value, after: Value) -> String {
-    diff(&configuration(before), &configuration(after)).to_string()
+    diff(&configuration(before), &configuration(after), &BTreeSet::new()).to_string()
 }
 
 #[test]
@@ -80,6 +80,7 @@ fn a_secret_only_changes() {
     let changes = diff(
         &configuration(alice("old-key", "old-password")),
         &configuration(alice("new-key", "new-password")),
+        &BTreeSet::new(),
     );
     let json = serde_json::to_string(&changes).expect("it is JSON");
     let text = format!("{changes}{changes:?}{json}");
@@ -103,13 +104,23 @@ fn a_secret_only_changes() {
 #[test]
 fn what_one_side_hides_is_counted_and_no_change() {
     let before = configuration(alice("key", "password"));
-    let changes = diff(&before, &before.redacted());
+    let changes = diff(&before, &before.redacted(), &BTreeSet::new());
     assert!(changes.is_empty(), "{changes}");
     assert_eq!(
         changes.to_string(),
         "no changes; 3 secrets not compared, since one side does not show them\n"
     );
     assert_eq!(REDACTED, "{vault://redacted-value}");
+}
+
+#[test]
+fn what_came_from_secrets_is_not_shown_whatever_it_is_called() {
+    let log = |endpoint: &str| {
+        configuration(json!({"plugins": [{"name": "http-log", "config": {"http_endpoint": endpoint, "timeout": 1}}]}))
+    };
+    let confidential = BTreeSet::from(["https://one.example".to_owned(), "https://two.example".to_owned()]);
+    let text = diff(&log("https://one.example"), &log("https://two.example"), &confidential).to_string();
+    assert!(text.contains("changed (secret)") && !text.contains("example"), "{text}");
 }
 
 #[test]

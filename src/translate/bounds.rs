@@ -67,18 +67,18 @@ mod tests {
 
     use super::*;
 
-    fn checked(value: Value) -> Result<(), String> {
+    fn checked(value: &Value) -> Result<(), String> {
         check(value.as_object().expect("an object"))
     }
 
     #[test]
     fn bounds_are_kept() {
-        assert_eq!(checked(json!({"a": {"b": [1, "x", null]}})), Ok(()));
+        assert_eq!(checked(&json!({"a": {"b": [1, "x", null]}})), Ok(()));
         let deep = (0..DEPTH).fold(json!(1), |below, _| json!({ "a": below }));
-        assert!(checked(deep).is_err_and(|message| message.contains("deep")));
+        assert!(checked(&deep).is_err_and(|message| message.contains("deep")));
         let wide: Vec<_> = (0..VALUES).map(|_| json!(0)).collect();
-        assert!(checked(json!({ "a": wide })).is_err_and(|message| message.contains("values")));
+        assert!(checked(&json!({ "a": wide })).is_err_and(|message| message.contains("values")));
         let long = "x".repeat(BYTES + 1);
-        assert!(checked(json!({ "a": long })).is_err_and(|message| message.contains("bytes")));
+        assert!(checked(&json!({ "a": long })).is_err_and(|message| message.contains("bytes")));
     }
 }

@@ -18,8 +18,11 @@ pub struct EntitySchema {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntitySchemas(BTreeMap<String, EntitySchema>);
 
-/// Types of Kong's bundled plugins: type, plugin, foreign fields.
-const BUNDLED: &[(&str, &str, &[(&str, &str)])] = &[
+/// Type, plugin, foreign fields with the lists that they refer to.
+type Bundled = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+/// Types of Kong's bundled plugins.
+const BUNDLED: &[Bundled] = &[
     ("degraphql_routes", "degraphql", &[("service", "services")]),
     (
         "graphql_ratelimiting_advanced_cost_decoration",

@@ -11,7 +11,10 @@ use super::{
     state::State,
     tags,
 };
-use crate::model::{Edition, Kind, Reason, Snapshot, kong::KongVault};
+use crate::model::{
+    Edition, Kind, Reason, Snapshot,
+    kong::{ControlPlaneRef, KongVault},
+};
 
 /// Backends of Kong: a prefix of such a name would hide the backend itself.
 const BACKENDS: [&str; 6] = ["env", "aws", "azure", "conjur", "gcp", "hcv"];
@@ -21,7 +24,7 @@ const OPEN_BACKEND: &str = "env";
 /// Whether a vault is ours.
 pub(super) fn is_ours(vault: &KongVault, class: &Class<'_>) -> bool {
     let control_plane = vault.spec.control_plane_ref.as_ref();
-    class.takes_annotated(&vault.metadata) && control_plane.is_none_or(|reference| reference.is_ours())
+    class.takes_annotated(&vault.metadata) && control_plane.is_none_or(ControlPlaneRef::is_ours)
 }
 
 /// The vaults of our class, in order of precedence: the older one, then the first by name.

@@ -1,6 +1,6 @@
 //! One side of a comparison: whatever it is, a configuration.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use proxy_config_schema::{Configuration, InvalidConfiguration};
 use serde_json::Value;
@@ -11,19 +11,35 @@ use crate::{
     translate::Settings,
 };
 
+/// A configuration, and what of it must not be shown besides what is secret by its name.
+pub(super) struct Side {
+    pub(super) configuration: Configuration,
+    pub(super) confidential: Arc<BTreeSet<String>>,
+}
+
+/// One whose origin is not known.
+impl From<Configuration> for Side {
+    fn from(configuration: Configuration) -> Self {
+        Self {
+            configuration,
+            confidential: Arc::default(),
+        }
+    }
+}
+
 /// Reads a side. Problems of manifests are counted on standard error: `lint` tells them.
 ///
 /// # Errors
 /// It does not exist, or can't be read at all. The message holds nothing of its content.
-pub(super) fn configuration(source: &str, settings: &Settings, limits: &Limits) -> Result<Configuration, String> {
+pub(super) fn read(source: &str, settings: &Settings, limits: &Limits) -> Result<Side, String> {
     if source.starts_with("http://") || source.starts_with("https://") {
-        return from_dashboard(source, settings);
+        return from_dashboard(source, settings).map(Side::from);
     }
     let path = Path::new(source);
     let mut manifests = if source == "-" {
         let bytes = standard_input(&roomy(limits))?;
         match declarative(source, &bytes)? {
-            Some(configuration) => return Ok(configuration),
+            Some(configuration) => return Ok(configuration.into()),
             None => manifest::parse(source, &bytes, limits),
         }
     } else {
@@ -31,7 +47,7 @@ pub(super) fn configuration(source: &str, settings: &Settings, limits: &Limits) 
         if metadata.is_file() {
             let bytes = manifest::read(path, &roomy(limits)).map_err(|error| format!("{source}: {error}"))?;
             if let Some(configuration) = declarative(source, &bytes)? {
-                return Ok(configuration);
+                return Ok(configuration.into());
             }
         }
         manifest::load(path, limits)
@@ -48,13 +64,16 @@ fn roomy(limits: &Limits) -> Limits {
     }
 }
 
-fn translated(source: &str, manifests: Manifests, settings: &Settings) -> Configuration {
+fn translated(source: &str, manifests: Manifests, settings: &Settings) -> Side {
     let outcome = Outcome::new(manifests, settings);
     if !outcome.problems.is_empty() {
         let problems = counted(outcome.problems.len(), "problem");
         eprintln!("{source}: {problems}; silverback lint -f {source} tells them");
     }
-    outcome.configuration
+    Side {
+        configuration: outcome.configuration,
+        confidential: outcome.rendered.confidential,
+    }
 }
 
 /// A declarative configuration, if that is what it is: of Kong, decK, `silverback render`, or a dump of Kong Ingress

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use proxy_config_schema as kong;
 
 use crate::{
-    model::{Edition, Kind, Reason, Snapshot, kong::KongConsumerGroup},
+    model::{
+        Edition, Kind, Reason, Snapshot,
+        kong::{ControlPlaneRef, KongConsumerGroup},
+    },
     translate::{
         annotations,
         class::Class,
@@ -37,7 +40,7 @@ pub(super) type Groups<'a> = HashMap<(&'a str, &'a str), Group<'a>>;
 /// Whether a group is ours.
 pub(in crate::translate) fn is_ours(group: &KongConsumerGroup, class: &Class<'_>) -> bool {
     let control_plane = group.spec.control_plane_ref.as_ref();
-    class.takes_annotated(&group.metadata) && control_plane.is_none_or(|reference| reference.is_ours())
+    class.takes_annotated(&group.metadata) && control_plane.is_none_or(ControlPlaneRef::is_ours)
 }
 
 /// Adds the groups of our class.

@@ -22,12 +22,16 @@ use super::{
     state::State,
     tags,
 };
-use crate::model::{Kind, NamespacedName, Reason, Snapshot, kong::KongConsumer, kubernetes::Secret};
+use crate::model::{
+    Kind, NamespacedName, Reason, Snapshot,
+    kong::{ControlPlaneRef, KongConsumer},
+    kubernetes::Secret,
+};
 
 /// Whether a consumer is ours.
 pub(super) fn is_ours(consumer: &KongConsumer, class: &Class<'_>) -> bool {
     let control_plane = consumer.spec.control_plane_ref.as_ref();
-    class.takes_annotated(&consumer.metadata) && control_plane.is_none_or(|reference| reference.is_ours())
+    class.takes_annotated(&consumer.metadata) && control_plane.is_none_or(ControlPlaneRef::is_ours)
 }
 
 /// The consumers of our class, in order of precedence.

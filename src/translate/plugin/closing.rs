@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config_schema::{Configuration, JsonObject, Plugin};
+use proxy_config_schema::{Configuration, JsonObject, Plugin, Reference};
 use serde_json::json;
 
 use super::{attachment::Target, combine::Scope};
@@ -203,7 +203,7 @@ impl Closed {
             }
         }
         configuration.plugins.retain(|plugin| {
-            let route = plugin.route.as_ref().map(|route| route.key());
+            let route = plugin.route.as_ref().map(Reference::key);
             route.is_none_or(|route| !routes.contains(route))
         });
         for consumer in &mut configuration.consumers {

@@ -46,7 +46,7 @@ pub(super) fn scopes(relation: &Relation<'_>, raw_objects: bool) -> Vec<Scope> {
     let mut places: Vec<Scope> = services.chain(routes).collect();
     let consumers = relation.consumers.iter().map(|consumer| (Some(consumer), None));
     let groups = relation.groups.iter().map(|group| (None, Some(group)));
-    let groups = groups.filter(|_| !(raw_objects && !relation.consumers.is_empty()));
+    let groups = groups.filter(|_| !raw_objects || relation.consumers.is_empty());
     let people: Vec<_> = consumers.chain(groups).collect();
     if people.is_empty() {
         return places;

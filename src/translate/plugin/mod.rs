@@ -285,20 +285,20 @@ impl<'a> Placed<'a> {
             );
             return;
         }
-        if let Some(name) = &plugin.instance_name {
-            if !self.instances.insert(name.clone()) {
-                problems.report(
-                    owner,
-                    "instance_name",
-                    Reason::Conflict,
-                    format!(
-                        "another plugin on {} has the same instance_name; this one goes without",
-                        place.1
-                    ),
-                    "give each plugin an instance_name of its own",
-                );
-                plugin.instance_name = None;
-            }
+        if let Some(name) = &plugin.instance_name
+            && !self.instances.insert(name.clone())
+        {
+            problems.report(
+                owner,
+                "instance_name",
+                Reason::Conflict,
+                format!(
+                    "another plugin on {} has the same instance_name; this one goes without",
+                    place.1
+                ),
+                "give each plugin an instance_name of its own",
+            );
+            plugin.instance_name = None;
         }
         self.owners.insert(place, Some(owner));
         self.plugins.push(plugin);
