@@ -27,6 +27,7 @@ mod schema;
 mod url;
 mod validate;
 mod violation;
+mod written;
 
 pub use entity::*;
 pub use error::*;
@@ -39,3 +40,4 @@ pub use redact::*;
 pub use schema::is_entity_list;
 pub use validate::*;
 pub use violation::*;
+pub use written::*;
