@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use proxy_config_schema::{ConfigHash, Configuration, Secrets};
+use proxy_config_schema::{ConfigHash, Configuration, Secrets, Written};
 
 use crate::{
     model::{Generation, Problem, Profile, Snapshot},
@@ -53,6 +53,27 @@ pub fn render(translation: &Translation) -> Rendered {
         bytes,
         hash,
         confidential: Arc::new(translation.confidential.clone()),
+    }
+}
+
+/// Writes the translations for one profile, one after another: what is the same allocation as before is not written
+/// again, and not hashed again up to where the bytes begin to differ.
+#[derive(Default)]
+pub struct Renderer {
+    last: Option<Written>,
+}
+
+impl Renderer {
+    /// Does what [`render`] does.
+    pub fn render(&mut self, translation: &Translation) -> Rendered {
+        let written = Written::new(&translation.configuration, self.last.as_ref());
+        let rendered = Rendered {
+            bytes: written.bytes().clone(),
+            hash: written.hash(),
+            confidential: Arc::new(translation.confidential.clone()),
+        };
+        self.last = Some(written);
+        rendered
     }
 }
 

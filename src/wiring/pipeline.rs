@@ -13,9 +13,16 @@ use super::ProfileOverride;
 use crate::{
     fleet::FleetView,
     model::{Profile, Snapshot},
-    render::{self, Rendition},
+    render::{Renderer, Rendition},
     translate::{Participants, Settings, Translator},
 };
+
+/// What is remembered of a profile from one snapshot to the next.
+#[derive(Default)]
+struct Lane {
+    translator: Translator,
+    renderer: Renderer,
+}
 
 /// Translates and renders the latest snapshot for every profile, until a side hangs up.
 ///
@@ -29,21 +36,21 @@ pub(super) async fn run(
     renditions: watch::Sender<Option<Arc<Rendition>>>,
 ) {
     let mut profiles = BTreeSet::new();
-    let mut translators = BTreeMap::new();
+    let mut lanes = BTreeMap::new();
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         profiles = wanted_profiles(&settings, &views.borrow_and_update().profiles, profiles);
         if snapshot.is_complete() {
             let (settings, assumed) = (settings.clone(), assumed.clone());
             let (wanted, last) = (profiles.clone(), renditions.borrow().clone());
-            let mut kept = std::mem::take(&mut translators);
+            let mut kept = std::mem::take(&mut lanes);
             let made = tokio::task::spawn_blocking(move || {
                 let rendition = render_all(&snapshot, &settings, &assumed, &wanted, &mut kept, last.as_deref());
                 (rendition, kept)
             })
             .await;
             let (rendition, kept) = made.expect("translation is total: it does not panic");
-            translators = kept;
+            lanes = kept;
             renditions.send_if_modified(|current| {
                 let changed = current
                     .as_ref()
@@ -92,7 +99,7 @@ fn render_all(
     settings: &Settings,
     assumed: &ProfileOverride,
     profiles: &BTreeSet<Profile>,
-    translators: &mut BTreeMap<Profile, Translator>,
+    lanes: &mut BTreeMap<Profile, Lane>,
     last: Option<&Rendition>,
 ) -> Rendition {
     let began = Instant::now();
@@ -100,9 +107,10 @@ fn render_all(
     let mut rendered = BTreeMap::new();
     let mut problems = BTreeSet::from_iter(snapshot.malformed.iter().cloned());
     let mut objects = Participants::default();
-    translators.retain(|profile, _| profiles.contains(profile));
+    lanes.retain(|profile, _| profiles.contains(profile));
     for profile in profiles {
-        let translation = translators.entry(profile.clone()).or_default().translate(
+        let lane = lanes.entry(profile.clone()).or_default();
+        let translation = lane.translator.translate(
             snapshot,
             &Settings {
                 profile: assumed.of(profile),
@@ -110,7 +118,7 @@ fn render_all(
                 ..settings.clone()
             },
         );
-        rendered.insert(profile.clone(), Arc::new(render::render(&translation)));
+        rendered.insert(profile.clone(), Arc::new(lane.renderer.render(&translation)));
         problems.extend(translation.problems);
         objects.extend(&translation.objects);
     }

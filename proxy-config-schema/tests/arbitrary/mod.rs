@@ -1,4 +1,5 @@
-//! Configurations of all kinds, for property tests.
+//! Configurations of all kinds, for property tests. Each of these uses a part of it.
+#![allow(dead_code)]
 
 use std::{collections::BTreeMap, sync::Arc};
 

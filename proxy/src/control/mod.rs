@@ -5,6 +5,7 @@
 mod document;
 mod fence;
 mod kept;
+mod sent;
 
 use std::{
     path::PathBuf,
@@ -12,15 +13,13 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::Instant,
 };
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use jiff::Timestamp;
-use proxy_config_schema::{
-    ConfigHash, Configuration, EntityError, InvalidConfiguration, LoadedText, ValidationOptions,
-};
+use proxy_config_schema::{ConfigHash, Configuration, EntityError, InvalidConfiguration, ValidationOptions};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
@@ -33,6 +32,7 @@ pub(crate) use document::MalformedDocument;
 pub(crate) use fence::Epoch;
 use fence::Fence;
 use kept::{KeptConfiguration, Metadata};
+use sent::{KnownText, Sent};
 
 /// A configuration as it was submitted.
 #[derive(Debug)]
@@ -107,13 +107,13 @@ pub(crate) struct Current {
     pub(crate) hash: ConfigHash,
     configuration: Arc<Configuration>,
     /// The text that it came as, for the next one to be compared with; none if it came in another form.
-    text: Option<LoadedText>,
+    text: Option<KnownText>,
     loaded_at: i64,
     tables: OnceLock<Tables>,
 }
 
 impl Current {
-    fn new(hash: ConfigHash, configuration: Arc<Configuration>, text: Option<LoadedText>) -> Self {
+    fn new(hash: ConfigHash, configuration: Arc<Configuration>, text: Option<KnownText>) -> Self {
         Self {
             hash,
             configuration,
@@ -146,7 +146,7 @@ pub(crate) struct Control {
 struct Prepared {
     hash: ConfigHash,
     configuration: Arc<Configuration>,
-    text: Option<LoadedText>,
+    text: Option<KnownText>,
     runtime: Runtime,
 }
 
@@ -215,20 +215,17 @@ impl Control {
             fence.pass(epoch)?;
         }
         let started = Instant::now();
-        let sent = match &submission.document {
-            Document::Text(text) => ConfigHash::of(text),
-            Document::Table(table) => unpredictable_hash(table),
-        };
-        if submission.check_hash && sent == self.current.load().hash {
+        let sent = Sent::new(submission.document, self.current.load().text.as_ref());
+        if submission.check_hash && sent.hash() == self.current.load().hash {
             return Ok(Loaded::Unchanged);
         }
         let control = Arc::clone(&self);
         let epochs = fence.clone();
         let (hash, bytes) = tokio::task::spawn_blocking(move || {
-            let prepared = control.prepare(sent, &submission.document)?;
+            let prepared = control.prepare(&sent)?;
             let hash = prepared.hash;
             control.install(prepared);
-            let bytes = control.keep(hash, sent, submission.document, &epochs);
+            let bytes = control.keep(hash, sent, &epochs);
             Ok::<_, Refusal>((hash, bytes))
         })
         .await
@@ -249,7 +246,8 @@ impl Control {
                 let Some((metadata, text)) = kept.read()? else {
                     return Ok(None);
                 };
-                let prepared = control.prepare(metadata.hash, &Document::Text(text))?;
+                let mut prepared = control.prepare(&Sent::new(Document::Text(text), None))?;
+                prepared.hash = metadata.hash;
                 control.install(prepared);
                 anyhow::Ok(Some(metadata))
             });
@@ -282,18 +280,16 @@ impl Control {
         }
     }
 
-    fn prepare(&self, hash: ConfigHash, document: &Document) -> Result<Prepared, Refusal> {
-        let (configuration, text, is_empty) = match self.by_what_changed(document) {
+    fn prepare(&self, sent: &Sent) -> Result<Prepared, Refusal> {
+        let known = sent.by_what_changed(self.current.load().text.as_ref(), &self.options);
+        let (configuration, text, is_empty) = match known {
             Some(text) => {
                 let configuration = Arc::clone(text.configuration());
                 let is_empty = configuration.is_empty();
                 (configuration, Some(text), is_empty)
             }
             None => {
-                let document = match document {
-                    Document::Text(text) => document::parse(text)?,
-                    Document::Table(table) => table.clone(),
-                };
+                let document = sent.parse()?;
                 let is_empty = document::is_empty(&document);
                 let configuration = Configuration::load(document, &self.options)
                     .map_err(|invalid| Refusal::Invalid(Box::new(invalid)))?;
@@ -303,18 +299,11 @@ impl Control {
         let runtime = self.data.compile(&configuration).map_err(Refusal::Unusable)?;
         Ok(Prepared {
             // As Kong: nothing is no configuration, even if it was sent.
-            hash: if is_empty { ConfigHash::NONE } else { hash },
+            hash: if is_empty { ConfigHash::NONE } else { sent.hash() },
             configuration,
             text,
             runtime,
         })
-    }
-
-    /// The document, if it is JSON without a fault, in the way in which a controller writes it.
-    fn by_what_changed(&self, document: &Document) -> Option<LoadedText> {
-        let Document::Text(text) = document else { return None };
-        let current = self.current.load();
-        LoadedText::load(text.clone(), &document::LIMITS, &self.options, current.text.as_ref())
     }
 
     fn install(&self, prepared: Prepared) {
@@ -327,15 +316,8 @@ impl Control {
     }
 
     /// Keeps what runs for the next start, and returns its size. A file that can't be written is no reason to refuse.
-    fn keep(&self, hash: ConfigHash, sent: ConfigHash, document: Document, fence: &Fence) -> usize {
-        let (text, text_hash) = match document {
-            Document::Text(text) => (text, sent),
-            Document::Table(table) => {
-                let text = Bytes::from(table.to_string());
-                let hash = ConfigHash::of(&text);
-                (text, hash)
-            }
-        };
+    fn keep(&self, hash: ConfigHash, sent: Sent, fence: &Fence) -> usize {
+        let (text, text_hash) = sent.into_text();
         if let Some(kept) = &self.kept {
             let metadata = Metadata::new(hash, text_hash, fence.clone());
             if let Err(error) = kept.write(&metadata, &text) {
@@ -372,10 +354,4 @@ impl Refusal {
         let named: Vec<String> = fields.into_iter().chain(described).take(5).collect();
         format!("{self}: {}", named.join(", "))
     }
-}
-
-/// A hash for a table: never the same twice, like Kong's, which covers timestamps that Kong has filled in.
-fn unpredictable_hash(table: &Value) -> ConfigHash {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    ConfigHash::of(format!("{}{table}", now.as_nanos()).as_bytes())
 }
