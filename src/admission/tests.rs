@@ -225,8 +225,8 @@ fn consumers_need_their_secrets() {
     let consumer = ours(json!({"username": "alice", "credentials": ["key"]}));
     let request = request(Kind::KongConsumer, &consumer, None);
     let key = NamespacedName::new("shop", "key");
-    assert_eq!(missing_secrets(&request, &Snapshot::default()), [key.clone()]);
-    let absent = BTreeSet::from([key.clone()]);
+    assert_eq!(missing_secrets(&request, &Snapshot::default()), std::slice::from_ref(&key));
+    let absent = BTreeSet::from([key]);
     let message = review(&request, &Snapshot::default(), &absent, &settings())
         .conclude()
         .message();

@@ -315,10 +315,8 @@ fn patch(
     }
     if subresource.is_empty() {
         sent.as_object_mut().expect("an object").remove("status");
-        if applies {
-            if let Some(webhooks) = sent.get_mut("webhooks") {
-                join_webhooks(&object["webhooks"], webhooks);
-            }
+        if applies && let Some(webhooks) = sent.get_mut("webhooks") {
+            join_webhooks(&object["webhooks"], webhooks);
         }
         merge(&mut object, sent);
     } else {
