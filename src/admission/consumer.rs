@@ -52,6 +52,14 @@ pub(super) fn check(consumer: &KongConsumer, old: Option<&Object>, view: View<'_
             ));
         }
     }
+    for name in &consumer.consumer_groups {
+        let group = NamespacedName::new(key.namespace.clone(), name.as_str());
+        if !view.snapshot.consumer_groups.contains_key(&group) {
+            verdict.warn(format!(
+                "nonexistent consumer group: {group}; create it, or correct the name"
+            ));
+        }
+    }
     let mut found = Vec::new();
     for key in secrets(consumer) {
         match view.secret(&key) {

@@ -31,6 +31,8 @@ pub(super) fn around(object: &Object, snapshot: &Snapshot) -> Snapshot {
     part.tls_routes = Arc::default();
     part.consumers = Arc::default();
     part.custom_entities = Arc::default();
+    part.vaults = Arc::default();
+    part.licenses = Arc::default();
     part.malformed = Arc::default();
     match object {
         Object::Ingress(ingress) => part.ingresses = rivals(ingress, snapshot),

@@ -225,7 +225,10 @@ fn consumers_need_their_secrets() {
     let consumer = ours(json!({"username": "alice", "credentials": ["key"]}));
     let request = request(Kind::KongConsumer, &consumer, None);
     let key = NamespacedName::new("shop", "key");
-    assert_eq!(missing_secrets(&request, &Snapshot::default()), std::slice::from_ref(&key));
+    assert_eq!(
+        missing_secrets(&request, &Snapshot::default()),
+        std::slice::from_ref(&key)
+    );
     let absent = BTreeSet::from([key]);
     let message = review(&request, &Snapshot::default(), &absent, &settings())
         .conclude()
@@ -313,12 +316,12 @@ fn violation(message: &str) -> Answer {
 #[test]
 fn vaults_have_a_prefix_of_their_own_and_proxies_see_them() {
     let vault = |name: &str, config: Value| {
-        ours(json!({"metadata": {"name": name}, "spec": {"backend": "hcv", "prefix": "pp", "config": config}}))
+        ours(json!({"metadata": {"name": name}, "spec": {"backend": "hcv", "prefix": "my-vault", "config": config}}))
     };
     let other = [(Kind::KongVault, vault("other", json!({})))];
     assert_eq!(
         denial(Kind::KongVault, &vault("it", json!({})), &other),
-        "spec.prefix \"pp\" is duplicate with existing KongVault \"other\""
+        "spec.prefix \"my-vault\" is duplicate with existing KongVault \"other\""
     );
     assert_eq!(
         denial(Kind::KongVault, &vault("other", json!({"host": "h"})), &other),
@@ -335,7 +338,7 @@ fn vaults_have_a_prefix_of_their_own_and_proxies_see_them() {
     assert_eq!(questions[0].path, "/schemas/vaults/validate");
     assert_eq!(
         questions[0].body,
-        Some(json!({"name": "hcv", "prefix": "pp", "config": {"token": "hunter2-token"}}))
+        Some(json!({"name": "hcv", "prefix": "my-vault", "config": {"token": "hunter2-token"}}))
     );
     assert!(!format!("{:?}", questions[0]).contains("hunter2"));
     let refused = violation("schema violation (config.token: hunter2-token is no token)");
@@ -391,6 +394,192 @@ fn custom_entities_are_asked_about_with_their_foreign_fields_filled() {
             .take_questions()
             .is_empty()
     );
+}
+
+fn limit(settings: &Value) -> Value {
+    let mut plugin = json!({"metadata": {"name": "limit"}, "plugin": "rate-limiting"});
+    for (name, value) in settings.as_object().unwrap() {
+        plugin[name] = value.clone();
+    }
+    plugin
+}
+
+/// The whole configuration from Secret `limits`, key `config`.
+fn from_secret() -> Value {
+    limit(&json!({"configFrom": {"secretKeyRef": {"name": "limits", "key": "config"}}}))
+}
+
+fn limits(config: &str) -> Value {
+    json!({"metadata": {"name": "limits", "labels": {"konghq.com/validate": "plugin"}}, "stringData": {"config": config}})
+}
+
+#[test]
+fn plugins_are_shown_to_the_proxies() {
+    let mut review = reviewed(Kind::KongPlugin, &limit(&json!({"config": {"minute": 5}})), None, &[]);
+    let questions = review.take_questions();
+    assert_eq!(questions.len(), 1);
+    assert_eq!(
+        (questions[0].method, questions[0].path.as_str()),
+        (Method::Post, "/schemas/plugins/validate")
+    );
+    let body = questions[0].body.as_ref().unwrap();
+    assert_eq!(
+        (&body["name"], &body["config"]),
+        (&json!("rate-limiting"), &json!({"minute": 5}))
+    );
+    review.answer(
+        &questions[0],
+        &[("p".to_owned(), violation("schema violation (config.minute: no)"))],
+    );
+    assert_eq!(
+        review.conclude().message().as_deref(),
+        Some("plugin failed schema validation: schema violation (config.minute: no)")
+    );
+    let nowhere = limit(&json!({"configPatches": [
+        {"path": "no-pointer", "valueFrom": {"secretKeyRef": {"name": "limits", "key": "config"}}},
+    ]}));
+    let objects = [(Kind::Secret, limits("5"))];
+    let message = denial(Kind::KongPlugin, &nowhere, &objects);
+    assert!(
+        message.starts_with("could not load secret plugin configuration: configPatches[0]"),
+        "{message}"
+    );
+    let both =
+        limit(&json!({"config": {"minute": 5}, "configFrom": {"secretKeyRef": {"name": "limits", "key": "config"}}}));
+    assert!(!denial(Kind::KongPlugin, &both, &objects).is_empty());
+}
+
+#[test]
+fn a_plugin_that_is_wrong_already_can_be_changed_elsewhere() {
+    let bad = limit(&json!({"protocols": ["ftp"]}));
+    let mut labelled = bad.clone();
+    labelled["metadata"]["labels"] = json!({"team": "a"});
+    assert!(!denial(Kind::KongPlugin, &bad, &[]).is_empty());
+    let review = reviewed(
+        Kind::KongPlugin,
+        &labelled,
+        Some(&bad),
+        &[(Kind::KongPlugin, bad.clone())],
+    );
+    assert!(review.conclude().is_allowed());
+}
+
+#[test]
+fn settings_from_secrets_are_looked_up_and_repeated_nowhere() {
+    let request = request(Kind::KongPlugin, &from_secret(), None);
+    let key = NamespacedName::new("shop", "limits");
+    assert_eq!(
+        missing_secrets(&request, &Snapshot::default()),
+        std::slice::from_ref(&key)
+    );
+    let absent = BTreeSet::from([key]);
+    let message = review(&request, &Snapshot::default(), &absent, &settings())
+        .conclude()
+        .message();
+    assert_eq!(
+        message.as_deref(),
+        Some("could not load secret plugin configuration: Secret shop/limits does not exist; create it first")
+    );
+    let unknown = review(&request, &Snapshot::default(), &BTreeSet::new(), &settings()).conclude();
+    assert!(
+        unknown.is_allowed() && unknown.warnings[0].contains("there is no Secret"),
+        "{unknown:?}"
+    );
+    let found = snapshot(&[(Kind::Secret, limits(r#"{"policy": "hunter2-policy"}"#))]);
+    let mut review = review(&request, &found, &BTreeSet::new(), &settings());
+    let questions = review.take_questions();
+    assert_eq!(
+        questions[0].body.as_ref().unwrap()["config"],
+        json!({"policy": "hunter2-policy"})
+    );
+    let refused = violation("schema violation (config.policy: hunter2-policy is no policy)");
+    review.answer(&questions[0], &[("p".to_owned(), refused)]);
+    let message = review.conclude().message().unwrap();
+    assert!(
+        message.contains("is no policy") && !message.contains("hunter2"),
+        "{message}"
+    );
+}
+
+#[test]
+fn cluster_plugins_name_the_namespace_of_their_secrets() {
+    let plugin = json!({"plugin": "a", "configFrom": {"secretKeyRef": {"name": "s", "key": "k", "namespace": "far"}}});
+    let request = request(Kind::KongClusterPlugin, &plugin, None);
+    assert_eq!(
+        missing_secrets(&request, &Snapshot::default()),
+        [NamespacedName::new("far", "s")]
+    );
+}
+
+#[test]
+fn a_secret_is_judged_by_the_plugins_that_use_it() {
+    let objects = [
+        (Kind::KongPlugin, from_secret()),
+        (Kind::Secret, limits(r#"{"minute": 5}"#)),
+    ];
+    let old = limits(r#"{"minute": 5}"#);
+    let changed = |config: &str| reviewed(Kind::Secret, &limits(config), Some(&old), &objects);
+    let message = changed("{hunter2").conclude().message().unwrap();
+    let prefix = "Change on secret will generate invalid configuration for KongPlugin shop/limit: ";
+    assert!(
+        message.starts_with(&format!(
+            "{prefix}could not load secret plugin configuration: configFrom"
+        )),
+        "{message}"
+    );
+    assert!(!message.contains("hunter2"), "{message}");
+    let mut review = changed(r#"{"minute": "hunter2-minute"}"#);
+    let questions = review.take_questions();
+    assert_eq!(
+        questions[0].body.as_ref().unwrap()["config"],
+        json!({"minute": "hunter2-minute"})
+    );
+    let refused = violation("schema violation (config.minute: hunter2-minute is no number)");
+    review.answer(&questions[0], &[("p".to_owned(), refused)]);
+    let message = review.conclude().message().unwrap();
+    assert!(
+        message.starts_with(&format!("{prefix}plugin failed schema validation: ")),
+        "{message}"
+    );
+    assert!(!message.contains("hunter2"), "{message}");
+    // Nobody uses it: nobody is asked.
+    let mut unused = reviewed(Kind::Secret, &limits("{}"), None, &[]);
+    assert!(unused.take_questions().is_empty() && unused.conclude() == Verdict::default());
+}
+
+#[test]
+fn what_is_no_ca_certificate_is_denied() {
+    let secret = json!({
+        "metadata": {"labels": {"konghq.com/ca-cert": "true"}},
+        "stringData": {"id": "8214a145-a328-4c56-ab72-2973a56d4eae", "cert": "nothing"},
+    });
+    assert_ne!(denial(Kind::Secret, &secret, &[]), "");
+}
+
+#[test]
+fn a_group_that_is_still_missing_is_warned_of() {
+    let consumer = ours(json!({"username": "alice", "consumerGroups": ["gold"]}));
+    let warned = verdict(Kind::KongConsumer, &consumer, &[]);
+    assert!(warned.is_allowed() && warned.warnings[0].contains("gold"), "{warned:?}");
+}
+
+#[test]
+fn of_a_big_cluster_only_the_surroundings_are_translated() {
+    let mut snapshot = snapshot(&[web()]);
+    for index in 0..2000 {
+        let mut other = object(Kind::Ingress, ingress("/", "Prefix"));
+        other["metadata"]["name"] = json!(format!("web-{index}"));
+        other["spec"]["rules"][0]["host"] = json!(format!("{}.example", index % 1000));
+        snapshot.insert(Object::from_json(Kind::Ingress, other).unwrap());
+    }
+    let mut new = object(Kind::Ingress, ingress("/", "Prefix"));
+    new["spec"]["rules"][0]["host"] = json!("7.example");
+    let around = neighbourhood::around(&Object::from_json(Kind::Ingress, new).unwrap(), &snapshot);
+    let names: Vec<_> = around.ingresses.keys().map(|key| &*key.name).collect();
+    assert_eq!(names, ["web-1007", "web-7"]);
+    let service = object(Kind::Service, web().1);
+    let around = neighbourhood::around(&Object::from_json(Kind::Service, service).unwrap(), &snapshot);
+    assert_eq!(around.ingresses.len(), 100, "enough to see what its annotations do");
 }
 
 #[test]
@@ -520,7 +709,7 @@ fn routes_are_shown_to_the_proxies() {
 
 #[test]
 fn what_only_some_proxies_refuse_is_warned_of_and_what_is_no_answer_is_nothing() {
-    let vault = ours(json!({"spec": {"backend": "env", "prefix": "pp"}}));
+    let vault = ours(json!({"spec": {"backend": "env", "prefix": "my-vault"}}));
     let asked = || {
         let mut review = reviewed(Kind::KongVault, &vault, None, &[]);
         let question = review.take_questions().remove(0);

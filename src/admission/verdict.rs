@@ -107,6 +107,8 @@ pub(super) fn gravity(kind: Kind, problem: &Problem) -> Gravity {
         | Reason::UnknownField
         | Reason::InvalidRegex
         | Reason::InvalidCertificate
+        | Reason::InvalidPlugin
+        | Reason::InvalidCredential
         | Reason::DuplicateObject => Gravity::Denial,
         // Routes of the Gateway API say it in their status.
         Reason::UnsupportedBackend if kind == Kind::Ingress => Gravity::Denial,

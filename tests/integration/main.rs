@@ -10,3 +10,4 @@ mod harness;
 mod log;
 mod offline;
 mod proxy_faults;
+mod webhook;

@@ -150,7 +150,7 @@ fn vault() -> Value {
     let annotations = json!({"kubernetes.io/ingress.class": "kong"});
     review(
         Kind::KongVault,
-        json!({"metadata": {"annotations": annotations}, "spec": {"backend": "env", "prefix": "pp"}}),
+        json!({"metadata": {"annotations": annotations}, "spec": {"backend": "env", "prefix": "my-vault"}}),
     )
 }
 
