@@ -1,8 +1,11 @@
 //! The demo: starts, follows edits, shows a killed proxy, ends without a trace.
 
-use std::process::{Command, Stdio};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
 
-use crate::harness::{Demo, ECHO_SERVICE, client, eventually, ingress, is_alive, run, signal};
+use crate::harness::{Demo, ECHO_SERVICE, client, eventually, free_ports, ingress, is_alive, run, signal, silverback};
 
 #[tokio::test]
 async fn an_edited_manifest_changes_traffic_on_all_proxies() {
@@ -161,6 +164,37 @@ async fn no_objects_at_all_is_a_configuration_too() {
         &format!("{}---\n{ECHO_SERVICE}", ingress("web", "web.localhost", "/b")),
     );
     demo.all_answer("web.localhost", "/b", 200).await;
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_the_demo_in_order() {
+    let port = free_ports(2).to_string();
+    let mut demo = silverback()
+        .args([
+            "demo",
+            "--proxies=1",
+            "--dashboard-bind-address=127.0.0.1:0",
+            "--port",
+            &port,
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // What `head -1` does.
+    let mut first = String::new();
+    BufReader::new(demo.stdout.take().unwrap())
+        .read_line(&mut first)
+        .unwrap();
+    let output = demo.wait_with_output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(first.starts_with("manifests"), "{first}");
+    assert!(
+        output.status.success() && errors.is_empty(),
+        "{}: {errors}",
+        output.status
+    );
 }
 
 #[test]

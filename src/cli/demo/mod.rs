@@ -6,26 +6,29 @@ mod screen;
 mod upstream;
 
 use std::{
-    io::{IsTerminal, Write},
+    io::{self, IsTerminal, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::proxies::DemoProxy;
 use super::run::{block_on, exit_signal, install_logging};
 use crate::{
+    fleet::FleetView,
     manifest,
     model::{Object, Snapshot},
     pki::PkiDirectory,
     translate,
-    wiring::{self, AdminCertificates, ControllerSettings, Source},
+    wiring::{self, AdminCertificates, Controller, ControllerSettings, Source},
 };
 
 /// The manifests that are served without `--directory` where the repository is not at hand.
@@ -135,45 +138,80 @@ async fn serve(arguments: DemoArguments) -> anyhow::Result<()> {
         .map(|address| format!("http://{address}/"))
         .unwrap_or_default();
 
-    let mut view = controller.view.clone();
-    let mut ended = std::pin::pin!(exit_signal());
-    if arguments.json {
-        let in_sync = tokio::time::timeout(
-            SYNC_LIMIT,
-            view.wait_for(|view| screen::all_in_sync(view, proxies.len())),
-        );
-        tokio::select! {
-            signal = &mut ended => signal?,
-            outcome = in_sync => {
-                outcome.context("not all proxies were in sync after 60 s; run without --json to see why")??;
-                let line = serde_json::json!({
-                    "dashboard": dashboard,
-                    "directory": std::path::absolute(&directory)?,
-                    "pki": pki_path,
-                    "proxies": proxies.iter().map(DemoProxy::to_json).collect::<Vec<_>>(),
-                    "example": example.as_ref().map(|(host, path)| serde_json::json!({"host": host, "path": path})),
-                });
-                let mut output = std::io::stdout().lock();
-                writeln!(output, "{line}")?;
-                output.flush()?;
-                drop(output);
-                ended.await?;
-            }
-        }
+    let places = Places {
+        dashboard,
+        directory,
+        pki: pki_path,
+        example,
+    };
+    let shown = if arguments.json {
+        tell(&places, &proxies, controller.view.clone()).await
     } else {
-        screen::introduce(&directory, &dashboard, &proxies, example.as_ref());
-        let screen = screen::follow(view, controller.rendition.clone(), std::io::stdout().is_terminal());
-        tokio::select! {
-            signal = &mut ended => signal?,
-            outcome = screen => outcome?,
-        }
-    }
+        draw(&places, &proxies, &controller).await
+    };
     shutdown.cancel();
     controller.stopped().await;
     for proxy in &mut proxies {
         proxy.stop().await;
     }
-    Ok(())
+    // Whoever read the output has seen enough: `| head`.
+    let is_read = |error: &anyhow::Error| {
+        let system = error.downcast_ref::<io::Error>();
+        system.is_none_or(|error| error.kind() != io::ErrorKind::BrokenPipe)
+    };
+    shown.or_else(|error| if is_read(&error) { Err(error) } else { Ok(()) })
+}
+
+/// Where a user finds what.
+struct Places {
+    dashboard: String,
+    directory: PathBuf,
+    pki: PathBuf,
+    /// Host and path that are served.
+    example: Option<(String, String)>,
+}
+
+/// Prints the line for scripts once all proxies are in sync; ends with a signal.
+async fn tell(places: &Places, proxies: &[DemoProxy], mut view: watch::Receiver<Arc<FleetView>>) -> anyhow::Result<()> {
+    let mut ended = std::pin::pin!(exit_signal());
+    let in_sync = view.wait_for(|view| screen::all_in_sync(view, proxies.len()));
+    tokio::select! {
+        signal = &mut ended => return signal,
+        outcome = tokio::time::timeout(SYNC_LIMIT, in_sync) => {
+            outcome.context("not all proxies were in sync after 60 s; run without --json to see why")??;
+        }
+    }
+    let example = places.example.as_ref();
+    let line = serde_json::json!({
+        "dashboard": places.dashboard,
+        "directory": std::path::absolute(&places.directory)?,
+        "pki": places.pki,
+        "proxies": proxies.iter().map(DemoProxy::to_json).collect::<Vec<_>>(),
+        "example": example.map(|(host, path)| serde_json::json!({"host": host, "path": path})),
+    });
+    {
+        let mut output = io::stdout().lock();
+        writeln!(output, "{line}")?;
+        output.flush()?;
+    }
+    ended.await
+}
+
+/// Shows it to a person; ends with a signal.
+async fn draw(places: &Places, proxies: &[DemoProxy], controller: &Controller) -> anyhow::Result<()> {
+    let ended = exit_signal();
+    screen::introduce(
+        &mut io::stdout().lock(),
+        &places.directory,
+        &places.dashboard,
+        proxies,
+        places.example.as_ref(),
+    )?;
+    let (view, rendition) = (controller.view.clone(), controller.rendition.clone());
+    tokio::select! {
+        signal = ended => signal,
+        outcome = screen::follow(view, rendition, io::stdout().is_terminal()) => outcome,
+    }
 }
 
 /// The address of the dashboard: the one asked for, the usual one, or a free one when that is in use.

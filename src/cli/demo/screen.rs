@@ -26,27 +26,44 @@ fn is_in_order(proxy: &ProxyView) -> bool {
 }
 
 /// The addresses, once.
-pub(super) fn introduce(directory: &Path, dashboard: &str, proxies: &[DemoProxy], example: Option<&(String, String)>) {
-    println!("manifests  {}   (edit them: the proxies follow)", directory.display());
-    println!("dashboard  {dashboard}");
+pub(super) fn introduce(
+    output: &mut impl Write,
+    directory: &Path,
+    dashboard: &str,
+    proxies: &[DemoProxy],
+    example: Option<&(String, String)>,
+) -> std::io::Result<()> {
+    writeln!(
+        output,
+        "manifests  {}   (edit them: the proxies follow)",
+        directory.display()
+    )?;
+    writeln!(output, "dashboard  {dashboard}")?;
     for proxy in proxies {
-        println!(
+        writeln!(
+            output,
             "{:9}  {}  {}  admin {}  status {}  pid {}",
             proxy.name, proxy.http, proxy.https, proxy.admin, proxy.status, proxy.pid
-        );
+        )?;
     }
+    writeln!(output)?;
+    let mut hint = "try";
     if let (Some((host, path)), Some(proxy)) = (example, proxies.first()) {
-        println!("\ntry        curl -H 'Host: {host}' {}{path}", proxy.http);
+        writeln!(output, "{hint:9}  curl -H 'Host: {host}' {}{path}", proxy.http)?;
+        hint = "or";
     }
     if let Some(proxy) = proxies.last() {
-        println!(
-            "or         kill {}      ({} shows as unreachable; to start it again:)",
-            proxy.pid, proxy.name
-        );
         let words: Vec<String> = proxy.command.iter().map(|word| quoted(word)).collect();
-        println!("           {}", words.join(" "));
+        writeln!(
+            output,
+            "{hint:9}  kill {}      ({} shows as unreachable; to start it again:)\n{:9}  {}",
+            proxy.pid,
+            proxy.name,
+            "",
+            words.join(" ")
+        )?;
     }
-    println!("\nCtrl-C ends it all.\n");
+    writeln!(output, "\nCtrl-C ends it all.\n")
 }
 
 /// A word as a shell takes it.
