@@ -91,7 +91,8 @@ pub(crate) fn command() -> clap::Command {
                 Some(name) if !reads_variables || is_empty(name) => argument.env(Resettable::Reset),
                 _ => argument,
             };
-            let says_nothing = argument.get_default_values().iter().all(|value| value.is_empty());
+            let defaults = argument.get_default_values();
+            let says_nothing = !defaults.is_empty() && defaults.iter().all(|value| value.is_empty());
             argument.hide_default_value(says_nothing)
         })
     })
@@ -127,5 +128,13 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "controller")]
         Verb::Crds(arguments) => crds::run(&arguments),
         Verb::Version => version::run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_definition_of_every_verb_is_sound() {
+        super::command().debug_assert();
     }
 }
