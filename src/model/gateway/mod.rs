@@ -4,7 +4,7 @@
 //! Pure values.
 
 mod backend_tls_policy;
-mod gateway;
+mod gateways;
 mod grpc_route;
 mod http_route;
 mod reference_grant;
@@ -13,7 +13,7 @@ pub mod schema;
 mod stream_route;
 
 pub use backend_tls_policy::*;
-pub use gateway::*;
+pub use gateways::*;
 pub use grpc_route::*;
 pub use http_route::*;
 pub use reference_grant::*;

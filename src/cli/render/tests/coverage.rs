@@ -149,7 +149,7 @@ impl Run {
                     objects: objects.clone(),
                     outcome: Value::Null,
                 };
-                run.outcome = run.render(objects.clone());
+                run.outcome = run.render(&objects);
                 runs.push(run);
             }
         }
@@ -157,7 +157,7 @@ impl Run {
     }
 
     /// Configuration and problems, without the lines that these are on.
-    fn render(&self, objects: Vec<Value>) -> Value {
+    fn render(&self, objects: &[Value]) -> Value {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
         let manifests = manifest::parse("in.json", list.as_bytes(), &self.arguments.limits());
         let mut outcome = outcome(manifests, &self.arguments);
@@ -174,7 +174,7 @@ impl Run {
         if !of_kind.fold(false, |taken, object| part.take_from(object) | taken) {
             return Dependence::Absent;
         }
-        let outcome = self.render(objects);
+        let outcome = self.render(&objects);
         match (outcome[0] == self.outcome[0], outcome[1] == self.outcome[1]) {
             (true, true) => Dependence::None,
             (true, false) => Dependence::Problems,
