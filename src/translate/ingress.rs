@@ -96,7 +96,7 @@ fn settings<'a>(owner: Owner<'a>, state: &mut State<'a>) -> Option<Rc<RouteSetti
     let mut settings = RouteSettings::read(owner, profile, &mut state.regexes, &mut state.problems);
     match rewrite::read(owner, feature_gates, *missing_plugin, &mut state.problems) {
         Rewrite::Keep => {}
-        Rewrite::Plugin(plugin) => settings.rewrite = Some(plugin),
+        Rewrite::Plugin(plugin) => settings.rewrite = Some(*plugin),
         Rewrite::LeaveOut => return None,
     }
     Some(Rc::new(settings))

@@ -16,7 +16,7 @@ pub(super) enum Rewrite {
     /// Nothing: requests keep their path.
     Keep,
     /// A plugin of every route.
-    Plugin(Plugin),
+    Plugin(Box<Plugin>),
     /// The routes are left out.
     LeaveOut,
 }
@@ -43,11 +43,11 @@ pub(super) fn read(
         return Rewrite::Keep;
     }
     let fault = match uri(value) {
-        Ok(uri) => return Rewrite::Plugin(transformer(uri)),
+        Ok(uri) => return Rewrite::Plugin(Box::new(transformer(&uri))),
         Err(fault) => fault,
     };
     let (consequence, rewrite) = match missing_plugin {
-        MissingPlugin::FailClosed => ("its routes answer 503", Rewrite::Plugin(termination())),
+        MissingPlugin::FailClosed => ("its routes answer 503", Rewrite::Plugin(Box::new(termination()))),
         MissingPlugin::Omit => ("its routes are left out", Rewrite::LeaveOut),
     };
     problems.annotation(
@@ -104,7 +104,7 @@ enum Fault {
 }
 
 /// Without identifier and tags, as in Kong Ingress Controller.
-fn transformer(uri: String) -> Plugin {
+fn transformer(uri: &str) -> Plugin {
     let mut config = JsonObject::new();
     config.insert("replace".to_owned(), json!({ "uri": uri }));
     Plugin {

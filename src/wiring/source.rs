@@ -135,7 +135,7 @@ pub(super) fn start(
                     // An error means that the store has ended, and everything with it.
                     let _ = unread.send(Event::Absent(kind)).await;
                 }
-                std::future::pending().await
+                std::future::pending::<()>().await;
             });
             let mut streams = kubernetes::spawn(client, &watched, &events, interest);
             super::spawn(
@@ -165,7 +165,7 @@ async fn complain_of_missing_lists(mut snapshots: watch::Receiver<Arc<Snapshot>>
              server in reach, and does its RBAC let us read them?"
         );
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Passes events on, with some objects more than the directory holds, and without kinds that are not read.

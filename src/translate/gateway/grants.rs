@@ -52,7 +52,7 @@ mod tests {
     use super::*;
     use crate::model::{Object, kubernetes::Metadata};
 
-    fn permits(grant: serde_json::Value, namespace: &str, name: &str) -> bool {
+    fn permits(grant: &serde_json::Value, namespace: &str, name: &str) -> bool {
         let mut snapshot = Snapshot::default();
         let object = json!({"metadata": {"name": "grant", "namespace": "data"}, "spec": grant});
         snapshot.insert(Object::from_json(Kind::ReferenceGrant, object).expect("a grant"));
@@ -69,17 +69,17 @@ mod tests {
         let from = json!([{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "shop"}]);
         let services = json!([{"group": "", "kind": "Service"}]);
         let all = json!({"from": from, "to": services});
-        assert!(permits(all.clone(), "data", "db"));
-        assert!(permits(json!({}), "shop", "db"), "the own namespace needs no grant");
-        assert!(!permits(all, "other", "db"), "a grant speaks for its own namespace");
+        assert!(permits(&all, "data", "db"));
+        assert!(permits(&json!({}), "shop", "db"), "the own namespace needs no grant");
+        assert!(!permits(&all, "other", "db"), "a grant speaks for its own namespace");
         let one = json!({"from": from, "to": [{"kind": "Service", "name": "db"}]});
-        assert!(permits(one.clone(), "data", "db"));
-        assert!(!permits(one, "data", "other"));
+        assert!(permits(&one, "data", "db"));
+        assert!(!permits(&one, "data", "other"));
         let secrets = json!({"from": from, "to": [{"kind": "Secret"}]});
-        assert!(!permits(secrets, "data", "db"));
+        assert!(!permits(&secrets, "data", "db"));
         let others = json!([{"group": "gateway.networking.k8s.io", "kind": "TCPRoute", "namespace": "shop"}]);
-        assert!(!permits(json!({"from": others, "to": services}), "data", "db"));
+        assert!(!permits(&json!({"from": others, "to": services}), "data", "db"));
         let elsewhere = json!([{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "else"}]);
-        assert!(!permits(json!({"from": elsewhere, "to": services}), "data", "db"));
+        assert!(!permits(&json!({"from": elsewhere, "to": services}), "data", "db"));
     }
 }

@@ -93,7 +93,7 @@ fn translate_one<'a>(route: &'a GRPCRoute, services: &mut Vec<Drafted<'a>>, stat
         translation_error(owner, "spec.rules", Reason::InvalidField, message, "add a rule", state);
         return;
     }
-    let context = context(owner, spec.rules.as_slice(), attachment, state);
+    let context = context(owner, spec.rules.as_slice(), &attachment, state);
     let matches = spec.rules.iter().map(|rule| rule.matches.len().max(1)).sum::<usize>();
     if matches.saturating_mul(context.hostnames.len().max(1)) > MOST_ROUTES {
         let message = format!("it has more than {MOST_ROUTES} combinations of host names and matches");
@@ -109,7 +109,7 @@ fn translate_one<'a>(route: &'a GRPCRoute, services: &mut Vec<Drafted<'a>>, stat
 fn context<'a>(
     owner: Owner<'a>,
     rules: &'a [GrpcRouteRule],
-    attachment: Attachment<'a>,
+    attachment: &Attachment<'a>,
     state: &mut State<'a>,
 ) -> Context<'a> {
     let mut names = attachment.hostnames.clone();
@@ -435,7 +435,7 @@ fn break_ties(services: &mut [Drafted<'_>]) {
         }
     }
     for mut equals in equals.into_values() {
-        equals.sort_by(|(a, _), (b, _)| a.cmp(b));
+        equals.sort_by_key(|(precedence, _)| *precedence);
         for (position, (_, priority)) in equals.into_iter().enumerate() {
             *priority += RANKS - capped(position, RANKS);
         }

@@ -154,7 +154,7 @@ pub(super) fn break_ties(services: &mut [Drafted<'_>]) {
         }
     }
     for mut equals in equals.into_values() {
-        equals.sort_by(|(a, _), (b, _)| a.cmp(b));
+        equals.sort_by_key(|(precedence, _)| *precedence);
         for (position, (_, priority)) in equals.into_iter().enumerate() {
             *priority += RANKS - capped(position, RANKS);
         }

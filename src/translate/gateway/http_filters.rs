@@ -266,7 +266,7 @@ impl<'a> Filters<'a> {
             None => self.request.uri.clone(),
         };
         plugins.extend(self.request.plugin("request-transformer", uri, None));
-        plugins.extend(self.response.plugin("response-transformer", None, location));
+        plugins.extend(self.response.plugin("response-transformer", None, location.as_ref()));
         plugins
     }
 }
@@ -310,7 +310,7 @@ impl Transformer {
     }
 
     /// The plugin that makes the changes, if there are any.
-    fn plugin(&self, name: &str, uri: Option<String>, location: Option<String>) -> Option<kong::Plugin> {
+    fn plugin(&self, name: &str, uri: Option<String>, location: Option<&String>) -> Option<kong::Plugin> {
         let mut config = Map::new();
         let mut put = |part: &str, headers: Vec<&String>, uri: Option<String>| {
             let mut fields = Map::new();
@@ -326,7 +326,7 @@ impl Transformer {
         };
         put("remove", self.remove.iter().collect(), None);
         put("replace", self.replace.iter().collect(), uri);
-        put("add", location.iter().chain(&self.add).collect(), None);
+        put("add", location.into_iter().chain(&self.add).collect(), None);
         put("append", self.append.iter().collect(), None);
         (!config.is_empty()).then(|| plugin(name, Value::Object(config)))
     }

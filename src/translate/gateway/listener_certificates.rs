@@ -47,7 +47,7 @@ pub(super) fn claim(state: &mut State<'_>) {
                     .report(owner, field, Reason::SecretNotFound, message.clone(), remedy);
                 Some(("InvalidCertificateRef", message))
             }
-            Some(reference) => claim_one(owner, format!("{field}[0]"), host, reference, state).err(),
+            Some(reference) => claim_one(owner, &format!("{field}[0]"), host, reference, state).err(),
         };
         let (namespace, name) = (&*owner.metadata.namespace, &*owner.metadata.name);
         if let (Some(fault), Some(gateway)) = (fault, state.gateways.get_mut(namespace, name)) {
@@ -60,7 +60,7 @@ type Fault = (&'static str, String);
 
 fn claim_one<'a>(
     owner: Owner<'a>,
-    field: String,
+    field: &str,
     host: &'a str,
     reference: &'a SecretObjectReference,
     state: &mut State<'a>,

@@ -97,7 +97,7 @@ impl Translator {
         let mut changes = Changes::default();
         let former = self.former.take().filter(|former| {
             snapshot.changes_since(&former.snapshot, |kind, key| {
-                changes.note(kind, key, &former.snapshot, snapshot)
+                changes.note(kind, key, &former.snapshot, snapshot);
             });
             former.settings == *settings
                 && former.zone == zone

@@ -137,7 +137,7 @@ fn ingress(number: usize, form: usize) -> Value {
     match form {
         0 => {
             spec["tls"] =
-                json!([{"hosts": [format!("h{}.example", number % 2)], "secretName": format!("s{}", number % 2)}])
+                json!([{"hosts": [format!("h{}.example", number % 2)], "secretName": format!("s{}", number % 2)}]);
         }
         3 => {
             spec["defaultBackend"] = backend(1);

@@ -26,6 +26,7 @@ use crate::{
         planner::Planner,
         settings::Settings,
     },
+    translate::Participants,
 };
 
 /// Kinds whose objects have conditions of ours.
@@ -109,7 +110,7 @@ impl ObjectConditions {
         let objects = accepted
             .into_iter()
             .chain([&sources.latest.objects])
-            .flat_map(|objects| objects.iter());
+            .flat_map(Participants::iter);
         let mut ids: BTreeSet<Id> = objects.filter_map(id).collect();
         ids.extend(mistakes.keys().chain(sources.refused.keys()).cloned());
         for (kind, name) in ids {
