@@ -37,7 +37,7 @@ pub(super) fn mistakes(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
         ("an Ingress with a missing Secret", secret, "nosuch"),
         ("an Ingress that claims what another has", conflict, "shop/web"),
         ("a Secret with a broken key", broken, "certificate"),
-        ("a Service without endpoints", deserted, "endpoints"),
+        ("a Service without endpoints", deserted, "has no endpoint"),
     ]
     .into_iter()
     {

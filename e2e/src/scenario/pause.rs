@@ -2,8 +2,11 @@
 
 use anyhow::{Context, ensure};
 
-use super::release::{CHANGE, HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer, front, in_sync, ingress, pods};
+use super::release::{CHANGE, HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer_for, front, in_sync, ingress_of, pods};
 use crate::{Arguments, cluster::Cluster, http, load::Load, poll::eventually};
+
+/// Host of the change that waits; what nobody claims is a 404.
+const WAITS: &str = "paused.example";
 
 pub(super) fn run(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
     let front = front(cluster)?;
@@ -13,7 +16,7 @@ pub(super) fn run(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
         ensure!(paused(cluster)? == "True", "not yet");
         Ok(())
     })?;
-    cluster.apply(&ingress("paused", "/paused", "web"))?;
+    cluster.apply(&ingress_of("paused", WAITS, "/", "web"))?;
     eventually("the proxies are behind, because of the pause", LIMIT, || {
         let rows = cluster.get(&["proxyinstances", "-n", NAMESPACE])?;
         let rows = rows["items"].as_array().context("no rows")?;
@@ -21,7 +24,7 @@ pub(super) fn run(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
         ensure!(reasons.iter().all(|reason| reason == "Paused"), "{reasons:?}");
         Ok(())
     })?;
-    all_answer(cluster, "/paused", 404)?;
+    all_answer_for(cluster, WAITS, "/", 404)?;
     cluster.show(&["get", "proxyfleets", "-n", NAMESPACE, "-o", "wide"])?;
 
     // Who has no configuration gets one all the same.
@@ -39,7 +42,7 @@ pub(super) fn run(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
     })?;
 
     pause(cluster, false)?;
-    all_answer(cluster, "/paused", 200)?;
+    all_answer_for(cluster, WAITS, "/", 200)?;
     cluster.kubectl(&["delete", "ingress", "-n", SHOP, "paused"])?;
     cluster.kubectl(&["scale", "-n", NAMESPACE, &deployment, "--replicas=2"])?;
     in_sync(cluster, 2)?;

@@ -5,6 +5,8 @@
 //! there is no such file). `UPDATE_GOLDEN=1 cargo test golden` writes what is new, after which one reads the difference.
 #![allow(clippy::unwrap_used)]
 
+/// By the list of annotations that the reference pages are generated from, which only the whole build has.
+#[cfg(feature = "controller")]
 mod coverage;
 
 use std::{
