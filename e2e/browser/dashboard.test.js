@@ -171,6 +171,34 @@ test("nothing is cut off on a narrow screen: the page itself never scrolls sidew
   await page.setViewportSize({ width: 1280, height: 800 });
 });
 
+test("of many proxies those that need a look come first, and the others are a click away", async () => {
+  const overview = await demo.overview();
+  const [model] = overview.proxies;
+  const away = { ...model.conditions.Ready, status: "False", reason: "ConnectionRefused", message: "nothing listens there" };
+  overview.proxies = Array.from({ length: 300 }, (_, index) => ({
+    ...model,
+    name: `many-${index}`,
+    conditions: index === 250 ? { ...model.conditions, Ready: away } : model.conditions,
+  }));
+  const page = await browser.newPage();
+  await page.route("**/api/v1/events", (route) =>
+    route.fulfill({ contentType: "text/event-stream", body: `data: ${JSON.stringify(overview)}\n\n` }),
+  );
+  await page.goto(demo.dashboard);
+  const shown = await eventually("the first proxies are shown", async () => {
+    const shown = await rows(page, "Proxies");
+    assert.equal(shown.length, 50);
+    return shown;
+  });
+  assert.match(shown[0].Name, /^many-250/);
+  assert.match(shown[0].detail, /nothing listens there/);
+  assert.match(shown[1].Name, /^many-0/);
+  await page.getByRole("button", { name: "Show 250 more proxies" }).click();
+  assert.equal((await rows(page, "Proxies")).length, 300);
+  assert.equal(await page.getByRole("button").count(), 0);
+  await page.close();
+});
+
 test("the page asks nobody but the controller, and breaks no rule of its own policy", async () => {
   const policy = notes.response.headers()["content-security-policy"];
   assert.match(policy, /default-src 'none'/);

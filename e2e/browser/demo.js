@@ -108,6 +108,18 @@ export class Demo {
     return (await fetch(new URL(`api/v1/${path}`, this.dashboard))).json();
   }
 
+  /** What the dashboard's page is sent. */
+  async overview() {
+    const stream = (await fetch(new URL("api/v1/events", this.dashboard))).body.pipeThrough(new TextDecoderStream());
+    let text = "";
+    for await (const piece of stream) {
+      text += piece;
+      const end = text.indexOf("\n\n");
+      if (end >= 0) return JSON.parse(text.slice(0, end).replace(/^data: ?/, ""));
+    }
+    throw new Error(`the stream ended: ${text}`);
+  }
+
   /** Kills a proxy outright. */
   kill(index) {
     process.kill(this.proxies[index].pid, "SIGKILL");

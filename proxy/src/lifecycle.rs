@@ -1,11 +1,12 @@
 //! From settings to a serving proxy, and back to nothing without breaking a request.
 //!
 //! Order at the start: addresses are bound first, so that a taken port is told at once; the status listener answers (not
-//! ready) while certificates of the Admin API are waited for; then the kept configuration is loaded, and only then
-//! traffic is accepted. At the end: not ready, then no new connections, then requests under way finish, then the Admin
-//! API and the status listener go.
+//! ready) while certificates are waited for; then the kept configuration is loaded, and only then traffic is accepted. At
+//! the end: not ready, then no new connections, then requests under way finish, then the Admin API and the status
+//! listener go.
 
 mod options;
+mod proxy_certificate;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,6 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::proxy_certificate::ProxyCertificate;
 use crate::{
     admin::{AdminApi, Node, StatusApi},
     control::Control,
@@ -62,11 +64,11 @@ pub async fn run(arguments: &ProxyArguments) -> anyhow::Result<()> {
         started = starting => Some(started?),
         () = stop_wish(&mut wishes) => None,
     };
-    let Some(started) = started else {
+    let Some(mut started) = started else {
         tracing::info!("told to stop while starting");
         return Ok(());
     };
-    if serve(&mut wishes, &started, &mut serving).await? == Wish::Stop {
+    if serve(&mut wishes, &mut started, &mut serving).await? == Wish::Stop {
         tracing::info!("stopped");
         return Ok(());
     }
@@ -87,7 +89,9 @@ struct Stopping {
 /// What serves.
 struct Started {
     control: Arc<Control>,
+    data: Arc<DataPlane>,
     certificates: Vec<Arc<ServerCertificate>>,
+    proxy_certificate: Option<ProxyCertificate>,
 }
 
 /// Who a serving task belongs to: traffic is drained first.
@@ -133,7 +137,7 @@ async fn start(
 ) -> anyhow::Result<Started> {
     let deadline = Instant::now() + settings.certificate_wait;
     let node = Arc::new(Node::new(settings));
-    let data = DataPlane::new(options::data_plane(settings, deadline).await?)?;
+    let data = DataPlane::new(options::data_plane(settings)?)?;
     let control = Control::new(
         Arc::clone(&data),
         options::validation(settings),
@@ -161,13 +165,20 @@ async fn start(
         };
         admin_endpoints.push((listener, wanted, certificate));
     }
+    let proxy_certificate = match &settings.proxy_certificate {
+        None => None,
+        Some(files) => {
+            let waited = ProxyCertificate::wait(files.clone(), deadline, &data).await;
+            Some(waited.context("certificate of the proxy (KONG_SSL_CERT, KONG_SSL_CERT_KEY)")?)
+        }
+    };
     control.restore(settings.declarative_configuration.clone()).await?;
     for (listener, wanted) in bound.proxy {
         let data = Arc::clone(&data);
         let drain = stopping.traffic.clone();
         serving.spawn(async move {
             match wanted.tls {
-                true => data.serve_https(listener, drain).await,
+                true => data.serve_https(listener, wanted.http2, drain).await,
                 false => data.serve_http(listener, drain).await,
             }
             Part::Traffic
@@ -184,7 +195,12 @@ async fn start(
             &stopping.control,
         );
     }
-    Ok(Started { control, certificates })
+    Ok(Started {
+        control,
+        data,
+        certificates,
+        proxy_certificate,
+    })
 }
 
 fn serve_control(
@@ -208,7 +224,7 @@ fn serve_control(
 }
 
 /// Waits for a wish to stop, looking after certificates meanwhile.
-async fn serve(wishes: &mut Wishes, started: &Started, serving: &mut JoinSet<Part>) -> anyhow::Result<Wish> {
+async fn serve(wishes: &mut Wishes, started: &mut Started, serving: &mut JoinSet<Part>) -> anyhow::Result<Wish> {
     let mut look = tokio::time::interval(CERTIFICATE_INTERVAL);
     loop {
         tokio::select! {
@@ -223,9 +239,12 @@ async fn serve(wishes: &mut Wishes, started: &Started, serving: &mut JoinSet<Par
 }
 
 impl Started {
-    fn reload_certificates(&self) {
+    fn reload_certificates(&mut self) {
         for certificate in &self.certificates {
             certificate.reload_if_changed();
+        }
+        if let Some(certificate) = &mut self.proxy_certificate {
+            certificate.reload_if_changed(&self.data);
         }
     }
 }

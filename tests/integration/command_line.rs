@@ -1,6 +1,8 @@
 //! Help, usage errors, `render`.
 
-use crate::harness::{ECHO_SERVICE, ingress, run};
+use std::process::Stdio;
+
+use crate::harness::{ECHO_SERVICE, ingress, run, silverback};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
@@ -74,6 +76,69 @@ fn a_kubeconfig_that_is_missing_is_named() {
         text(&output.stderr).contains("/nonexistent/kubeconfig"),
         "{}",
         text(&output.stderr)
+    );
+}
+
+#[test]
+fn a_kubeconfig_that_can_not_be_used_is_named_with_what_is_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("kubeconfig");
+    let path = file.to_str().unwrap().to_owned();
+    for (content, named) in [
+        ("clusters: [{", "kubeconfig"),
+        ("apiVersion: v1\nkind: Config\n", "context"),
+        (
+            "apiVersion: v1\nkind: Config\ncurrent-context: nosuch\ncontexts: []\nclusters: []\nusers: []\n",
+            "nosuch",
+        ),
+        (
+            "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{name: a, context: {cluster: a, user: a}}]\n\
+             users: [{name: a, user: {}}]\nclusters: [{name: a, cluster: {server: 'https://127.0.0.1:1', \
+             certificate-authority: /nonexistent/ca.crt}}]\n",
+            "/nonexistent/ca.crt",
+        ),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let output = run(&["run", "--kubeconfig", &path, "--kong-admin-svc", "kong/admin"]);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains(&path) && message.contains(named), "{message}");
+    }
+}
+
+#[test]
+fn variables_alone_are_a_run() {
+    let output = silverback()
+        .env("CONTROLLER_KUBECONFIG", "/nonexistent/kubeconfig")
+        .env("CONTROLLER_KONG_ADMIN_SVC", "kong/admin")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("/nonexistent/kubeconfig"), "{message}");
+    let nothing = run(&[]);
+    assert_eq!(
+        nothing.status.code(),
+        Some(2),
+        "without variables it says how it is used"
+    );
+    assert!(text(&nothing.stderr).contains("demo"), "{}", text(&nothing.stderr));
+}
+
+#[test]
+fn a_server_name_is_of_no_use_where_proxies_are_discovered() {
+    let output = run(&[
+        "run",
+        "--kubeconfig=/nonexistent/kubeconfig",
+        "--kong-admin-svc=kong/admin",
+        "--kong-admin-tls-server-name=proxy",
+    ]);
+    let message = text(&output.stderr);
+    assert!(
+        message.contains("--kong-admin-tls-server-name has no effect")
+            && message.contains("pod.<service>.<namespace>.svc"),
+        "{message}"
     );
 }
 

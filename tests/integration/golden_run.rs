@@ -3,21 +3,12 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Child, Stdio},
+    process::Stdio,
 };
 
 use proxy_config_schema::ConfigHash;
 
-use crate::harness::{client, eventually, free_ports, ingress, silverback};
-
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use crate::harness::{Running, client, eventually, free_ports, ingress, silverback};
 
 fn directories(path: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
@@ -45,7 +36,8 @@ async fn run(input: &Path, flags: &[&str]) -> String {
     std::fs::create_dir(&manifests).unwrap();
     std::fs::copy(input, manifests.join("in.yaml")).unwrap();
     let port = free_ports(2);
-    let child = silverback()
+    let mut controller = silverback();
+    controller
         .arg("run")
         .arg("--directory")
         .arg(&manifests)
@@ -54,13 +46,8 @@ async fn run(input: &Path, flags: &[&str]) -> String {
         .args(["--health-probe-bind-address=off", "--metrics-bind-address=off"])
         .arg(format!("--dashboard-bind-address=127.0.0.1:{port}"))
         .arg(format!("--proxy=https://127.0.0.1:{}", port + 1))
-        .args(flags)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let _running = Running(child);
+        .args(flags);
+    let _running = Running::start(&mut controller);
     let client = client().build().unwrap();
     let url = format!("http://127.0.0.1:{port}/api/v1/configuration");
     eventually(&format!("run renders {}", input.display()), async || {

@@ -2,23 +2,12 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, Stdio},
+    process::Stdio,
     sync::mpsc,
     time::Instant,
 };
 
-use crate::harness::{LIMIT, ingress, silverback};
-
-/// Ends with the test, however that ends.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Ended already is as good.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use crate::harness::{LIMIT, Running, ingress, silverback};
 
 #[test]
 fn the_log_names_problems_and_unreachable_proxies_once_and_says_when_they_are_over() {

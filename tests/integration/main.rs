@@ -7,6 +7,7 @@ mod demo;
 mod flags;
 mod golden_run;
 mod harness;
+mod laptop;
 mod log;
 mod offline;
 mod proxy_faults;

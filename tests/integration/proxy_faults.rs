@@ -4,25 +4,13 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
-    process::{Child, Stdio},
     thread,
 };
 
 use serde_json::{Value, json};
 use silverback::pki::PkiDirectory;
 
-use crate::harness::{client, eventually, free_ports, ingress, silverback};
-
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Ended already is as good.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use crate::harness::{Running, client, eventually, free_ports, ingress, silverback};
 
 /// A proxy that does on each connection what it is told; its Admin URL. It ends with the test's process.
 fn fake(answer: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> String {
@@ -120,7 +108,8 @@ async fn broken_proxies_are_shown_with_their_reason_and_delay_no_other() {
     let pki = state.path().join("pki");
     let own = pki.join(format!("proxies/127.0.0.1-{}", ports + 1));
     let proxy = |traffic: u16, admin: u16, certificates: &Path| {
-        let child = silverback()
+        let mut proxy = silverback();
+        proxy
             .args(["proxy", "--status-listen=off", "--log-level=warn"])
             .arg(format!("--proxy-listen=127.0.0.1:{traffic}"))
             .arg(format!("--admin-listen=127.0.0.1:{admin} ssl"))
@@ -137,12 +126,8 @@ async fn broken_proxies_are_shown_with_their_reason_and_delay_no_other() {
             .arg(format!(
                 "--nginx-admin-ssl-client-certificate={}",
                 certificates.join("ca.crt").display()
-            ))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        Running(child.unwrap())
+            ));
+        Running::start(&mut proxy)
     };
     // It waits for its certificates, which the controller makes.
     let _good = proxy(ports, ports + 1, &own);
@@ -201,12 +186,8 @@ async fn broken_proxies_are_shown_with_their_reason_and_delay_no_other() {
     for (url, ..) in &faults {
         controller.args(["--proxy", url]);
     }
-    controller
-        .args(["--dashboard-bind-address", &dashboard])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let _controller = Running(controller.spawn().unwrap());
+    controller.args(["--dashboard-bind-address", &dashboard]);
+    let _controller = Running::start(&mut controller);
 
     let client = client().build().unwrap();
     let shown = async || -> Result<Vec<Value>, String> {

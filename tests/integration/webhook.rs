@@ -1,9 +1,6 @@
 //! The admission webhook of a controller that runs, with a real proxy behind it.
 
-use std::{
-    path::Path,
-    process::{Child, Stdio},
-};
+use std::path::Path;
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -12,20 +9,9 @@ use rustls::{
 use serde_json::{Value, json};
 use silverback::pki::Authority;
 
-use crate::harness::{client, eventually, free_ports, silverback};
+use crate::harness::{Running, client, eventually, free_ports, silverback};
 
 const NAME: &str = "webhook.gateway.svc";
-
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Ended already is as good.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A certificate for the webhook in `directory`, of an authority of its own.
 fn certificate(directory: &Path) -> Authority {
@@ -111,13 +97,9 @@ async fn objects_are_shown_to_a_proxy_and_the_certificate_is_followed() {
             "--admission-webhook-key-file={}",
             shown.join("tls.key").display()
         ));
-    let start = |command: &mut std::process::Command| {
-        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Running(command.spawn().unwrap())
-    };
     // It waits for its certificates, which the controller makes.
-    let _proxy = start(&mut proxy);
-    let _controller = start(&mut controller);
+    let _proxy = Running::start(&mut proxy);
+    let _controller = Running::start(&mut controller);
 
     let vault = json!({
         "metadata": {"name": "it", "annotations": {"kubernetes.io/ingress.class": "kong"}},

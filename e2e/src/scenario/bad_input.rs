@@ -27,32 +27,83 @@ pub(super) fn mistakes(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
          spec: {{selector: {{app: nobody}}, ports: [{{port: 80}}]}}\n",
         ingress("bad", "/bad", "bad")
     );
-    for (what, manifest, words) in [
+    let regex = ingress("bad", "'/~/bad/(['", "web").replace("pathType: Prefix", "pathType: ImplementationSpecific");
+    let path = "spec.rules[0].http.paths[0]";
+    for (what, manifest, kind, reason, field, words) in [
         (
             "an Ingress to a missing Service",
             ingress("bad", "/bad", "nosuch"),
-            "nosuch",
+            "Ingress",
+            "ServiceNotFound",
+            format!("{path}.backend.service"),
+            ["nosuch", "; create the Service"],
         ),
-        ("an Ingress to a missing port", port, "81"),
-        ("an Ingress with a missing Secret", secret, "nosuch"),
-        ("an Ingress that claims what another has", conflict, "shop/web"),
-        ("a Secret with a broken key", broken, "certificate"),
-        ("a Service without endpoints", deserted, "has no endpoint"),
-    ]
-    .into_iter()
-    {
+        (
+            "an Ingress to a missing port",
+            port,
+            "Ingress",
+            "PortNotFound",
+            format!("{path}.backend.service.port"),
+            ["81", "; "],
+        ),
+        (
+            "an Ingress with a missing Secret",
+            secret,
+            "Ingress",
+            "SecretNotFound",
+            "spec.tls[0].secretName".to_owned(),
+            ["nosuch", "; create the Secret"],
+        ),
+        (
+            "an Ingress that claims what another has",
+            conflict,
+            "Ingress",
+            "Conflict",
+            "spec.rules[0]".to_owned(),
+            ["shop/web", "; "],
+        ),
+        (
+            "a regular expression that does not compile",
+            regex,
+            "Ingress",
+            "InvalidRegex",
+            format!("{path}.path"),
+            ["unclosed", "; "],
+        ),
+        (
+            "a Secret with a broken key",
+            broken,
+            "Secret",
+            "InvalidCertificate",
+            "data".to_owned(),
+            ["certificate", "; "],
+        ),
+        (
+            "a Service without endpoints",
+            deserted,
+            "Service",
+            "NoEndpoints",
+            String::new(),
+            ["endpoint", "; "],
+        ),
+    ] {
         cluster.kubectl(&["delete", "events", "-n", SHOP, "--all"])?;
         cluster.apply(&manifest)?;
         let event = eventually(&format!("{what}: an event"), CHANGE, || {
             let events = cluster.list(&["events", "-n", SHOP])?;
             let event = events.iter().find(|event| {
-                event["reason"] == "KongConfigurationTranslationFailed" && event["involvedObject"]["name"] == "bad"
+                event["reason"] == "KongConfigurationTranslationFailed"
+                    && event["involvedObject"]["kind"] == kind
+                    && event["involvedObject"]["name"] == "bad"
             });
             let message = event
                 .and_then(|event| event["message"].as_str())
                 .unwrap_or_default()
                 .to_owned();
-            ensure!(message.contains(words), "the events say {message:?}");
+            ensure!(
+                message.starts_with(&format!("{reason}: {field}")) && words.iter().all(|words| message.contains(words)),
+                "the events say {message:?}"
+            );
             Ok(message)
         })?;
         println!("   {what}: {event}");

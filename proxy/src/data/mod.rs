@@ -40,12 +40,13 @@ use tokio_util::sync::CancellationToken;
 use balancer::Resolver;
 use forward::Pools;
 
-pub(crate) use options::{DataPlaneOptions, DefaultCertificate, DnsOptions, KeepAliveOptions, ResponseHeaders};
+pub(crate) use options::{DataPlaneOptions, DnsOptions, KeepAliveOptions, ResponseHeaders, Trust};
 pub(crate) use plugin::{KNOWN_PLUGINS, check as check_plugin, schema as plugin_schema};
 pub(crate) use runtime::Runtime;
 #[cfg(test)]
 pub(crate) use statistics::StatusCount;
 pub(crate) use statistics::{ConnectionStatistics, RouteTraffic};
+pub(crate) use tls::{DefaultCertificate, KeyPairError};
 
 /// How often idle connections to upstreams are looked through.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -61,9 +62,9 @@ pub(crate) enum DataPlaneError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The default certificate and its key don't make a pair.
-    #[error("default certificate: {0}")]
-    DefaultCertificate(#[from] tls::KeyPairError),
+    /// No self-signed certificate can be made.
+    #[error("self-signed certificate: {0}")]
+    SelfSigned(#[from] KeyPairError),
 }
 
 /// Carries traffic by the configuration that was installed last.
@@ -72,7 +73,7 @@ pub(crate) struct DataPlane {
     runtime: ArcSwap<Runtime>,
     connections: statistics::ConnectionCounters,
     admission: Arc<Semaphore>,
-    default_certificate: Arc<CertifiedKey>,
+    default_certificate: ArcSwap<CertifiedKey>,
     trusted: RootCertStore,
     resolver: Arc<Resolver>,
     pools: Arc<Pools>,
@@ -85,10 +86,7 @@ impl DataPlane {
     /// # Errors
     /// [`DataPlaneError`] if certificates among the options can't be used.
     pub(crate) fn new(options: DataPlaneOptions) -> Result<Arc<Self>, DataPlaneError> {
-        let default_certificate = match &options.default_certificate {
-            Some(given) => tls::load(&given.chain, &given.key),
-            None => tls::self_signed(),
-        }?;
+        let default_certificate = tls::self_signed()?;
         let mut trusted = RootCertStore::empty();
         for (position, bundle) in options.trusted_authorities.iter().enumerate() {
             let fault = |reason| DataPlaneError::TrustedAuthorities {
@@ -107,7 +105,7 @@ impl DataPlane {
             runtime: ArcSwap::from_pointee(Runtime::default()),
             connections: statistics::ConnectionCounters::default(),
             admission,
-            default_certificate,
+            default_certificate: ArcSwap::from(default_certificate),
             trusted,
             resolver,
             pools,
@@ -130,6 +128,12 @@ impl DataPlane {
         self.pools.retain_identities(&identities);
     }
 
+    /// Shows this certificate, from the next handshake on, where no other is for the server name. Before that, a
+    /// self-signed one is shown.
+    pub(crate) fn set_default_certificate(&self, certificate: DefaultCertificate) {
+        self.default_certificate.store(certificate.into_shown());
+    }
+
     /// Serves plain HTTP until drained: HTTP/1, and HTTP/2 with prior knowledge.
     ///
     /// When `drain` is cancelled it accepts no more, ends idle connections, announces the end on the others
@@ -139,10 +143,10 @@ impl DataPlane {
         listener::serve(self, listener, None, drain).await;
     }
 
-    /// Serves HTTPS until drained, as [`Self::serve_http`] does.
-    pub(crate) async fn serve_https(self: Arc<Self>, listener: TcpListener, drain: CancellationToken) {
+    /// Serves HTTPS until drained, as [`Self::serve_http`] does: HTTP/1, and HTTP/2 if that is wanted.
+    pub(crate) async fn serve_https(self: Arc<Self>, listener: TcpListener, http2: bool, drain: CancellationToken) {
         self.sweep_in_background();
-        let acceptor = tls::acceptor(&self);
+        let acceptor = tls::acceptor(&self, http2);
         listener::serve(self, listener, Some(acceptor), drain).await;
     }
 

@@ -2,7 +2,14 @@
 //!
 //! Filled in by the crate's `settings`; nothing here reads files or the environment.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use hyper::header::HeaderName;
+use ipnet::IpNet;
 
 /// Settings of the data plane. [`Default`] gives Kong's defaults.
 #[derive(Debug, Clone)]
@@ -18,8 +25,10 @@ pub(crate) struct DataPlaneOptions {
     /// PEM bundles of authorities trusted for upstreams with `tls_verify` and without `ca_certificates`
     /// (Kong: `lua_ssl_trusted_certificate`).
     pub trusted_authorities: Vec<Vec<u8>>,
-    /// What TLS listeners show where no SNI matches; without one a self-signed certificate is made.
-    pub default_certificate: Option<DefaultCertificate>,
+    /// Whose word counts about where requests come from.
+    pub trust: Trust,
+    /// The port that clients see, by the port of the listener, where they differ (Kong: `port_maps`).
+    pub port_maps: BTreeMap<u16, u16>,
     /// How names of upstreams are resolved.
     pub dns: DnsOptions,
     /// Kept connections to upstreams.
@@ -36,7 +45,8 @@ impl Default for DataPlaneOptions {
             request_id_upstream: true,
             allow_debug_header: false,
             trusted_authorities: Vec::new(),
-            default_certificate: None,
+            trust: Trust::default(),
+            port_maps: BTreeMap::new(),
             dns: DnsOptions::default(),
             keep_alive: KeepAliveOptions::default(),
             limits: Limits::default(),
@@ -44,18 +54,31 @@ impl Default for DataPlaneOptions {
     }
 }
 
-/// A chain and its key for clients whose server name has no certificate of its own.
-#[derive(Clone)]
-pub(crate) struct DefaultCertificate {
-    /// PEM, leaf first.
-    pub chain: Vec<u8>,
-    /// PEM. Secret.
-    pub key: Vec<u8>,
+/// Whose word counts about where requests come from.
+#[derive(Debug, Clone)]
+pub(crate) struct Trust {
+    /// The load balancers before this proxy (Kong: `trusted_ips`).
+    pub networks: Vec<IpNet>,
+    /// The header in which they name the client (Kong: `real_ip_header`).
+    pub real_ip_header: HeaderName,
+    /// Whether trusted addresses in that header are passed over (Kong: `real_ip_recursive`).
+    pub recursive: bool,
 }
 
-impl std::fmt::Debug for DefaultCertificate {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("DefaultCertificate").finish_non_exhaustive()
+impl Trust {
+    /// Whether an address is of a trusted network.
+    pub(in crate::data) fn covers(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(&address))
+    }
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        Self {
+            networks: Vec::new(),
+            real_ip_header: HeaderName::from_static("x-real-ip"),
+            recursive: false,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use proxy_config_schema::{PluginRules, ValidationOptions};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    data::{DataPlaneOptions, DefaultCertificate, DnsOptions, KNOWN_PLUGINS, KeepAliveOptions, ResponseHeaders},
+    data::{DataPlaneOptions, DnsOptions, KNOWN_PLUGINS, KeepAliveOptions, ResponseHeaders, Trust},
     server,
     settings::{Settings, TrustedCertificate},
 };
@@ -50,21 +50,8 @@ pub(super) async fn wait_for<T, E: std::fmt::Display>(
     }
 }
 
-/// The data plane's part of the settings, once its certificate is there.
-pub(super) async fn data_plane(settings: &Settings, deadline: Instant) -> anyhow::Result<DataPlaneOptions> {
-    let default_certificate = match &settings.proxy_certificate {
-        None => None,
-        Some(files) => {
-            let load = || {
-                Ok::<_, anyhow::Error>(DefaultCertificate {
-                    chain: read(&files.certificate)?,
-                    key: read(&files.key)?,
-                })
-            };
-            let loaded = wait_for(deadline, load).await;
-            Some(loaded.context("certificate of the proxy (KONG_SSL_CERT, KONG_SSL_CERT_KEY)")?)
-        }
-    };
+/// The data plane's part of the settings.
+pub(super) fn data_plane(settings: &Settings) -> anyhow::Result<DataPlaneOptions> {
     let trusted_authorities = settings
         .trusted_certificates
         .iter()
@@ -85,7 +72,12 @@ pub(super) async fn data_plane(settings: &Settings, deadline: Instant) -> anyhow
         },
         allow_debug_header: settings.allow_debug_header,
         trusted_authorities: trusted_authorities.concat(),
-        default_certificate,
+        trust: Trust {
+            networks: settings.trusted_peers.networks.clone(),
+            real_ip_header: settings.trusted_peers.real_ip_header.clone(),
+            recursive: settings.trusted_peers.recursive,
+        },
+        port_maps: settings.port_maps.clone(),
         dns: DnsOptions {
             servers: settings.dns_resolvers.clone(),
             ..DnsOptions::default()

@@ -6,8 +6,6 @@
 //! HTTP, as nginx does; nothing else is served to them.
 
 use std::{
-    fs, io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -24,21 +22,8 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+use super::pem_file::{PemFileError, Stamps, content};
 use crate::settings::{AdminClients, KeyPairFiles};
-
-/// PEM files of certificates are small; more is a mistake, like a device or a log.
-const MAX_FILE_BYTES: u64 = 1 << 20;
-
-/// Certificate files that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CertificateError {
-    /// A file that cannot be read.
-    #[error("can't read {path}: {source}")]
-    Unreadable { path: PathBuf, source: io::Error },
-    /// A file that does not hold what it shall.
-    #[error("{path}: {message}")]
-    Unusable { path: PathBuf, message: String },
-}
 
 /// Why a client is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,18 +50,15 @@ pub(crate) struct ServerCertificate {
     names: Vec<String>,
     http2: bool,
     loaded: ArcSwap<Loaded>,
-    stamps: Mutex<Vec<Stamp>>,
+    stamps: Mutex<Stamps>,
 }
-
-/// Which version of a file was read last: device, inode, size, modification time in nanoseconds.
-type Stamp = Option<(u64, u64, u64, i128)>;
 
 impl ServerCertificate {
     /// Reads the files.
     ///
     /// # Errors
     /// The first file that is missing or wrong.
-    pub(crate) fn load(files: &KeyPairFiles, clients: &AdminClients, http2: bool) -> Result<Self, CertificateError> {
+    pub(crate) fn load(files: &KeyPairFiles, clients: &AdminClients, http2: bool) -> Result<Self, PemFileError> {
         let (authorities, names) = match clients {
             AdminClients::Anyone => (None, Vec::new()),
             AdminClients::Verified { authorities, names } => (Some(authorities.clone()), names.clone()),
@@ -161,20 +143,13 @@ fn bears_name(certificate: &CertificateDer<'_>, names: &[String]) -> bool {
             .any(|name| names.iter().any(|wanted| wanted == name))
 }
 
-fn stamps(files: &KeyPairFiles, authorities: Option<&Path>) -> Vec<Stamp> {
-    [
+fn stamps(files: &KeyPairFiles, authorities: Option<&Path>) -> Stamps {
+    let paths = [
         Some(files.certificate.as_path()),
         Some(files.key.as_path()),
         authorities,
-    ]
-    .into_iter()
-    .flatten()
-    .map(|path| {
-        let metadata = fs::metadata(path).ok()?;
-        let modified = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-        Some((metadata.dev(), metadata.ino(), metadata.size(), modified))
-    })
-    .collect()
+    ];
+    Stamps::of(paths.into_iter().flatten())
 }
 
 fn read(
@@ -182,7 +157,7 @@ fn read(
     authorities: Option<&Path>,
     http2: bool,
     generation: u64,
-) -> Result<Loaded, CertificateError> {
+) -> Result<Loaded, PemFileError> {
     let chain = certificates(&files.certificate)?;
     let key_pem = content(&files.key)?;
     let key =
@@ -212,7 +187,7 @@ fn read(
     })
 }
 
-fn client_verifier(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
+fn client_verifier(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, PemFileError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         roots
@@ -224,7 +199,7 @@ fn client_verifier(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, Certifica
         .map_err(|error| unusable(path, &error.to_string()))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
     let pem = content(path)?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
@@ -235,24 +210,8 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Certificate
     }
 }
 
-/// A whole file of bounded size.
-fn content(path: &Path) -> Result<Vec<u8>, CertificateError> {
-    let unreadable = |source| CertificateError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
-    let metadata = fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
-        return Err(unusable(path, "is no file of up to 1 MiB"));
-    }
-    fs::read(path).map_err(unreadable)
-}
-
-fn unusable(path: &Path, message: &str) -> CertificateError {
-    CertificateError::Unusable {
-        path: path.to_owned(),
-        message: message.to_owned(),
-    }
+fn unusable(path: &Path, message: &str) -> PemFileError {
+    PemFileError::unusable(path, message)
 }
 
 /// Whether this PEM text holds an authority that rustls can use.

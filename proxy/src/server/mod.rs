@@ -2,12 +2,14 @@
 //!
 //! - `socket`: binds addresses as Kong's settings say
 //! - `certificate`: the certificate that is shown and the authorities that clients are verified by, read again on change
+//! - `pem_file`: files of certificates, and which version of them was read
 //! - `connection`: one connection, from its first byte to its drain
 //!
 //! Traffic is not served here but by `data`, which has other needs (upgrades, streaming, thousands of connections).
 
 mod certificate;
 mod connection;
+mod pem_file;
 mod socket;
 
 use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
@@ -19,6 +21,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use certificate::{ServerCertificate, is_authority};
+pub(crate) use pem_file::{PemFileError, Stamps, content};
 pub(crate) use socket::bind;
 
 /// Connections that one listener serves at once; more wait in the backlog.

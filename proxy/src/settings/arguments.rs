@@ -80,12 +80,30 @@ pub struct ProxyArguments {
     )]
     pub admin_client_max_body_size: Option<String>,
 
-    /// Certificate chain of TLS proxy listeners for server names that the configuration has none for (PEM)
+    /// Certificate chain of TLS proxy listeners for server names that the configuration has none for (PEM), read again
+    /// when it changes [default: self-signed]
     #[arg(long, env = "KONG_SSL_CERT", value_name = "FILE", help_heading = "Traffic")]
     pub ssl_cert: Option<String>,
     /// Key of that certificate (PEM)
     #[arg(long, env = "KONG_SSL_CERT_KEY", value_name = "FILE", help_heading = "Traffic")]
     pub ssl_cert_key: Option<String>,
+    /// Load balancers before the proxy that are believed about their clients: addresses and networks, by comma
+    #[arg(long, env = "KONG_TRUSTED_IPS", value_name = "LIST", help_heading = "Traffic")]
+    pub trusted_ips: Option<String>,
+    /// Header in which a trusted load balancer names the client's address [default: X-Real-IP]
+    #[arg(long, env = "KONG_REAL_IP_HEADER", value_name = "HEADER", help_heading = "Traffic")]
+    pub real_ip_header: Option<String>,
+    /// Whether trusted addresses in that header are passed over [default: off]
+    #[arg(
+        long,
+        env = "KONG_REAL_IP_RECURSIVE",
+        value_name = "ON|OFF",
+        help_heading = "Traffic"
+    )]
+    pub real_ip_recursive: Option<String>,
+    /// Ports that clients see, by comma as SEEN:LISTENER, for X-Forwarded-Port
+    #[arg(long, env = "KONG_PORT_MAPS", value_name = "LIST", help_heading = "Traffic")]
+    pub port_maps: Option<String>,
     /// How routes are matched: traditional_compatible or traditional [default: traditional_compatible]
     #[arg(long, env = "KONG_ROUTER_FLAVOR", value_name = "FLAVOR", help_heading = "Traffic")]
     pub router_flavor: Option<String>,

@@ -9,8 +9,10 @@ mod environment;
 mod listen;
 mod value;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
+use hyper::header::HeaderName;
+use ipnet::IpNet;
 use proxy_config_schema::RouterFlavor;
 use uuid::Uuid;
 
@@ -68,6 +70,17 @@ pub struct UpstreamKeepalive {
     pub idle_timeout: Duration,
 }
 
+/// Load balancers that are believed about where requests come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedPeers {
+    /// Where they are.
+    pub networks: Vec<IpNet>,
+    /// The header in which they name the client's address.
+    pub real_ip_header: HeaderName,
+    /// Whether trusted addresses in that header are passed over.
+    pub recursive: bool,
+}
+
 /// Authorities that upstream certificates are verified against, where a service names none of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrustedCertificate {
@@ -94,6 +107,10 @@ pub struct Settings {
     pub admin_body_limit: usize,
     /// What TLS proxy listeners show when the configuration has no certificate for a server name.
     pub proxy_certificate: Option<KeyPairFiles>,
+    /// Whose word counts about where requests come from.
+    pub trusted_peers: TrustedPeers,
+    /// The port that clients see, by the port of the listener.
+    pub port_maps: BTreeMap<u16, u16>,
     /// How routes are matched; never by expressions.
     pub router_flavor: RouterFlavor,
     /// Kong's working directory; relative paths of `configuration_file` start here.
@@ -186,6 +203,11 @@ impl Settings {
                 Setting::new("KONG_SSL_CERT_KEY", "--ssl-cert-key"),
                 &arguments.ssl_cert,
                 &arguments.ssl_cert_key,
+            )?,
+            trusted_peers: trusted_peers(arguments)?,
+            port_maps: value::port_maps(
+                Setting::new("KONG_PORT_MAPS", "--port-maps"),
+                text(&arguments.port_maps),
             )?,
             router_flavor,
             declarative_configuration: text(&arguments.declarative_config).map(PathBuf::from),
@@ -297,6 +319,30 @@ fn admin_clients(
         },
         Some(other) => Err(verify.error(format!("{other:?} is not known here; use on or off"))),
     }
+}
+
+fn trusted_peers(arguments: &ProxyArguments) -> Result<TrustedPeers, SettingsError> {
+    let header = Setting::new("KONG_REAL_IP_HEADER", "--real-ip-header");
+    let name = text(&arguments.real_ip_header).unwrap_or("X-Real-IP");
+    if name == "proxy_protocol" {
+        return Err(header.error("the PROXY protocol is not spoken here; name a header such as X-Forwarded-For"));
+    }
+    Ok(TrustedPeers {
+        networks: value::networks(
+            Setting::new("KONG_TRUSTED_IPS", "--trusted-ips"),
+            text(&arguments.trusted_ips),
+        )?,
+        real_ip_header: name.parse().map_err(|_| {
+            header.error(format!(
+                "{name:?} is no name of a header; use X-Real-IP or X-Forwarded-For"
+            ))
+        })?,
+        recursive: value::switch(
+            Setting::new("KONG_REAL_IP_RECURSIVE", "--real-ip-recursive"),
+            text(&arguments.real_ip_recursive),
+            false,
+        )?,
+    })
 }
 
 fn trusted_certificates(arguments: &ProxyArguments) -> Vec<TrustedCertificate> {

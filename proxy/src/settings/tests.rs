@@ -49,6 +49,28 @@ fn listeners_are_on_loopback_unless_told_otherwise() {
 }
 
 #[test]
+fn what_stands_before_the_proxy_is_told_as_kong_is_told() {
+    let mut given = MUTUAL.to_vec();
+    given.extend([
+        "--trusted-ips=0.0.0.0/0,::/0, 10.1.2.3",
+        "--real-ip-header=X-Forwarded-For",
+        "--real-ip-recursive=on",
+        "--port-maps=80:8000, 443:8443",
+    ]);
+    let settings = settings(&given).expect("valid");
+    let networks: Vec<String> = settings
+        .trusted_peers
+        .networks
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(networks, ["0.0.0.0/0", "::/0", "10.1.2.3/32"]);
+    assert_eq!(settings.trusted_peers.real_ip_header, "x-forwarded-for");
+    assert!(settings.trusted_peers.recursive);
+    assert_eq!(settings.port_maps, [(8000, 80), (8443, 443)].into());
+}
+
+#[test]
 fn off_is_no_listener() {
     let settings = settings(&["--admin-listen=off", "--status-listen=off", "--proxy-listen=off"]).expect("valid");
     assert!(settings.admin_listeners.is_empty() && settings.status_listeners.is_empty());
@@ -57,7 +79,7 @@ fn off_is_no_listener() {
 
 #[test]
 fn mistakes_name_the_variable_and_the_remedy() {
-    let cases: [(&[&str], &str, &str); 12] = [
+    let cases: [(&[&str], &str, &str); 15] = [
         (&["--proxy-listen=8000"], "KONG_PROXY_LISTEN", "expected ADDRESS:PORT"),
         (&["--proxy-listen=127.0.0.1:80 quick"], "KONG_PROXY_LISTEN", "\"quick\""),
         (
@@ -94,6 +116,17 @@ fn mistakes_name_the_variable_and_the_remedy() {
             "KONG_NGINX_ADMIN_CLIENT_MAX_BODY_SIZE",
             "10m",
         ),
+        (
+            &["--admin-listen=off", "--trusted-ips=10.0.0.0/8, 10.0.0.0/33"],
+            "KONG_TRUSTED_IPS",
+            "\"10.0.0.0/33\"",
+        ),
+        (
+            &["--admin-listen=off", "--real-ip-header=proxy_protocol"],
+            "KONG_REAL_IP_HEADER",
+            "X-Forwarded-For",
+        ),
+        (&["--admin-listen=off", "--port-maps=80"], "KONG_PORT_MAPS", "80:8000"),
     ];
     for (flags, variable, part) in cases {
         let error = settings(flags).expect_err(&format!("{flags:?} is wrong"));

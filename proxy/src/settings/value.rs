@@ -1,11 +1,14 @@
 //! Single values of settings: numbers, sizes, times, switches, lists.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     str::FromStr,
     time::Duration,
 };
+
+use ipnet::IpNet;
 
 use super::SettingsError;
 
@@ -89,6 +92,30 @@ pub(super) fn duration(setting: Setting, value: &str) -> Result<Duration, Settin
         .ok()
         .and_then(|duration| Duration::try_from(duration).ok())
         .ok_or_else(|| setting.error(format!("{value:?} is not a time like 30s, 1m30s or 500ms")))
+}
+
+/// Networks as `address` or `address/bits`.
+pub(super) fn networks(setting: Setting, value: Option<&str>) -> Result<Vec<IpNet>, SettingsError> {
+    list(value.unwrap_or_default())
+        .map(|entry| {
+            let network = entry.parse();
+            let network = network.or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
+            network.map_err(|_| setting.error(format!("{entry:?} is neither an address nor a network like 10.0.0.0/8")))
+        })
+        .collect()
+}
+
+/// Ports as `seen:listener`, by the listener's.
+pub(super) fn port_maps(setting: Setting, value: Option<&str>) -> Result<BTreeMap<u16, u16>, SettingsError> {
+    list(value.unwrap_or_default())
+        .map(|entry| {
+            let ports = entry.split_once(':').and_then(|(seen, listener)| {
+                let port = |text: &str| text.trim().parse().ok().filter(|port| *port > 0);
+                Some((port(listener)?, port(seen)?))
+            });
+            ports.ok_or_else(|| setting.error(format!("{entry:?} is not two ports like 80:8000")))
+        })
+        .collect()
 }
 
 /// Name servers as `address` or `address:port`, port 53 by default.

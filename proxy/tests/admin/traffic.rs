@@ -1,6 +1,6 @@
 //! The whole proxy: a configuration comes by the Admin API, requests go to an upstream, and the end breaks none.
 
-use std::{convert::Infallible, fs, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -9,7 +9,13 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::{net::TcpListener, sync::Notify};
 
-use crate::{Ask, Client, Launch, Pki, Setup, setup, support::eventually};
+use crate::{
+    Ask, Client, Launch, Pki, Setup, setup,
+    support::{
+        eventually,
+        pki::{Authority, write},
+    },
+};
 
 /// An upstream that answers `/slow` only when it is let.
 struct Upstream {
@@ -131,21 +137,43 @@ async fn a_request_that_does_not_end_is_cut_off_in_time() {
 }
 
 #[tokio::test]
-async fn unknown_server_names_get_the_default_certificate() {
+async fn unknown_server_names_get_the_default_certificate_and_its_changes() {
     let directory = tempfile::tempdir().unwrap();
     let pki = Pki::new();
     pki.write(directory.path());
     let default = pki.servers.server();
-    fs::write(directory.path().join("default.crt"), &default.certificate).unwrap();
-    fs::write(directory.path().join("default.key"), &default.key).unwrap();
     let file = |name: &str| directory.path().join(name).display().to_string();
-    let proxy = Launch::new(directory.path())
+    let mut proxy = Launch::new(directory.path())
         .without("--proxy-listen")
         .argument("--proxy-listen=127.0.0.1:0 ssl")
         .variable("KONG_SSL_CERT", file("default.crt"))
         .variable("KONG_SSL_CERT_KEY", file("default.key"))
         .start()
         .await;
-    let traffic = Client::new(proxy.address("proxy"), &pki.servers.pem(), None);
-    assert_eq!(traffic.get("/").await.status, 404);
+    proxy.line_with("waiting for certificates").await;
+    write(directory.path(), "default.crt", &default.certificate);
+    write(directory.path(), "default.key", &default.key);
+    let address = proxy.address("proxy");
+    let opens = async |authority: &str| {
+        let connection = Client::new(address, authority, None).connect().await;
+        connection.is_ok().then_some(())
+    };
+    eventually("the default certificate", || opens(&pki.servers.pem())).await;
+    let traffic = Client::new(address, &pki.servers.pem(), None);
+    let mut kept = traffic.connect().await.unwrap();
+    assert_eq!(kept.ask(Ask::get("/")).await.status, 404);
+
+    // A key that does not fit, as between two writes: the old pair stays.
+    let successors = Authority::new("proxies, renewed");
+    let renewed = successors.server();
+    write(directory.path(), "default.key", &renewed.key);
+    let warning = proxy.line_with("changed certificates can't be used").await;
+    assert!(
+        warning.contains("default.crt") && warning.contains("does not match key"),
+        "{warning}"
+    );
+    assert!(opens(&pki.servers.pem()).await.is_some());
+    write(directory.path(), "default.crt", &renewed.certificate);
+    eventually("the renewed certificate", || opens(&successors.pem())).await;
+    assert_eq!(kept.ask(Ask::get("/")).await.status, 404, "connections stay");
 }

@@ -49,7 +49,10 @@ pub(super) fn classify(error: &reqwest::Error, address: &str, refusal: Option<&s
         } else {
             "answer from"
         };
-        return fault(TransportFaultKind::Timeout, format!("no {what} {address} in time"));
+        return fault(
+            TransportFaultKind::Timeout,
+            format!("no {what} {address} in time: does it hang, or does something on the way drop packets?"),
+        );
     }
     if causes(error).any(|cause| cause.to_string() == "dns error") {
         return fault(
@@ -82,11 +85,13 @@ fn classify_io(kind: io::ErrorKind, connecting: bool, address: &str) -> Option<(
     Some(match kind {
         ErrorKind::ConnectionRefused => (
             TransportFaultKind::ConnectionRefused,
-            format!("nothing listens on {address} (connection refused)"),
+            format!(
+                "nothing listens on {address} (connection refused): is the proxy up, and is this its Admin API's port?"
+            ),
         ),
         ErrorKind::TimedOut => (
             TransportFaultKind::Timeout,
-            format!("no connection to {address} in time"),
+            format!("no connection to {address} in time: is it up, or does something on the way drop packets?"),
         ),
         ErrorKind::UnexpectedEof if connecting => (
             failed,

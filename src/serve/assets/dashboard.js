@@ -3,6 +3,8 @@
 
 const byId = (id) => document.getElementById(id);
 const RETRY_MILLISECONDS = 3000;
+/** Rows that are shown at first: a thousand would bury what comes below. */
+const ROWS_AT_FIRST = 50;
 const COLOURS = { True: "good", False: "bad", Unknown: "wait" };
 const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
 
@@ -51,6 +53,9 @@ function nameCell(proxy) {
   if (place) cell.append(" ", element("small", place));
   return cell;
 }
+
+/** Whether nothing about a proxy needs a look. */
+const isInOrder = (proxy) => ["Ready", "Synced"].every((type) => proxy.conditions[type].status === "True");
 
 const answers = (proxy) => proxy.conditions.Reachable.status === "True";
 
@@ -130,8 +135,12 @@ function profileRows({ profile, running, counted }) {
   return [element("tr", [name, hash, element("td", size(profile.sizeBytes)), element("td", `${running} of ${counted}`)])];
 }
 
-function tile({ value, label, colour }) {
-  return [element("p", [element("strong", value), ` ${label}`], colour)];
+function tile({ value, label, colour, section }) {
+  const content = [element("strong", value), ` ${label}`];
+  if (!section) return [element("p", content, colour)];
+  const link = element("a", content);
+  link.href = `#${section}`;
+  return [element("p", link, colour)];
 }
 
 /**
@@ -164,18 +173,42 @@ function tiles(overview, counted) {
   const holding = (type) => counted.filter((proxy) => proxy.conditions[type].status === "True").length;
   const share = (number, label) => {
     const colour = !counted.length ? "wait" : number === counted.length ? "good" : "bad";
-    return { value: `${number} of ${counted.length}`, label, colour };
+    return { value: `${number} of ${counted.length}`, label, colour, section: "proxies-heading" };
   };
   const problems = overview.problems.length;
   return [
     share(holding("Ready"), "ready"),
     share(holding("Synced"), "in sync"),
-    { value: String(problems), label: problems === 1 ? "problem" : "problems", colour: problems ? "bad" : "good" },
+    {
+      value: String(problems),
+      label: problems === 1 ? "problem" : "problems",
+      colour: problems ? "bad" : "good",
+      section: "problems-heading",
+    },
     { value: overview.leadership, label: "this replica", colour: "" },
   ];
 }
 
+/** Those that need a look come first; of many, those that fit on a page. */
+function showProxies(proxies) {
+  const sorted = [...proxies].sort((one, other) => isInOrder(one) - isInOrder(other));
+  const needed = sorted.filter((proxy) => !isInOrder(proxy)).length;
+  const shown = showsAll ? sorted : sorted.slice(0, Math.max(ROWS_AT_FIRST, needed));
+  fillOrSayNone("proxies", shown, proxyRows);
+  const more = sorted.length - shown.length;
+  byId("more-proxies").hidden = more === 0;
+  byId("more-proxies").textContent = `Show ${count(more, "more proxy", "more proxies")}, ready and in sync`;
+}
+
+let latest;
+let showsAll = false;
+byId("more-proxies").addEventListener("click", () => {
+  showsAll = true;
+  showProxies(latest.proxies);
+});
+
 function show(overview) {
+  latest = overview;
   const counted = overview.proxies.filter((proxy) => !proxy.terminating);
   fill(byId("summary"), tiles(overview, counted), tile);
   const unreadable = Object.entries(overview.unavailable).map(([kind, reason]) => `${kind} can't be read: ${reason}`);
@@ -186,7 +219,7 @@ function show(overview) {
   if (overview.hold) held.unshift(`Nothing is sent to the proxies: ${overview.hold}`);
   byId("banner").hidden = !held.length;
   byId("banner").textContent = held.join(" · ");
-  fillOrSayNone("proxies", overview.proxies, proxyRows);
+  showProxies(overview.proxies);
   fillOrSayNone("problems", overview.problems, problemItems);
   const profiles = overview.configuration.map((profile) => {
     const running = counted.filter((proxy) => answers(proxy) && proxy.observedHash === profile.hash).length;

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     Source,
-    guarded::{self, Change, Cut, Failure, Guarded, cut},
+    guarded::{self, Change, Cut, Failure, Guarded, Remedy, cut},
     read::{Read, metadata, read},
     report::{Closed, Report},
 };
@@ -229,10 +229,10 @@ impl Contents {
                 Ok(Some((resource_version, read(self.source.kind, object).object)))
             }
             Ok(Err(error)) => Err(Failure::of(&error)),
-            Err(_) => Err(Failure::Other(format!(
-                "it does not answer within {} s",
-                FETCH_AT_MOST.as_secs()
-            ))),
+            Err(_) => Err(Failure::Other(
+                format!("it does not answer within {} s", FETCH_AT_MOST.as_secs()),
+                Remedy::Reach,
+            )),
         };
         (key, result)
     }

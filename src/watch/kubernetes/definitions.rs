@@ -26,7 +26,7 @@ pub(super) async fn run(client: Client, changes: watch::Sender<u64>) {
         match stream.next().await {
             Change::Listed(_) | Change::Applied(()) | Change::Deleted(_) => changes.send_modify(|count| *count += 1),
             // When the API server is down, those who watch objects say so.
-            Change::Failing(Failure::Other(error)) => tracing::debug!(error, "CRDs can't be watched"),
+            Change::Failing(Failure::Other(error, _)) => tracing::debug!(error, "CRDs can't be watched"),
             Change::Failing(Failure::Forbidden | Failure::Absent) if is_told => {}
             Change::Failing(Failure::Forbidden | Failure::Absent) => {
                 is_told = true;

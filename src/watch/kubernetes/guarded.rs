@@ -43,8 +43,30 @@ pub(super) enum Failure {
     Forbidden,
     /// The API server does not know the kind.
     Absent,
-    /// Anything else.
-    Other(String),
+    /// Anything else: what, and what to do about it.
+    Other(String, Remedy),
+}
+
+/// What helps when the API server does not do what it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// It does not answer, or not well.
+    Reach,
+    /// It does not take us for whom we say that we are.
+    Credentials,
+    /// We don't take it for whom it says that it is.
+    Authority,
+}
+
+impl Remedy {
+    /// In words.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Reach => "check that it is up and in reach",
+            Self::Credentials => "check the user of the kubeconfig, or in a pod the ServiceAccount and its token",
+            Self::Authority => "check the server and the certificate authority of the kubeconfig",
+        }
+    }
 }
 
 impl Failure {
@@ -56,7 +78,13 @@ impl Failure {
             error => {
                 let source = std::error::Error::source(error);
                 let first = std::iter::successors(source, |cause| cause.source()).last();
-                Self::Other(first.map_or_else(|| error.to_string(), ToString::to_string))
+                let cause = first.map_or_else(|| error.to_string(), ToString::to_string);
+                let remedy = match error {
+                    kube::Error::Auth(_) => Remedy::Credentials,
+                    _ if cause.contains("certificate") => Remedy::Authority,
+                    _ => Remedy::Reach,
+                };
+                Self::Other(cause, remedy)
             }
         }
     }
@@ -65,7 +93,8 @@ impl Failure {
         match code {
             403 => Self::Forbidden,
             404 => Self::Absent,
-            code => Self::Other(format!("it answers {code}: {message}")),
+            401 => Self::Other(format!("it answers 401: {message}"), Remedy::Credentials),
+            code => Self::Other(format!("it answers {code}: {message}"), Remedy::Reach),
         }
     }
 }
@@ -84,7 +113,7 @@ fn failure_of(error: &watcher::Error) -> Failure {
         | watcher::Error::WatchStartFailed(error)
         | watcher::Error::WatchFailed(error) => Failure::of(error),
         watcher::Error::WatchError(status) => Failure::of_status(status.code, &status.message),
-        watcher::Error::NoResourceVersion => Failure::Other("it gives no resource versions".to_owned()),
+        watcher::Error::NoResourceVersion => Failure::Other("it gives no resource versions".to_owned(), Remedy::Reach),
     }
 }
 
@@ -180,7 +209,8 @@ impl<T> Guarded<T> {
                 None => {
                     self.restart();
                     let seconds = PAGE_AT_MOST.as_secs();
-                    if let Some(change) = self.fail(Failure::Other(format!("it does not answer within {seconds} s"))) {
+                    let failure = Failure::Other(format!("it does not answer within {seconds} s"), Remedy::Reach);
+                    if let Some(change) = self.fail(failure) {
                         return change;
                     }
                 }
@@ -220,7 +250,7 @@ impl<T> Guarded<T> {
         self.pause();
         let told = match failure {
             Failure::Forbidden | Failure::Absent => true,
-            Failure::Other(_) => now - since >= PATIENCE,
+            Failure::Other(..) => now - since >= PATIENCE,
         };
         if !told {
             return None;

@@ -34,7 +34,7 @@ impl Server {
         if failing.is_empty() {
             tracing::warn!(
                 reason,
-                "the API server does not serve; what is known is kept, and it is tried again"
+                "the API server does not serve us; what is known is kept, and it is tried again"
             );
         } else {
             tracing::debug!(reason, "can't be read either");
@@ -45,7 +45,7 @@ impl Server {
     fn works(&self, kind: Kind, scope: &Scope) {
         let mut failing = self.failing();
         if failing.remove(&(kind, scope.clone())) && failing.is_empty() {
-            tracing::info!("the API server serves again: all is read that could not be");
+            tracing::info!("the API server serves us again: all is read that could not be");
         }
     }
 }
@@ -168,7 +168,7 @@ impl Report {
             self.send(event).await?;
             return self.works(scope).await;
         }
-        let is_refusal = !matches!(failure, Failure::Other(_));
+        let is_refusal = !matches!(failure, Failure::Other(..));
         let reason = reason(kind, scope, failure);
         let is_news = self.state().failing.insert(scope.clone());
         if is_refusal {
@@ -208,8 +208,9 @@ fn reason(kind: Kind, scope: &Scope, failure: Failure) -> String {
             )
         }
         Failure::Absent => format!("the API server does not know {resource} any more, or not at all: install its CRD"),
-        Failure::Other(error) => {
-            format!("{resource}{place} can't be read from the API server: {error}; check that it is up and in reach")
+        Failure::Other(error, remedy) => {
+            let remedy = remedy.as_str();
+            format!("{resource}{place} can't be read from the API server: {error}; {remedy}")
         }
     }
 }

@@ -411,7 +411,7 @@ async fn an_api_server_that_is_down_is_one_piece_of_news_and_so_is_its_return() 
     tokio::time::sleep(Duration::from_secs(60)).await;
     let told = log.take();
     assert_eq!(told.lines().filter(|line| line.contains("WARN")).count(), 1, "{told}");
-    assert!(told.contains("the API server does not serve"), "{told}");
+    assert!(told.contains("the API server does not serve us"), "{told}");
 
     watching.api.heal();
     watching
@@ -419,7 +419,7 @@ async fn an_api_server_that_is_down_is_one_piece_of_news_and_so_is_its_return() 
         .await;
     let told = log.take();
     assert_eq!(told.lines().count(), 1, "{told}");
-    assert!(told.contains("the API server serves again"), "{told}");
+    assert!(told.contains("the API server serves us again"), "{told}");
 
     // What is refused to one kind is told of that kind.
     watching.api.fail("/ingresses?", 403);
@@ -433,4 +433,22 @@ async fn an_api_server_that_is_down_is_one_piece_of_news_and_so_is_its_return() 
         .until("it works again", |snapshot| snapshot.unavailable.is_empty())
         .await;
     assert!(log.take().contains("can be read again kind=\"Ingress\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_are_not_accepted_are_told_as_such_and_may_come_right() {
+    let api = shop();
+    api.fail("/api", 401);
+    let mut watching = Watching::start(api, &WatchSettings::default());
+    let snapshot = watching
+        .until("a kind at fault", |snapshot| !snapshot.unavailable.is_empty())
+        .await;
+    let reason = snapshot.unavailable.values().next().expect("a reason");
+    assert!(
+        reason.contains("it answers 401") && reason.contains("check the user of the kubeconfig"),
+        "{reason}"
+    );
+    watching.api.heal();
+    watching.until("all kinds", Snapshot::is_complete).await;
+    watching.expect_unrelated_change().await;
 }

@@ -4,6 +4,7 @@
 //! successor when targets come or go, so that a reload favours no target.
 
 mod hash_ring;
+mod latency;
 mod resolver;
 mod round_robin;
 
@@ -13,14 +14,17 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use proxy_config_schema::Upstream;
+use tokio::time::Instant;
 
 pub(super) use hash_ring::hash;
 pub(super) use resolver::Resolver;
 
 use hash_ring::HashRing;
+use latency::Latency;
 use round_robin::RoundRobin;
 
 /// Weight of a target that names none (Kong: 100).
@@ -71,6 +75,7 @@ pub(super) struct Target {
     pub destination: Destination,
     weight: u32,
     running: AtomicUsize,
+    latency: Latency,
 }
 
 /// Counts a request at a target for as long as it lives.
@@ -82,6 +87,13 @@ impl Target {
     pub(super) fn begin(self: &Arc<Self>) -> Running {
         self.running.fetch_add(1, Relaxed);
         Running(Arc::clone(self))
+    }
+}
+
+impl Running {
+    /// The target begins its answer, this long after it was asked.
+    pub(super) fn answered(&self, took: Duration) {
+        self.0.latency.observe(took, Instant::now());
     }
 }
 
@@ -117,6 +129,7 @@ pub(super) enum HashInput {
 enum Algorithm {
     RoundRobin(RoundRobin),
     LeastConnections(RoundRobin),
+    Latency(RoundRobin),
     ConsistentHashing(HashRing),
 }
 
@@ -157,6 +170,7 @@ impl Balancer {
                     destination,
                     weight,
                     running: AtomicUsize::new(0),
+                    latency: Latency::default(),
                 }),
             });
         }
@@ -175,6 +189,7 @@ impl Balancer {
                 upstream.slots,
             )),
             Some("least-connections") => Algorithm::LeastConnections(turns()),
+            Some("latency") => Algorithm::Latency(turns()),
             _ => Algorithm::RoundRobin(turns()),
         };
         Arc::new(Self {
@@ -204,6 +219,11 @@ impl Balancer {
                 };
                 turns.least(load, usable).or_else(|| turns.least(load, any))
             }
+            Algorithm::Latency(turns) => {
+                let expected = self.expected_waits();
+                let load = |index: usize| (expected[index], u64::from(self.targets[index].weight));
+                turns.least(load, usable).or_else(|| turns.least(load, any))
+            }
             Algorithm::ConsistentHashing(ring) => {
                 let hash = hash.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
                 ring.find(hash, usable).or_else(|| ring.find(hash, any))
@@ -212,12 +232,28 @@ impl Balancer {
         Some(Arc::clone(&self.targets[index]))
     }
 
+    /// How long each target may keep a request waiting, in microseconds: its latency for every request that it has. Who
+    /// has not answered yet is taken for average, so that a newcomer is neither shunned nor flooded.
+    fn expected_waits(&self) -> Vec<u64> {
+        let means: Vec<_> = self.targets.iter().map(|target| target.latency.mean()).collect();
+        let known = means.iter().flatten();
+        let average = known.clone().sum::<Duration>() / u32::try_from(known.count()).unwrap_or(u32::MAX).max(1);
+        let waits = self.targets.iter().zip(means).map(|(target, mean)| {
+            let microseconds = mean.unwrap_or(average).as_micros().clamp(1, u32::MAX.into());
+            let requests = target.running.load(Relaxed) as u64 + 1;
+            u64::try_from(microseconds).unwrap_or(u64::MAX).saturating_mul(requests)
+        });
+        waits.collect()
+    }
+
     fn target(&self, destination: &Destination) -> Option<&Arc<Target>> {
         self.targets.iter().find(|target| target.destination == *destination)
     }
 
     fn hand_on(&self, targets: &[Arc<Target>], turns: &RoundRobin) {
-        let (Algorithm::RoundRobin(before) | Algorithm::LeastConnections(before)) = &self.algorithm else {
+        let (Algorithm::RoundRobin(before) | Algorithm::LeastConnections(before) | Algorithm::Latency(before)) =
+            &self.algorithm
+        else {
             return;
         };
         let places = targets.iter().map(|target| {
@@ -230,17 +266,9 @@ impl Balancer {
 
 /// What an upstream asks for and does not get is said once, when it is new or has changed.
 fn warn_of_unsupported(upstream: &Upstream) {
-    let upstream_name = upstream.name.as_str();
-    if let Some(algorithm @ ("latency" | "sticky-sessions")) = upstream.algorithm.as_deref() {
-        tracing::warn!(
-            upstream = upstream_name,
-            algorithm,
-            "not supported: targets take turns instead"
-        );
-    }
     if upstream.use_srv_name == Some(true) {
         tracing::warn!(
-            upstream = upstream_name,
+            upstream = upstream.name,
             "use_srv_name is not supported: names resolve to addresses only"
         );
     }

@@ -59,7 +59,7 @@ fn without_usable_targets_there_is_none() {
 
 #[test]
 fn a_retry_goes_to_another_target_and_to_the_same_only_when_there_is_no_other() {
-    for algorithm in ["round-robin", "least-connections", "consistent-hashing"] {
+    for algorithm in ["round-robin", "least-connections", "latency", "consistent-hashing"] {
         let balancer = balancer(algorithm, &[("10.0.0.1:1", 100), ("10.0.0.1:2", 1)]);
         let first = balancer.pick(Some(7), &[]).unwrap();
         let second = balancer.pick(Some(7), &[Arc::clone(&first)]).unwrap();
@@ -95,6 +95,25 @@ fn least_connections_prefers_who_has_least_to_do_for_its_weight() {
     assert_eq!(at_first, 4);
     drop(running);
     assert!(balancer.targets.iter().all(|target| target.running.load(Relaxed) == 0));
+}
+
+#[test]
+fn latency_prefers_who_answers_soonest_and_gives_newcomers_their_chance() {
+    let balancer = balancer("latency", &[("10.0.0.1:1", 1), ("10.0.0.1:2", 1), ("10.0.0.1:3", 1)]);
+    let begin: Vec<_> = balancer.targets.iter().map(Target::begin).collect();
+    begin[0].answered(Duration::from_millis(40));
+    begin[1].answered(Duration::from_millis(10));
+    drop(begin);
+    assert_eq!(next(&balancer), 2);
+    // As its requests pile up the others get some too: the newcomer counts as average, 25 ms.
+    let running: Vec<_> = (0..6).map(|_| balancer.pick(None, &[]).unwrap().begin()).collect();
+    let at = |port| {
+        running
+            .iter()
+            .filter(|running| running.0.destination.port == port)
+            .count()
+    };
+    assert_eq!((at(1), at(2), at(3)), (1, 4, 1));
 }
 
 #[test]

@@ -10,11 +10,11 @@ use hyper::{
 };
 
 use super::{Exchange, head::Head};
-use crate::data::{listener::Client, router::RouteMatch, runtime::RouteEntry};
+use crate::data::{router::RouteMatch, runtime::RouteEntry};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const FORWARDED_PATH: HeaderName = HeaderName::from_static("x-forwarded-path");
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
@@ -58,7 +58,6 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 pub(super) fn for_upstream(
     parts: &mut Parts,
     head: &Head,
-    client: &Client,
     route: &RouteEntry,
     found: RouteMatch,
     exchange: &Exchange<'_>,
@@ -82,25 +81,36 @@ pub(super) fn for_upstream(
     }
     let product = &exchange.plane.options.product;
     append_via(headers, parts.version, product);
+    let (client, origin) = (exchange.client, &exchange.origin);
     let peer = client.peer.ip().to_canonical().to_string();
     let earlier = headers.get_all(FORWARDED_FOR).iter();
     let mut chain: Vec<&str> = earlier.filter_map(|value| value.to_str().ok()).collect();
     chain.push(&peer);
     let chain = chain.join(", ");
     set(headers, FORWARDED_FOR, &chain);
-    set(headers, REAL_IP, &peer);
-    set(headers, FORWARDED_PROTO, client.scheme.as_str());
-    set(headers, FORWARDED_HOST, &head.host);
-    headers.insert(FORWARDED_PORT, HeaderValue::from(client.local.port()));
-    set(headers, FORWARDED_PATH, &raw_path);
-    headers.remove(FORWARDED_PREFIX);
-    if let Some(length) = found.matched.filter(|_| route.strip_path) {
-        let prefix = &head.path[..length.min(head.path.len())];
-        if prefix != b"/"
-            && let Ok(prefix) = HeaderValue::from_bytes(prefix)
-        {
-            headers.insert(FORWARDED_PREFIX, prefix);
+    set(headers, REAL_IP, &origin.address.to_string());
+    let port = client.local.port();
+    let port = exchange.plane.options.port_maps.get(&port).unwrap_or(&port).to_string();
+    for (name, own) in [
+        (FORWARDED_PROTO, client.scheme.as_str()),
+        (FORWARDED_HOST, head.host.as_str()),
+        (FORWARDED_PORT, port.as_str()),
+        (FORWARDED_PATH, raw_path.as_str()),
+    ] {
+        match origin.told(headers, &name).cloned() {
+            Some(told) => drop(headers.insert(name, told)),
+            None => set(headers, name, own),
         }
+    }
+    let prefix = origin.told(headers, &FORWARDED_PREFIX).cloned();
+    headers.remove(FORWARDED_PREFIX);
+    let stripped = || {
+        let length = found.matched.filter(|_| route.strip_path)?;
+        let prefix = &head.path[..length.min(head.path.len())];
+        HeaderValue::from_bytes(prefix).ok().filter(|_| prefix != b"/")
+    };
+    if let Some(prefix) = prefix.or_else(stripped) {
+        headers.insert(FORWARDED_PREFIX, prefix);
     }
     if exchange.plane.options.request_id_upstream {
         headers.insert(REQUEST_ID, exchange.request_id.clone());

@@ -6,6 +6,7 @@
 mod body;
 mod head;
 mod headers;
+mod origin;
 mod peer;
 mod pool;
 mod request_body;
@@ -25,7 +26,7 @@ use tokio::time::Instant;
 use super::{
     DataPlane,
     answer::{self, Asked, Failure},
-    listener::{Client, Scheme},
+    listener::Client,
     router::RouteMatch,
     runtime::{RouteEntry, Runtime},
 };
@@ -34,6 +35,7 @@ pub(super) use body::Body;
 pub(super) use pool::Pools;
 
 use head::Head;
+use origin::Origin;
 
 const DEBUG: HeaderName = HeaderName::from_static("kong-debug");
 const UPSTREAM_LATENCY: HeaderName = HeaderName::from_static("x-kong-upstream-latency");
@@ -44,6 +46,7 @@ const RESPONSE_LATENCY: HeaderName = HeaderName::from_static("x-kong-response-la
 struct Exchange<'a> {
     plane: &'a Arc<DataPlane>,
     client: &'a Arc<Client>,
+    origin: Origin,
     runtime: &'a Arc<Runtime>,
     request_id: HeaderValue,
     /// Its number as text, for answers.
@@ -76,6 +79,7 @@ pub(super) async fn answer(plane: &Arc<DataPlane>, client: &Arc<Client>, request
     let exchange = Exchange {
         plane,
         client,
+        origin: Origin::of(request.headers(), client, &plane.options.trust),
         runtime: &runtime,
         request_id: HeaderValue::from_str(&request_text).expect("hexadecimal digits"),
         request_text,
@@ -122,6 +126,7 @@ pub(super) async fn answer(plane: &Arc<DataPlane>, client: &Arc<Client>, request
     tracing::debug!(
         request = exchange.request_text,
         peer = %client.peer,
+        client = %exchange.origin.address,
         route = route.as_ref().map(|route| route.labels.1.as_str()),
         status = response.status().as_u16(),
         milliseconds = exchange.started.elapsed().as_millis(),
@@ -170,14 +175,16 @@ impl<'a> Exchange<'a> {
     /// What a request is told that came by a protocol which its route is not for (Kong: `runloop/handler`).
     fn turned_away(&self, head: &Head, route: &RouteEntry, parts: &Parts) -> Option<Response<Body>> {
         let protocols = route.protocols;
-        let secure = self.client.scheme == Scheme::Https;
+        let secure = self.origin.secure;
         if protocols.https && !protocols.http && !secure {
             let status = route.https_redirect_status;
             if status == StatusCode::UPGRADE_REQUIRED {
                 return Some(self.failure(Failure::HttpsRequired));
             }
             let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-            let location = HeaderValue::from_str(&format!("https://{}{target}", head.host));
+            let told = self.origin.host.as_ref().and_then(|host| host.to_str().ok());
+            let host = told.unwrap_or(&head.host);
+            let location = HeaderValue::from_str(&format!("https://{host}{target}"));
             return Some(location.map_or_else(
                 |_| self.failure(Failure::BadRequest),
                 |location| answer::redirect(status, location),

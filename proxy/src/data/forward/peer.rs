@@ -100,7 +100,7 @@ pub(super) fn request_hash(
     let headers = &routed.parts.headers;
     for input in &balancer.hash_inputs {
         let found = match input {
-            HashInput::Ip => Some(exchange.client.peer.ip().to_canonical().to_string()),
+            HashInput::Ip => Some(exchange.origin.address.to_string()),
             HashInput::Path => Some(String::from_utf8_lossy(&routed.head.path).into_owned()),
             HashInput::Header(name) => {
                 let value = headers.get(name.as_str());

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::data::{
     answer::Failure,
-    balancer::Target,
+    balancer::{Running, Target},
     router::{escape, join},
     runtime::{Backend, ServiceEntry},
 };
@@ -74,14 +74,7 @@ pub(super) async fn forward(
         Backend::Upstream(balancer) => request_hash(exchange, balancer, &routed),
         Backend::Host(_) => (None, None),
     };
-    headers::for_upstream(
-        &mut routed.parts,
-        &routed.head,
-        exchange.client,
-        routed.route,
-        routed.found,
-        exchange,
-    );
+    headers::for_upstream(&mut routed.parts, &routed.head, routed.route, routed.found, exchange);
     let outbound = Outbound {
         exchange,
         service,
@@ -101,10 +94,16 @@ pub(super) async fn forward(
             Err(failure) => break Err(last.unwrap_or(failure)),
         };
         first.get_or_insert_with(Instant::now);
+        // From here on: a target that is slow to begin its answer has work, too.
+        let running = peer.target.as_ref().map(Target::begin);
         let mut fresh = false;
         loop {
+            let begun = Instant::now();
             let trouble = match outbound.attempt(&peer, fresh).await {
-                Ok(answer) => break 'peers Ok((answer, peer)),
+                Ok(answer) => {
+                    running.iter().for_each(|running| running.answered(begun.elapsed()));
+                    break 'peers Ok((answer, running));
+                }
                 Err(trouble) => trouble,
             };
             last = Some(trouble.failure);
@@ -121,7 +120,7 @@ pub(super) async fn forward(
     routed.route.counters.received(outbound.body.received());
     let (response, from_upstream) = match outcome {
         Err(failure) => (exchange.failure(failure), false),
-        Ok(((response, lease), peer)) => match outbound.finish(response, lease, &peer, upgrade) {
+        Ok(((response, lease), running)) => match outbound.finish(response, lease, running, upgrade) {
             Err(failure) => (exchange.failure(failure), false),
             Ok(mut response) => {
                 if let Some((name, value)) = cookie {
@@ -274,10 +273,9 @@ impl Outbound<'_> {
         &self,
         mut response: Response<Incoming>,
         lease: Lease,
-        peer: &Peer,
+        running: Option<Running>,
         client: OnUpgrade,
     ) -> Result<Response<Body>, Failure> {
-        let running = peer.target.as_ref().map(Target::begin);
         let pools = Arc::clone(&self.exchange.plane.pools);
         let timeout = self.service.read_timeout;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -88,7 +88,7 @@ impl Gateway {
             https: https.local_addr().unwrap(),
             listeners: vec![
                 tokio::spawn(Arc::clone(&plane).serve_http(http, drain.clone())),
-                tokio::spawn(Arc::clone(&plane).serve_https(https, drain.clone())),
+                tokio::spawn(Arc::clone(&plane).serve_https(https, true, drain.clone())),
             ],
             plane,
             drain,

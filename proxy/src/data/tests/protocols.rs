@@ -1,6 +1,10 @@
 //! TLS on both sides, HTTP/2, gRPC, WebSockets.
 
-use std::{io::ErrorKind, net::SocketAddr, sync::atomic::Ordering::Relaxed};
+use std::{
+    io::ErrorKind,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -9,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 
 use super::harness::{Answer, Authority, Client, Echo, Gateway, Issued, request, server_config, to, within};
@@ -41,18 +45,13 @@ fn call(uri: &str, content_type: &str) -> Request<Full<Bytes>> {
 async fn each_server_name_gets_its_certificate_and_others_the_default() {
     let (echo, authority) = (Echo::start().await, Authority::new());
     let fallback = authority.issue("fallback.test");
-    let options = DataPlaneOptions {
-        default_certificate: Some(DefaultCertificate {
-            chain: fallback.certificate.into_bytes(),
-            key: fallback.key.into_bytes(),
-        }),
-        ..DataPlaneOptions::default()
-    };
+    let default = DefaultCertificate::new(fallback.certificate.as_bytes(), fallback.key.as_bytes());
     let mut configuration = to(echo.address);
     let (one, wild) = (authority.issue("one.test"), authority.issue("*.wild.test"));
     configuration["certificates"] = json!([certificate("a", &one, &["one.test"]), certificate("b", &wild, &[])]);
     configuration["snis"] = json!([{"name": "*.wild.test", "certificate": {"id": "b"}}]);
-    let gateway = Gateway::start_with(options, configuration.clone()).await;
+    let gateway = Gateway::start(configuration.clone()).await;
+    gateway.plane.set_default_certificate(default.unwrap());
     for name in ["one.test", "x.wild.test", "fallback.test"] {
         let stream = authority.connect(gateway.https, name, &["http/1.1"]).await.expect(name);
         let answer = within(
@@ -102,6 +101,27 @@ async fn routes_by_server_name_are_for_their_connections_only() {
         let stream = authority.connect(gateway.https, name, &[]).await.unwrap();
         let answer = within(Client::over(stream).await.ask(request("GET", "/", &[], ""))).await;
         assert_eq!(answer.status, status, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn http2_is_offered_where_the_listener_says_so() {
+    let authority = Authority::new();
+    let issued = authority.issue("one.test");
+    let gateway = Gateway::start(json!({
+        "_format_version": "3.0",
+        "certificates": [certificate("a", &issued, &["one.test"])],
+    }))
+    .await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(Arc::clone(&gateway.plane).serve_https(listener, false, gateway.drain.clone()));
+    for (address, agreed) in [(gateway.https, &b"h2"[..]), (address, &b"http/1.1"[..])] {
+        let stream = authority
+            .connect(address, "one.test", &["h2", "http/1.1"])
+            .await
+            .unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(agreed));
     }
 }
 

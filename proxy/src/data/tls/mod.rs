@@ -2,8 +2,8 @@
 //!
 //! One crypto provider (aws-lc-rs), named explicitly, so that nothing depends on a process-wide default.
 
+mod default_certificate;
 mod key_pair;
-mod self_signed;
 mod server;
 mod upstream;
 
@@ -11,9 +11,10 @@ use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::CryptoProvider;
 
+pub(crate) use default_certificate::DefaultCertificate;
+pub(super) use default_certificate::self_signed;
 pub(crate) use key_pair::KeyPairError;
 pub(super) use key_pair::{certificates, load};
-pub(super) use self_signed::self_signed;
 pub(super) use server::{CertificateStore, Shown, acceptor};
 pub(super) use upstream::{IdentityKey, TrustKey, UpstreamIdentity};
 

@@ -58,14 +58,15 @@ impl CertificateStore {
     }
 }
 
-/// Accepts TLS with the certificates of whichever runtime is in use; HTTP/2 is preferred.
-pub(in crate::data) fn acceptor(plane: &Arc<DataPlane>) -> TlsAcceptor {
+/// Accepts TLS with the certificates of whichever runtime is in use; HTTP/2 is preferred where it is wanted.
+pub(in crate::data) fn acceptor(plane: &Arc<DataPlane>, http2: bool) -> TlsAcceptor {
     let mut config = ServerConfig::builder_with_provider(super::provider())
         .with_safe_default_protocol_versions()
         .expect("the provider supports TLS 1.2 and 1.3")
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Resolver(Arc::clone(plane))));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let protocols: &[&[u8]] = if http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     if let Ok(ticketer) = rustls::crypto::aws_lc_rs::Ticketer::new() {
         config.ticketer = ticketer;
     }
@@ -85,7 +86,7 @@ impl ResolvesServerCert for Resolver {
         let runtime = self.0.runtime.load();
         match runtime.certificates().find(hello.server_name()) {
             Some(shown) => Some(shown.choose(&hello)),
-            None => Some(Arc::clone(&self.0.default_certificate)),
+            None => Some(self.0.default_certificate.load_full()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The certificate for clients that no other is for, where none was given: made at the start, trusted by nobody.
+//! The certificate for clients that no other is for: given, or made at the start and trusted by nobody.
 
 use std::sync::Arc;
 
@@ -6,8 +6,27 @@ use rustls::sign::CertifiedKey;
 
 use super::{KeyPairError, load};
 
-/// Whom it names.
+/// Whom the one that is made names.
 const NAME: &str = "localhost";
+
+/// A chain and its key, ready to sign, for clients whose server name has no certificate of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct DefaultCertificate(Arc<CertifiedKey>);
+
+impl DefaultCertificate {
+    /// From PEM: a chain, leaf first, and its key.
+    ///
+    /// # Errors
+    /// Either can't be read, or they don't belong together.
+    pub(crate) fn new(chain: &[u8], key: &[u8]) -> Result<Self, KeyPairError> {
+        load(chain, key).map(Self)
+    }
+
+    /// What a listener shows.
+    pub(in crate::data) fn into_shown(self) -> Arc<CertifiedKey> {
+        self.0
+    }
+}
 
 /// A new self-signed certificate for `localhost`, as Kong makes one.
 ///
