@@ -8,6 +8,7 @@ mod flags;
 mod golden_run;
 mod harness;
 mod log;
+mod mixed_fleet;
 mod offline;
 mod proxy_faults;
 mod webhook;

@@ -5,7 +5,9 @@
 //! there is no such file). `UPDATE_GOLDEN=1 cargo test golden` writes what is new, after which one reads the difference.
 #![allow(clippy::unwrap_used)]
 
+mod bad_values;
 mod coverage;
+mod mutations;
 
 use std::{
     fs,
@@ -182,6 +184,7 @@ const VALUES: &[&str] = &[
     "http",
     "https",
     "grpc",
+    "grpcs",
     "grpcs,http",
     "ws",
     "tcp",
