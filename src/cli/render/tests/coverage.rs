@@ -174,7 +174,7 @@ impl Run {
     pub(super) fn changed(&self, kind: &str, with: impl Fn(&mut Value) -> bool) -> Value {
         let mut objects = self.objects.clone();
         assert!(change(&mut objects, kind, with), "{}: no {kind} has it", self.name);
-        self.render(objects)
+        self.render(&objects)
     }
 
     /// What is another one without it.
