@@ -107,6 +107,19 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
+    /// Whether it is `true`, in just these letters, as Kong Ingress Controller wants what is not its own.
+    pub(super) fn is_true(&mut self, name: &str) -> bool {
+        match self.text(name) {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(value) => {
+                let message = format!("{value:?} is neither \"true\" nor \"false\"");
+                self.reject(name, message, "set it to \"true\" or \"false\"");
+                false
+            }
+        }
+    }
+
     /// A whole number within bounds.
     pub(super) fn number(&mut self, name: &str, range: RangeInclusive<i64>) -> Option<i64> {
         let value = self.text(name)?;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use x509_parser::pem::Pem;
 
 use super::{
-    Settings, annotations,
+    annotations,
     plugin::{PluginObject, resolve},
     problems::{Owner, Problems, annotation_field},
     service_group::Member,
@@ -170,7 +170,7 @@ fn verifier(
         return source.id().map(str::to_owned);
     }
     let id = source.id_or_made();
-    if read(source, Some(&id), state.settings, &mut state.problems).is_none() {
+    if read(source, Some(&id), state).is_none() {
         report_unusable(
             user,
             annotation,
@@ -216,7 +216,7 @@ pub(super) fn translate<'a>(
             );
             continue;
         }
-        match read(source, source.id(), state.settings, &mut state.problems) {
+        match read(source, source.id(), state) {
             Some((id, entity)) => drop(winners.insert(id, (owner, entity))),
             None => {
                 if let Some(id) = source.id() {
@@ -252,7 +252,7 @@ pub(super) fn translate<'a>(
                 }
             }
             None => {
-                if let Some((id, entity)) = read(source, Some(&claim.id), state.settings, &mut state.problems) {
+                if let Some((id, entity)) = read(source, Some(&claim.id), state) {
                     winners.insert(id, (source.owner(), entity));
                 }
             }
@@ -298,12 +298,13 @@ fn can_verify(user: Owner<'_>, annotation: &str, service: &kong::Service, proble
 }
 
 /// Reads one. `None`, with a problem on the object, if it can't be used.
-fn read(
-    source: Source<'_>,
-    id: Option<&str>,
-    settings: &Settings,
-    problems: &mut Problems,
-) -> Option<(String, kong::CaCertificate)> {
+fn read(source: Source<'_>, id: Option<&str>, state: &mut State<'_>) -> Option<(String, kong::CaCertificate)> {
+    let State {
+        settings,
+        index,
+        problems,
+        ..
+    } = state;
     let owner = source.owner();
     tags::check(owner, problems);
     let mut reject = |key: &str, what: &str, remedy: &str| {
@@ -334,7 +335,8 @@ fn read(
         }
     };
     match check(value, settings.now) {
-        Ok(certificate) => {
+        Ok((certificate, end)) => {
+            index.note_end(end);
             let entity = kong::CaCertificate {
                 id: Some(id.to_owned()),
                 cert: certificate,
@@ -351,11 +353,11 @@ fn read(
     }
 }
 
-/// The certificate, encoded anew.
+/// The certificate, encoded anew, and its last second.
 ///
 /// # Errors
 /// What is wrong with it.
-fn check(text: &[u8], now: Option<Timestamp>) -> Result<String, &'static str> {
+fn check(text: &[u8], now: Option<Timestamp>) -> Result<(String, Timestamp), &'static str> {
     let mut blocks = Pem::iter_from_buffer(text);
     let block = blocks.next().and_then(Result::ok).ok_or("no PEM certificate found")?;
     if blocks.next().is_some() {
@@ -371,10 +373,12 @@ fn check(text: &[u8], now: Option<Timestamp>) -> Result<String, &'static str> {
     if !constraints.is_some_and(|constraints| constraints.value.ca) {
         return Err("certificate is missing the 'CA' basic constraint");
     }
-    if now.is_some_and(|now| certificate.validity().not_after.timestamp() < now.as_second()) {
+    let end = certificate.validity().not_after.timestamp();
+    let end = Timestamp::from_second(end).unwrap_or(Timestamp::MAX);
+    if now.is_some_and(|now| end < now) {
         return Err("expired");
     }
-    Ok(encoded(&block.contents))
+    Ok((encoded(&block.contents), end))
 }
 
 /// PEM as everybody writes it: 64 characters a line, and a line's end.

@@ -1,7 +1,8 @@
 //! Which Ingresses are ours, and what our class says (`kic.md` 2.2).
 
 use super::{
-    Settings, annotations,
+    Settings,
+    annotations::{self, Reader},
     problems::{Owner, Problems},
 };
 use crate::model::{
@@ -63,6 +64,8 @@ impl<'a> Class<'a> {
         let Some(class) = self.object else {
             return Parameters::default();
         };
+        let owner = Owner::new(Kind::IngressClass, &class.metadata);
+        Reader { owner, problems }.is_true(annotations::DEFAULT_CLASS);
         let Some(reference) = &class.spec.parameters else {
             return Parameters::default();
         };
@@ -83,7 +86,7 @@ impl<'a> Class<'a> {
             },
             Err(fault) => {
                 problems.report(
-                    Owner::new(Kind::IngressClass, &class.metadata),
+                    owner,
                     format!("spec.parameters.{}", fault.field),
                     fault.reason,
                     fault.message + "; the class has no parameters",

@@ -90,8 +90,8 @@ pub struct Settings {
     pub gateway_to_reconcile: Option<NamespacedName>,
     /// What is known of the entities that plugins bring along.
     pub entity_schemas: Arc<EntitySchemas>,
-    /// When the translation is made: CA certificates that have expired by then are left out, since Kong refuses them.
-    /// `None` takes none for expired.
+    /// The present: CA certificates that have expired by then are left out, since Kong refuses them. `None` takes none for
+    /// expired.
     pub now: Option<Timestamp>,
 }
 
@@ -184,6 +184,8 @@ pub struct Translation {
     pub gateways: GatewayStatuses,
     /// Values that settings of plugins have from Secrets: to be shown nowhere.
     pub confidential: BTreeSet<String>,
+    /// The last second in which the same objects give the same; `None` if it does not hang on time.
+    pub valid_until: Option<Timestamp>,
 }
 
 /// Translates all objects. Never fails: what is wrong is in [`Translation::problems`], the rest is in the configuration.

@@ -77,7 +77,7 @@ pub(super) fn render(draft: &RouteDraft<'_>, settings: &Settings) -> kong::Route
             route.expression = Some(predicate.to_string());
             route.priority = Some(*priority);
         }
-        (Matches::Stream(matches), flavor) => write_stream(matches, annotated, flavor, &mut route),
+        (Matches::Stream(matches), _) => write_stream(matches, annotated, settings, &mut route),
     }
     fit_protocols(&mut route, flavor);
     route
@@ -109,9 +109,9 @@ fn write_fields(fields: FieldMatches, annotated: &RouteSettings, settings: &Sett
     route.headers = (!headers.is_empty()).then_some(headers);
 }
 
-fn write_stream(matches: &StreamMatches, annotated: &RouteSettings, flavor: RouterFlavor, route: &mut kong::Route) {
+fn write_stream(matches: &StreamMatches, annotated: &RouteSettings, settings: &Settings, route: &mut kong::Route) {
     let server_names = annotated.snis.as_ref().unwrap_or(&matches.server_names);
-    match flavor {
+    match settings.profile.router_flavor {
         RouterFlavor::Traditional => {
             route.snis = some(server_names.clone());
             let endpoint = |port: &u16| kong::Endpoint {
@@ -121,18 +121,20 @@ fn write_stream(matches: &StreamMatches, annotated: &RouteSettings, flavor: Rout
             route.destinations = some(matches.ports.iter().map(endpoint).collect());
         }
         RouterFlavor::Expressions => {
-            let names = server_names
-                .iter()
-                .map(|name| Predicate::server_name(name))
-                .collect::<Vec<_>>();
+            let server_name = |name: &String| match settings.raw_objects {
+                // A wildcard never holds then, as in Kong Ingress Controller.
+                true => Predicate::compare("tls.sni", Operator::Equal, name.as_str()),
+                false => Predicate::server_name(name),
+            };
+            let names: Vec<_> = server_names.iter().map(server_name).collect();
             let ports = matches
                 .ports
                 .iter()
                 .map(|port| Predicate::number("net.dst.port", *port));
-            let members = [names, ports.collect()]
-                .into_iter()
-                .filter(|members| !members.is_empty());
-            route.expression = Some(Predicate::all(members.map(Predicate::any).collect()).to_string());
+            let members = [names, ports.collect()].into_iter();
+            let members: Vec<_> = members.filter(|members| !members.is_empty()).collect();
+            route.expression = (!members.is_empty())
+                .then(|| Predicate::all(members.into_iter().map(Predicate::any).collect()).to_string());
             route.priority = Some(STREAM_PRIORITY);
         }
     }

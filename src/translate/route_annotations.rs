@@ -90,7 +90,7 @@ impl RouteSettings {
         if let Some(code) = code.and_then(|code| code.parse().ok()) {
             self.https_redirect_status_code = Some(code);
         }
-        if reader.text(annotations::FORCE_SSL_REDIRECT) == Some("true") {
+        if reader.is_true(annotations::FORCE_SSL_REDIRECT) {
             self.https_redirect_status_code = self.https_redirect_status_code.or(Some(302));
             self.force_https = true;
         }

@@ -40,7 +40,7 @@ fn client_certificate<'a>(draft: &ServiceDraft<'a>, state: &mut State<'a>) -> Op
     });
     let (member, owner, name) = named.find(|(_, _, name)| !name.is_empty())?;
     let protocol = service_annotations::effective_protocol(member, draft.defaults.protocol);
-    if service_annotations::uses_tls(protocol) {
+    if service_annotations::takes_tls_settings(protocol) {
         return Some((owner, (member.backend.namespace, name)));
     }
     state.problems.annotation(

@@ -8,7 +8,7 @@ use super::{
     service_group::Member,
     syntax,
 };
-use crate::model::{Edition, Profile, Reason};
+use crate::model::{Edition, Kind, Profile, Reason};
 
 const PROTOCOLS: &[&str] = &[
     "http",
@@ -53,6 +53,10 @@ fn apply_one(
         return;
     }
     let mut reader = Reader { owner, problems };
+    if owner.kind == Kind::Service {
+        // Acts where targets are made.
+        reader.is_true(annotations::SERVICE_UPSTREAM);
+    }
     if let Some(protocol) = protocol(&mut reader, profile) {
         service.protocol = Some(protocol.to_owned());
     }
@@ -136,7 +140,7 @@ fn apply_verification(reader: &mut Reader<'_, '_>, service: &mut kong::Service) 
     let verify = reader.boolean(annotations::TLS_VERIFY);
     let depth = unsigned(reader, annotations::TLS_VERIFY_DEPTH, 0, 64);
     let protocol = service.protocol.as_deref().unwrap_or("http");
-    if uses_tls(protocol) {
+    if takes_tls_settings(protocol) {
         service.tls_verify = verify.or(service.tls_verify);
         service.tls_verify_depth = depth.or(service.tls_verify_depth);
         return;
@@ -146,13 +150,13 @@ fn apply_verification(reader: &mut Reader<'_, '_>, service: &mut kong::Service) 
         (annotations::TLS_VERIFY_DEPTH, depth.is_some()),
     ] {
         if is_set {
-            let message = format!("services with the protocol {protocol} have no certificate to verify");
+            let message = format!("Kong verifies no certificates with the protocol {protocol}");
             reader.reject(annotation, message, format!("set {} to https", annotations::PROTOCOL));
         }
     }
 }
 
-/// Whether the proxy speaks TLS to the upstream by itself.
-pub(super) fn uses_tls(protocol: &str) -> bool {
-    matches!(protocol, "https" | "grpcs" | "tls" | "wss")
+/// Whether Kong takes settings of TLS with the protocol: not with `grpcs`, though that is TLS.
+pub(super) fn takes_tls_settings(protocol: &str) -> bool {
+    matches!(protocol, "https" | "tls" | "wss")
 }

@@ -1,11 +1,13 @@
 //! What the steps of a translation hand on, and look-ups that several of them make.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
     rc::Rc,
 };
+
+use jiff::Timestamp;
 
 use super::{
     Settings,
@@ -116,6 +118,11 @@ impl<'a> State<'a> {
     }
 }
 
+/// The earlier one of two ends, `None` being none.
+pub(super) fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
+}
+
 /// Something that was looked up, found or not: a hash of kind and name.
 pub(super) type Lookup = u64;
 
@@ -133,6 +140,8 @@ pub(super) struct Index<'a> {
     replaced: HashMap<(&'a str, &'a str), &'a Service>,
     slices: HashMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
     lookups: RefCell<Vec<Lookup>>,
+    /// Until when all of it holds.
+    end: Cell<Option<Timestamp>>,
     /// Who may refer to objects of another namespace.
     pub(super) grants: Grants<'a>,
 }
@@ -151,6 +160,7 @@ impl<'a> Index<'a> {
             replaced: replaced.iter().map(named).collect(),
             slices,
             lookups: RefCell::default(),
+            end: Cell::default(),
             grants: Grants::new(snapshot),
         }
     }
@@ -161,6 +171,16 @@ impl<'a> Index<'a> {
         lookups.sort_unstable();
         lookups.dedup();
         lookups
+    }
+
+    /// Notes that something holds until then.
+    pub(super) fn note_end(&self, end: Timestamp) {
+        self.end.set(earliest(self.end.get(), Some(end)));
+    }
+
+    /// Until when all holds that was made so far.
+    pub(super) fn end(&self) -> Option<Timestamp> {
+        self.end.get()
     }
 
     fn note(&self, kind: Kind, namespace: &str, name: &str) {

@@ -152,7 +152,7 @@ fn translations(
         let profiles = pipeline::wanted_profiles(&settings.translation, &present, Default::default());
         let of_profile = |profile| translate::Settings {
             profile: settings.profile.of(&profile),
-            ..settings.translation.clone()
+            ..pipeline::as_of_now(&settings.translation)
         };
         admission::Settings {
             translations: profiles.into_iter().map(of_profile).collect(),

@@ -1,9 +1,9 @@
-//! Snapshot -> Rendition, whenever the snapshot or the set of profiles changed.
+//! Snapshot -> Rendition, whenever the snapshot or the set of profiles changed, or what was rendered has had its time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -37,6 +37,7 @@ pub(super) async fn run(
 ) {
     let mut profiles = BTreeSet::new();
     let mut lanes = BTreeMap::new();
+    let mut valid_until = None;
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         profiles = wanted_profiles(&settings, &views.borrow_and_update().profiles, profiles);
@@ -45,12 +46,13 @@ pub(super) async fn run(
             let (wanted, last) = (profiles.clone(), renditions.borrow().clone());
             let mut kept = std::mem::take(&mut lanes);
             let made = tokio::task::spawn_blocking(move || {
-                let rendition = render_all(&snapshot, &settings, &assumed, &wanted, &mut kept, last.as_deref());
-                (rendition, kept)
+                let made = render_all(&snapshot, &settings, &assumed, &wanted, &mut kept, last.as_deref());
+                (made, kept)
             })
             .await;
-            let (rendition, kept) = made.expect("translation is total: it does not panic");
+            let ((rendition, end), kept) = made.expect("translation is total: it does not panic");
             lanes = kept;
+            valid_until = end;
             renditions.send_if_modified(|current| {
                 let changed = current
                     .as_ref()
@@ -73,8 +75,41 @@ pub(super) async fn run(
                     Ok(()) => break,
                     Err(_) => return,
                 },
+                () = ends(valid_until) => break,
             }
         }
+    }
+}
+
+/// Ends once a time is over, as far as translations go.
+async fn ends(time: Option<Timestamp>) {
+    /// Clocks are set, and machines sleep: the time is looked at anew after that long.
+    const LONGEST: Duration = Duration::from_secs(60);
+    let Some(time) = time else {
+        return std::future::pending().await;
+    };
+    loop {
+        let now = present();
+        if now > time {
+            return;
+        }
+        let left = Duration::try_from(time.duration_since(now)).unwrap_or_default();
+        tokio::time::sleep(left.min(LONGEST) + Duration::from_millis(1)).await;
+    }
+}
+
+/// The present, as far as translations depend on it: a minute ahead. What is sent now is still on its way then, and
+/// clocks of proxies differ from ours.
+pub(super) fn present() -> Timestamp {
+    const AHEAD: Duration = Duration::from_secs(60);
+    Timestamp::now().saturating_add(AHEAD).unwrap_or(Timestamp::MAX)
+}
+
+/// Settings as they are now: those of a comparison (`--raw-objects`) have no time.
+pub(super) fn as_of_now(settings: &Settings) -> Settings {
+    Settings {
+        now: settings.now.map(|_| present()),
+        ..settings.clone()
     }
 }
 
@@ -94,6 +129,7 @@ pub(super) fn wanted_profiles(
     present.iter().take(Profile::MAX).cloned().collect()
 }
 
+/// Renders for each profile; with the last second in which it would come out the same.
 fn render_all(
     snapshot: &Arc<Snapshot>,
     settings: &Settings,
@@ -101,9 +137,10 @@ fn render_all(
     profiles: &BTreeSet<Profile>,
     lanes: &mut BTreeMap<Profile, Lane>,
     last: Option<&Rendition>,
-) -> Rendition {
+) -> (Rendition, Option<Timestamp>) {
     let began = Instant::now();
-    let now = this_hour();
+    let settings = as_of_now(settings);
+    let mut valid_until = None;
     let mut rendered = BTreeMap::new();
     let mut problems = BTreeSet::from_iter(snapshot.malformed.iter().cloned());
     let mut objects = Participants::default();
@@ -114,15 +151,15 @@ fn render_all(
             snapshot,
             &Settings {
                 profile: assumed.of(profile),
-                now: Some(now),
                 ..settings.clone()
             },
         );
         rendered.insert(profile.clone(), Arc::new(lane.renderer.render(&translation)));
         problems.extend(translation.problems);
         objects.extend(&translation.objects);
+        valid_until = valid_until.into_iter().chain(translation.valid_until).min();
     }
-    Rendition {
+    let rendition = Rendition {
         generation: snapshot.generation,
         snapshot: snapshot.clone(),
         hold: hold(snapshot, last),
@@ -131,14 +168,8 @@ fn render_all(
         objects,
         created: Timestamp::now(),
         took: began.elapsed(),
-    }
-}
-
-/// The present, as far as translations depend on it: what is remembered of one holds as long as this is the same.
-fn this_hour() -> Timestamp {
-    const HOUR: i64 = 3_600;
-    let now = Timestamp::now();
-    Timestamp::from_second(now.as_second() / HOUR * HOUR).unwrap_or(now)
+    };
+    (rendition, valid_until)
 }
 
 /// Why nothing may be sent now: a kind can't be read of which the last configuration used an object (rule 7).
@@ -167,4 +198,55 @@ fn have_the_same_generations(one: &Snapshot, other: &Snapshot) -> bool {
         same &= !kind.has_conditions() || generation(one) == generation(other);
     });
     same
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{Kind, Object};
+
+    /// A CA certificate in a Secret, good for that long.
+    fn authority(name: &str, id: u8, good_for: Duration) -> Object {
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        parameters.not_after = (std::time::SystemTime::now() + good_for).into();
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let certificate = parameters.self_signed(&key).expect("a certificate");
+        let secret = json!({
+            "metadata": {"name": name, "namespace": "shop", "labels": {"konghq.com/ca-cert": "true"}},
+            "stringData": {"id": format!("11111111-2222-4333-8444-5555555555{id:02}"), "cert": certificate.pem()},
+        });
+        Object::from_json(Kind::Secret, secret).expect("it fits")
+    }
+
+    #[tokio::test]
+    async fn what_expires_is_left_out_without_any_change_of_objects() {
+        let mut snapshot = Snapshot::default();
+        snapshot.insert(authority("lasting", 1, Duration::from_secs(3_600)));
+        // Two seconds after the minute that is allowed for clocks and pushes.
+        snapshot.insert(authority("expiring", 2, Duration::from_secs(62)));
+        let settings = Settings {
+            now: Some(Timestamp::UNIX_EPOCH),
+            ..Settings::default()
+        };
+        let (_snapshots, snapshots) = watch::channel(Arc::new(snapshot));
+        let (_views, views) = watch::channel(Arc::new(FleetView::default()));
+        let (sender, mut renditions) = watch::channel(None);
+        let pipeline = tokio::spawn(run(settings, ProfileOverride::default(), snapshots, views, sender));
+        let mut counts = Vec::new();
+        let seen = tokio::time::timeout(Duration::from_secs(30), async {
+            while counts.last() != Some(&1) {
+                renditions.changed().await.expect("it runs");
+                let rendition = renditions.borrow_and_update().clone().expect("something was rendered");
+                let rendered = rendition.profiles.values().next().expect("there is a profile");
+                let configuration: serde_json::Value = serde_json::from_slice(&rendered.bytes).expect("JSON");
+                counts.push(configuration["ca_certificates"].as_array().map_or(0, Vec::len));
+            }
+        });
+        seen.await.expect("it is rendered anew");
+        assert_eq!(counts, [2, 1]);
+        pipeline.abort();
+    }
 }

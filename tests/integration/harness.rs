@@ -1,11 +1,12 @@
 //! Starts the program, talks to it, waits for conditions with a limit, and leaves no process.
 
 use std::{
-    io::{BufRead, BufReader, Read},
-    net::TcpListener,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU16, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -65,6 +66,56 @@ pub(crate) fn free_ports(count: u16) -> u16 {
         }
     }
     panic!("no {count} free ports in a row");
+}
+
+/// A proxy that does on each connection what it is told; its Admin URL. It ends with the test's process.
+pub(crate) fn fake(answer: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let answer = answer.clone();
+            thread::spawn(move || answer(stream));
+        }
+    });
+    url
+}
+
+/// A Kong that answers each request (`GET /status`, and the body) with a status and a body; its Admin URL.
+pub(crate) fn fake_kong(
+    answer: impl Fn(&str, &[u8]) -> (&'static str, Value) + Send + Sync + Clone + 'static,
+) -> String {
+    fake(move |mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        loop {
+            let (mut head, mut length) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                    return;
+                }
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                head.push_str(&line);
+                if line == "\r\n" {
+                    break;
+                }
+            }
+            let mut sent = vec![0; length];
+            reader.read_exact(&mut sent).unwrap();
+            let request: Vec<&str> = head.split_whitespace().take(2).collect();
+            let (status, body) = answer(&request.join(" "), &sent);
+            let body = body.to_string();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nServer: kong/3.9.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            if stream.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    })
 }
 
 /// A running demo on manifests of its own.

@@ -9,6 +9,7 @@ mod golden_run;
 mod harness;
 mod laptop;
 mod log;
+mod mixed_fleet;
 mod offline;
 mod proxy_faults;
 mod webhook;

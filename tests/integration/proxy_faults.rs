@@ -1,68 +1,24 @@
 //! Proxies that are broken in every way: each is shown with its reason, and none delays the good one.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    io::Write,
     path::Path,
-    thread,
 };
 
 use serde_json::{Value, json};
 use silverback::pki::PkiDirectory;
 
-use crate::harness::{Running, client, eventually, free_ports, ingress, silverback};
-
-/// A proxy that does on each connection what it is told; its Admin URL. It ends with the test's process.
-fn fake(answer: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let answer = answer.clone();
-            thread::spawn(move || answer(stream));
-        }
-    });
-    url
-}
+use crate::harness::{Running, client, eventually, fake, fake_kong, free_ports, ingress, silverback};
 
 /// A Kong that answers every configuration with this status and body.
 fn refusing(status: &'static str, body: Value) -> String {
-    fake(move |mut stream| {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        loop {
-            let (mut head, mut length) = (String::new(), 0);
-            loop {
-                let mut line = String::new();
-                if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                    return;
-                }
-                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-                head.push_str(&line);
-                if line == "\r\n" {
-                    break;
-                }
-            }
-            let mut sent = vec![0; length];
-            reader.read_exact(&mut sent).unwrap();
-            let (status, body) = match head.split_whitespace().take(2).collect::<Vec<_>>()[..] {
-                ["GET", "/"] => ("200 OK", root()),
-                ["GET", "/status"] => (
-                    "200 OK",
-                    json!({"configuration_hash": "0".repeat(32), "server": {"total_requests": 1}}),
-                ),
-                _ => (status, body.clone()),
-            };
-            let body = body.to_string();
-            let answer = format!(
-                "HTTP/1.1 {status}\r\nServer: kong/3.9.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            );
-            if stream.write_all(answer.as_bytes()).is_err() {
-                return;
-            }
-        }
+    fake_kong(move |request, _| match request {
+        "GET /" => ("200 OK", root()),
+        "GET /status" => (
+            "200 OK",
+            json!({"configuration_hash": "0".repeat(32), "server": {"total_requests": 1}}),
+        ),
+        _ => (status, body.clone()),
     })
 }
 

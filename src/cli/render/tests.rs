@@ -5,9 +5,13 @@
 //! there is no such file). `UPDATE_GOLDEN=1 cargo test golden` writes what is new, after which one reads the difference.
 #![allow(clippy::unwrap_used)]
 
-/// By the list of annotations that the reference pages are generated from, which only the whole build has.
+// By the list of annotations that the reference pages are generated from, which only the whole build has.
+#[cfg(feature = "controller")]
+mod bad_values;
 #[cfg(feature = "controller")]
 mod coverage;
+#[cfg(feature = "controller")]
+mod mutations;
 
 use std::{
     fs,
@@ -184,6 +188,7 @@ const VALUES: &[&str] = &[
     "http",
     "https",
     "grpc",
+    "grpcs",
     "grpcs,http",
     "ws",
     "tcp",

@@ -153,7 +153,7 @@ fn attach_raw<'a>(route: Route<'a>, own: Vec<&'a str>, state: &State<'a>) -> Att
         let named = gateway
             .listeners
             .iter()
-            .filter(|listener| is_named(parent, listener.spec));
+            .filter(|listener| is_of_section(parent, listener.spec));
         attachment.listeners.extend(named.map(|listener| listener.spec));
     }
     attachment
@@ -201,8 +201,13 @@ fn report_unknown(route: Route<'_>, position: usize, (namespace, name): (&str, &
 }
 
 fn is_named(parent: &ParentReference, listener: &Listener) -> bool {
+    is_of_section(parent, listener) && parent.port.is_none_or(|port| port == listener.port)
+}
+
+/// The same without the port, which Kong Ingress Controller does not look at.
+fn is_of_section(parent: &ParentReference, listener: &Listener) -> bool {
     let section = parent.section_name.as_deref().filter(|name| !name.is_empty());
-    section.is_none_or(|name| name == listener.name) && parent.port.is_none_or(|port| port == listener.port)
+    section.is_none_or(|name| name == listener.name)
 }
 
 /// The positions of the listeners of a parent that take the route, or why none does.

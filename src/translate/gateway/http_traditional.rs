@@ -122,7 +122,7 @@ fn route<'a>(group: &Group<'_, 'a>, state: &State<'a>) -> RouteDraft<'a> {
             .iter()
             .flat_map(|path| paths(rule, path, state.settings.raw_objects))
         {
-            if !fields.paths.contains(&path) {
+            if state.settings.raw_objects || !fields.paths.contains(&path) {
                 fields.paths.push(path);
             }
         }

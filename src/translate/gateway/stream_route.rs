@@ -139,7 +139,8 @@ fn matches<'a>(
             matches.ports.push(listener.port);
         }
     }
-    if matches.ports.is_empty() {
+    // Of raw objects it becomes a route that picks nothing, as in Kong Ingress Controller.
+    if matches.ports.is_empty() && !state.settings.raw_objects {
         let message = format!("no {protocol} listener of its Gateways is known, so that it has no port");
         let remedy = "name a Gateway with such a listener in spec.parentRefs";
         translation_error(

@@ -36,6 +36,7 @@ pub(super) fn routes(parts: &[Arc<Part>]) -> Translation {
         objects: Participants::default(),
         gateways,
         confidential: Default::default(),
+        valid_until: None,
     }
 }
 

@@ -19,6 +19,8 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
+
 use self::{
     outline::{Key, Outline},
     part::{Part, Sources},
@@ -30,7 +32,7 @@ use super::{
     class::Class,
     gateway::TlsPolicies,
     problems::Problems,
-    state::{Common, Lookup, lookup},
+    state::{Common, Lookup, earliest, lookup},
 };
 use crate::model::{Kind, NamespacedName, Object, Snapshot};
 
@@ -70,6 +72,22 @@ struct Former {
     outlines: BTreeMap<Source, Box<[Key]>>,
     groups: Groups,
     rest: Rest,
+    /// Until when what is kept holds.
+    valid_until: Option<Timestamp>,
+}
+
+impl Former {
+    /// Whether what is kept would come out again, as far as settings and time go.
+    fn fits(&self, settings: &Settings) -> bool {
+        let has_ended = settings
+            .now
+            .is_some_and(|now| self.valid_until.is_some_and(|end| end < now));
+        let at_the_same_time = Settings {
+            now: settings.now,
+            ..self.settings.clone()
+        };
+        !has_ended && settings.now.is_some() == self.settings.now.is_some() && at_the_same_time == *settings
+    }
 }
 
 #[derive(Default)]
@@ -99,13 +117,15 @@ impl Translator {
             snapshot.changes_since(&former.snapshot, |kind, key| {
                 changes.note(kind, key, &former.snapshot, snapshot);
             });
-            former.settings == *settings
+            former.fits(settings)
                 && former.zone == zone
                 && former.policies == policies
                 && !COMMON.iter().any(|kind| changes.kinds.contains(kind))
         });
+        let mut valid_until = None;
         let (outlines, groups, rest) = match former {
             Some(mut former) => {
+                valid_until = former.valid_until;
                 let regroup = update_outlines(&mut former.outlines, &changes, snapshot, &common.class);
                 let groups = if regroup {
                     former.groups.regroup(&former.outlines, &changes, &common)
@@ -131,6 +151,9 @@ impl Translator {
             None => rest::translate(&common, &parts, &mut translation.configuration),
         };
         merge::finish(&mut translation, &parts, &rest, &common, problems);
+        // Of what is kept the ends are known already. That of something gone costs a translation from nothing, once.
+        valid_until = earliest(valid_until, common.index.end());
+        translation.valid_until = valid_until;
         self.former = Some(Former {
             snapshot: snapshot.clone(),
             settings: settings.clone(),
@@ -139,6 +162,7 @@ impl Translator {
             groups,
             rest,
             policies,
+            valid_until,
         });
         translation
     }

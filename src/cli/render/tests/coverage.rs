@@ -12,7 +12,7 @@ use crate::reference::annotations::ANNOTATIONS;
 
 /// What is taken out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
+pub(super) enum Part {
     /// A field, by the names on the way: `[]` are the elements of a list, `{}` the values of a map.
     Field(Vec<String>),
     /// An annotation; where its name ends with one, it stands for all that begin so.
@@ -22,7 +22,7 @@ enum Part {
 type Entry = (&'static str, Part);
 
 impl Part {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self {
             Self::Field(path) => path.join(".").replace(".[]", "[]").replace(".{}", "{}"),
             Self::Annotation(name) => format!("@{name}"),
@@ -30,24 +30,40 @@ impl Part {
     }
 
     /// Takes it out of an object. False if it is not there.
-    fn take_from(&self, object: &mut Value) -> bool {
+    pub(super) fn take_from(&self, object: &mut Value) -> bool {
         match self {
             Self::Field(path) => take(object, path),
-            Self::Annotation(name) => {
-                let Some(annotations) = object
-                    .pointer_mut("/metadata/annotations")
-                    .and_then(Value::as_object_mut)
-                else {
-                    return false;
-                };
-                let before = annotations.len();
-                match name.strip_suffix("NAME") {
-                    Some(prefix) => annotations.retain(|key, _| !key.starts_with(prefix)),
-                    None => annotations.retain(|key, _| key != name),
+            Self::Annotation(_) => {
+                let meant = self.annotations_of(object);
+                for name in &meant {
+                    object["metadata"]["annotations"].as_object_mut().unwrap().remove(name);
                 }
-                annotations.len() < before
+                !meant.is_empty()
             }
         }
+    }
+
+    /// Gives an annotation another value. False if it is not there.
+    pub(super) fn put_into(&self, object: &mut Value, value: &str) -> bool {
+        let meant = self.annotations_of(object);
+        for name in &meant {
+            object["metadata"]["annotations"][name] = json!(value);
+        }
+        !meant.is_empty()
+    }
+
+    /// The annotations of an object that are meant.
+    fn annotations_of(&self, object: &Value) -> Vec<String> {
+        let Self::Annotation(name) = self else {
+            return Vec::new();
+        };
+        let annotations = object["metadata"]["annotations"].as_object();
+        let names = annotations.into_iter().flat_map(|annotations| annotations.keys());
+        let is_meant = |key: &&String| match name.strip_suffix("NAME") {
+            Some(prefix) => key.starts_with(prefix),
+            None => key == name,
+        };
+        names.filter(is_meant).cloned().collect()
     }
 }
 
@@ -61,19 +77,6 @@ fn take(value: &mut Value, path: &[String]) -> bool {
         _ => false,
     }
 }
-
-/// Kinds that are not translated yet.
-const UNTRANSLATED: &[&str] = &[
-    "GRPCRoute",
-    "Gateway",
-    "GatewayClass",
-    "HTTPRoute",
-    "TCPIngress",
-    "TCPRoute",
-    "TLSRoute",
-    "UDPIngress",
-    "UDPRoute",
-];
 
 /// Kinds that users do not shape the configuration by.
 const OURS: &str = "gateway.silverback.dev";
@@ -126,15 +129,15 @@ fn annotations_by_kind() -> BTreeSet<Entry> {
 }
 
 /// A run of a golden case.
-struct Run {
-    name: String,
-    arguments: TranslationArguments,
-    objects: Vec<Value>,
+pub(super) struct Run {
+    pub(super) name: String,
+    pub(super) arguments: TranslationArguments,
+    pub(super) objects: Vec<Value>,
     outcome: Value,
 }
 
 impl Run {
-    fn all() -> Vec<Self> {
+    pub(super) fn all() -> Vec<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/translate/testdata");
         let mut runs = Vec::new();
         for case in cases(&root) {
@@ -167,11 +170,17 @@ impl Run {
         json!([outcome.configuration, outcome.problems])
     }
 
+    /// Configuration and problems once the objects of a kind are changed.
+    pub(super) fn changed(&self, kind: &str, with: impl Fn(&mut Value) -> bool) -> Value {
+        let mut objects = self.objects.clone();
+        assert!(change(&mut objects, kind, with), "{}: no {kind} has it", self.name);
+        self.render(&objects)
+    }
+
     /// What is another one without it.
     fn depends_on(&self, (kind, part): &Entry) -> Dependence {
         let mut objects = self.objects.clone();
-        let of_kind = objects.iter_mut().filter(|object| object["kind"] == *kind);
-        if !of_kind.fold(false, |taken, object| part.take_from(object) | taken) {
+        if !change(&mut objects, kind, |object| part.take_from(object)) {
             return Dependence::Absent;
         }
         let outcome = self.render(&objects);
@@ -181,6 +190,12 @@ impl Run {
             (false, _) => Dependence::Configuration,
         }
     }
+}
+
+/// Changes the objects of a kind. False if there was nothing to change.
+fn change(objects: &mut [Value], kind: &str, change: impl Fn(&mut Value) -> bool) -> bool {
+    let of_kind = objects.iter_mut().filter(|object| object["kind"] == kind);
+    of_kind.fold(false, |changed, object| change(object) | changed)
 }
 
 /// What of a run's outcome depends on a part of its objects.
@@ -205,22 +220,29 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/translate/testdata/
 /// Begins the reason of what has no effect.
 const NONE: &str = "no effect: ";
 
+/// The file: kind and part, and the case.
+pub(super) fn table() -> BTreeMap<(String, String), String> {
+    let text = fs::read_to_string(FILE).unwrap();
+    let (_, lines) = text.split_once("\n\n").unwrap();
+    let entry = |line: &str| {
+        let (entry, case) = line.split_once(" | ").expect("kind, field, and case");
+        let (kind, part) = entry.split_once(' ').expect("kind and field");
+        ((kind.to_owned(), part.to_owned()), case.to_owned())
+    };
+    lines.lines().map(entry).collect()
+}
+
 #[test]
 fn coverage() {
     let update = std::env::var_os("UPDATE").is_some();
     let text = fs::read_to_string(FILE).unwrap();
-    let (head, lines) = text.split_once("\n\n").unwrap();
-    let mut table: BTreeMap<(String, String), String> = BTreeMap::new();
-    for line in lines.lines() {
-        let (entry, case) = line.split_once(" | ").expect("kind, field, and case");
-        let (kind, part) = entry.split_once(' ').expect("kind and field");
-        table.insert((kind.to_owned(), part.to_owned()), case.to_owned());
-    }
+    let (head, _) = text.split_once("\n\n").unwrap();
+    let mut table = table();
     let runs = Run::all();
     let mut wrong = Vec::new();
     let mut written = String::new();
     let entries = fields().into_iter().chain(annotations_by_kind());
-    for entry in entries.filter(|(kind, _)| !UNTRANSLATED.contains(kind)) {
+    for entry in entries {
         let (kind, part) = (entry.0, entry.1.text());
         let case = table.remove(&(kind.to_owned(), part.clone()));
         let fault = match case.as_deref() {
