@@ -14,7 +14,7 @@ use crate::{
     fleet::FleetView,
     model::{Profile, Snapshot},
     render::{Renderer, Rendition},
-    translate::{Participants, Settings, Translator},
+    translate::{GatewayStatuses, Participants, Settings, Translator},
 };
 
 /// What is remembered of a profile from one snapshot to the next.
@@ -107,6 +107,7 @@ fn render_all(
     let mut rendered = BTreeMap::new();
     let mut problems = BTreeSet::from_iter(snapshot.malformed.iter().cloned());
     let mut objects = Participants::default();
+    let mut gateways: Option<Arc<GatewayStatuses>> = None;
     lanes.retain(|profile, _| profiles.contains(profile));
     for profile in profiles {
         let lane = lanes.entry(profile.clone()).or_default();
@@ -121,6 +122,11 @@ fn render_all(
         rendered.insert(profile.clone(), Arc::new(lane.renderer.render(&translation)));
         problems.extend(translation.problems);
         objects.extend(&translation.objects);
+        match &mut gateways {
+            None => gateways = Some(translation.gateways),
+            Some(gateways) if *gateways == translation.gateways => {}
+            Some(gateways) => Arc::make_mut(gateways).join(&translation.gateways),
+        }
     }
     Rendition {
         generation: snapshot.generation,
@@ -129,6 +135,7 @@ fn render_all(
         profiles: rendered,
         problems: problems.into_iter().collect(),
         objects,
+        gateways: gateways.unwrap_or_default(),
         created: Timestamp::now(),
         took: began.elapsed(),
     }
@@ -155,6 +162,7 @@ fn says_the_same(one: &Rendition, other: &Rendition) -> bool {
     one.profiles == other.profiles
         && one.problems == other.problems
         && one.objects == other.objects
+        && one.gateways == other.gateways
         && one.hold == other.hold
         && have_the_same_generations(&one.snapshot, &other.snapshot)
 }

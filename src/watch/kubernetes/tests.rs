@@ -434,3 +434,24 @@ async fn an_api_server_that_is_down_is_one_piece_of_news_and_so_is_its_return() 
         .await;
     assert!(log.take().contains("can be read again kind=\"Ingress\""));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_is_written_is_no_change() {
+    let route = |reason: &str| {
+        json!({
+            "metadata": {},
+            "spec": {"hostnames": ["shop.example"]},
+            "status": {"parents": [{"parentRef": {"name": "edge"}, "conditions": [{"type": "Accepted", "reason": reason}]}]},
+        })
+    };
+    let path = "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/web";
+    let api = shop();
+    api.put(path, route("Pending"));
+    let mut watching = Watching::start(api, &WatchSettings::default());
+    let before = watching.until("all kinds", Snapshot::is_complete).await;
+    assert_eq!(names(&before, Kind::HTTPRoute), ["shop/web"]);
+    watching.api.put(path, route("Accepted"));
+    watching.expect_unrelated_change().await;
+    let after = watching.snapshots.borrow().clone();
+    assert!(Arc::ptr_eq(&before.http_routes, &after.http_routes));
+}
