@@ -39,7 +39,7 @@ use crate::{
         planner::Planner,
         settings::Settings,
     },
-    translate::{ClassOutcome, ConditionOutcome, GatewayOutcome, PolicyOutcome, RouteOutcome},
+    translate::{ClassOutcome, ConditionOutcome, GatewayOutcome, PolicyOutcome},
 };
 
 /// Kinds whose statuses are written here.
@@ -169,17 +169,18 @@ impl GatewayApi {
 
     fn tell_routes(&self, sources: &Sources, settings: &Settings, wanted: &mut BTreeMap<Key, Document>) {
         let writer = writer(settings);
+        let judge = Judge::new(sources);
         for (object, outcome) in &sources.latest.gateways.routes {
             let Some(key) = self.key(object) else { continue };
             let former = match self.told.get(&key) {
                 Some(Document::Parents(former)) => Some(former),
                 _ => None,
             };
-            let judge = Judge::of(object, outcome, sources);
+            let route = judge.route(object, outcome);
             let entries = outcome.parents.iter().map(|parent| {
                 let former = former.map_or(&[][..], |former| former.conditions(&parent.parent));
                 let mut conditions = conditions(&parent.conditions, outcome.observed_generation, former);
-                conditions.push(judge.of_parent(parent, former));
+                conditions.push(route.of_parent(parent, former));
                 Entry {
                     reference: parent.parent.clone(),
                     conditions: by_type(conditions),
@@ -403,9 +404,4 @@ fn condition(outcome: &ConditionOutcome, generation: Option<i64>, former: Option
 fn by_type(mut conditions: Vec<ObjectCondition>) -> Vec<ObjectCondition> {
     conditions.sort_by(|one, other| one.type_.cmp(&other.type_));
     conditions
-}
-
-/// The outcome of a route in a configuration.
-fn route<'a>(content: &'a Content, object: &ObjectRef) -> Option<&'a RouteOutcome> {
-    content.gateways.routes.get(object)
 }

@@ -1,6 +1,8 @@
 //! When `Programmed` holds. Pure.
 
-use super::{Sources, route};
+use std::collections::BTreeSet;
+
+use super::Sources;
 use crate::{
     model::{Kind, ObjectRef},
     status::object_condition::{ObjectCondition, Verdict},
@@ -43,26 +45,48 @@ pub(super) fn of_gateway(
     }
 }
 
-/// Judges a route.
+/// Judges routes.
 pub(super) struct Judge<'a> {
+    sources: &'a Sources,
+    /// The objects that the configuration has something of which all ready proxies have got to.
+    in_force: BTreeSet<&'a ObjectRef>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(sources: &'a Sources) -> Self {
+        let objects = sources.confirmed.iter().flat_map(|confirmed| confirmed.objects.iter());
+        let group = Kind::HTTPRoute.group();
+        Self {
+            sources,
+            in_force: objects.filter(|object| *object.group == *group).collect(),
+        }
+    }
+
+    pub(super) fn route(&self, object: &ObjectRef, outcome: &'a RouteOutcome) -> Route<'a> {
+        let confirmed = self
+            .sources
+            .confirmed
+            .as_ref()
+            .filter(|_| self.in_force.contains(object));
+        let refusal = Kind::find(&object.group, &object.kind)
+            .and_then(|kind| self.sources.refused.get(&(kind, object.namespaced_name())));
+        Route {
+            outcome,
+            confirmed: confirmed.and_then(|confirmed| confirmed.gateways.routes.get(object)),
+            fault: outcome.translation_error.as_ref().or(refusal).map(String::as_str),
+        }
+    }
+}
+
+/// A route that is judged.
+pub(super) struct Route<'a> {
     outcome: &'a RouteOutcome,
     confirmed: Option<&'a RouteOutcome>,
     /// Why it is not served, or not as a whole.
     fault: Option<&'a str>,
 }
 
-impl<'a> Judge<'a> {
-    pub(super) fn of(object: &ObjectRef, outcome: &'a RouteOutcome, sources: &'a Sources) -> Self {
-        let confirmed = sources.confirmed.as_ref();
-        let refusal = Kind::find(&object.group, &object.kind)
-            .and_then(|kind| sources.refused.get(&(kind, object.namespaced_name())));
-        Self {
-            outcome,
-            confirmed: confirmed.and_then(|confirmed| route(confirmed, object)),
-            fault: outcome.translation_error.as_ref().or(refusal).map(String::as_str),
-        }
-    }
-
+impl Route<'_> {
     /// What is so with one of its parents, in Kong Ingress Controller's words.
     pub(super) fn of_parent(&self, parent: &ParentOutcome, former: &[ObjectCondition]) -> ObjectCondition {
         let former = former.iter().find(|former| former.type_ == TYPE);
