@@ -46,7 +46,7 @@ prerequisites: ## installs what is missing on a Debian 12 as root; names it else
 
 format: ## rustfmt, gofmt, and copies that must not differ
 	cargo fmt --all --check
-	@test -z "$$(gofmt -l e2e/cluster)" || { echo "not as gofmt wants it:"; gofmt -l e2e/cluster; exit 1; }
+	@test -z "$$(gofmt -l e2e/cluster e2e/conformance)" || { echo "not as gofmt wants it:"; gofmt -l e2e/cluster e2e/conformance; exit 1; }
 	diff -r deploy/crds deploy/chart/crds || { echo "run: make crds"; exit 1; }
 
 deny: ## licences, bans, sources and duplicates by deny.toml

@@ -23,6 +23,9 @@ struct Arguments {
     /// Directory of the programs `cluster`, `kubectl` and `helm`.
     #[arg(long)]
     programs: PathBuf,
+    /// Directory of the Gateway API's definitions, as e2e/scripts/gateway-api.sh prints it.
+    #[arg(long)]
+    gateway_api: PathBuf,
     /// The chart.
     #[arg(long, default_value = "deploy/chart")]
     chart: PathBuf,

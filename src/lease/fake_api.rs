@@ -19,6 +19,8 @@ use futures_util::stream;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
+use crate::model::Kind;
+
 /// `apis/group/version/plural`, namespace, name.
 type Key = (String, String, String);
 
@@ -160,6 +162,25 @@ fn parse(path: &str) -> Option<(Key, String)> {
     Some((key, subresource.to_owned()))
 }
 
+/// The kinds that are served in a version of a group: all in all their versions.
+fn discovery(path: &str) -> Option<Value> {
+    let ["apis", group, version] = path.trim_matches('/').split('/').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let kinds = Kind::ALL.iter().filter(|kind| kind.group() == group);
+    let served = kinds.filter(|kind| kind.versions().contains(&version));
+    let resources = served.map(|kind| {
+        json!({
+            "name": kind.plural(), "singularName": "", "namespaced": kind.is_namespaced(), "kind": kind.name(),
+            "verbs": ["get", "list", "watch", "patch"],
+        })
+    });
+    Some(json!({
+        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": format!("{group}/{version}"),
+        "resources": resources.collect::<Vec<_>>(),
+    }))
+}
+
 fn complete(object: &mut Value, key: &Key, former: Option<&Value>) {
     let kind = match key.0.rsplit('/').next() {
         Some("leases") => "Lease",
@@ -217,7 +238,10 @@ async fn serve(State(api): State<FakeApi>, request: Request) -> Response {
         None => {}
     }
     let Some((key, subresource)) = parse(parts.uri.path()) else {
-        return failure(404, "NotFound", "no such path");
+        return match discovery(parts.uri.path()) {
+            Some(resources) => axum::Json(resources).into_response(),
+            None => failure(404, "NotFound", "no such path"),
+        };
     };
     if watches {
         return follow(api, key, line, &query);
@@ -259,11 +283,16 @@ async fn serve(State(api): State<FakeApi>, request: Request) -> Response {
                 .headers
                 .get(header::CONTENT_TYPE)
                 .and_then(|value| value.to_str().ok());
-            let applies = content_type.is_some_and(|kind| kind.contains("apply"));
+            let how = match content_type {
+                Some(kind) if kind.contains("apply") => Patching::Apply,
+                Some(kind) if kind.contains("strategic") => Patching::Strategic,
+                _ => Patching::Merge,
+            };
+            let applies = how == Patching::Apply;
             if former.is_none() && (!applies || !subresource.is_empty()) {
                 return failure(404, "NotFound", "not found");
             }
-            match patch(former.as_ref(), sent, &key, &subresource, applies) {
+            match patch(former.as_ref(), sent, &key, &subresource, how) {
                 Ok(object) if Some(&object) == former.as_ref() => object,
                 Ok(object) => {
                     let event = if former.is_some() { "MODIFIED" } else { "ADDED" };
@@ -297,13 +326,22 @@ fn selects(wanted: &Key, query: &str, found: &Key) -> bool {
     found.0 == wanted.0 && (wanted.1.is_empty() || found.1 == wanted.1) && name.is_none_or(|name| found.2 == name)
 }
 
+/// What a patch is joined with what stands there by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patching {
+    Apply,
+    Merge,
+    Strategic,
+}
+
 fn patch(
     former: Option<&Value>,
     mut sent: Value,
     key: &Key,
     subresource: &str,
-    applies: bool,
+    how: Patching,
 ) -> Result<Value, Box<Response>> {
+    let applies = how == Patching::Apply;
     let mut object = former.cloned().unwrap_or_else(|| json!({ "metadata": {} }));
     let wanted = &sent["metadata"]["uid"];
     if !wanted.is_null() && *wanted != object["metadata"]["uid"] {
@@ -321,7 +359,7 @@ fn patch(
         merge(&mut object, sent);
     } else {
         let mut status = sent["status"].take();
-        if !applies {
+        if how == Patching::Strategic {
             join_conditions(&object["status"]["conditions"], &mut status);
         }
         if applies {

@@ -69,7 +69,7 @@ annotations! {
     "konghq.com/tags" on &[Ingress, HTTPRoute, GRPCRoute, TCPRoute, UDPRoute, TLSRoute, TCPIngress, UDPIngress, Service, KongServiceFacade, KongConsumer, KongConsumerGroup, KongPlugin, KongClusterPlugin, KongVault, Secret, ConfigMap],
         "words without a slash, comma separated", "Tags of the Kong entities that come from the object";
     "konghq.com/gatewayclass-unmanaged" on &[GatewayClass], "`true`", "Gateways of the class are served as they are: the proxies listen where they listen";
-    "konghq.com/publish-service" on &[Gateway], "`NAMESPACE/NAME`, comma separated", "Services whose addresses are the Gateway's; written by the controller";
+    "konghq.com/publish-service" on &[Gateway], "`NAMESPACE/NAME`, comma separated", "Services whose addresses are the Gateway's, in place of those of `--publish-service`";
     "kubernetes.io/ingress.class" on &[Ingress, TCPIngress, UDPIngress, KongConsumer, KongConsumerGroup, KongVault, KongClusterPlugin], "name of a class", "Which controller reads the object; goes before `spec.ingressClassName`";
     "ingress.kubernetes.io/force-ssl-redirect" on HTTP_ROUTES, "`true`", "Plain HTTP is sent to HTTPS with 302; `konghq.com/protocols` goes before it";
     "ingress.kubernetes.io/service-upstream" on &[Service], "`true`", "Requests go to the Service's cluster address instead of its pods";

@@ -12,7 +12,7 @@ use proxy_config_schema::{ConfigHash, Configuration, Secrets, Written};
 
 use crate::{
     model::{Generation, Problem, Profile, Snapshot},
-    translate::{Participants, Translation},
+    translate::{GatewayStatuses, Participants, Translation},
 };
 
 /// One configuration as it is sent: rendered once, shared by all proxies of a profile.
@@ -97,6 +97,8 @@ pub struct Rendition {
     pub problems: Arc<[Problem]>,
     /// The objects that took part.
     pub objects: Participants,
+    /// What can be said of the Gateway API's objects that are ours.
+    pub gateways: Arc<GatewayStatuses>,
     /// Why nothing may be sent now, if so (DESIGN.md §3 rule 7): a kind that the configuration depends on can't be read.
     pub hold: Option<String>,
     /// When it was made.

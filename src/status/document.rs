@@ -3,12 +3,17 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use serde_json::Value;
 
-use super::object_condition::{Ancestors, Programmed};
 use super::resource::{ProxyFleetStatus, ProxyInstanceSpec, ProxyInstanceStatus, StatusCondition};
+use super::{
+    entry::{AncestorRef, Entries},
+    gateway_status::{GatewayClassStatus, GatewayStatus},
+    object_condition::Programmed,
+};
 use crate::{
     fleet::ConditionStatus,
-    model::{Kind, NamespacedName, ObjectRef, PodRef, kubernetes::LoadBalancerIngress},
+    model::{Kind, NamespacedName, ObjectRef, PodRef, gateway::ParentReference, kubernetes::LoadBalancerIngress},
 };
 
 /// Field manager of everything that is applied.
@@ -103,12 +108,14 @@ impl Class {
     pub(super) fn permission(self) -> Cow<'static, str> {
         let permission = match self {
             Self::Object(kind) => {
-                let verbs = if kind == Kind::KongUpstreamPolicy {
-                    "get and patch"
+                let (plural, group) = (kind.plural(), kind.group());
+                let reads = kind == Kind::KongUpstreamPolicy || group == Kind::Gateway.group();
+                let get = if reads {
+                    format!("get on {plural} and ")
                 } else {
-                    "patch"
+                    String::new()
                 };
-                return format!("{verbs} on {}/status ({})", kind.plural(), kind.group()).into();
+                return format!("{get}patch on {plural}/status ({group})").into();
             }
             Self::Gate => "patch on pods/status",
             Self::Instance => "list, watch, create, patch and delete on proxyinstances (gateway.silverback.dev)",
@@ -142,7 +149,10 @@ pub(super) enum Document {
     FleetStatus(Box<ProxyFleetStatus>),
     Addresses(Arc<[LoadBalancerIngress]>),
     Programmed(Programmed),
-    Ancestors(Ancestors),
+    Ancestors(Entries<AncestorRef>),
+    Parents(Entries<ParentReference>),
+    GatewayClass(GatewayClassStatus),
+    Gateway(Box<GatewayStatus>),
     Event(Box<EventDocument>),
 }
 
@@ -187,7 +197,21 @@ impl Document {
             }
             (Self::Programmed(one), Self::Programmed(other)) => one.says_the_same(other),
             (Self::Ancestors(one), Self::Ancestors(other)) => one.says_the_same(other),
+            (Self::Parents(one), Self::Parents(other)) => one.says_the_same(other),
+            (Self::GatewayClass(one), Self::GatewayClass(other)) => one.says_the_same(other),
+            (Self::Gateway(one), Self::Gateway(other)) => one.says_the_same(other),
             _ => self == other,
+        }
+    }
+
+    /// The status of a user's object that is joined with what stands there; `None` of those that are written without a look.
+    pub(super) fn joined(&self, found: &Value, namespace: &str) -> Option<Value> {
+        match self {
+            Self::Ancestors(ancestors) => Some(ancestors.joined(found, namespace)),
+            Self::Parents(parents) => Some(parents.joined(found, namespace)),
+            Self::GatewayClass(status) => Some(status.joined(found)),
+            Self::Gateway(status) => Some(status.joined(found)),
+            _ => None,
         }
     }
 
@@ -212,6 +236,9 @@ impl Document {
                 Lane::Refresh
             }
             (Self::Ancestors(now), Some(Self::Ancestors(before))) if !now.turned(before) => Lane::Refresh,
+            (Self::Parents(now), Some(Self::Parents(before))) if !now.turned(before) => Lane::Refresh,
+            (Self::GatewayClass(now), Some(Self::GatewayClass(before))) if !now.turned(before) => Lane::Refresh,
+            (Self::Gateway(now), Some(Self::Gateway(before))) if !now.turned(before) => Lane::Refresh,
             _ => Lane::Transition,
         }
     }

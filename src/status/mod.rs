@@ -1,5 +1,5 @@
 //! Writes what is known to Kubernetes: `ProxyInstance`, `ProxyFleet`, addresses of Ingresses, conditions of Kong's
-//! objects, events, and the condition of Pods that serves as readiness gate. Only the leader writes; the others keep
+//! objects, statuses of the Gateway API's, events, and the condition of Pods that serves as readiness gate. Only the leader writes; the others keep
 //! still.
 //!
 //! ```text
@@ -13,15 +13,19 @@
 //! `proxyinstances`, `patch` on `proxyinstances/status` and `pods/status`; in its own namespace: `list`, `watch`,
 //! `create`, `patch` on `proxyfleets`, `patch` on `proxyfleets/status`, `get` on `pods`; everywhere: `list` on
 //! `ingresses`, `patch` on `ingresses/status` (`networking.k8s.io`), the same of Kong's kinds, `get` on
-//! `kongupstreampolicies`, and `create`, `patch` on `events` (`events.k8s.io`).
+//! `kongupstreampolicies`, `get`, `list` and `patch` of the status on the Gateway API's kinds, `list` and `watch` on
+//! `customresourcedefinitions`, and `create`, `patch` on `events` (`events.k8s.io`).
 
 mod author;
 mod budget;
 mod document;
+mod entry;
+mod gateway_status;
 mod object_condition;
 mod planner;
 pub mod resource;
 mod seed;
+mod served;
 mod settings;
 mod task;
 #[cfg(test)]

@@ -37,6 +37,26 @@ impl ObjectCondition {
         former: Option<&Self>,
     ) -> Self {
         let status = if verdict.holds { "True" } else { "False" };
+        Self::stated(type_, status, verdict, observed_generation, former)
+    }
+
+    /// A condition of which is not known whether it holds, whatever the verdict says.
+    pub(super) fn unknown(
+        type_: &str,
+        verdict: &Verdict<'_>,
+        observed_generation: Option<i64>,
+        former: Option<&Self>,
+    ) -> Self {
+        Self::stated(type_, "Unknown", verdict, observed_generation, former)
+    }
+
+    fn stated(
+        type_: &str,
+        status: &str,
+        verdict: &Verdict<'_>,
+        observed_generation: Option<i64>,
+        former: Option<&Self>,
+    ) -> Self {
         let since = former.filter(|former| former.status == status);
         Self {
             type_: type_.to_owned(),
@@ -49,8 +69,13 @@ impl ObjectCondition {
         }
     }
 
+    /// Whether it holds.
+    pub(super) fn is_true(&self) -> bool {
+        self.status == "True"
+    }
+
     /// Whether it says nothing else than another, whenever that was.
-    fn says_the_same(&self, other: &Self) -> bool {
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
         let last_transition_time = other.last_transition_time;
         Self {
             last_transition_time,
@@ -113,91 +138,21 @@ impl Programmed {
     }
 }
 
-/// What became of a KongUpstreamPolicy on the objects that name it.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Ancestors {
-    /// Who says so; entries of others stay.
-    pub(super) controller: Arc<str>,
-    pub(super) entries: Vec<Ancestor>,
+/// The condition of a type.
+pub(super) fn of_type<'a>(conditions: &'a [ObjectCondition], type_: &str) -> Option<&'a ObjectCondition> {
+    conditions.iter().find(|condition| condition.type_ == type_)
 }
 
-/// What became of it on one object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Ancestor {
-    pub(super) ancestor_ref: AncestorRef,
-    pub(super) conditions: Vec<ObjectCondition>,
+/// Whether two lists of conditions say nothing else than one another.
+pub(super) fn say_the_same(one: &[ObjectCondition], other: &[ObjectCondition]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.says_the_same(other))
 }
 
-/// A Service or KongServiceFacade.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct AncestorRef {
-    /// `core` for Services, as with Kong Ingress Controller.
-    pub(super) group: String,
-    pub(super) kind: String,
-    pub(super) namespace: String,
-    pub(super) name: String,
-}
-
-impl Ancestors {
-    /// Entries of all controllers in one status.
-    pub(super) const MOST: usize = 16;
-
-    pub(super) fn says_the_same(&self, other: &Self) -> bool {
-        self.entries.len() == other.entries.len()
-            && self.entries.iter().zip(&other.entries).all(|(one, other)| {
-                one.ancestor_ref == other.ancestor_ref
-                    && one.conditions.len() == other.conditions.len()
-                    && one
-                        .conditions
-                        .iter()
-                        .zip(&other.conditions)
-                        .all(|(one, other)| one.says_the_same(other))
-            })
-    }
-
-    /// Whether somebody waits to be told.
-    pub(super) fn turned(&self, before: &Self) -> bool {
-        self.entries.len() != before.entries.len()
-            || self.entries.iter().zip(&before.entries).any(|(now, before)| {
-                now.ancestor_ref != before.ancestor_ref
-                    || now.conditions.len() != before.conditions.len()
-                    || now
-                        .conditions
-                        .iter()
-                        .zip(&before.conditions)
-                        .any(|(now, before)| now.turned(before))
-            })
-    }
-
-    /// The former condition of that type on an object.
-    pub(super) fn condition(&self, reference: &AncestorRef, type_: &str) -> Option<&ObjectCondition> {
-        let entry = self.entries.iter().find(|entry| entry.ancestor_ref == *reference)?;
-        entry.conditions.iter().find(|condition| condition.type_ == type_)
-    }
-
-    /// The whole list: what stands there of other controllers, then ours, as far as there is room.
-    pub(super) fn joined(&self, found: &Value) -> Value {
-        let found = found.as_array().map(Vec::as_slice).unwrap_or_default();
-        let others = found.iter().filter(|entry| entry["controllerName"] != *self.controller);
-        let ours = self.entries.iter().map(|entry| {
-            let mut entry = json!(entry);
-            entry["controllerName"] = json!(self.controller);
-            entry
-        });
-        others.cloned().chain(ours).take(Self::MOST).collect()
-    }
-
-    /// Our entries in a status, if there are any.
-    pub(super) fn found(status: &Value, controller: &Arc<str>) -> Option<Self> {
-        let entries = status["ancestors"].as_array()?.iter();
-        let ours = entries.filter(|entry| entry["controllerName"] == **controller);
-        let ours: Vec<Ancestor> = ours
-            .filter_map(|entry| serde_json::from_value(entry.clone()).ok())
-            .collect();
-        (!ours.is_empty()).then(|| Self {
-            controller: controller.clone(),
-            entries: ours,
+/// Whether somebody waits to be told of one list that was another before.
+pub(super) fn turned(now: &[ObjectCondition], before: &[ObjectCondition]) -> bool {
+    now.len() != before.len()
+        || now.iter().any(|condition| {
+            let former = of_type(before, &condition.type_);
+            former.is_none_or(|former| condition.turned(former))
         })
-    }
 }

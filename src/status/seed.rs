@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Resource,
     api::ListParams,
-    core::{ApiResource, DynamicObject, NamespaceResourceScope},
+    core::{ApiResource, DynamicObject, GroupVersionKind, NamespaceResourceScope, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
         utils::Backoff,
@@ -24,12 +24,16 @@ use tracing::{debug, warn};
 
 use super::{
     author::{
+        Bundle,
         addresses::{self, sorted},
-        objects,
+        gateway, objects,
     },
     document::{Document, Key},
-    object_condition::{Ancestors, Programmed},
+    entry::Entries,
+    gateway_status::{GatewayClassStatus, GatewayStatus},
+    object_condition::Programmed,
     resource::{ProxyFleet, ProxyInstance},
+    served::Served,
     settings::{OwnPod, Settings},
 };
 use crate::model::{Kind, NamespacedName, ObjectRef};
@@ -62,6 +66,8 @@ pub(super) enum Found {
     Statuses(Vec<(Key, Document)>),
     /// All statuses of a kind have been told, or can't be.
     StatusesListed(Kind),
+    /// Which bundle of the Gateway API is installed, if one is.
+    Bundle(Option<Bundle>),
     /// The controller's own Pod.
     OwnPod(ObjectRef),
 }
@@ -76,7 +82,11 @@ pub(super) fn instance_namespaces(settings: &Settings) -> BTreeSet<Arc<str>> {
 }
 
 /// Everything that there is to know, then what changes. Does not end.
-pub(super) fn follow(client: &Client, settings: &Settings) -> impl Stream<Item = Found> + Send + use<> {
+pub(super) fn follow(
+    client: &Client,
+    settings: &Settings,
+    served: &Served,
+) -> impl Stream<Item = Found> + Send + use<> {
     let instances = instance_namespaces(settings).into_iter().map(|namespace| {
         objects::<ProxyInstance>(client.clone(), &namespace)
             .scan(HashSet::new(), move |listed, event| {
@@ -92,7 +102,8 @@ pub(super) fn follow(client: &Client, settings: &Settings) -> impl Stream<Item =
         streams.push(found.boxed());
     }
     if settings.update_status {
-        streams.push(statuses(client, settings).boxed());
+        streams.push(statuses(client, settings, served).boxed());
+        streams.push(bundles(client).boxed());
     }
     if let (true, Some(pod)) = (settings.emit_events, settings.own_pod.clone()) {
         streams.push(
@@ -194,36 +205,83 @@ fn fleet_event(event: watcher::Result<watcher::Event<ProxyFleet>>) -> Option<Fou
 
 /// Kinds whose statuses are written.
 pub(super) fn status_kinds() -> impl Iterator<Item = Kind> {
-    addresses::KINDS.into_iter().chain(objects::KINDS)
+    addresses::KINDS.into_iter().chain(objects::KINDS).chain(gateway::KINDS)
 }
 
 /// What stands in the statuses of users' objects, kind by kind and page by page: a new leader need not write it again.
-fn statuses(client: &Client, settings: &Settings) -> impl Stream<Item = Found> + Send + use<> {
-    let (client, settings) = (client.clone(), settings.clone());
+fn statuses(client: &Client, settings: &Settings, served: &Served) -> impl Stream<Item = Found> + Send + use<> {
+    let (client, settings, served) = (client.clone(), settings.clone(), served.clone());
     stream::iter(status_kinds()).flat_map(move |kind| {
-        let resource = resource(kind);
-        let apis: Vec<Api<DynamicObject>> = match settings.watched_namespaces.as_slice() {
-            some @ [_, ..] if kind.is_namespaced() => some
-                .iter()
-                .map(|namespace| Api::namespaced_with(client.clone(), namespace, &resource))
-                .collect(),
-            _ => vec![Api::all_with(client.clone(), &resource)],
+        let (client, settings, served) = (client.clone(), settings.clone(), served.clone());
+        let pages = async move {
+            let apis = match tokio::time::timeout(LIMIT, served.resource(kind)).await {
+                Ok(Ok(Some(resource))) => apis(&client, kind, &resource, &settings),
+                Ok(Ok(None)) | Err(_) => Vec::new(),
+                Ok(Err(error)) => {
+                    debug!(?kind, %error, "statuses can't be read: they are written anew");
+                    Vec::new()
+                }
+            };
+            stream::iter(apis).flat_map(move |api| pages(kind, api, settings.clone()).boxed())
         };
-        let settings = settings.clone();
-        let pages = stream::iter(apis).flat_map(move |api| pages(kind, api, settings.clone()).boxed());
+        let pages = stream::once(pages).flatten();
         pages.chain(stream::once(future::ready(Found::StatusesListed(kind))))
     })
 }
 
-/// A kind as a client names it.
-pub(super) fn resource(kind: Kind) -> ApiResource {
-    ApiResource {
-        group: kind.group().to_owned(),
-        version: kind.version().to_owned(),
-        api_version: kind.api_version(),
-        kind: kind.name().to_owned(),
-        plural: kind.plural().to_owned(),
+/// A kind wherever it is watched.
+fn apis(client: &Client, kind: Kind, resource: &ApiResource, settings: &Settings) -> Vec<Api<DynamicObject>> {
+    match settings.watched_namespaces.as_slice() {
+        some @ [_, ..] if kind.is_namespaced() => some
+            .iter()
+            .map(|namespace| Api::namespaced_with(client.clone(), namespace, resource))
+            .collect(),
+        _ => vec![Api::all_with(client.clone(), resource)],
     }
+}
+
+/// Which bundle of the Gateway API is installed: its definitions say so.
+fn bundles(client: &Client) -> impl Stream<Item = Found> + Send + use<> {
+    let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+    let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
+    let class = Kind::GatewayClass;
+    let name = format!("metadata.name={}.{}", class.plural(), class.group());
+    let events = watcher(api, watcher::Config::default().fields(&name)).backoff(Patience::default());
+    events
+        .scan(None, |bundle: &mut Option<Bundle>, event| {
+            let found = match event {
+                Ok(watcher::Event::Init) => {
+                    *bundle = None;
+                    None
+                }
+                Ok(watcher::Event::InitApply(definition)) => {
+                    *bundle = bundle_of(&definition);
+                    None
+                }
+                Ok(watcher::Event::Apply(definition)) => {
+                    *bundle = bundle_of(&definition);
+                    Some(bundle.clone())
+                }
+                Ok(watcher::Event::Delete(_)) => {
+                    *bundle = None;
+                    Some(None)
+                }
+                Ok(watcher::Event::InitDone) => Some(bundle.clone()),
+                Err(error) => {
+                    debug!(%error, "the definitions of the Gateway API can't be read");
+                    Some(None)
+                }
+            };
+            future::ready(Some(found.map(Found::Bundle)))
+        })
+        .filter_map(future::ready)
+}
+
+fn bundle_of<K: Resource>(definition: &K) -> Option<Bundle> {
+    let annotation = |name: &str| definition.meta().annotations.as_ref()?.get(name).cloned();
+    Some(Bundle {
+        version: annotation("gateway.networking.k8s.io/bundle-version"),
+    })
 }
 
 fn pages(kind: Kind, api: Api<DynamicObject>, settings: Settings) -> impl Stream<Item = Found> + Send {
@@ -256,22 +314,33 @@ fn pages(kind: Kind, api: Api<DynamicObject>, settings: Settings) -> impl Stream
 fn status_document(kind: Kind, object: &DynamicObject, settings: &Settings) -> Option<(Key, Document)> {
     let uid = object.metadata.uid.as_deref()?;
     let status = object.data.get("status")?;
+    let name = name_of_dynamic(object);
     let document = match kind {
         _ if addresses::KINDS.contains(&kind) => {
             let entries = status.get("loadBalancer")?.get("ingress")?.as_array()?.iter();
             let addresses = entries.filter_map(|entry| serde_json::from_value(entry.clone()).ok());
             Document::Addresses(sorted(addresses.collect()))
         }
-        Kind::KongUpstreamPolicy => {
-            Document::Ancestors(Ancestors::found(status, &settings.controller_name.as_str().into())?)
-        }
+        Kind::KongUpstreamPolicy => Document::Ancestors(Entries::found(
+            status,
+            objects::policy_writer(settings),
+            &name.namespace,
+        )?),
         Kind::KongLicense => {
             let controller = objects::license_controller(settings);
             Document::Programmed(Programmed::found(status, Some(&controller))?)
         }
+        Kind::GatewayClass => Document::GatewayClass(GatewayClassStatus::found(status)),
+        Kind::Gateway => Document::Gateway(Box::new(GatewayStatus::found(status))),
+        Kind::BackendTLSPolicy => {
+            Document::Ancestors(Entries::found(status, gateway::writer(settings), &name.namespace)?)
+        }
+        _ if gateway::KINDS.contains(&kind) => {
+            Document::Parents(Entries::found(status, gateway::writer(settings), &name.namespace)?)
+        }
         _ => Document::Programmed(Programmed::found(status, None)?),
     };
-    Some((Key::Object(kind, name_of_dynamic(object), uid.into()), document))
+    Some((Key::Object(kind, name, uid.into()), document))
 }
 
 fn name_of_dynamic(object: &DynamicObject) -> NamespacedName {

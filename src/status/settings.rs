@@ -18,6 +18,8 @@ pub struct Settings {
     pub publish_addresses_udp: Vec<String>,
     /// Name of the controller in statuses (`--gateway-api-controller-name`).
     pub controller_name: String,
+    /// The only Gateway that is ours (`--gateway-to-reconcile`); all of our classes when `None`.
+    pub gateway_to_reconcile: Option<NamespacedName>,
     /// Whether the statuses of users' objects are written (`--update-status`).
     pub update_status: bool,
     /// Whether events are written (`--emit-kubernetes-events`).

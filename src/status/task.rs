@@ -12,6 +12,7 @@ use super::{
     document::{Class, Document, Key},
     planner::{Load, Next, Outcome, Planner},
     seed::{self, Found, name_of},
+    served::Served,
     settings::Settings,
     writer::{self, Report},
 };
@@ -76,6 +77,7 @@ pub fn writer(
 /// One leadership.
 struct Term<'a> {
     client: Client,
+    served: Served,
     settings: Settings,
     epoch: Epoch,
     author: Author,
@@ -115,6 +117,7 @@ impl<'a> Term<'a> {
             complaints: BTreeSet::new(),
             unreachable: false,
             before: *load.borrow(),
+            served: Served::new(client.clone()),
             client,
             settings,
             epoch,
@@ -124,7 +127,7 @@ impl<'a> Term<'a> {
 
     /// Writes until leadership changes; `false` when an input ended.
     async fn run(&mut self, inputs: &mut Inputs) -> bool {
-        let mut found = pin!(seed::follow(&self.client, &self.settings));
+        let mut found = pin!(seed::follow(&self.client, &self.settings, &self.served));
         let mut stale = true;
         let mut look_at = Instant::now();
         loop {
@@ -180,7 +183,7 @@ impl<'a> Term<'a> {
             match self.planner.next(now) {
                 Next::Write(write) => {
                     let instance = self.settings.own_pod.as_ref().map_or("silverback", |pod| &pod.name);
-                    let work = writer::carry_out(self.client.clone(), write, instance.to_owned());
+                    let work = writer::carry_out(self.client.clone(), self.served.clone(), write, instance.to_owned());
                     self.under_way.spawn(work);
                 }
                 Next::At(at) => return Some(at),
@@ -237,6 +240,10 @@ impl<'a> Term<'a> {
             Found::StatusesListed(kind) => {
                 planner.release(Class::Object(kind));
                 self.author.listed_statuses(kind);
+                return true;
+            }
+            Found::Bundle(bundle) => {
+                self.author.found_bundle(bundle);
                 return true;
             }
             Found::OwnPod(pod) => {

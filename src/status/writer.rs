@@ -19,10 +19,9 @@ use serde_json::{Value, json};
 
 use super::{
     document::{Class, Document, EventDocument, FIELD_MANAGER, GATE, Gate, Key},
-    object_condition::Ancestors,
     planner::{Action, Outcome, Write},
     resource::{ProxyFleet, ProxyInstance, ProxyInstanceSpec},
-    seed,
+    served::Served,
 };
 use crate::model::{Kind, NamespacedName};
 
@@ -43,16 +42,22 @@ pub(super) struct Report {
 }
 
 /// Carries a write out.
-pub(super) async fn carry_out(client: Client, write: Write, instance: String) -> Report {
+pub(super) async fn carry_out(client: Client, served: Served, write: Write, instance: String) -> Report {
     let mut attempt = Attempt {
         client,
+        served,
         requests: 0,
         instance,
     };
     let result = attempt.perform(&write).await;
     let (outcome, fault) = match result {
         Ok(()) => (Outcome::Written, None),
-        Err(failure) => (meaning(write.key.class(), &failure), Some(failure.to_string())),
+        Err(failure) => {
+            if let (Key::Object(kind, ..), 404) = (&write.key, failure.code()) {
+                attempt.served.forget(*kind);
+            }
+            (meaning(write.key.class(), &failure), Some(failure.to_string()))
+        }
     };
     Report {
         key: write.key,
@@ -77,6 +82,18 @@ impl Failure {
         match self {
             Self::Status { code, .. } => *code,
             Self::Timeout | Self::Other(_) => 0,
+        }
+    }
+}
+
+impl From<kube::Error> for Failure {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Status {
+                code: status.code,
+                message: status.message.clone(),
+            },
+            error => Self::Other(error),
         }
     }
 }
@@ -106,6 +123,7 @@ fn meaning(class: Class, failure: &Failure) -> Outcome {
 
 struct Attempt {
     client: Client,
+    served: Served,
     requests: u32,
     instance: String,
 }
@@ -139,7 +157,7 @@ impl Attempt {
                     "metadata": { "uid": uid },
                     "status": { "loadBalancer": { "ingress": addresses } },
                 });
-                let api = self.dynamic_api(*kind, name);
+                let api = self.dynamic_api(*kind, name).await?;
                 self.send(api.patch_status(&name.name, &plain, &Patch::Merge(patch)))
                     .await
             }
@@ -153,13 +171,11 @@ impl Attempt {
                 if kind.is_namespaced() {
                     patch["metadata"]["namespace"] = json!(name.namespace);
                 }
-                let api = self.dynamic_api(*kind, name);
+                let api = self.dynamic_api(*kind, name).await?;
                 self.send(api.patch_status(&name.name, &apply, &Patch::Apply(patch)))
                     .await
             }
-            (Key::Object(kind, name, uid), Document::Ancestors(ancestors)) => {
-                self.put_ancestors(*kind, name, uid, ancestors).await
-            }
+            (Key::Object(kind, name, uid), document) => self.put_joined(*kind, name, uid, document).await,
             (Key::Instance(name), Document::Instance(spec)) => {
                 let api = self.api::<ProxyInstance>(name);
                 self.send(api.patch(&name.name, &apply, &Patch::Apply(instance_patch(name, spec))))
@@ -188,20 +204,24 @@ impl Attempt {
         }
     }
 
-    /// The list has no keys to join it by: what others wrote there is read, and nothing is written if it changed since.
-    async fn put_ancestors(
+    /// Others write there as well, in lists without keys to join them by: what stands there is read, and nothing is
+    /// written if it changed since.
+    async fn put_joined(
         &mut self,
         kind: Kind,
         name: &NamespacedName,
         uid: &str,
-        ancestors: &Ancestors,
+        document: &Document,
     ) -> Result<(), Failure> {
-        let api = self.dynamic_api(kind, name);
+        let api = self.dynamic_api(kind, name).await?;
         let found = self.ask(api.get(&name.name)).await?;
-        let status = found.data.get("status").and_then(|status| status.get("ancestors"));
+        let found_status = found.data.get("status").unwrap_or(&Value::Null);
+        let status = document
+            .joined(found_status, &name.namespace)
+            .unwrap_or_else(|| unreachable!("a key has documents of its own kind"));
         let patch = json!({
             "metadata": { "uid": uid, "resourceVersion": found.metadata.resource_version },
-            "status": { "ancestors": ancestors.joined(status.unwrap_or(&Value::Null)) },
+            "status": status,
         });
         let plain = PatchParams::default();
         self.send(api.patch_status(&name.name, &plain, &Patch::Merge(patch)))
@@ -251,12 +271,18 @@ impl Attempt {
         Api::namespaced(self.client.clone(), &name.namespace)
     }
 
-    fn dynamic_api(&self, kind: Kind, name: &NamespacedName) -> Api<DynamicObject> {
-        let resource = seed::resource(kind);
-        match kind.is_namespaced() {
+    /// Objects of a kind, in the version that the cluster serves.
+    async fn dynamic_api(&self, kind: Kind, name: &NamespacedName) -> Result<Api<DynamicObject>, Failure> {
+        let served = tokio::time::timeout(LIMIT, self.served.resource(kind));
+        let resource = served.await.map_err(|_| Failure::Timeout)??;
+        let resource = resource.ok_or_else(|| Failure::Status {
+            code: 404,
+            message: format!("{} are not served", kind.plural()),
+        })?;
+        Ok(match kind.is_namespaced() {
             true => Api::namespaced_with(self.client.clone(), &name.namespace, &resource),
             false => Api::all_with(self.client.clone(), &resource),
-        }
+        })
     }
 
     async fn send<T>(&mut self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<(), Failure> {
@@ -267,11 +293,7 @@ impl Attempt {
         self.requests += 1;
         match tokio::time::timeout(LIMIT, request).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(kube::Error::Api(status))) => Err(Failure::Status {
-                code: status.code,
-                message: status.message.clone(),
-            }),
-            Ok(Err(error)) => Err(Failure::Other(error)),
+            Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(Failure::Timeout),
         }
     }

@@ -181,7 +181,7 @@ pub struct Translation {
     /// The objects that took part: what of theirs could be translated is in the configuration.
     pub objects: Participants,
     /// What can be said of the Gateway API's objects that are ours.
-    pub gateways: GatewayStatuses,
+    pub gateways: Arc<GatewayStatuses>,
     /// Values that settings of plugins have from Secrets: to be shown nowhere.
     pub confidential: BTreeSet<String>,
     /// The last second in which the same objects give the same; `None` if it does not hang on time.

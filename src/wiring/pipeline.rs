@@ -14,7 +14,7 @@ use crate::{
     fleet::FleetView,
     model::{Profile, Snapshot},
     render::{Renderer, Rendition},
-    translate::{Participants, Settings, Translator},
+    translate::{GatewayStatuses, Participants, Settings, Translator},
 };
 
 /// What is remembered of a profile from one snapshot to the next.
@@ -144,6 +144,7 @@ fn render_all(
     let mut rendered = BTreeMap::new();
     let mut problems = BTreeSet::from_iter(snapshot.malformed.iter().cloned());
     let mut objects = Participants::default();
+    let mut gateways: Option<Arc<GatewayStatuses>> = None;
     lanes.retain(|profile, _| profiles.contains(profile));
     for profile in profiles {
         let lane = lanes.entry(profile.clone()).or_default();
@@ -158,6 +159,11 @@ fn render_all(
         problems.extend(translation.problems);
         objects.extend(&translation.objects);
         valid_until = valid_until.into_iter().chain(translation.valid_until).min();
+        match &mut gateways {
+            None => gateways = Some(translation.gateways),
+            Some(gateways) if *gateways == translation.gateways => {}
+            Some(gateways) => Arc::make_mut(gateways).join(&translation.gateways),
+        }
     }
     let rendition = Rendition {
         generation: snapshot.generation,
@@ -166,6 +172,7 @@ fn render_all(
         profiles: rendered,
         problems: problems.into_iter().collect(),
         objects,
+        gateways: gateways.unwrap_or_default(),
         created: Timestamp::now(),
         took: began.elapsed(),
     };
@@ -186,6 +193,7 @@ fn says_the_same(one: &Rendition, other: &Rendition) -> bool {
     one.profiles == other.profiles
         && one.problems == other.problems
         && one.objects == other.objects
+        && one.gateways == other.gateways
         && one.hold == other.hold
         && have_the_same_generations(&one.snapshot, &other.snapshot)
 }

@@ -28,6 +28,7 @@ pub(super) fn write(
         publish_service_udp: settings.status.publish_service_udp.clone(),
         publish_addresses_udp: settings.status.publish_addresses_udp.clone(),
         controller_name: settings.translation.gateway_controller_name.clone(),
+        gateway_to_reconcile: settings.translation.gateway_to_reconcile.clone(),
         update_status: settings.status.update_status,
         emit_events: settings.status.emit_events,
         qps: settings.status.qps,

@@ -5,6 +5,7 @@ mod bad_proxies;
 mod conditions;
 mod crds;
 mod fleet;
+mod gateway;
 mod idle;
 mod install;
 mod leadership;
@@ -95,6 +96,12 @@ pub(crate) const ALL: &[Scenario] = &[
         story: "statuses of Kong's objects say what became of them; what others say there stays",
         first: false,
         run: conditions::run,
+    },
+    Scenario {
+        name: "gateway",
+        story: "objects of the Gateway API are served, and their statuses say what became of them; what others say there stays",
+        first: false,
+        run: gateway::run,
     },
     Scenario {
         name: "crds",

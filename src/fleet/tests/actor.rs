@@ -72,6 +72,7 @@ fn rendition(text: &str, generation: u64) -> FleetEvent {
         profiles: [(profile(), rendered(text))].into(),
         problems: Arc::default(),
         objects: crate::translate::Participants::default(),
+        gateways: Default::default(),
         hold: None,
         created: Timestamp::UNIX_EPOCH,
         took: Duration::ZERO,

@@ -282,6 +282,7 @@ impl World {
                 .collect(),
             problems: problems.into(),
             objects: crate::translate::Participants::default(),
+            gateways: Arc::default(),
             hold,
             created: self.now().timestamp,
             took: Duration::ZERO,

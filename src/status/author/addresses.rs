@@ -50,20 +50,23 @@ impl Addresses {
 /// its cluster addresses.
 fn find(given: &[String], service: Option<&NamespacedName>, snapshot: &Snapshot) -> Arc<[LoadBalancerIngress]> {
     let mut addresses: Vec<_> = given.iter().map(|address| entry(address)).collect();
-    if addresses.is_empty()
-        && let Some(service) = service.and_then(|name| snapshot.services.get(name))
-    {
-        addresses.clone_from(&service.status.load_balancer.ingress);
-        if addresses.is_empty() {
-            let cluster = service
-                .spec
-                .cluster_ips
-                .iter()
-                .filter(|address| *address != "None" && !address.is_empty());
-            addresses = cluster.map(|address| entry(address)).collect();
-        }
+    if let (true, Some(service)) = (addresses.is_empty(), service) {
+        addresses = of_service(service, snapshot);
     }
     sorted(addresses)
+}
+
+/// Those of a Service's load balancer; else its cluster addresses.
+pub(super) fn of_service(name: &NamespacedName, snapshot: &Snapshot) -> Vec<LoadBalancerIngress> {
+    let Some(service) = snapshot.services.get(name) else {
+        return Vec::new();
+    };
+    if !service.status.load_balancer.ingress.is_empty() {
+        return service.status.load_balancer.ingress.clone();
+    }
+    let cluster = service.spec.cluster_ips.iter();
+    let cluster = cluster.filter(|address| *address != "None" && !address.is_empty());
+    cluster.map(|address| entry(address)).collect()
 }
 
 /// An order in which two lists of the same addresses are equal.

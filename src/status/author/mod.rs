@@ -1,8 +1,10 @@
 //! From what is known to what shall stand in the cluster. Pure, but for its memory of what it said before.
 
 pub(super) mod addresses;
+mod confirmed;
 mod events;
 mod fleet;
+pub(super) mod gateway;
 pub(super) mod instance;
 pub(super) mod objects;
 
@@ -14,7 +16,10 @@ use std::{
 use proxy_config_schema::ConfigHash;
 use tokio::time::Instant;
 
-use self::{addresses::Addresses, events::EventLog, objects::ObjectConditions};
+pub(super) use self::gateway::Bundle;
+use self::{
+    addresses::Addresses, confirmed::Confirmed, events::EventLog, gateway::GatewayApi, objects::ObjectConditions,
+};
 use super::{
     document::{Document, Gate, Key},
     planner::Planner,
@@ -22,7 +27,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    fleet::{ConditionStatus, FleetView, ProxyView},
+    fleet::{FleetView, ProxyView},
     model::{Epoch, Kind, NamespacedName, ObjectRef, PodRef, ProxyId, Snapshot, fleet_names},
     render::Rendition,
 };
@@ -55,10 +60,10 @@ pub(super) struct Author {
     /// Conditions of `ProxyFleet`s as they were told last.
     fleet_conditions: HashMap<NamespacedName, Vec<StatusCondition>>,
     paused: BTreeSet<NamespacedName>,
-    /// The rendition that a proxy accepted last.
-    accepted: Option<Arc<Rendition>>,
+    confirmed: Confirmed,
     addressed: BTreeSet<Key>,
     conditions: ObjectConditions,
+    gateway_api: GatewayApi,
     object_events: EventLog,
     fleet_events: EventLog,
 }
@@ -75,9 +80,10 @@ impl Author {
             gates: HashMap::new(),
             fleet_conditions: HashMap::new(),
             paused: BTreeSet::new(),
-            accepted: None,
+            confirmed: Confirmed::default(),
             addressed: BTreeSet::new(),
             conditions: ObjectConditions::default(),
+            gateway_api: GatewayApi::default(),
             object_events: EventLog::default(),
             fleet_events: EventLog::default(),
         }
@@ -162,14 +168,22 @@ impl Author {
     /// The status of a user's object stands in the cluster.
     pub(super) fn found_status(&mut self, key: Key, document: Document, planner: &mut Planner, now: Instant) {
         planner.seed(&key, document.clone(), now);
-        if !matches!(document, Document::Addresses(_)) {
-            self.conditions.found(key, document);
+        match (&key, &document) {
+            (_, Document::Addresses(_)) => {}
+            (Key::Object(kind, ..), _) if gateway::KINDS.contains(kind) => self.gateway_api.found(key, document),
+            _ => self.conditions.found(key, document),
         }
     }
 
     /// All statuses of a kind have been told, or can't be.
     pub(super) fn listed_statuses(&mut self, kind: Kind) {
         self.conditions.listed(kind);
+        self.gateway_api.listed(kind);
+    }
+
+    /// Which bundle of the Gateway API is installed.
+    pub(super) fn found_bundle(&mut self, bundle: Option<Bundle>) {
+        self.gateway_api.found_bundle(bundle);
     }
 
     /// Tells the planner what shall stand in the cluster now.
@@ -177,14 +191,19 @@ impl Author {
         let another = !same(self.rendition.as_ref(), world.rendition.as_ref());
         if let (true, Some(rendition)) = (another, &world.rendition) {
             self.remember_problems(rendition);
+            self.confirmed.add(rendition);
         }
+        self.confirmed.look(&world.view);
         self.rendition.clone_from(&world.rendition);
         self.tell_proxies(world, another, planner, now);
         self.tell_fleets(world, planner, now);
         if self.settings.update_status {
-            self.tell_ingresses(world, planner, now);
-            let accepted = self.accepted.as_ref();
-            self.conditions.update(&self.settings, world, accepted, planner, now);
+            let addresses = Addresses::of(&self.settings, &world.snapshot);
+            self.tell_ingresses(&addresses, planner, now);
+            let confirmed = self.confirmed.by_all();
+            self.conditions.update(&self.settings, world, confirmed, planner, now);
+            self.gateway_api
+                .update(&self.settings, world, confirmed, &addresses, planner, now);
         }
         if self.settings.emit_events {
             if let (true, Some(rendition)) = (another, &world.rendition) {
@@ -327,17 +346,12 @@ impl Author {
         fleet_names(&self.settings.namespace, &self.settings.services)
     }
 
-    fn tell_ingresses(&mut self, world: &World, planner: &mut Planner, now: Instant) {
-        if let Some(rendition) = &world.rendition
-            && !same(self.accepted.as_ref(), Some(rendition))
-            && is_accepted(&world.view, rendition)
-        {
-            self.accepted = Some(rendition.clone());
-        }
-        let Some(accepted) = &self.accepted else { return };
-        let addresses = Addresses::of(&self.settings, &world.snapshot);
+    fn tell_ingresses(&mut self, addresses: &Addresses, planner: &mut Planner, now: Instant) {
+        let Some(confirmed) = self.confirmed.by_one() else {
+            return;
+        };
         let mut addressed = BTreeSet::new();
-        for object in accepted.objects.iter() {
+        for object in confirmed.objects.iter() {
             let Some(kind) = addresses::bears(object) else { continue };
             let addresses = addresses.of_kind(kind);
             if addresses.is_empty() {
@@ -352,18 +366,6 @@ impl Author {
         }
         self.addressed = addressed;
     }
-}
-
-/// Whether a ready proxy runs this rendition.
-fn is_accepted(view: &FleetView, rendition: &Rendition) -> bool {
-    view.proxies.iter().any(|proxy| {
-        let rendered = proxy
-            .profile
-            .as_ref()
-            .and_then(|profile| rendition.profiles.get(profile));
-        proxy.ready.status == ConditionStatus::True
-            && rendered.is_some_and(|rendered| proxy.observed == Some(rendered.hash))
-    })
 }
 
 fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {

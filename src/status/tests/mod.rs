@@ -5,6 +5,7 @@ mod budget;
 mod cluster;
 mod events;
 mod gates;
+mod gateway;
 mod objects;
 mod planner;
 mod world;

@@ -69,6 +69,7 @@ fn rendition(text: &str, objects: &[Object], taking_part: &[&str], problems: Vec
         problems: problems.into(),
         objects: taking_part.map(Object::object_ref).collect(),
         snapshot: Arc::new(snapshot),
+        gateways: Default::default(),
         hold: None,
         created: at(0),
         took: Duration::from_millis(1),

@@ -11,7 +11,7 @@ use crate::model::{
 };
 
 /// Statuses of all objects of the Gateway API that are ours, by object. Objects of other controllers are not in here.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GatewayStatuses {
     /// GatewayClasses with our controller's name.
     pub classes: BTreeMap<ObjectRef, ClassOutcome>,
@@ -37,7 +37,7 @@ pub struct ConditionOutcome {
 }
 
 /// Status of a GatewayClass.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClassOutcome {
     /// The generation that was looked at.
     pub observed_generation: Option<i64>,
@@ -46,7 +46,7 @@ pub struct ClassOutcome {
 }
 
 /// Status of a Gateway, but for its addresses.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GatewayOutcome {
     /// The generation that was looked at.
     pub observed_generation: Option<i64>,
@@ -57,7 +57,7 @@ pub struct GatewayOutcome {
 }
 
 /// Status of a listener.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ListenerOutcome {
     /// Name.
     pub name: String,
@@ -70,7 +70,7 @@ pub struct ListenerOutcome {
 }
 
 /// Status of a route.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RouteOutcome {
     /// The generation that was looked at.
     pub observed_generation: Option<i64>,
@@ -82,7 +82,7 @@ pub struct RouteOutcome {
 }
 
 /// What a route and one of its parents are to each other.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParentOutcome {
     /// The parent, as the route names it.
     pub parent: ParentReference,
@@ -91,7 +91,7 @@ pub struct ParentOutcome {
 }
 
 /// Status of a BackendTLSPolicy.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PolicyOutcome {
     /// The generation that was looked at.
     pub observed_generation: Option<i64>,
@@ -102,6 +102,17 @@ pub struct PolicyOutcome {
 }
 
 impl GatewayStatuses {
+    /// Adds what is said of the same objects for other proxies: what some of them can't have counts.
+    pub fn join(&mut self, others: &Self) {
+        for (object, theirs) in &others.routes {
+            if let Some(ours) = self.routes.get_mut(object)
+                && ours.translation_error.is_none()
+            {
+                ours.translation_error.clone_from(&theirs.translation_error);
+            }
+        }
+    }
+
     /// Whether there is nothing to be said.
     pub(in crate::translate) fn is_empty(&self) -> bool {
         let Self {

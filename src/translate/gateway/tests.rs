@@ -5,6 +5,7 @@ use std::{
     fmt::Write,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::{ConditionOutcome, GatewayStatuses};
@@ -20,7 +21,7 @@ fn case(name: &str) -> PathBuf {
         .join(name)
 }
 
-fn statuses(name: &str, settings: &Settings) -> GatewayStatuses {
+fn statuses(name: &str, settings: &Settings) -> Arc<GatewayStatuses> {
     let input = fs::read_to_string(case(name).join("in.yaml")).unwrap();
     let mut snapshot = Snapshot::default();
     for object in manifest::parse("in.yaml", input.as_bytes(), &Limits::default()).objects {
@@ -102,5 +103,5 @@ fn objects_of_other_controllers_are_left_alone() {
         gateway_controller_name: "example.com/another".to_owned(),
         ..Settings::default()
     };
-    assert_eq!(statuses("attachment", &settings), GatewayStatuses::default());
+    assert_eq!(*statuses("attachment", &settings), GatewayStatuses::default());
 }

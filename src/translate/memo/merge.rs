@@ -7,7 +7,6 @@ use proxy_config_schema as kong;
 use super::{
     super::{
         Translation,
-        gateway::GatewayStatuses,
         participants::Participants,
         problems::{Owner, Problems},
         state::Common,
@@ -21,7 +20,7 @@ use crate::model::Kind;
 /// The services, upstreams and certificates of all parts.
 pub(super) fn routes(parts: &[Arc<Part>]) -> Translation {
     let mut configuration = kong::Configuration::new();
-    let mut gateways = GatewayStatuses::default();
+    let mut gateways = Arc::default();
     for part in parts {
         configuration.services.extend(part.services.iter().cloned());
         configuration.upstreams.extend(part.upstreams.iter().cloned());

@@ -44,7 +44,7 @@ pub(super) struct Part {
     pub(super) notes: Vec<Note>,
     /// Whether services or routes have plugins of their own.
     pub(super) has_plugins: bool,
-    pub(super) gateways: GatewayStatuses,
+    pub(super) gateways: Arc<GatewayStatuses>,
     pub(super) problems: Vec<Problem>,
     pub(super) objects: Arc<BTreeSet<ObjectRef>>,
     /// What was looked up on the way.
@@ -81,7 +81,7 @@ pub(super) fn translate<'a>(mut sources: Sources<'a>, common: &Common<'a>) -> Pa
         }
     }
     if sources.gateways {
-        part.gateways = gateway::finish(&mut state, &drafts, common.policies);
+        part.gateways = Arc::new(gateway::finish(&mut state, &drafts, common.policies));
     }
     part.issues = issued.issues;
     state

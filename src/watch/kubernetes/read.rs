@@ -18,7 +18,13 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub(super) type Read = Result<Object, Problem>;
 
 /// Reads an object and lets go of all that is not used.
-pub(super) fn read(kind: Kind, object: DynamicObject) -> Cut<Read> {
+pub(super) fn read(kind: Kind, mut object: DynamicObject) -> Cut<Read> {
+    if kind.group() == Kind::Gateway.group()
+        && let Some(fields) = object.data.as_object_mut()
+    {
+        // It is written and not read: with it each write of ours would be a change, and be translated.
+        fields.remove("status");
+    }
     let metadata = metadata(kind, object.metadata);
     let key = metadata.key();
     // Only if it fails is the value needed once more, and it rarely does: reading it again is cheaper than a copy.

@@ -452,3 +452,24 @@ async fn credentials_that_are_not_accepted_are_told_as_such_and_may_come_right()
     watching.until("all kinds", Snapshot::is_complete).await;
     watching.expect_unrelated_change().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_is_written_is_no_change() {
+    let route = |reason: &str| {
+        json!({
+            "metadata": {},
+            "spec": {"hostnames": ["shop.example"]},
+            "status": {"parents": [{"parentRef": {"name": "edge"}, "conditions": [{"type": "Accepted", "reason": reason}]}]},
+        })
+    };
+    let path = "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/web";
+    let api = shop();
+    api.put(path, route("Pending"));
+    let mut watching = Watching::start(api, &WatchSettings::default());
+    let before = watching.until("all kinds", Snapshot::is_complete).await;
+    assert_eq!(names(&before, Kind::HTTPRoute), ["shop/web"]);
+    watching.api.put(path, route("Accepted"));
+    watching.expect_unrelated_change().await;
+    let after = watching.snapshots.borrow().clone();
+    assert!(Arc::ptr_eq(&before.http_routes, &after.http_routes));
+}

@@ -1,12 +1,14 @@
 //! Conditions of Kong's objects: `Programmed`, of KongUpstreamPolicies also `Accepted`, for each that names it. Pure, but
 //! for its memory of what it said before.
 //!
-//! Kong Ingress Controller's types, reasons and places, with more behind them: a condition holds once proxies run a
-//! configuration with the object in it, not only when it was translated; what is refused turns it, what is wrong stands
+//! Kong Ingress Controller's types, reasons and places, with more behind them: a condition holds once all ready proxies run
+//! a configuration with the object in it, not only when it was translated; what is refused turns it, what is wrong stands
 //! in its message; KongPlugins and KongClusterPlugins have it too. Objects that nobody refers to, or that are another
 //! controller's, are left alone.
 
 mod sources;
+
+pub(super) use self::sources::{Id, refused};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,14 +17,14 @@ use std::{
 
 use tokio::time::Instant;
 
-use self::sources::{Id, Mistake, Sources, User, id};
-use super::World;
+use self::sources::{Mistake, Sources, User, id};
+use super::{World, confirmed::Content};
 use crate::{
     model::{Kind, NamespacedName, kong::KongLicense},
-    render::Rendition,
     status::{
         document::{Document, Key},
-        object_condition::{Ancestor, AncestorRef, Ancestors, ObjectCondition, Programmed, Verdict},
+        entry::{AncestorRef, Entries, Entry, Reference, Writer},
+        object_condition::{self, ObjectCondition, Programmed, Verdict},
         planner::Planner,
         settings::Settings,
     },
@@ -85,7 +87,7 @@ impl ObjectConditions {
         &mut self,
         settings: &Settings,
         world: &World,
-        accepted: Option<&Arc<Rendition>>,
+        accepted: Option<&Arc<Content>>,
         planner: &mut Planner,
         now: Instant,
     ) {
@@ -209,7 +211,8 @@ impl ObjectConditions {
                     name: user.name.name.to_string(),
                 };
                 let condition = |type_: &str, verdict: &Verdict<'_>| {
-                    let former = former.and_then(|former| former.condition(&reference, type_));
+                    let former =
+                        former.and_then(|former| object_condition::of_type(former.conditions(&reference), type_));
                     ObjectCondition::new(type_, verdict, object.metadata().generation, former)
                 };
                 let conditions = self.verdicts_of_policy(sources, mistakes, name, user);
@@ -217,14 +220,11 @@ impl ObjectConditions {
                     .iter()
                     .map(|(type_, verdict)| condition(type_, verdict))
                     .collect();
-                Ancestor {
-                    ancestor_ref: reference,
-                    conditions,
-                }
+                Entry { reference, conditions }
             });
-            let ancestors = Ancestors {
-                controller: settings.controller_name.as_str().into(),
-                entries: entries.take(Ancestors::MOST).collect(),
+            let ancestors = Entries {
+                writer: policy_writer(settings),
+                entries: entries.take(AncestorRef::MOST).collect(),
             };
             wanted.insert(key, Document::Ancestors(ancestors));
         }
@@ -272,7 +272,7 @@ impl ObjectConditions {
             }
             let object = sources.object(*kind, name).filter(|(_, found)| found == key);
             let document = match (object, told) {
-                (Some((_, _)), Document::Ancestors(told)) => Document::Ancestors(Ancestors {
+                (Some((_, _)), Document::Ancestors(told)) => Document::Ancestors(Entries {
                     entries: Vec::new(),
                     ..told.clone()
                 }),
@@ -295,6 +295,14 @@ impl ObjectConditions {
             Document::Programmed(told) => Some(&told.condition),
             _ => None,
         }
+    }
+}
+
+/// Whose ancestors of a KongUpstreamPolicy are ours.
+pub(in crate::status) fn policy_writer(settings: &Settings) -> Writer {
+    Writer {
+        controller: settings.controller_name.as_str().into(),
+        only_gateway: None,
     }
 }
 

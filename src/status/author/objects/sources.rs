@@ -5,8 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use super::{super::same, KINDS};
+use super::{
+    super::{confirmed::Content, same},
+    KINDS,
+};
 use crate::{
+    fleet::FleetView,
     model::{Kind, NamespacedName, Object, ObjectRef, Reason, kubernetes::Metadata},
     render::Rendition,
     status::{author::World, document::Key},
@@ -16,7 +20,7 @@ use crate::{
 const ANNOTATION: &str = "konghq.com/upstream-policy";
 
 /// An object by kind and name.
-pub(super) type Id = (Kind, NamespacedName);
+pub(in crate::status::author) type Id = (Kind, NamespacedName);
 
 pub(super) fn id(object: &ObjectRef) -> Option<Id> {
     Some((Kind::find(&object.group, &object.kind)?, object.namespaced_name()))
@@ -26,8 +30,8 @@ pub(super) fn id(object: &ObjectRef) -> Option<Id> {
 #[derive(Debug, Clone)]
 pub(super) struct Sources {
     pub(super) latest: Arc<Rendition>,
-    /// The last one that proxies accepted.
-    pub(super) accepted: Option<Arc<Rendition>>,
+    /// The last one that all ready proxies have got to.
+    pub(super) accepted: Option<Arc<Content>>,
     /// What proxies say against objects.
     pub(super) refused: BTreeMap<Id, String>,
 }
@@ -50,20 +54,11 @@ pub(super) struct User<'a> {
 }
 
 impl Sources {
-    pub(super) fn new(latest: &Arc<Rendition>, accepted: Option<&Arc<Rendition>>, world: &World) -> Self {
-        let proxies = world.view.proxies.iter().filter(|proxy| !proxy.target.terminating);
-        let mut refused = BTreeMap::new();
-        for error in proxies.flat_map(|proxy| &proxy.errors) {
-            if let Some(id) = error.object.as_ref().and_then(id) {
-                let (entity, field) = (&error.entity_type, prefix(error.field.as_deref()));
-                let message = format!("refused by a proxy: {entity} {field}{}", error.message);
-                refused.entry(id).or_insert(message);
-            }
-        }
+    pub(super) fn new(latest: &Arc<Rendition>, accepted: Option<&Arc<Content>>, world: &World) -> Self {
         Self {
             latest: latest.clone(),
             accepted: accepted.cloned(),
-            refused,
+            refused: refused(&world.view),
         }
     }
 
@@ -131,8 +126,9 @@ impl Sources {
         let facades = snapshot.service_facades.values();
         let facades = facades.map(|facade| (Kind::KongServiceFacade, &facade.metadata));
         let mut known: BTreeSet<_> = self.latest.problems.iter().map(|problem| &problem.object).collect();
-        for rendition in self.accepted.iter().chain([&self.latest]) {
-            known.extend(rendition.objects.iter());
+        let accepted = self.accepted.as_ref().map(|accepted| &accepted.objects);
+        for objects in accepted.into_iter().chain([&self.latest.objects]) {
+            known.extend(objects.iter());
         }
         let mut users: BTreeMap<NamespacedName, Vec<User<'_>>> = BTreeMap::new();
         for (kind, metadata) in services.chain(facades) {
@@ -151,6 +147,20 @@ impl Sources {
         }
         users
     }
+}
+
+/// What proxies say against objects.
+pub(in crate::status::author) fn refused(view: &FleetView) -> BTreeMap<Id, String> {
+    let proxies = view.proxies.iter().filter(|proxy| !proxy.target.terminating);
+    let mut refused = BTreeMap::new();
+    for error in proxies.flat_map(|proxy| &proxy.errors) {
+        if let Some(id) = error.object.as_ref().and_then(id) {
+            let (entity, field) = (&error.entity_type, prefix(error.field.as_deref()));
+            let message = format!("refused by a proxy: {entity} {field}{}", error.message);
+            refused.entry(id).or_insert(message);
+        }
+    }
+    refused
 }
 
 fn prefix(field: Option<&str>) -> String {
