@@ -14,7 +14,7 @@
 //! ( ) pure function   [ ] task   seams carry the latest value (tokio watch), never a queue per change
 //! ```
 //!
-//! `model`, `translate`, `render`, `diff` and `admission` are pure and build alone (`--no-default-features`), with the offline verbs
+//! `model`, `translate`, `render`, `diff`, `admission` and `upgrade` are pure and build alone (`--no-default-features`), with the offline verbs
 //! of `cli`. `store` and `fleet` have time but no IO. The modules of the rim (`watch`, `push`, `observe`, `status`,
 //! `serve`) never import one another: `wiring` joins them.
 
@@ -25,6 +25,7 @@ pub mod manifest;
 pub mod model;
 pub mod render;
 pub mod translate;
+pub mod upgrade;
 
 #[cfg(feature = "controller")]
 mod back_off;

@@ -3,17 +3,25 @@
 //! Exit codes: 0 fine, 1 the verb found something wrong or failed, 2 usage.
 
 #[cfg(feature = "controller")]
+mod adopt;
+#[cfg(feature = "controller")]
 mod arguments;
+#[cfg(feature = "controller")]
+mod cluster;
 #[cfg(feature = "controller")]
 mod crds;
 #[cfg(feature = "controller")]
 mod demo;
 mod diff;
 mod gates;
+#[cfg(feature = "controller")]
+mod helm;
 mod lint;
 mod offline;
 #[cfg(feature = "controller")]
 mod pause;
+#[cfg(feature = "controller")]
+mod preflight;
 mod render;
 #[cfg(feature = "controller")]
 mod run;
@@ -71,6 +79,12 @@ enum Verb {
     /// Definitions of the Kubernetes kinds that silverback brings.
     #[cfg(feature = "controller")]
     Crds(crds::CrdsArguments),
+    /// Whether a release can be installed or upgraded here, and what will happen. Changes nothing.
+    #[cfg(feature = "controller")]
+    Preflight(Box<preflight::PreflightArguments>),
+    /// Keep what old pods need and Helm would delete too early: a hook of the chart.
+    #[cfg(feature = "controller")]
+    Adopt(adopt::AdoptArguments),
     /// Print release, repository and commit as JSON.
     Version,
 }
@@ -126,7 +140,11 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "controller")]
         Verb::Resume(arguments) => run::block_on(pause::run(arguments, false)),
         #[cfg(feature = "controller")]
-        Verb::Crds(arguments) => crds::run(&arguments),
+        Verb::Crds(arguments) => crds::run(arguments),
+        #[cfg(feature = "controller")]
+        Verb::Preflight(arguments) => preflight::run(*arguments),
+        #[cfg(feature = "controller")]
+        Verb::Adopt(arguments) => run::block_on(adopt::run(arguments)),
         Verb::Version => version::run(),
     }
 }

@@ -190,6 +190,9 @@ fn complete(object: &mut Value, key: &Key, former: Option<&Value>) {
         Some("pods") => "Pod",
         Some("events") => "Event",
         Some("secrets") => "Secret",
+        Some("configmaps") => "ConfigMap",
+        Some("services") => "Service",
+        Some("deployments") => "Deployment",
         Some("validatingwebhookconfigurations") => "ValidatingWebhookConfiguration",
         _ => "Object",
     };
@@ -252,6 +255,7 @@ async fn serve(State(api): State<FakeApi>, request: Request) -> Response {
     let former = content.objects.get(&key).cloned();
     let answer = match (&parts.method, former) {
         (&Method::GET, _) if key.2.is_empty() => list(&content, &key, &query),
+        (&Method::GET, Some(_)) if subresource == "log" => return "a line of the log\n".into_response(),
         (&Method::GET, Some(object)) => object,
         (&Method::POST, _) => {
             let name = sent["metadata"]["name"].as_str().unwrap_or_default().to_owned();

@@ -4,6 +4,7 @@
 
 mod admission;
 mod certificates;
+mod leftovers;
 mod news;
 mod pipeline;
 mod request_rate;
@@ -242,6 +243,10 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
             snapshot,
             leadership,
         };
+        if let Some(record) = settings.upgrade_record.clone() {
+            let removal = leftovers::remove(client.clone(), record, inputs.leadership.clone());
+            spawn(&mut tasks, "leftovers", removal);
+        }
         statuses::write(client, &settings, inputs, metrics.clone(), &mut tasks)?;
     }
     spawn(&mut tasks, "metrics", follow_views(view.clone(), metrics));

@@ -216,6 +216,8 @@ pub struct ControllerSettings {
     pub election_id: String,
     /// Its namespace; the pod's own when empty.
     pub election_namespace: String,
+    /// ConfigMap that tells what an upgrade left to be removed.
+    pub upgrade_record: Option<NamespacedName>,
     /// Where health is served.
     pub health: Option<SocketAddr>,
     /// Where metrics are served.
@@ -270,6 +272,7 @@ impl ControllerSettings {
             election: true,
             election_id: "silverback.gateway.silverback.dev".to_owned(),
             election_namespace: String::new(),
+            upgrade_record: None,
             health: None,
             metrics: None,
             protect_metrics: false,

@@ -45,6 +45,11 @@ pub(crate) struct StatusArguments {
     /// its own proxies.
     #[arg(long, env = "CONTROLLER_FORCE_LEADER_ELECTION", value_name = "WAY", help_heading = LEADERSHIP)]
     pub(crate) force_leader_election: Option<Election>,
+
+    /// ConfigMap in which `silverback adopt` recorded what an upgrade left for old pods: the leader removes that, and the
+    /// record, once no pod uses it. Nothing is removed without the flag.
+    #[arg(long, env = "CONTROLLER_UPGRADE_RECORD", value_name = "NAMESPACE/NAME", help_heading = LEADERSHIP)]
+    pub(crate) upgrade_record: Option<NamespacedName>,
 }
 
 /// `--force-leader-election`

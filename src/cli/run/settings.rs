@@ -122,6 +122,7 @@ pub(super) fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSett
         election,
         election_id: status.election_id,
         election_namespace: status.election_namespace,
+        upgrade_record: status.upgrade_record,
         health: listeners.health,
         metrics: listeners.metrics,
         protect_metrics: serving.metrics_access_filter == AccessFilter::Rbac,

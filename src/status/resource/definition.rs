@@ -7,9 +7,12 @@ use kube::CustomResourceExt;
 use serde_json::json;
 
 use super::{GROUP, ProxyFleet, ProxyInstance};
-use crate::model::{
-    kong::schema::{DEFINITIONS, Definition},
-    schema::open_api,
+use crate::{
+    model::{
+        kong::schema::{DEFINITIONS, Definition},
+        schema::open_api,
+    },
+    upgrade::definitions::VERSION_ANNOTATION,
 };
 
 /// Groups of the kinds that have definitions.
@@ -26,6 +29,8 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
     for definition in &mut definitions {
         let labels = definition.metadata.labels.get_or_insert_default();
         labels.insert("app.kubernetes.io/name".to_owned(), "silverback".to_owned());
+        let annotations = definition.metadata.annotations.get_or_insert_default();
+        annotations.insert(VERSION_ANNOTATION.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
     }
     definitions
 }

@@ -1,5 +1,7 @@
 //! `silverback crds`: the definitions of the Kubernetes kinds that silverback brings.
 
+mod apply;
+
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -7,6 +9,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 
+use super::run::block_on;
 use crate::status::resource::{GROUPS, definitions, manifest};
 
 /// Flags of `silverback crds`.
@@ -20,6 +23,8 @@ pub(super) struct CrdsArguments {
 enum CrdsVerb {
     /// Print them as YAML: `silverback crds print | kubectl apply --server-side -f -`
     Print(PrintArguments),
+    /// Put them into the cluster, over older ones and those of Kong Ingress Controller
+    Apply(apply::ApplyArguments),
 }
 
 #[derive(Debug, Default, Args)]
@@ -30,9 +35,10 @@ struct PrintArguments {
 }
 
 /// Carries the verb out.
-pub(super) fn run(arguments: &CrdsArguments) -> ExitCode {
-    match &arguments.verb {
-        CrdsVerb::Print(arguments) => match print(arguments, &mut io::stdout().lock()) {
+pub(super) fn run(arguments: CrdsArguments) -> ExitCode {
+    match arguments.verb {
+        CrdsVerb::Apply(arguments) => block_on(apply::run(arguments)),
+        CrdsVerb::Print(arguments) => match print(&arguments, &mut io::stdout().lock()) {
             // Whoever reads only the first lines is no failure.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 eprintln!("error: failed to print: {error}");

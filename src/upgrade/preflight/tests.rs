@@ -1,0 +1,446 @@
+//! Preflight over what it may find.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair};
+use serde_json::{Value, json};
+
+use super::{cluster::quantity, *};
+use crate::upgrade::{
+    definitions::Definition,
+    release::{Release, manifest},
+};
+
+fn plan() -> Plan {
+    let selector = [("name", "kong"), ("component", "app"), ("instance", "shop")];
+    Plan {
+        release: "shop".to_owned(),
+        namespace: "gateway".to_owned(),
+        adopt: Adopt::Kong,
+        proxy_deployment: "shop-kong".to_owned(),
+        proxy_selector: selector
+            .map(|(name, value)| (format!("app.kubernetes.io/{name}"), value.to_owned()))
+            .into(),
+        proxy_service: "shop-kong-proxy".to_owned(),
+        controller_deployment: "shop-kong-controller".to_owned(),
+        admin_service: "shop-kong-gateway-admin".to_owned(),
+        ingress_class: "kong".to_owned(),
+        creates_ingress_class: true,
+        manages_definitions: true,
+        proxy_certificate_secret: Some("shop-kong-proxy-tls".to_owned()),
+        new_pods: Vec::new(),
+        is_hook: false,
+        ignored: Vec::new(),
+    }
+}
+
+fn owned(kind: &str, name: &str, spec: &Value) -> Value {
+    let api_version = if kind == "Deployment" { "apps/v1" } else { "v1" };
+    json!({
+        "apiVersion": api_version, "kind": kind, "spec": spec,
+        "metadata": { "name": name, "namespace": "gateway", "annotations": {
+            "meta.helm.sh/release-name": "shop", "meta.helm.sh/release-namespace": "gateway",
+        } },
+    })
+}
+
+/// The Deployment of the chart `kong`: controller and proxy in one pod.
+fn sidecar() -> Value {
+    owned(
+        "Deployment",
+        "shop-kong",
+        &json!({
+            "replicas": 3,
+            "selector": { "matchLabels": plan().proxy_selector },
+            "template": { "spec": { "containers": [
+                { "name": "ingress-controller", "image": "kong/kubernetes-ingress-controller:3.5",
+                  "env": [{ "name": "CONTROLLER_INGRESS_CLASS", "value": "kong" }] },
+                { "name": "proxy", "image": "kong:3.9", "env": [{ "name": "KONG_DATABASE", "value": "off" }] },
+            ] } },
+        }),
+    )
+}
+
+fn proxy_service() -> Value {
+    owned(
+        "Service",
+        "shop-kong-proxy",
+        &json!({
+            "clusterIP": "10.0.0.7", "selector": plan().proxy_selector,
+            "ports": [{ "name": "kong-proxy", "port": 80 }],
+        }),
+    )
+}
+
+/// A cluster with a release of the chart `kong`.
+fn facts() -> Facts {
+    let objects = [
+        sidecar(),
+        proxy_service(),
+        owned("Service", "shop-kong-manager", &json!({})),
+        owned("ServiceAccount", "shop-kong", &json!({})),
+    ];
+    let text: Vec<String> = objects.iter().map(ToString::to_string).collect();
+    Facts {
+        now: "2026-11-29T12:00:00Z".parse().unwrap(),
+        kubernetes: Some((1, 34)),
+        deployed: Some(Release {
+            name: "shop".to_owned(),
+            namespace: "gateway".to_owned(),
+            revision: 3,
+            status: "deployed".to_owned(),
+            chart: "kong".to_owned(),
+            chart_version: "3.4.1".to_owned(),
+            values: Value::Null,
+            objects: manifest(&text.join("\n---\n"), "gateway").unwrap(),
+        }),
+        deployments: vec![sidecar()],
+        services: vec![proxy_service()],
+        controllers: vec![Controller::of(&sidecar()).unwrap()],
+        ..Facts::default()
+    }
+}
+
+/// What fails: check, message and remedy.
+fn failures(plan: &Plan, facts: &Facts) -> Vec<(&'static str, String)> {
+    let report = judge(plan, facts);
+    let failures = report.findings.iter().filter(|finding| finding.level == Level::Failure);
+    failures
+        .map(|finding| {
+            let remedy = finding.remedy.as_deref().expect("each failure has a remedy");
+            (finding.check, format!("{}; {remedy}", finding.message))
+        })
+        .collect()
+}
+
+#[track_caller]
+fn fails(plan: &Plan, facts: &Facts, check: &str, says: &str) {
+    let failures = failures(plan, facts);
+    let (found, message) = failures.first().unwrap_or_else(|| panic!("{check} did not fail"));
+    assert_eq!((*found, failures.len()), (check, 1), "{failures:?}");
+    assert!(message.contains(says), "{message}");
+}
+
+#[test]
+fn a_release_of_the_chart_kong_can_be_taken_over() {
+    let report = judge(&plan(), &facts());
+    assert_eq!(report.failures(), 0, "{report}");
+    let text = report.to_string();
+    for line in [
+        "revision 3 is of the chart kong 3.4.1",
+        "kept, since old pods need them: ServiceAccount gateway/shop-kong",
+        "Deployment shop-kong rolls over its 3 pods",
+        "the controllers in the old pods go with them",
+        "Result: it can go on.",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn in_the_hook_it_is_known_what_helm_deletes() {
+    let mut facts = facts();
+    let objects = [sidecar(), proxy_service()]
+        .map(|object| object.to_string())
+        .join("\n---\n");
+    facts.pending = Some(Release {
+        status: "pending-upgrade".to_owned(),
+        revision: 4,
+        objects: manifest(&objects, "gateway").unwrap(),
+        ..Release::default()
+    });
+    fails(&plan(), &facts, "release", "Helm is at work");
+    let plan = Plan {
+        is_hook: true,
+        ..plan()
+    };
+    let report = judge(&plan, &facts);
+    let expected = "deleted by Helm: Service gateway/shop-kong-manager".to_owned();
+    assert!(report.outlook.contains(&expected), "{report}");
+}
+
+#[test]
+fn a_fresh_installation_has_nothing_in_its_way() {
+    let report = judge(
+        &plan(),
+        &Facts {
+            kubernetes: Some((1, 30)),
+            ..Facts::default()
+        },
+    );
+    assert_eq!(report.failures(), 0, "{report}");
+    assert!(report.to_string().contains("fresh installation"));
+    let old = Facts {
+        kubernetes: Some((1, 29)),
+        ..Facts::default()
+    };
+    fails(&plan(), &old, "kubernetes", "1.30");
+}
+
+#[test]
+fn renames_and_changes_of_kind_are_refused() {
+    let renamed = Plan {
+        proxy_deployment: "shop".to_owned(),
+        ..plan()
+    };
+    fails(&renamed, &facts(), "names", "--set nameOverride=kong");
+    let renamed = Plan {
+        proxy_service: "shop-proxy".to_owned(),
+        ..plan()
+    };
+    fails(&renamed, &facts(), "names", "load balancer");
+
+    let mut other = facts();
+    other.deployments[0]["spec"]["selector"]["matchLabels"] = json!({ "app": "shop" });
+    fails(&plan(), &other, "selectors", "app=shop");
+
+    let mut daemon = sidecar();
+    daemon["kind"] = json!("DaemonSet");
+    let mut other = facts();
+    other.deployments.clear();
+    other.daemon_sets = vec![daemon.clone()];
+    other.deployed.as_mut().unwrap().objects = manifest(&daemon.to_string(), "gateway").unwrap();
+    fails(&plan(), &other, "kind", "deployment.daemonset=false");
+}
+
+#[test]
+fn charts_that_do_not_fit_are_refused() {
+    let ingress = Plan {
+        adopt: Adopt::Ingress,
+        ..plan()
+    };
+    fails(&ingress, &facts(), "release", "adopt=kong");
+    let mut other = facts();
+    other.deployed.as_mut().unwrap().chart = "wordpress".to_owned();
+    fails(&plan(), &other, "release", "can't be taken over");
+
+    let mut second = facts();
+    second.neighbours = vec![Release {
+        name: "other".to_owned(),
+        chart: "silverback".to_owned(),
+        ..Release::default()
+    }];
+    fails(&plan(), &second, "second-release", "helm upgrade other");
+}
+
+#[test]
+fn a_database_is_refused() {
+    let mut other = facts();
+    let proxy = &mut other.deployments[0]["spec"]["template"]["spec"]["containers"][1];
+    proxy["env"][0]["value"] = json!("postgres");
+    fails(&plan(), &other, "database", "env.database=off");
+    let proxy = &mut other.deployments[0]["spec"]["template"]["spec"]["containers"][1];
+    proxy["env"] = json!([]);
+    fails(&plan(), &other, "database", "postgres");
+    let proxy = &mut other.deployments[0]["spec"]["template"]["spec"]["containers"][1];
+    proxy["env"] = json!([{ "name": "KONG_DATABASE", "valueFrom": {} }]);
+    let report = judge(&plan(), &other);
+    assert!(
+        report.failures() == 0 && report.to_string().contains("is not known"),
+        "{report}"
+    );
+}
+
+#[test]
+fn what_is_somebody_else_s_is_not_touched() {
+    let mut foreign = owned("Service", "shop-kong-gateway-admin", &json!({ "clusterIP": "None" }));
+    foreign["metadata"]["annotations"] = json!({});
+    let mut other = facts();
+    other.services.push(foreign);
+    fails(&plan(), &other, "names", "shop-kong-gateway-admin");
+
+    let mut other = facts();
+    other.services.push(owned(
+        "Service",
+        "shop-kong-gateway-admin",
+        &json!({ "clusterIP": "10.0.0.9" }),
+    ));
+    fails(&plan(), &other, "services", "headless");
+
+    let mut other = facts();
+    other.ingress_class = Some(json!({
+        "metadata": { "name": "kong" }, "spec": { "controller": "ingress-controllers.konghq.com/kong" },
+    }));
+    fails(&plan(), &other, "ingress-class", "ingressClass.create=false");
+    other.ingress_class.as_mut().unwrap()["spec"]["controller"] = json!("example.com/other");
+    fails(&plan(), &other, "ingress-class", "example.com/other");
+}
+
+#[test]
+fn other_controllers_on_the_class_are_refused_unless_they_look_elsewhere() {
+    let mut elsewhere = sidecar();
+    elsewhere["metadata"]["namespace"] = json!("other");
+    let mut other = facts();
+    other.controllers.push(Controller::of(&elsewhere).unwrap());
+    fails(&plan(), &other, "other-controllers", "Deployment other/shop-kong");
+    let ignoring = Plan {
+        ignored: vec!["other-controllers".to_owned()],
+        ..plan()
+    };
+    assert_eq!(failures(&ignoring, &other), []);
+
+    let controller = &mut elsewhere["spec"]["template"]["spec"]["containers"][0];
+    controller["args"] = json!(["--ingress-class", "internal"]);
+    let found = Controller::of(&elsewhere).unwrap();
+    assert_eq!(found.ingress_class, "internal", "flags win over variables");
+    other.controllers[1] = found;
+    assert_eq!(failures(&plan(), &other), []);
+
+    other.controllers[0].namespaces = BTreeSet::from(["a".to_owned()]);
+    other.controllers[1].ingress_class = "kong".to_owned();
+    other.controllers[1].namespaces = BTreeSet::from(["b".to_owned()]);
+    assert_eq!(failures(&plan(), &other), []);
+}
+
+#[test]
+fn pods_that_exceed_a_quota_are_refused() {
+    let mut other = facts();
+    other.quotas = vec![json!({
+        "metadata": { "name": "team" },
+        "status": { "hard": { "pods": "10", "requests.memory": "1Gi" }, "used": { "pods": "4", "requests.memory": "900Mi" } },
+    })];
+    let pods = |memory: &str| NewPods {
+        count: 2,
+        resources: BTreeMap::from([("requests.memory".to_owned(), memory.to_owned())]),
+    };
+    let fitting = Plan {
+        new_pods: vec![pods("62Mi")],
+        ..plan()
+    };
+    assert_eq!(failures(&fitting, &other), []);
+    let exceeding = Plan {
+        new_pods: vec![pods("63Mi")],
+        ..plan()
+    };
+    fails(&exceeding, &other, "quotas", "team");
+}
+
+#[test]
+fn quantities_are_read_as_kubernetes_writes_them() {
+    for (text, number) in [
+        ("50m", 0.05),
+        ("2", 2.0),
+        ("1e3", 1000.0),
+        ("64Mi", 67_108_864.0),
+        ("1k", 1000.0),
+        ("2E", 2e18),
+    ] {
+        assert_eq!(quantity(text), Some(number), "{text}");
+    }
+    assert_eq!(quantity("many"), None);
+}
+
+#[test]
+fn definitions_in_the_way_are_told() {
+    let named = |version: Option<&str>| Definition {
+        name: "kongplugins.configuration.konghq.com".to_owned(),
+        version: version.map(str::to_owned),
+        versions: vec!["v1".to_owned()],
+        helm_release: Some(("kong".to_owned(), "old".to_owned())),
+        ..Definition::default()
+    };
+    let mut other = facts();
+    other.definitions = vec![(named(Some("0.1.0")), Some(named(Some("0.2.0"))))];
+    fails(&plan(), &other, "definitions", "crds.manage=false");
+    other.definitions = vec![(named(Some("0.1.0")), Some(named(None)))];
+    let report = judge(&plan(), &other);
+    assert!(report.to_string().contains("helm.sh/resource-policy=keep"), "{report}");
+    other.definitions = vec![(named(Some("0.1.0")), None)];
+    let left_alone = Plan {
+        manages_definitions: false,
+        ..plan()
+    };
+    fails(&left_alone, &other, "definitions", "silverback crds print");
+}
+
+#[test]
+fn what_can_not_be_read_or_done_fails() {
+    let mut other = facts();
+    other.unread = vec![Unread {
+        what: "Deployments of all namespaces".to_owned(),
+        right: "list on deployments (apps)".to_owned(),
+        why: "forbidden".to_owned(),
+    }];
+    fails(&plan(), &other, "access", "list on deployments");
+    let mut other = facts();
+    other.rights = vec![Right {
+        what: "create on clusterroles".to_owned(),
+        is_allowed: false,
+    }];
+    fails(&plan(), &other, "rights", "create on clusterroles");
+}
+
+/// A certificate of an authority, or the authority itself.
+fn certificate(names: &[&str], purposes: &[ExtendedKeyUsagePurpose], issuer: &Issuer<'_, KeyPair>) -> String {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut parameters = CertificateParams::new(names).unwrap();
+    parameters.extended_key_usages = purposes.to_vec();
+    let key = KeyPair::generate().unwrap();
+    parameters.signed_by(&key, issuer).unwrap().pem()
+}
+
+fn authority(name: &str) -> (String, Issuer<'static, KeyPair>) {
+    let mut parameters = CertificateParams::new(Vec::<String>::new()).unwrap();
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
+    let key = KeyPair::generate().unwrap();
+    let pem = parameters.self_signed(&key).unwrap().pem();
+    (pem, Issuer::new(parameters, key))
+}
+
+#[test]
+fn certificates_for_other_names_are_refused() {
+    let (_, issuer) = authority("ours");
+    let of = |name: &str| {
+        let mut facts = facts();
+        facts.proxy_certificate = Some(IssuedCertificate {
+            secret: "gateway/shop-kong-proxy-tls".to_owned(),
+            pem: certificate(&[name], &[ExtendedKeyUsagePurpose::ServerAuth], &issuer),
+        });
+        facts
+    };
+    assert_eq!(failures(&plan(), &of("*.shop-kong-gateway-admin.gateway.svc")), []);
+    fails(
+        &plan(),
+        &of("*.other.gateway.svc"),
+        "certificates",
+        "*.other.gateway.svc",
+    );
+    let mut broken = of("x");
+    broken.proxy_certificate.as_mut().unwrap().pem = "nothing".to_owned();
+    fails(&plan(), &broken, "certificates", "no certificate");
+}
+
+#[test]
+fn whoever_may_configure_the_gateways_is_told() {
+    let (pem, issuer) = authority("admin-api-ca");
+    let (_, stranger) = authority("stranger");
+    let mut other = facts();
+    other.client_authorities = vec![("ConfigMap shop-gateway-admin-client-ca".to_owned(), pem)];
+    assert!(
+        judge(&plan(), &other)
+            .to_string()
+            .contains("no valid certificate was found")
+    );
+    let issued = |secret: &str, purposes: &[ExtendedKeyUsagePurpose], issuer| IssuedCertificate {
+        secret: secret.to_owned(),
+        pem: certificate(&["admin"], purposes, issuer),
+    };
+    let (client, server) = (ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth);
+    other.certificates = vec![
+        issued("gateway/controller", std::slice::from_ref(&client), &issuer),
+        issued("gateway/other", std::slice::from_ref(&client), &stranger),
+    ];
+    let text = judge(&plan(), &other).to_string();
+    assert!(
+        text.contains("issued gateway/controller") && !text.contains("gateway/other"),
+        "{text}"
+    );
+    other
+        .certificates
+        .push(issued("gateway/both", &[client, server], &issuer));
+    let text = judge(&plan(), &other).to_string();
+    assert!(text.contains("for servers too: gateway/both"), "{text}");
+}

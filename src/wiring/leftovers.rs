@@ -1,0 +1,345 @@
+//! Removes what an upgrade left for the pods of the former release (`silverback adopt` recorded it), once none of them is
+//! there any more. The leader does it; without a record it costs one request when it begins to lead.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use anyhow::Context;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Pod, PodSpec},
+};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams, Preconditions},
+    core::{ApiResource, DynamicObject, GroupVersionKind},
+};
+use tokio::sync::watch;
+
+use crate::{
+    model::{Leadership, NamespacedName},
+    upgrade::keep::{self, KEPT_FOR, PodNeeds, Record, RecordedObject},
+};
+
+/// How often it is seen whether old pods are left, during an upgrade only.
+const PAUSE: Duration = Duration::from_secs(10);
+/// How long to wait after a failure, such as a missing right.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(120);
+/// Pods in one answer.
+const PAGE: u32 = 500;
+
+/// Removes what is recorded, whenever this replica leads. Does not end.
+pub(super) async fn remove(client: Client, record: NamespacedName, mut leadership: watch::Receiver<Leadership>) {
+    loop {
+        if leadership.wait_for(Leadership::is_leader).await.is_err() {
+            return std::future::pending().await;
+        }
+        tokio::select! {
+            () = remove_as_leader(&client, &record) => {}
+            _ = leadership.wait_for(|part| !part.is_leader()) => continue,
+        }
+        if leadership.wait_for(|part| !part.is_leader()).await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// Ends when there is nothing left to remove.
+async fn remove_as_leader(client: &Client, record: &NamespacedName) {
+    // One look is not enough: a pod that was lost with its node is replaced a moment later.
+    let mut looks_without_old_pods = 0;
+    loop {
+        let pause = match look(client, record, looks_without_old_pods).await {
+            Ok(Look::Done) => return,
+            Ok(Look::NoOldPods) => {
+                looks_without_old_pods += 1;
+                PAUSE
+            }
+            Ok(Look::OldPods(pods)) => {
+                looks_without_old_pods = 0;
+                tracing::debug!(?pods, "what was kept for pods of the former release stays");
+                PAUSE
+            }
+            Err(error) => {
+                tracing::warn!(%record, "what an upgrade left can't be removed yet: {error:#}");
+                PAUSE_AFTER_FAILURE
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+enum Look {
+    /// There is nothing to remove, or it has been removed.
+    Done,
+    NoOldPods,
+    OldPods(Vec<String>),
+}
+
+async fn look(client: &Client, name: &NamespacedName, looks_without_old_pods: u32) -> anyhow::Result<Look> {
+    let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), &name.namespace);
+    let found = config_maps
+        .get_opt(&name.name)
+        .await
+        .context("failed to read the record")?;
+    let Some(found) = found else {
+        return Ok(Look::Done);
+    };
+    let data = found.data.unwrap_or_default();
+    let record = Record::read(data.get(Record::KEY).map_or("", String::as_str))?;
+    let needs = needs(client, &name.namespace).await?;
+    let old = keep::old_pods(&record, &needs);
+    if !old.is_empty() {
+        return Ok(Look::OldPods(old.into_iter().map(str::to_owned).collect()));
+    }
+    if looks_without_old_pods == 0 {
+        return Ok(Look::NoOldPods);
+    }
+    for object in &record.objects {
+        remove_object(client, object)
+            .await
+            .with_context(|| format!("failed to remove {}", object.name))?;
+    }
+    let deletion = config_maps.delete(&name.name, &only(found.metadata.uid)).await;
+    ignore_missing(deletion.map(drop)).context("failed to remove the record")?;
+    tracing::info!(
+        objects = record.objects.len(),
+        "removed what an upgrade had left for pods of the former release"
+    );
+    Ok(Look::Done)
+}
+
+/// Only what `adopt` marked, and no other object of that name.
+async fn remove_object(client: &Client, object: &RecordedObject) -> Result<(), kube::Error> {
+    let kind = keep::kept_kind(&object.name).expect("a record has such kinds only");
+    let named = GroupVersionKind::gvk(kind.group, kind.version, kind.name);
+    let resource = ApiResource::from_gvk_with_plural(&named, kind.plural);
+    let api: Api<DynamicObject> = match object.name.namespace.as_str() {
+        "" => Api::all_with(client.clone(), &resource),
+        namespace => Api::namespaced_with(client.clone(), namespace, &resource),
+    };
+    let Some(found) = api.get_metadata_opt(&object.name.name).await? else {
+        return Ok(());
+    };
+    let is_marked = found
+        .metadata
+        .annotations
+        .is_some_and(|annotations| annotations.contains_key(KEPT_FOR));
+    if found.metadata.uid.as_ref() != Some(&object.uid) || !is_marked {
+        tracing::info!(object = %object.name, "somebody took it over: it stays");
+        return Ok(());
+    }
+    ignore_missing(api.delete(&object.name.name, &only(found.metadata.uid)).await.map(drop))
+}
+
+fn only(uid: Option<String>) -> DeleteParams {
+    DeleteParams {
+        preconditions: Some(Preconditions {
+            uid,
+            resource_version: None,
+        }),
+        ..DeleteParams::background()
+    }
+}
+
+fn ignore_missing(outcome: Result<(), kube::Error>) -> Result<(), kube::Error> {
+    match outcome {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// What the pods of the namespace need, and those that its Deployments would make.
+async fn needs(client: &Client, namespace: &str) -> anyhow::Result<Vec<PodNeeds>> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    let mut needs = Vec::new();
+    let mut parameters = ListParams::default().limit(PAGE);
+    loop {
+        let page = pods.list(&parameters).await.context("failed to list the pods")?;
+        for pod in page.items {
+            let phase = pod.status.and_then(|status| status.phase).unwrap_or_default();
+            let has_ended = phase == "Succeeded" || phase == "Failed";
+            let name = pod.metadata.name.unwrap_or_default();
+            needs.extend(pod.spec.map(|spec| needs_of(name, &spec, has_ended)));
+        }
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = parameters.continue_token(&token),
+            None => break,
+        }
+    }
+    let found = deployments
+        .list(&ListParams::default())
+        .await
+        .context("failed to list the Deployments")?;
+    for deployment in found.items {
+        let name = deployment.metadata.name.unwrap_or_default();
+        let spec = deployment.spec.and_then(|spec| spec.template.spec);
+        needs.extend(spec.map(|spec| needs_of(name, &spec, false)));
+    }
+    Ok(needs)
+}
+
+fn needs_of(name: String, spec: &PodSpec, has_ended: bool) -> PodNeeds {
+    let mut secrets = BTreeSet::new();
+    let mut config_maps = BTreeSet::new();
+    for volume in spec.volumes.iter().flatten() {
+        secrets.extend(volume.secret.as_ref().and_then(|secret| secret.secret_name.clone()));
+        config_maps.extend(volume.config_map.as_ref().map(|config_map| config_map.name.clone()));
+        let sources = volume
+            .projected
+            .iter()
+            .flat_map(|projected| projected.sources.iter().flatten());
+        for source in sources {
+            secrets.extend(source.secret.as_ref().map(|secret| secret.name.clone()));
+            config_maps.extend(source.config_map.as_ref().map(|config_map| config_map.name.clone()));
+        }
+    }
+    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    for container in containers {
+        for source in container.env_from.iter().flatten() {
+            secrets.extend(source.secret_ref.as_ref().map(|secret| secret.name.clone()));
+            config_maps.extend(source.config_map_ref.as_ref().map(|config_map| config_map.name.clone()));
+        }
+        for variable in container.env.iter().flatten() {
+            let Some(source) = &variable.value_from else { continue };
+            secrets.extend(source.secret_key_ref.as_ref().map(|key| key.name.clone()));
+            config_maps.extend(source.config_map_key_ref.as_ref().map(|key| key.name.clone()));
+        }
+    }
+    PodNeeds {
+        name,
+        service_account: spec.service_account_name.clone().unwrap_or_default(),
+        secrets,
+        config_maps,
+        has_ended,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{lease::fake_api::FakeApi, model::Epoch, upgrade::release::ObjectName};
+
+    const RECORD: &str = "/api/v1/namespaces/gateway/configmaps/shop-upgrade-record";
+    const ACCOUNT: &str = "/api/v1/namespaces/gateway/serviceaccounts/shop-kong";
+    const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/shop-kong";
+    const POD: &str = "/api/v1/namespaces/gateway/pods/old";
+
+    fn object(api: &FakeApi, path: &str, kind: &str, api_version: &str) -> RecordedObject {
+        api.put(
+            path,
+            json!({ "metadata": { "annotations": { (KEPT_FOR): "gateway/shop" } } }),
+        );
+        let found = api.get(path).unwrap();
+        RecordedObject {
+            name: ObjectName {
+                api_version: api_version.to_owned(),
+                kind: kind.to_owned(),
+                namespace: found["metadata"]["namespace"].as_str().unwrap().to_owned(),
+                name: "shop-kong".to_owned(),
+            },
+            uid: found["metadata"]["uid"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    fn upgraded() -> FakeApi {
+        let api = FakeApi::new();
+        let objects = vec![
+            object(&api, ACCOUNT, "ServiceAccount", "v1"),
+            object(&api, ROLE, "ClusterRole", "rbac.authorization.k8s.io/v1"),
+        ];
+        api.put(RECORD, json!({ "data": { (Record::KEY): Record { objects }.text() } }));
+        api
+    }
+
+    fn pod(phase: &str) -> Value {
+        json!({ "spec": { "serviceAccountName": "shop-kong", "containers": [] }, "status": { "phase": phase } })
+    }
+
+    fn leading(api: &FakeApi) -> (watch::Sender<Leadership>, tokio::task::JoinHandle<()>) {
+        let (sender, leadership) = watch::channel(Leadership::Leader {
+            epoch: Epoch {
+                lease_uid: "lease".into(),
+                transitions: 1,
+            },
+        });
+        let record = NamespacedName::new("gateway", "shop-upgrade-record");
+        (sender, tokio::spawn(remove(api.client(), record, leadership)))
+    }
+
+    /// Until no record is left, or for ten minutes.
+    async fn removed(api: &FakeApi) -> bool {
+        for _ in 0..600 {
+            if api.get(RECORD).is_none() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        false
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_kept_goes_after_the_last_old_pod() {
+        let api = upgraded();
+        api.put(POD, pod("Running"));
+        let (_sender, task) = leading(&api);
+        assert!(!removed(&api).await, "an old pod is there");
+        assert!(api.get(ACCOUNT).is_some());
+        api.put(POD, pod("Succeeded"));
+        assert!(removed(&api).await);
+        assert!(api.get(ACCOUNT).is_none() && api.get(ROLE).is_none());
+        api.take_requests();
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(api.take_requests().is_empty(), "then nothing is asked any more");
+        task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deployment_that_would_make_old_pods_counts() {
+        let api = upgraded();
+        let deployment = json!({ "spec": {
+            "selector": {}, "template": { "spec": { "serviceAccountName": "shop-kong", "containers": [] } },
+        } });
+        api.put("/apis/apps/v1/namespaces/gateway/deployments/shop-kong", deployment);
+        let (_sender, task) = leading(&api);
+        assert!(!removed(&api).await);
+        task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_somebody_took_over_stays() {
+        let api = upgraded();
+        api.delete(ROLE);
+        api.put(ROLE, json!({}));
+        let mut account = api.get(ACCOUNT).unwrap();
+        account["metadata"]["annotations"] = json!({});
+        api.put(ACCOUNT, account);
+        let (_sender, task) = leading(&api);
+        assert!(removed(&api).await);
+        assert!(api.get(ACCOUNT).is_some() && api.get(ROLE).is_some());
+        task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn followers_remove_nothing_and_a_missing_right_is_tried_again() {
+        let api = upgraded();
+        let (sender, task) = leading(&api);
+        sender.send_replace(Leadership::Follower { holder: None });
+        assert!(!removed(&api).await);
+        api.fail("DELETE", 403);
+        sender.send_replace(Leadership::Leader {
+            epoch: Epoch {
+                lease_uid: "lease".into(),
+                transitions: 2,
+            },
+        });
+        assert!(!removed(&api).await);
+        api.heal();
+        assert!(removed(&api).await);
+        task.abort();
+    }
+}
