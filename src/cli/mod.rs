@@ -5,6 +5,8 @@
 #[cfg(feature = "controller")]
 mod arguments;
 #[cfg(feature = "controller")]
+mod certificates;
+#[cfg(feature = "controller")]
 mod crds;
 #[cfg(feature = "controller")]
 mod demo;
@@ -68,6 +70,9 @@ enum Verb {
     /// Let changes go to the proxies of a fleet again.
     #[cfg(feature = "controller")]
     Resume(pause::PauseArguments),
+    /// Replace the certificates of the Admin APIs.
+    #[cfg(feature = "controller")]
+    Certificates(certificates::CertificatesArguments),
     /// Definitions of the Kubernetes kinds that silverback brings.
     #[cfg(feature = "controller")]
     Crds(crds::CrdsArguments),
@@ -125,6 +130,8 @@ pub fn main() -> ExitCode {
         Verb::Pause(arguments) => run::block_on(pause::run(arguments, true)),
         #[cfg(feature = "controller")]
         Verb::Resume(arguments) => run::block_on(pause::run(arguments, false)),
+        #[cfg(feature = "controller")]
+        Verb::Certificates(arguments) => run::block_on(certificates::run(arguments)),
         #[cfg(feature = "controller")]
         Verb::Crds(arguments) => crds::run(&arguments),
         Verb::Version => version::run(),

@@ -10,6 +10,7 @@ fn services(names: &[&str]) -> Vec<AdminService> {
         .iter()
         .map(|name| AdminService {
             name: name.parse().unwrap(),
+            has_identities: false,
         })
         .collect()
 }

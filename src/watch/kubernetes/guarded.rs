@@ -43,6 +43,8 @@ pub(super) enum Failure {
     Forbidden,
     /// The API server does not know the kind.
     Absent,
+    /// Its CRD is being deleted, and its objects with it.
+    Dying,
     /// Anything else.
     Other(String),
 }
@@ -219,7 +221,7 @@ impl<T> Guarded<T> {
         self.absent = failure == Failure::Absent;
         self.pause();
         let told = match failure {
-            Failure::Forbidden | Failure::Absent => true,
+            Failure::Forbidden | Failure::Absent | Failure::Dying => true,
             Failure::Other(_) => now - since >= PATIENCE,
         };
         if !told {
