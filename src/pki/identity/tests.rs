@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -13,14 +13,21 @@ use axum::{
 use jiff::Timestamp;
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, SanType};
 use serde_json::{Value, json};
+use silverback_proxy::ProxyArguments;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use x509_parser::pem::Pem;
 
 use super::{AUDIENCE, IdentityIssuer, IdentitySettings, IssuingMaterial, Refusal};
 use crate::{
-    fleet::FleetView,
-    model::{Epoch, Leadership, NamespacedName, PodRef},
-    pki::{Authority, tests::proxy_view},
+    fleet::{ConnectionSecurity, FleetView, TransportFaultKind},
+    model::{Epoch, Leadership, NamespacedName, PodRef, ProxyTarget},
+    pki::{
+        Authority, CONTROLLER_NAME, KeyPairPem,
+        client::{AdminTls, AdminTlsMaterial, ConnectionLimits},
+        tests::proxy_view,
+    },
+    serve,
 };
 
 /// `token` of a pod is `<name>/<uid>`; what else there is about it stands behind.
@@ -73,9 +80,13 @@ async fn pod(Path(name): Path<String>) -> Result<Json<Value>, (StatusCode, Json<
 }
 
 struct Bench {
-    issuer: IdentityIssuer,
+    issuer: Arc<IdentityIssuer>,
     leadership: watch::Sender<Leadership>,
+    /// Signs proxies.
     authority: Authority,
+    /// Signs controllers, and what their endpoint shows.
+    controllers: Authority,
+    server: KeyPairPem,
     _senders: (
         watch::Sender<Option<Arc<IssuingMaterial>>>,
         watch::Sender<Arc<FleetView>>,
@@ -89,10 +100,15 @@ fn bench() -> Bench {
             post(|body| async { review(body) }),
         )
         .route("/api/v1/namespaces/gateway/pods/{name}", get(pod));
-    let authority = Authority::generate("proxies", Timestamp::now()).unwrap();
+    let now = Timestamp::now();
+    let authority = Authority::generate("proxies", now).unwrap();
+    let controllers = Authority::generate("controllers", now).unwrap();
+    let server = controllers
+        .issue_server("endpoint", &["localhost".to_owned()], now)
+        .unwrap();
     let material = IssuingMaterial {
         signer: authority.pem().clone(),
-        server: authority.pem().clone(),
+        server: server.clone(),
     };
     let names = ["proxy-a", "proxy-b", "gone", "going", "ended"];
     let proxies = names.map(|name| {
@@ -119,9 +135,11 @@ fn bench() -> Bench {
     };
     let client = kube::Client::new(router, "default");
     Bench {
-        issuer: IdentityIssuer::new(client, settings, material, view, part),
+        issuer: Arc::new(IdentityIssuer::new(client, settings, material, view, part)),
         leadership,
         authority,
+        controllers,
+        server,
         _senders: (material_sender, view_sender),
     }
 }
@@ -254,4 +272,100 @@ async fn only_the_leader_issues() {
     let refused = bench.issuer.issue("proxy-a/uid-of-proxy-a", &sent).await;
     assert_eq!(refused, Err(Refusal::NotLeading));
     assert_eq!(AUDIENCE, "identity.gateway.silverback.dev");
+}
+
+#[tokio::test]
+async fn an_embedded_proxy_gets_its_certificate_by_itself_and_is_dialled_by_its_uid() {
+    // Another test may have been first.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let bench = bench();
+    let shutdown = CancellationToken::new();
+    let (_shown, certificate) = watch::channel(Some(Arc::new(bench.server.clone())));
+    let endpoint = serve::identity::start(
+        "127.0.0.1:0".parse().unwrap(),
+        bench.issuer.clone(),
+        certificate,
+        &shutdown,
+    );
+    let endpoint = endpoint.await.unwrap();
+
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        Some(path.display().to_string())
+    };
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let arguments = ProxyArguments {
+        proxy_listen: Some("off".to_owned()),
+        status_listen: Some("off".to_owned()),
+        admin_listen: Some(format!("127.0.0.1:{port} ssl")),
+        admin_ssl_client_certificate: file("ca.crt", &bench.controllers.pem().certificate),
+        admin_client_name: vec![CONTROLLER_NAME.to_owned()],
+        identity_url: Some(format!("https://localhost:{}", endpoint.port())),
+        identity_token_file: file("token", "proxy-a/uid-of-proxy-a\n"),
+        prefix: Some(directory.path().display().to_string()),
+        ..ProxyArguments::default()
+    };
+    let asked = async {
+        let client = bench
+            .controllers
+            .issue_client(CONTROLLER_NAME, Timestamp::now())
+            .unwrap();
+        let tls = AdminTls::new(&AdminTlsMaterial {
+            roots: Some(bench.authority.pem().certificate.clone().into_bytes()),
+            certificate: Some(client.certificate.into_bytes()),
+            key: Some(client.key.into_bytes()),
+            ..AdminTlsMaterial::default()
+        })
+        .unwrap();
+        let url = format!("https://127.0.0.1:{port}");
+        let limits = ConnectionLimits {
+            connect: Duration::from_secs(2),
+            request: Duration::from_secs(2),
+            keep_alive: false,
+        };
+        let client_for = |uid: &str| {
+            let target = proxy_view(PodRef {
+                namespace: "gateway".into(),
+                name: "proxy-a".into(),
+                uid: uid.into(),
+            })
+            .target;
+            let target = ProxyTarget {
+                server_name: Some(uid.into()),
+                ..ProxyTarget::clone(&target)
+            };
+            tls.client(&url, &target, &limits).unwrap()
+        };
+        let client = client_for("uid-of-proxy-a");
+        let answer = loop {
+            match client.get("/status").send().await {
+                Ok(answer) => break answer,
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        };
+        assert_eq!(answer.status(), 200);
+        assert_eq!(client.security(), ConnectionSecurity::Mutual);
+        let shown = client.peer_certificate(&answer).unwrap();
+        assert_eq!((&*shown.server_name, &*shown.issuer), ("uid-of-proxy-a", "CN=proxies"));
+        // It is nobody else.
+        let client = client_for("uid-of-proxy-b");
+        let refused = client.get("/status").send().await.unwrap_err();
+        assert_eq!(client.fault(&refused).kind, TransportFaultKind::CertificateUntrusted);
+    };
+    tokio::select! {
+        ended = silverback_proxy::run(&arguments) => panic!("the proxy ended: {ended:?}"),
+        asked = tokio::time::timeout(Duration::from_secs(60), asked) => asked.expect("in time"),
+    }
+    let key = std::fs::metadata(directory.path().join("identity/tls.key")).unwrap();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&key.permissions()) & 0o777,
+        0o600
+    );
+    shutdown.cancel();
 }
