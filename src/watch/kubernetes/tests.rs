@@ -376,7 +376,7 @@ async fn a_kind_that_is_deleted_takes_no_routes_with_it_until_it_is_back() {
             api.put(
                 definition,
                 json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}),
-            )
+            );
         };
         if definition_first {
             dies(&watching.api);
