@@ -35,4 +35,10 @@ render --set controller.admissionWebhook.enabled=false >"$out/unchecked"
 render --set controller.admissionWebhook.certificate.provided=true,controller.admissionWebhook.certificate.secretName=mine >"$out/provided"
 grep -q "secretName: mine" "$out/provided"
 ! grep -nE 'admissionregistration.k8s.io\]|webhook-secret=' "$out/provided" || { echo "the certificate is provided, and there is the above"; exit 1; }
+render --set proxy.identity=pod >"$out/identity"
+! grep -nE 'tls\.key|ADMIN_SSL_CERT"?$' "$out/identity" || { echo "keys never leave the pods, and there is the above"; exit 1; }
+grep -q "audience: identity.gateway.silverback.dev" "$out/identity"
+! grep -n restart-workload "$out/first" || { echo "the embedded proxy needs no restart, and there is the above"; exit 1; }
+render --set proxy.image.repository=kong >"$out/kong"
+grep -q -- "--restart-workload=deployment/gateway/gateway-kong$" "$out/kong"
 echo "the chart is good"

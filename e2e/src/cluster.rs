@@ -5,6 +5,8 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
     time::Duration,
 };
 
@@ -14,6 +16,7 @@ use serde_json::Value;
 use crate::poll::eventually;
 
 /// A cluster that is up.
+#[derive(Clone)]
 pub(crate) struct Cluster {
     directory: PathBuf,
     programs: PathBuf,
@@ -167,6 +170,48 @@ impl Cluster {
         Self::output(command, &format!("ctr task kill on {node}")).map(drop)
     }
 
+    /// Sends a signal to the first process of a container, as `SIGSTOP`.
+    pub(crate) fn signal_container(&self, node: &str, container: &str, signal: &str) -> anyhow::Result<()> {
+        let mut command = self.command("cluster");
+        command.args(["exec", "--dir"]).arg(&self.directory).args([node, "--"]);
+        command.args(["ctr", "-n", "k8s.io", "task", "kill", "--signal", signal, container]);
+        Self::output(command, &format!("ctr task kill --signal {signal} on {node}")).map(drop)
+    }
+
+    /// Sends a signal to the API server: `STOP` leaves its connections open, and nobody answers.
+    pub(crate) fn signal_api_server(&self, signal: &str) -> anyhow::Result<()> {
+        let mut command = self.command("cluster");
+        command.args(["exec", "--dir"]).arg(&self.directory);
+        command.args([
+            "control",
+            "--",
+            "pkill",
+            &format!("-{signal}"),
+            "-f",
+            "^cluster apiserver",
+        ]);
+        Self::output(command, &format!("pkill -{signal} of the API server")).map(drop)
+    }
+
+    /// Follows the log of a pod, each line with its time, until it is dropped.
+    pub(crate) fn follow_log(&self, namespace: &str, pod: &str) -> anyhow::Result<FollowedLog> {
+        let mut child = self
+            .command("kubectl")
+            .args(["logs", "-f", "--timestamps", "--tail=0", "-n", namespace, pod])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let output = child.stdout.take().context("it is piped")?;
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let kept = lines.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                kept.lock().expect("no holder panics").push(line);
+            }
+        });
+        Ok(FollowedLog { child, lines })
+    }
+
     /// Kills the API server, which starts again by itself: every watch ends.
     pub(crate) fn restart_api_server(&self) -> anyhow::Result<()> {
         let mut command = self.command("cluster");
@@ -209,6 +254,32 @@ impl Cluster {
                 println!("   {error:#}");
             }
         }
+    }
+}
+
+/// The log of a pod.
+pub(crate) struct FollowedLog {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl FollowedLog {
+    /// When the first line with that text was written, of those after a moment if one is given.
+    pub(crate) fn time_of(&self, text: &str, after: Option<jiff::Timestamp>) -> Option<jiff::Timestamp> {
+        let lines = self.lines.lock().expect("no holder panics");
+        let mut times = lines.iter().filter_map(|line| {
+            let (time, said) = line.split_once(' ')?;
+            said.contains(text).then(|| time.parse().ok())?
+        });
+        times.find(|time| after.is_none_or(|after| *time >= after))
+    }
+}
+
+impl Drop for FollowedLog {
+    fn drop(&mut self) {
+        // It may have ended with the pod.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

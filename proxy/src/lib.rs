@@ -7,7 +7,8 @@
 //! ```
 //!
 //! `settings` says what it shall be (Kong's variables and flags), `lifecycle` starts and stops it, `server` holds the
-//! listeners of the Admin API and the status endpoint, `admin` answers there, `control` knows what runs, and `data`
+//! listeners of the Admin API and the status endpoint, `identity`
+//! gets their certificate from the controller where that is wanted, `admin` answers there, `control` knows what runs, and `data`
 //! carries the traffic. A configuration is compiled beside the one in use and swapped in whole. It never links a
 //! Kubernetes client.
 
@@ -15,6 +16,7 @@ mod admin;
 mod answer;
 mod control;
 mod data;
+mod identity;
 mod lifecycle;
 mod log;
 mod process;

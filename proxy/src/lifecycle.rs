@@ -23,6 +23,7 @@ use crate::{
     admin::{AdminApi, Node, StatusApi},
     control::Control,
     data::DataPlane,
+    identity,
     process::{Wish, Wishes},
     server::{self, Endpoint, Handler, ServerCertificate},
     settings::{Listener, ProxyArguments, Settings, meaningless_variables},
@@ -59,6 +60,7 @@ pub async fn run(arguments: &ProxyArguments) -> anyhow::Result<()> {
     let bound = BoundListeners::bind(&settings)?;
     let stopping = Stopping::default();
     let mut serving = JoinSet::new();
+    let _renewal = settings.identity.clone().map(identity::start).transpose()?;
     let starting = start(&settings, bound, &stopping, &mut serving);
     let started = tokio::select! {
         started = starting => Some(started?),

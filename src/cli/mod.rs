@@ -7,6 +7,8 @@ mod adopt;
 #[cfg(feature = "controller")]
 mod arguments;
 #[cfg(feature = "controller")]
+mod certificates;
+#[cfg(feature = "controller")]
 mod cluster;
 #[cfg(feature = "controller")]
 mod crds;
@@ -76,6 +78,9 @@ enum Verb {
     /// Let changes go to the proxies of a fleet again.
     #[cfg(feature = "controller")]
     Resume(pause::PauseArguments),
+    /// Replace the certificates of the Admin APIs.
+    #[cfg(feature = "controller")]
+    Certificates(certificates::CertificatesArguments),
     /// Definitions of the Kubernetes kinds that silverback brings.
     #[cfg(feature = "controller")]
     Crds(crds::CrdsArguments),
@@ -139,6 +144,8 @@ pub fn main() -> ExitCode {
         Verb::Pause(arguments) => run::block_on(pause::run(arguments, true)),
         #[cfg(feature = "controller")]
         Verb::Resume(arguments) => run::block_on(pause::run(arguments, false)),
+        #[cfg(feature = "controller")]
+        Verb::Certificates(arguments) => run::block_on(certificates::run(arguments)),
         #[cfg(feature = "controller")]
         Verb::Crds(arguments) => crds::run(arguments),
         #[cfg(feature = "controller")]

@@ -22,10 +22,12 @@ use crate::model::{
 pub struct AdminService {
     /// Namespace and name.
     pub name: NamespacedName,
+    /// Whether each proxy has a certificate of its own, in the name of its pod's uid.
+    pub has_identities: bool,
 }
 
 impl AdminService {
-    /// The name that a certificate of its proxies bears (KIC's, whatever `--kong-admin-tls-server-name` says).
+    /// The name that the certificate which its proxies share bears (KIC's, whatever `--kong-admin-tls-server-name` says).
     pub fn server_name(&self) -> String {
         format!("pod.{}.{}.svc", self.name.name, self.name.namespace)
     }
@@ -159,7 +161,10 @@ impl Found {
             namespace: self.pod.namespace.clone(),
             node: self.node,
             urls: self.addresses.iter().map(url).collect(),
-            server_name: Some(service.server_name().into()),
+            server_name: Some(match service.has_identities {
+                true => self.pod.uid.clone(),
+                false => service.server_name().into(),
+            }),
             service: Some(service.name.clone()),
             terminating: self.terminating,
             pod: Some(self.pod),

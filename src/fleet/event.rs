@@ -95,7 +95,7 @@ pub enum ConnectionSecurity {
     ClientCertificateNotRequested,
     /// The proxy's certificate was verified; the controller was given none of its own.
     NoClientCertificate,
-    /// TLS without looking at the certificate (`--kong-admin-tls-skip-verify`).
+    /// TLS with whatever key the proxy showed first (`--kong-admin-tls-skip-verify`).
     Unverified,
     /// Plain HTTP that does not leave the machine.
     Loopback,

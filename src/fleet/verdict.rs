@@ -131,7 +131,9 @@ fn mutual_tls(state: &ProxyState) -> Option<Judgement> {
         ConnectionSecurity::Unverified => say(
             False,
             "VerificationDisabled",
-            "the proxy's certificate is not verified (--kong-admin-tls-skip-verify)",
+            "the proxy's certificate is not verified, only that it shows the same key as at first \
+             (--kong-admin-tls-skip-verify): give the proxy a certificate of the controller's authority, and take the \
+             flag away",
         ),
         ConnectionSecurity::Loopback => say(False, "Loopback", "plain HTTP, which does not leave this machine"),
         ConnectionSecurity::Plain => say(

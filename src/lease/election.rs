@@ -30,6 +30,8 @@ pub(super) enum Event {
     Tick,
     /// Give it back and end.
     Stop,
+    /// Give it back, and leave it to the others for a while.
+    GiveUp,
 }
 
 /// The outcome of a request.
@@ -98,6 +100,10 @@ pub(super) struct Election {
     held: Option<Held>,
     leadership: Leadership,
     stopping: bool,
+    /// The Lease is ours and on its way back.
+    giving_up: bool,
+    /// Before this moment it is left to the others.
+    not_before: Option<Instant>,
 }
 
 impl Election {
@@ -111,6 +117,8 @@ impl Election {
             held: None,
             leadership: Leadership::Unknown,
             stopping: false,
+            giving_up: false,
+            not_before: None,
         }
     }
 
@@ -179,6 +187,15 @@ impl Election {
                 self.held = None;
                 self.leadership = Leadership::Follower { holder: None };
             }
+            // Who does not hold it has nothing to give.
+            Event::GiveUp if self.held.is_none() => {}
+            Event::GiveUp => {
+                self.giving_up = true;
+                self.not_before = Some(now + self.settings.timing.lease_duration);
+                self.write_at = now;
+                self.held = None;
+                self.leadership = Leadership::Follower { holder: None };
+            }
         }
         if let (Leadership::Leader { epoch }, Some(held)) = (&self.leadership, &self.held)
             && now >= held.until
@@ -198,7 +215,7 @@ impl Election {
                     until: sent + self.settings.timing.renew_deadline,
                 });
                 self.observe(lease, now);
-                if self.stopping {
+                if self.stopping || self.giving_up {
                     self.write_at = now;
                 } else if let Some(held) = won {
                     self.leadership = Leadership::Leader {
@@ -210,6 +227,7 @@ impl Election {
             Answer::Absent => {
                 self.knowledge = Knowledge::Absent;
                 self.write_at = now;
+                self.giving_up = false;
                 self.follow(None);
             }
             Answer::Conflict => self.read_at = Some(now),
@@ -237,6 +255,7 @@ impl Election {
             changed: changed_at,
         };
         if holder.as_ref() != Some(&self.settings.identity) {
+            self.giving_up = false;
             self.follow(holder);
         } else if self.held.is_none() && !self.stopping {
             // A write of ours that seemed to fail got through: renew at once to know that it still holds.
@@ -270,18 +289,22 @@ impl Election {
             return Some((at, Purpose::Read));
         }
         match &self.knowledge {
-            _ if ours && self.stopping => Some((self.write_at, Purpose::Release)),
+            _ if ours && (self.stopping || self.giving_up) => Some((self.write_at, Purpose::Release)),
             _ if ours => Some((self.write_at, Purpose::Renew)),
             Knowledge::Nothing => Some((self.write_at, Purpose::Read)),
-            Knowledge::Absent => Some((self.write_at, Purpose::Create)),
+            Knowledge::Absent => Some((self.not_before(self.write_at), Purpose::Create)),
             Knowledge::Lease { lease, changed } => {
                 let free_at = match holder(lease) {
                     Some(_) => *changed + duration(lease),
                     None => *changed,
                 };
-                Some((free_at.max(self.write_at), Purpose::Acquire))
+                Some((self.not_before(free_at.max(self.write_at)), Purpose::Acquire))
             }
         }
+    }
+
+    fn not_before(&self, at: Instant) -> Instant {
+        self.not_before.map_or(at, |limit| limit.max(at))
     }
 
     fn first_lease(&self, wall: Timestamp) -> Lease {

@@ -8,12 +8,16 @@
 //! Unlike client-go's elector, a leader that can't reach the API server past the renew deadline does not end: it is
 //! [`Leadership::Cut`] until it sees who holds the Lease (DESIGN.md §3 rule 5).
 //!
-//! `election` decides, without IO; `task` speaks to the API server. Called by `wiring`; depends on nothing but `model`.
-//! Needs `get`, `create`, `update`, `list`, `watch` on `leases` in the namespace of the Lease.
+//! A leader that is cut off from the proxies, and not from the API server, makes room for a replica that is not: see
+//! [`Reach`].
+//!
+//! `election` decides, without IO; `task` and `reach` speak to the API server. Called by `wiring`; depends on nothing but
+//! `model`. Needs `get`, `create`, `update`, `list`, `watch` on `leases` in the namespace of the Lease.
 
 mod election;
 #[cfg(test)]
 pub(crate) mod fake_api;
+mod reach;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -23,10 +27,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{Epoch, Leadership, NamespacedName};
+
+pub use reach::{REACHABLE, Reach};
 
 /// Name of the Lease if none is given (`--election-id`).
 pub const DEFAULT_ELECTION_ID: &str = "silverback.gateway.silverback.dev";
@@ -38,16 +47,28 @@ pub struct LeaseSettings {
     pub lease: NamespacedName,
     /// Who we are in `spec.holderIdentity`: must differ between any two processes. See [`identity`].
     pub identity: Arc<str>,
+    /// The Pod of this process.
+    pub pod: ReplicaPod,
     /// Periods.
     pub timing: Timing,
 }
 
+/// The Pod that this process runs in; whatever names it outside of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaPod {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its uid, if it is known: what the replica writes of itself goes with the Pod.
+    pub uid: Option<Arc<str>>,
+}
+
 impl LeaseSettings {
     /// The usual periods, and an identity made from the Pod's name.
-    pub fn new(lease: NamespacedName, pod_name: &str) -> Self {
+    pub fn new(lease: NamespacedName, pod: ReplicaPod) -> Self {
         Self {
             lease,
-            identity: identity(pod_name),
+            identity: identity(&pod.name),
+            pod,
             timing: Timing::default(),
         }
     }
@@ -81,18 +102,37 @@ pub fn identity(pod_name: &str) -> Arc<str> {
     format!("{pod_name}_{:016x}", u64::from_be_bytes(random)).into()
 }
 
+/// A part in the election.
+pub struct Candidate {
+    /// This replica's part; [`Leadership::Unknown`] until the Lease has been read.
+    pub leadership: watch::Receiver<Leadership>,
+    /// Ends when the Lease was given back after the shutdown.
+    pub task: JoinHandle<()>,
+}
+
 /// Takes part in the election until `shutdown`, then gives the Lease back if it is ours, and ends.
 ///
-/// The channel says [`Leadership::Unknown`] until the Lease has been read. Cancel `shutdown` only when the last push has
+/// `reach` is what this replica reaches of the fleet, always the latest; the others are told of it. Cancel `shutdown` only when the last push has
 /// ended: a standby may lead within milliseconds of it.
 pub fn spawn(
     client: kube::Client,
     settings: LeaseSettings,
+    reach: watch::Receiver<Reach>,
     shutdown: CancellationToken,
-) -> (watch::Receiver<Leadership>, JoinHandle<()>) {
-    let (sender, receiver) = watch::channel(Leadership::Unknown);
-    let task = tokio::spawn(task::run(client, settings, shutdown, sender));
-    (receiver, task)
+) -> Candidate {
+    let (sender, leadership) = watch::channel(Leadership::Unknown);
+    let give_up = Arc::new(Notify::new());
+    tokio::spawn(reach::run(
+        client.clone(),
+        settings.clone(),
+        reach,
+        leadership.clone(),
+        give_up.clone(),
+    ));
+    Candidate {
+        leadership,
+        task: tokio::spawn(task::run(client, settings, shutdown, give_up, sender)),
+    }
 }
 
 /// Leadership where nobody else could have it: without a cluster.

@@ -1,6 +1,6 @@
 //! Carries out what the election decides: requests to the API server, a watch on the Lease, time.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -14,7 +14,10 @@ use kube::{
         watcher::{self, watch_object},
     },
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -32,6 +35,7 @@ pub(super) async fn run(
     client: kube::Client,
     settings: LeaseSettings,
     shutdown: CancellationToken,
+    give_up: Arc<Notify>,
     publish: watch::Sender<Leadership>,
 ) {
     let api: Api<Lease> = Api::namespaced(client, &settings.lease.namespace);
@@ -76,6 +80,7 @@ pub(super) async fn run(
                 give_up_at = Some(Instant::now() + RELEASE_LIMIT);
                 Event::Stop
             }
+            () = give_up.notified() => Event::GiveUp,
             () = sleep_until(wake_at) => Event::Tick,
         };
         election.step(Instant::now(), event);
@@ -97,7 +102,8 @@ async fn answered(under_way: &mut Option<UnderWay>) -> Outcome {
     }
 }
 
-async fn sleep_until(at: Option<Instant>) {
+/// Sleeps until then; for ever without a moment.
+pub(super) async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,

@@ -55,6 +55,7 @@ pub struct Metrics {
     proxies: Gauge,
     proxy_ready: Family<ProxyLabels, Gauge>,
     proxy_synced: Family<ProxyLabels, Gauge>,
+    proxy_mutual_tls: Family<ProxyLabels, Gauge>,
     proxy_certificate_expiry: Family<ProxyLabels, Gauge>,
     leader: Gauge,
     status_waiting: Family<LaneLabels, Gauge>,
@@ -89,6 +90,7 @@ impl Default for Metrics {
             proxies: Gauge::default(),
             proxy_ready: Family::default(),
             proxy_synced: Family::default(),
+            proxy_mutual_tls: Family::default(),
             proxy_certificate_expiry: Family::default(),
             leader: Gauge::default(),
             status_waiting: Family::default(),
@@ -145,6 +147,11 @@ impl Default for Metrics {
             "proxy_synced",
             "Whether the proxy runs what it shall",
             metrics.proxy_synced.clone(),
+        );
+        registry.register(
+            "proxy_mutual_tls",
+            "Whether both sides verified each other's certificate",
+            metrics.proxy_mutual_tls.clone(),
         );
         let expiry = metrics.proxy_certificate_expiry.clone();
         let help = "When the certificate of the proxy's Admin API expires, since 1970";
@@ -225,7 +232,12 @@ impl Metrics {
         let present: Vec<String> = view.proxies.iter().map(|proxy| label(&proxy.target)).collect();
         for gone in known.iter().filter(|name| !present.contains(name)) {
             let labels = ProxyLabels { proxy: gone.clone() };
-            for family in [&self.proxy_ready, &self.proxy_synced, &self.proxy_certificate_expiry] {
+            for family in [
+                &self.proxy_ready,
+                &self.proxy_synced,
+                &self.proxy_mutual_tls,
+                &self.proxy_certificate_expiry,
+            ] {
                 family.remove(&labels);
             }
             for result in RESULTS {
@@ -245,6 +257,9 @@ impl Metrics {
             let holds = |status| i64::from(status == ConditionStatus::True);
             self.proxy_ready.get_or_create(&labels).set(holds(proxy.ready.status));
             self.proxy_synced.get_or_create(&labels).set(holds(proxy.synced.status));
+            self.proxy_mutual_tls
+                .get_or_create(&labels)
+                .set(holds(proxy.mutual_tls.status));
             if let Some(certificate) = proxy.report.as_ref().and_then(|report| report.certificate.as_ref()) {
                 self.proxy_certificate_expiry
                     .get_or_create(&labels)
@@ -306,6 +321,7 @@ impl Metrics {
         for family in [
             &metrics.proxy_ready,
             &metrics.proxy_synced,
+            &metrics.proxy_mutual_tls,
             &metrics.proxy_certificate_expiry,
         ] {
             family.get_or_create(&ProxyLabels { proxy: proxy() }).set(1);

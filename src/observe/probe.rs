@@ -45,7 +45,7 @@ impl Probe {
         let clients = target
             .urls
             .iter()
-            .map(|url| tls.client(url, target.server_name.as_deref(), &limits))
+            .map(|url| tls.client(url, &target, &limits))
             .collect();
         Self {
             target,

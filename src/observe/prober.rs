@@ -121,7 +121,7 @@ async fn run(
     wake: Arc<Notify>,
     events: mpsc::Sender<FleetEvent>,
 ) {
-    let mut probe = new_probe(&target, &mut tls, &settings);
+    let (mut probe, mut reconnect_at) = new_probe(&target, &mut tls, &settings);
     // The first probe comes at once, since a newcomer waits for its configuration; the others are spread.
     let mut next = Instant::now() + settings.interval.mul_f64(phase(&target.id));
     loop {
@@ -129,7 +129,7 @@ async fn run(
             observation = probe.observe() => observation,
             // Whatever the old certificates would have shown is of no interest any more.
             () = changed(&mut tls) => {
-                probe = new_probe(&target, &mut tls, &settings);
+                (probe, reconnect_at) = new_probe(&target, &mut tls, &settings);
                 continue;
             }
         };
@@ -143,14 +143,24 @@ async fn run(
         tokio::select! {
             () = sleep_until(next) => next = Instant::now() + settings.interval,
             () = wake.notified() => {}
-            () = changed(&mut tls) => probe = new_probe(&target, &mut tls, &settings),
+            () = changed(&mut tls) => (probe, reconnect_at) = new_probe(&target, &mut tls, &settings),
+        }
+        if reconnect_at.is_some_and(|at| at <= Instant::now()) {
+            (probe, reconnect_at) = new_probe(&target, &mut tls, &settings);
         }
     }
 }
 
-fn new_probe(target: &Arc<ProxyTarget>, tls: &mut watch::Receiver<Arc<AdminTls>>, settings: &Settings) -> Probe {
+/// New connections, and when they are to be replaced: at another time for each proxy.
+fn new_probe(
+    target: &Arc<ProxyTarget>,
+    tls: &mut watch::Receiver<Arc<AdminTls>>,
+    settings: &Settings,
+) -> (Probe, Option<Instant>) {
     let tls = tls.borrow_and_update().clone();
-    Probe::new(target.clone(), &tls, settings)
+    let share = 0.75 + phase(&target.id) / 4.0;
+    let reconnect_at = tls.reconnect_after().map(|after| Instant::now() + after.mul_f64(share));
+    (Probe::new(target.clone(), &tls, settings), reconnect_at)
 }
 
 /// Returns when the certificates change; never, when nobody can change them any more.

@@ -19,7 +19,7 @@ use crate::{
     fleet::{Command, ConnectionSecurity, FleetEvent, Observation, ProxyReport, TransportFault, TransportFaultKind},
     model::{ProxyId, ProxyTarget},
     pki::client::{
-        AdminTls, AdminTlsMaterial,
+        AdminTls, AdminTlsMaterial, Pins,
         fake_proxy::{FakeProxy, Pki, Reply, Request, SERVER_NAME},
     },
 };
@@ -246,6 +246,43 @@ async fn a_proxy_that_lets_anybody_in_is_noticed() {
     let mut probing = Probing::start(plain.target(), pki.admin_tls());
     let seen = report(probing.next().await);
     assert_eq!((seen.security, seen.certificate), (ConnectionSecurity::Loopback, None));
+}
+
+#[tokio::test]
+async fn without_verification_the_first_key_is_the_one_that_counts() {
+    let (pki, stranger, impostor) = (Pki::new(), Pki::of("strangers"), Pki::of("strangers"));
+    let pins = Arc::new(Pins::default());
+    let unverified = || {
+        let material = AdminTlsMaterial {
+            first_keys: Some(pins.clone()),
+            ..pki.material()
+        };
+        Arc::new(AdminTls::new(&material).unwrap())
+    };
+    let proxy = FakeProxy::start(Some(stranger.self_signed_server()), kong).await;
+    let mut probing = Probing::start(proxy.target(), unverified());
+    assert_eq!(report(probing.next().await).security, ConnectionSecurity::Unverified);
+
+    // Somebody else answers there. What the controller shows of itself may be another certificate by now.
+    proxy.show(impostor.self_signed_server());
+    let asked = proxy.requests().len();
+    probing.tls.send_replace(unverified());
+    let refused = fault(probing.next().await);
+    assert_eq!(refused.kind, TransportFaultKind::CertificateUntrusted);
+    assert!(
+        refused.message.contains("another key than at first"),
+        "{}",
+        refused.message
+    );
+    assert_eq!(proxy.requests().len(), asked, "nothing is said to it");
+
+    // The first one again. With its pod the key is forgotten.
+    proxy.show(stranger.self_signed_server());
+    assert_eq!(report(probing.again().await).security, ConnectionSecurity::Unverified);
+    pins.forget(&proxy.target().id);
+    let next = FakeProxy::start(Some(impostor.self_signed_server()), kong).await;
+    let mut probing = Probing::start(next.target(), unverified());
+    report(probing.next().await);
 }
 
 #[tokio::test]

@@ -8,14 +8,19 @@ use std::{
 use jiff::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKey, PublicKeyData, SanType,
 };
+use sha2::{Digest, Sha256};
 use x509_parser::pem::Pem;
+
+use crate::model::PodRef;
 
 /// How long an authority's certificate is valid.
 const AUTHORITY_VALIDITY: Duration = Duration::from_secs(10 * 365 * DAY);
 /// How long an issued certificate is valid; it is renewed at two thirds.
 const LEAF_VALIDITY: Duration = Duration::from_secs(90 * DAY);
+/// The same for a certificate whose key never leaves its pod.
+const IDENTITY_VALIDITY: Duration = Duration::from_secs(DAY);
 /// Certificates begin to be valid this long before they are made: clocks of nodes differ.
 const BACKDATED: Duration = Duration::from_secs(3600);
 const DAY: u64 = 24 * 3600;
@@ -119,15 +124,29 @@ impl Authority {
         self.issue(parameters)
     }
 
-    fn issue(&self, mut parameters: CertificateParams) -> Result<KeyPairPem, Error> {
-        parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        parameters.use_authority_key_identifier_extension = true;
+    /// A server certificate of a proxy for a key that it made itself. It names the pod's uid and nothing else, for a day.
+    ///
+    /// # Errors
+    /// When the uid can't stand in a certificate.
+    pub fn issue_identity(&self, pod: &PodRef, key: &PublicKey, now: Timestamp) -> Result<String, Error> {
+        let mut parameters = parameters(&pod.uid, now, IDENTITY_VALIDITY)?;
+        parameters.subject_alt_names = vec![SanType::DnsName((&*pod.uid).try_into()?)];
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.sign(parameters, key)
+    }
+
+    fn issue(&self, parameters: CertificateParams) -> Result<KeyPairPem, Error> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let certificate = parameters.signed_by(&key, &self.issuer)?;
         Ok(KeyPairPem {
-            certificate: certificate.pem(),
+            certificate: self.sign(parameters, &key)?,
             key: key.serialize_pem(),
         })
+    }
+
+    fn sign(&self, mut parameters: CertificateParams, key: &impl PublicKeyData) -> Result<String, Error> {
+        parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        parameters.use_authority_key_identifier_extension = true;
+        Ok(parameters.signed_by(key, &self.issuer)?.pem())
     }
 }
 
@@ -139,6 +158,29 @@ fn parameters(common_name: &str, now: Timestamp, validity: Duration) -> Result<C
     parameters.not_before = SystemTime::from(now - BACKDATED).into();
     parameters.not_after = SystemTime::from(now + validity).into();
     Ok(parameters)
+}
+
+/// SHA-256 of the first certificate of a PEM chain, hexadecimal.
+pub(super) fn fingerprint(pem: &str) -> Result<String, Error> {
+    let block = first_block(pem)?;
+    Ok(Sha256::digest(&block.contents)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
+
+/// Distinguished name of the first certificate of a PEM chain, as certificates that it issued say it.
+pub(super) fn subject(pem: &str) -> Result<String, Error> {
+    let block = first_block(pem)?;
+    let certificate = block.parse_x509().map_err(|error| Error::Parse(error.to_string()))?;
+    Ok(certificate.subject().to_string())
+}
+
+fn first_block(pem: &str) -> Result<Pem, Error> {
+    Pem::iter_from_buffer(pem.as_bytes())
+        .next()
+        .ok_or_else(|| Error::Parse("there is none".to_owned()))?
+        .map_err(|error| Error::Parse(error.to_string()))
 }
 
 /// When a certificate ceases to be valid, and when it shall be renewed: at two thirds of its life.
@@ -156,10 +198,7 @@ impl Validity {
     /// # Errors
     /// When there is no certificate.
     pub fn of_pem(pem: &str) -> Result<Self, Error> {
-        let block = Pem::iter_from_buffer(pem.as_bytes())
-            .next()
-            .ok_or_else(|| Error::Parse("there is none".to_owned()))?
-            .map_err(|error| Error::Parse(error.to_string()))?;
+        let block = first_block(pem)?;
         let certificate = block.parse_x509().map_err(|error| Error::Parse(error.to_string()))?;
         let validity = certificate.validity();
         let (from, to) = (validity.not_before.timestamp(), validity.not_after.timestamp());

@@ -48,7 +48,11 @@ impl CertificateFiles {
             None => None,
         };
         let authorities = self.authorities.as_deref().map(read).transpose()?;
-        Ok(CertificateMaterial { authorities, client })
+        Ok(CertificateMaterial {
+            authorities,
+            client,
+            rotating: false,
+        })
     }
 
     /// Publishes what is in the files whenever it changes, until nobody listens. What can't be read leaves the former

@@ -9,6 +9,9 @@ mod ca_bundle;
 pub mod client;
 mod directory;
 mod files;
+mod identity;
+mod restart;
+mod rotation;
 mod secrets;
 mod webhook;
 
@@ -19,7 +22,10 @@ pub use authority::{Authority, Error, KeyPairPem, Validity};
 pub use ca_bundle::{CaBundleSettings, keep as keep_ca_bundle};
 pub use directory::{DirectoryError, PkiDirectory};
 pub use files::{CertificateFiles, FileError};
-pub use secrets::{SecretSettings, run as keep_secrets};
+pub(crate) use identity::MAX_REQUEST;
+pub use identity::{AUDIENCE, IdentityIssuer, IdentitySettings, IssuingMaterial, Refusal};
+pub use restart::Workload;
+pub use secrets::{FleetKnowledge, Issuing, ROTATE, SecretSettings, run as keep_secrets};
 pub use webhook::{WebhookCertificate, WebhookSecretSettings, keep as keep_webhook_secret};
 
 /// The name in the controller's client certificate.
@@ -32,4 +38,6 @@ pub struct CertificateMaterial {
     pub authorities: Option<String>,
     /// The controller's certificate and key.
     pub client: Option<KeyPairPem>,
+    /// Whether an authority is being replaced: then connections are made anew more often, to see what proxies show.
+    pub rotating: bool,
 }

@@ -4,6 +4,9 @@
 //! their server certificate, its key, and the authority of the controller's client certificate. The chart makes both
 //! empty; whichever replica comes first fills them (the API server refuses the second one by resourceVersion). The
 //! controller's client certificate never leaves memory: each replica issues its own.
+//!
+//! Authorities are replaced without a moment in which somebody is not trusted: see `rotation`. Only the leader takes the
+//! step that depends on what proxies show.
 
 use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
@@ -15,17 +18,40 @@ use kube::{
     api::PostParams,
     runtime::{WatchStreamExt, watcher},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
-use super::{Authority, CONTROLLER_NAME, CertificateMaterial, Error, KeyPairPem, Validity};
-use crate::{back_off::BackOff, model::NamespacedName};
+use super::{
+    Authority, CONTROLLER_NAME, CertificateMaterial, Error, IssuingMaterial, KeyPairPem, Validity,
+    authority::subject,
+    restart::{Given, Restarter, Workload},
+    rotation::{Authorities, Stage},
+};
+use crate::{
+    back_off::BackOff,
+    fleet::FleetView,
+    model::{Leadership, NamespacedName},
+};
 
-/// How long after a failed write the next one is tried.
+/// Annotation of the authorities' Secret that asks for new ones (`authorities TIME`), or for new certificates of the
+/// proxies alone (`leaves TIME`).
+pub const ROTATE: &str = "gateway.silverback.dev/rotate";
+
+/// How long after a failed write the next one is tried; how often proxies are looked at during a replacement.
 const RETRY: Duration = Duration::from_secs(5);
+/// How often a leader looks for proxies that have to be restarted.
+const LOOK_FOR_RESTARTS: Duration = Duration::from_secs(60);
+/// How long a replica has to lead before it knows all proxies.
+const ACQUAINTANCE: Duration = Duration::from_secs(60);
+/// When a replacement has taken so long, it is told what holds it up.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Proxies that are named in one message.
+const NAMED: usize = 5;
 
 /// Where the authorities are, and whom the proxies' certificate names.
 #[derive(Debug, Clone)]
 pub struct SecretSettings {
+    /// Workloads whose proxies are restarted when they have to read a certificate again (`--restart-workload`).
+    pub workloads: Vec<Workload>,
     /// Both authorities with their keys.
     pub authorities: NamespacedName,
     /// What the proxy pods mount.
@@ -34,8 +60,31 @@ pub struct SecretSettings {
     pub names: Vec<String>,
 }
 
+/// What a replacement of the authorities depends on.
+#[derive(Clone)]
+pub struct FleetKnowledge {
+    /// The proxies, and what they show.
+    pub view: watch::Receiver<Arc<FleetView>>,
+    /// Only a leader goes by it.
+    pub leadership: watch::Receiver<Leadership>,
+}
+
+/// Each proxy gets a certificate of its own by asking for it: then the proxies' Secret holds whom they trust, and no key.
+pub struct Issuing {
+    /// Names of the endpoint that proxies ask.
+    pub names: Vec<String>,
+    /// What it signs with and shows.
+    pub out: watch::Sender<Option<Arc<IssuingMaterial>>>,
+}
+
 /// Keeps both Secrets filled and current, and publishes what the controller itself needs.
-pub async fn run(client: Client, settings: SecretSettings, out: watch::Sender<Option<Arc<CertificateMaterial>>>) {
+pub async fn run(
+    client: Client,
+    settings: SecretSettings,
+    fleet: FleetKnowledge,
+    issuing: Option<Issuing>,
+    out: watch::Sender<Option<Arc<CertificateMaterial>>>,
+) {
     let api = |name: &NamespacedName| Api::<Secret>::namespaced(client.clone(), &name.namespace);
     let (authorities, proxies) = (api(&settings.authorities), api(&settings.proxies));
     let follow = |api: Api<Secret>, name: &NamespacedName| {
@@ -49,7 +98,13 @@ pub async fn run(client: Client, settings: SecretSettings, out: watch::Sender<Op
     let mut keeper = Keeper {
         authorities: Shelf::new(authorities, &settings.authorities),
         proxies: Shelf::new(proxies, &settings.proxies),
+        restarter: Restarter::new(client, settings.workloads.clone()),
         settings,
+        fleet,
+        leads_since: None,
+        told: None,
+        issuing,
+        endpoint: None,
         client: None,
         out,
     };
@@ -131,6 +186,11 @@ impl Shelf {
         }
     }
 
+    fn annotation(&self, name: &str) -> Option<&str> {
+        let annotations = self.secret.as_ref()?.metadata.annotations.as_ref()?;
+        annotations.get(name).map(String::as_str)
+    }
+
     pub(super) fn text(&self, key: &str) -> Option<String> {
         let bytes = &self.secret.as_ref()?.data.as_ref()?.get(key)?.0;
         String::from_utf8(bytes.clone()).ok().filter(|text| !text.is_empty())
@@ -182,6 +242,14 @@ struct Keeper {
     settings: SecretSettings,
     authorities: Shelf,
     proxies: Shelf,
+    fleet: FleetKnowledge,
+    leads_since: Option<Instant>,
+    restarter: Restarter,
+    /// The beginning of the replacement that was said to be held up.
+    told: Option<Timestamp>,
+    issuing: Option<Issuing>,
+    /// The certificate of the endpoint, and the authority that it came from.
+    endpoint: Option<(KeyPairPem, String)>,
     /// The controller's own certificate, and the authority that it came from.
     client: Option<(KeyPairPem, String)>,
     out: watch::Sender<Option<Arc<CertificateMaterial>>>,
@@ -190,15 +258,24 @@ struct Keeper {
 impl Keeper {
     /// Brings everything up to date; says when to look again without an event.
     async fn settle(&mut self) -> Duration {
-        match self.bring_up_to_date().await {
+        let leads = self.fleet.leadership.borrow().is_leader();
+        self.leads_since = leads.then(|| self.leads_since.unwrap_or_else(Instant::now));
+        let wait = match self.bring_up_to_date().await {
             Ok(Some(next)) => Duration::try_from(next.duration_since(Timestamp::now()))
                 .unwrap_or_default()
                 .max(RETRY),
             Ok(None) => RETRY,
             Err(error) => {
-                tracing::error!(%error, "failed to make certificates");
+                tracing::error!(
+                    secret = %self.settings.authorities, %error,
+                    "failed to make certificates; if the Secret holds what is no authority of ours, empty it"
+                );
                 RETRY
             }
+        };
+        match self.restarter.has_work() {
+            true => wait.min(LOOK_FOR_RESTARTS),
+            false => wait,
         }
     }
 
@@ -207,73 +284,147 @@ impl Keeper {
             return Ok(None);
         }
         let now = Timestamp::now();
-        let Some((controller, proxy)) = self.load_authorities(now).await? else {
+        let Some(authorities) = self.current_authorities(now).await? else {
             return Ok(None);
         };
-        let names_current = self.proxies.text("names") == Some(self.settings.names.join(","));
-        let leaf = self.proxies.text("tls.crt").and_then(|pem| Validity::of_pem(&pem).ok());
-        let current = names_current
-            && self.proxies.text("tls.key").is_some()
-            && self.proxies.text("ca.crt").as_ref() == Some(&controller.pem().certificate)
-            && self.proxies.text("proxy-ca.crt").as_ref() == Some(&proxy.pem().certificate);
-        let leaf_renewal = match leaf.filter(|leaf| current && now < leaf.renew_at) {
-            Some(leaf) => leaf.renew_at,
-            None => {
-                let pair = proxy.issue_server("silverback proxies", &self.settings.names, now)?;
-                let renewal = Validity::of_pem(&pair.certificate)?.renew_at;
-                let data = BTreeMap::from([
-                    ("tls.crt".to_owned(), pair.certificate),
-                    ("tls.key".to_owned(), pair.key),
-                    ("ca.crt".to_owned(), controller.pem().certificate.clone()),
-                    ("proxy-ca.crt".to_owned(), proxy.pem().certificate.clone()),
-                    ("names".to_owned(), self.settings.names.join(",")),
-                ]);
-                if !self.proxies.fill(data).await {
-                    return Ok(None);
-                }
-                renewal
-            }
+        let Some(leaf_renewal) = self.give_to_proxies(&authorities, now).await? else {
+            return Ok(None);
         };
-        let client_renewal = self.publish(&controller, &proxy, now)?;
-        Ok(Some(leaf_renewal.min(client_renewal)))
+        let client_renewal = self.publish(&authorities, now)?;
+        let endpoint_renewal = self.publish_issuing(&authorities, now)?;
+        self.restart_proxies(now).await;
+        let next = leaf_renewal.min(client_renewal).min(endpoint_renewal);
+        let next = next.min(authorities.changes_at()?);
+        // Once time has done its part, the proxies have to do theirs.
+        Ok(Some(next).filter(|_| authorities.awaited(now).is_none()))
     }
 
-    /// The controllers' and the proxies' authority, made now when there are none.
-    async fn load_authorities(&mut self, now: Timestamp) -> Result<Option<(Authority, Authority)>, Error> {
-        let controller = self.authorities.pair("controller-ca.crt", "controller-ca.key");
-        let proxy = self.authorities.pair("proxy-ca.crt", "proxy-ca.key");
-        if let (Some(controller), Some(proxy)) = (controller, proxy) {
-            return Ok(Some((Authority::from_pem(controller)?, Authority::from_pem(proxy)?)));
+    /// The authorities, made now when there are none, one step further when it is time for it.
+    async fn current_authorities(&mut self, now: Timestamp) -> Result<Option<Authorities>, Error> {
+        let Some(authorities) = Authorities::read(&|key| self.authorities.text(key)) else {
+            let made = Authorities::generate(now)?;
+            return Ok(self.authorities.fill(made.write()).await.then_some(made));
+        };
+        let all_show_next = self.all_show_next(&authorities, now)?;
+        let request = self.authorities.annotation(ROTATE);
+        let Some(next) = authorities.step(now, request, all_show_next)? else {
+            return Ok(Some(authorities));
+        };
+        if !self.authorities.fill(next.write()).await {
+            return Ok(None);
         }
-        let controller = Authority::generate("silverback controller CA", now)?;
-        let proxy = Authority::generate("silverback proxy CA", now)?;
-        let data = BTreeMap::from([
-            ("controller-ca.crt".to_owned(), controller.pem().certificate.clone()),
-            ("controller-ca.key".to_owned(), controller.pem().key.clone()),
-            ("proxy-ca.crt".to_owned(), proxy.pem().certificate.clone()),
-            ("proxy-ca.key".to_owned(), proxy.pem().key.clone()),
-        ]);
-        Ok(self.authorities.fill(data).await.then_some((controller, proxy)))
+        match (&authorities.stage, &next.stage) {
+            (_, Stage::Prepared { .. }) => {
+                tracing::info!("new authorities: proxies get certificates of theirs, and trust both for a while");
+            }
+            (_, Stage::Switched { .. }) => {
+                tracing::info!("all proxies show certificates of the new authority: the controllers follow");
+            }
+            (Stage::Switched { .. }, Stage::Steady) => tracing::info!("the old authorities are not trusted any more"),
+            (_, Stage::Steady) => tracing::info!("new certificates for the proxies, as asked for"),
+        }
+        Ok(Some(next))
     }
 
-    fn publish(&mut self, controller: &Authority, proxy: &Authority, now: Timestamp) -> Result<Timestamp, Error> {
-        let usable = self
-            .client
-            .as_ref()
-            .filter(|(_, issuer)| *issuer == controller.pem().certificate);
-        let usable = usable.and_then(|(pair, _)| Some((pair.clone(), Validity::of_pem(&pair.certificate).ok()?)));
-        let (pair, validity) = match usable.filter(|(_, validity)| now < validity.renew_at) {
-            Some(usable) => usable,
+    /// Whether every proxy that stays shows a certificate of the authority that is to come.
+    fn all_show_next(&mut self, authorities: &Authorities, now: Timestamp) -> Result<bool, Error> {
+        let (Some(next), Some(leads_since)) = (authorities.awaited(now), self.leads_since) else {
+            return Ok(false);
+        };
+        let issuer = subject(next)?;
+        let view = self.fleet.view.borrow().clone();
+        let staying = view.proxies.iter().filter(|proxy| !proxy.target.terminating);
+        let discovered = staying.filter(|proxy| proxy.target.service.is_some());
+        let missing: Vec<&str> = discovered
+            .filter(|proxy| {
+                let shown = proxy.report.as_ref().and_then(|report| report.certificate.as_ref());
+                shown.is_none_or(|shown| shown.issuer != issuer)
+            })
+            .map(|proxy| &*proxy.target.name)
+            .collect();
+        if let Stage::Prepared { since, .. } = &authorities.stage
+            && !missing.is_empty()
+            && now >= *since + PATIENCE
+            && self.told.replace(*since) != Some(*since)
+        {
+            tracing::warn!(
+                proxies = missing[..missing.len().min(NAMED)].join(", "),
+                count = missing.len(),
+                "the replacement of the authorities waits: these proxies do not show a certificate of the new one yet \
+                 (Kong reads it at its start only: restart it, or name its workload with --restart-workload)"
+            );
+        }
+        Ok(missing.is_empty() && leads_since.elapsed() >= ACQUAINTANCE)
+    }
+
+    /// Fills what proxy pods mount; says when their certificate is to be renewed. `None` when that has to be tried again.
+    async fn give_to_proxies(&mut self, authorities: &Authorities, now: Timestamp) -> Result<Option<Timestamp>, Error> {
+        let given = authorities.for_proxies(now);
+        if self.issuing.is_some() {
+            let is_current =
+                self.proxies.text("ca.crt").as_ref() == Some(&given.trusted) && self.proxies.text("tls.key").is_none();
+            let data = BTreeMap::from([("ca.crt".to_owned(), given.trusted)]);
+            let is_current = is_current || self.proxies.fill(data).await;
+            return Ok(is_current.then_some(Timestamp::MAX));
+        }
+        let names = self.settings.names.join(",");
+        let text = |key: &str| self.proxies.text(key).unwrap_or_default();
+        let (names_fit, signer_fits, request_fits) = (
+            text("names") == names,
+            text("proxy-ca.crt") == given.signer.certificate,
+            text("request") == authorities.leaves,
+        );
+        let fits = names_fit && signer_fits && request_fits;
+        let pair = self.proxies.pair("tls.crt", "tls.key").filter(|_| fits);
+        let validity = pair.as_ref().and_then(|pair| Validity::of_pem(&pair.certificate).ok());
+        let kept = pair.zip(validity).filter(|(_, validity)| now < validity.renew_at);
+        let (pair, renewal, urgent) = match kept {
+            Some((_, validity)) if text("ca.crt") == given.trusted => return Ok(Some(validity.renew_at)),
+            Some((pair, validity)) => (pair, validity.renew_at, text("urgent") == "true"),
             None => {
-                let pair = controller.issue_client(CONTROLLER_NAME, now)?;
-                let validity = Validity::of_pem(&pair.certificate)?;
-                self.client = Some((pair.clone(), controller.pem().certificate.clone()));
-                (pair, validity)
+                let pair = Authority::from_pem(given.signer.clone())?.issue_server(
+                    "silverback proxies",
+                    &self.settings.names,
+                    now,
+                )?;
+                let renewal = Validity::of_pem(&pair.certificate)?.renew_at;
+                (pair, renewal, !fits)
             }
         };
+        let data = BTreeMap::from([
+            ("tls.crt".to_owned(), pair.certificate),
+            ("tls.key".to_owned(), pair.key),
+            ("ca.crt".to_owned(), given.trusted),
+            ("proxy-ca.crt".to_owned(), given.signer.certificate.clone()),
+            ("names".to_owned(), names),
+            ("request".to_owned(), authorities.leaves.clone()),
+            ("urgent".to_owned(), urgent.to_string()),
+        ]);
+        Ok(self.proxies.fill(data).await.then_some(renewal))
+    }
+
+    async fn restart_proxies(&mut self, now: Timestamp) {
+        let is_acquainted = self.leads_since.is_some_and(|since| since.elapsed() >= ACQUAINTANCE);
+        let Some(certificate) = self.proxies.text("tls.crt").filter(|_| is_acquainted) else {
+            return;
+        };
+        let given = Given {
+            certificate: &certificate,
+            urgent: self.proxies.text("urgent").as_deref() == Some("true"),
+        };
+        let view = self.fleet.view.borrow().clone();
+        self.restarter.settle(&view, given, now).await;
+    }
+
+    fn publish(&mut self, authorities: &Authorities, now: Timestamp) -> Result<Timestamp, Error> {
+        let signer = &authorities.current.controller;
+        let (pair, validity) = kept(&mut self.client, signer, now, |authority| {
+            authority.issue_client(CONTROLLER_NAME, now)
+        })?;
         let current = CertificateMaterial {
-            authorities: Some(proxy.pem().certificate.clone()),
+            authorities: Some(authorities.trusted_by_controllers()),
             client: Some(pair),
+            rotating: authorities.stage != Stage::Steady,
         };
         self.out.send_if_modified(|published| {
             let changed = published.as_deref() != Some(&current);
@@ -284,4 +435,46 @@ impl Keeper {
         });
         Ok(validity.renew_at)
     }
+
+    /// What identities are issued with: by the authority whose certificates proxies are given now.
+    fn publish_issuing(&mut self, authorities: &Authorities, now: Timestamp) -> Result<Timestamp, Error> {
+        let Some(issuing) = &self.issuing else {
+            return Ok(Timestamp::MAX);
+        };
+        let (server, validity) = kept(&mut self.endpoint, &authorities.current.controller, now, |authority| {
+            authority.issue_server("silverback proxy identities", &issuing.names, now)
+        })?;
+        let current = IssuingMaterial {
+            signer: authorities.for_proxies(now).signer.clone(),
+            server,
+        };
+        issuing.out.send_if_modified(|published| {
+            let changed = published.as_deref() != Some(&current);
+            if changed {
+                *published = Some(Arc::new(current));
+            }
+            changed
+        });
+        Ok(validity.renew_at)
+    }
+}
+
+/// The certificate that was issued before, as long as it is of that authority and young; else another one.
+fn kept(
+    known: &mut Option<(KeyPairPem, String)>,
+    signer: &KeyPairPem,
+    now: Timestamp,
+    issue: impl FnOnce(&Authority) -> Result<KeyPairPem, Error>,
+) -> Result<(KeyPairPem, Validity), Error> {
+    if let Some((pair, issuer)) = known
+        && *issuer == signer.certificate
+        && let Ok(validity) = Validity::of_pem(&pair.certificate)
+        && now < validity.renew_at
+    {
+        return Ok((pair.clone(), validity));
+    }
+    let pair = issue(&Authority::from_pem(signer.clone())?)?;
+    let validity = Validity::of_pem(&pair.certificate)?;
+    *known = Some((pair.clone(), signer.certificate.clone()));
+    Ok((pair, validity))
 }

@@ -75,7 +75,7 @@ impl Attempt {
             // certificates of both sides are looked at each time.
             keep_alive: false,
         };
-        let client = self.tls.client(url, self.target.server_name.as_deref(), &limits)?;
+        let client = self.tls.client(url, &self.target, &limits)?;
         let response = match self.send(&client, "check_hash=1&flatten_errors=1").await {
             Ok(response) => response,
             Err(error) => {

@@ -74,7 +74,7 @@ impl Inquirer {
             request: self.limit,
             keep_alive: true,
         };
-        let client = Arc::new(tls.client(url, target.server_name.as_deref(), &limits).ok()?);
+        let client = Arc::new(tls.client(url, target, &limits).ok()?);
         clients.by_address.insert(url.clone(), client.clone());
         Some(client)
     }

@@ -7,6 +7,8 @@ pub mod admission;
 mod api;
 mod dashboard;
 mod health;
+mod https;
+pub mod identity;
 mod metrics;
 
 use std::{net::SocketAddr, sync::Arc};

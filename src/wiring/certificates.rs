@@ -1,6 +1,10 @@
 //! Certificates of the Admin APIs as a channel, from wherever they come.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -10,15 +14,24 @@ use super::settings::{AdminCertificates, ControllerSettings};
 use crate::{
     fleet::discovery::AdminService,
     pki::{
-        self, CertificateFiles, CertificateMaterial, KeyPairPem, PkiDirectory, SecretSettings,
+        self, CertificateFiles, CertificateMaterial, FleetKnowledge, Issuing, KeyPairPem, PkiDirectory, SecretSettings,
         client::{AdminTls, AdminTlsError, AdminTlsMaterial},
     },
 };
+
+/// How long a connection is used before another handshake shows what the proxy's certificate is now.
+const RECONNECT: Duration = Duration::from_secs(600);
+/// The same while an authority is being replaced.
+const RECONNECT_ROTATING: Duration = Duration::from_secs(20);
+/// How often certificates in a directory are looked after.
+const DIRECTORY_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Starts whatever keeps the certificates current. The receiver holds nothing until there are some.
 pub(super) fn follow(
     settings: &ControllerSettings,
     client: Option<&kube::Client>,
+    fleet: FleetKnowledge,
+    issuing: Option<Issuing>,
 ) -> anyhow::Result<watch::Receiver<Option<Arc<CertificateMaterial>>>> {
     let (sender, receiver) = watch::channel(None);
     match &settings.certificates {
@@ -27,6 +40,7 @@ pub(super) fn follow(
             sender.send_replace(Some(Arc::new(CertificateMaterial {
                 authorities: authorities.clone(),
                 client,
+                rotating: false,
             })));
             // The channel stays open: a closed one would mean that nothing follows the certificates.
             tokio::spawn(async move { sender.closed().await });
@@ -40,19 +54,31 @@ pub(super) fn follow(
                 sender,
             )?;
         }
-        AdminCertificates::Directory(path) => follow_files(directory_files(path, settings)?, sender)?,
-        AdminCertificates::Secrets { authorities, proxies } => {
+        AdminCertificates::Directory(path) => {
+            follow_files(directory_files(path, settings)?, sender)?;
+            tokio::spawn(renew_in_directory(path.clone(), settings.clone()));
+        }
+        AdminCertificates::Secrets {
+            authorities,
+            proxies,
+            workloads,
+        } => {
             let client = client.context("certificates in Secrets need a cluster")?;
             let names = settings.admin_services.iter().flat_map(|service| {
-                let server_name = AdminService { name: service.clone() }.server_name();
+                let server_name = AdminService {
+                    name: service.clone(),
+                    has_identities: false,
+                }
+                .server_name();
                 [format!("*.{}.{}.svc", service.name, service.namespace), server_name]
             });
             let settings = SecretSettings {
+                workloads: workloads.clone(),
                 authorities: authorities.clone(),
                 proxies: proxies.clone(),
                 names: names.collect(),
             };
-            tokio::spawn(pki::keep_secrets(client.clone(), settings, sender));
+            tokio::spawn(pki::keep_secrets(client.clone(), settings, fleet, issuing, sender));
         }
     }
     Ok(receiver)
@@ -65,6 +91,20 @@ fn follow_files(
     sender.send_replace(Some(Arc::new(files.read()?)));
     tokio::spawn(files.follow(sender));
     Ok(())
+}
+
+/// Makes anew what is past two thirds of its life, as long as the process lives. The files are read again by whoever uses
+/// them.
+async fn renew_in_directory(path: PathBuf, settings: ControllerSettings) {
+    loop {
+        tokio::time::sleep(DIRECTORY_INTERVAL).await;
+        if let Err(error) = directory_files(&path, &settings) {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "failed to renew the certificates in the directory"
+            );
+        }
+    }
 }
 
 /// Our own authorities in a directory: makes what is missing there, also for the proxies that are named.
@@ -103,7 +143,12 @@ pub(super) fn admin_tls(
         roots: material.authorities.clone().map(String::into_bytes),
         certificate: client.map(|pair| pair.certificate.clone().into_bytes()),
         key: client.map(|pair| pair.key.clone().into_bytes()),
-        skip_verify: settings.skip_verify,
+        first_keys: settings.first_keys.clone(),
+        reconnect_after: if material.rotating {
+            RECONNECT_ROTATING
+        } else {
+            RECONNECT
+        },
         token: None,
         headers: settings.headers.clone(),
         workspace: settings.workspace.clone(),

@@ -4,6 +4,7 @@
 
 mod admission;
 mod certificates;
+mod identity;
 mod leftovers;
 mod news;
 mod pipeline;
@@ -23,13 +24,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     fleet::{
-        self, Command, Fleet, FleetEvent, FleetView,
+        self, Command, ConditionStatus, Fleet, FleetEvent, FleetView,
         discovery::{self, AdminService},
     },
-    lease::{self, LeaseSettings},
+    lease::{self, LeaseSettings, Reach, ReplicaPod},
     model::{Leadership, NamespacedName, ProxyTarget, Snapshot},
     observe::{self, metrics::Metrics},
-    pki::{CertificateMaterial, client::AdminTls},
+    pki::{CertificateMaterial, FleetKnowledge, client::AdminTls},
     push,
     render::Rendition,
     serve::{self, MetricsAccess, ServeSettings, Sources},
@@ -39,8 +40,8 @@ use crate::{
 pub use source::client;
 
 pub use settings::{
-    AdminCertificates, AdmissionCertificate, AdmissionSettings, ControllerSettings, ProfileOverride, RequestRate,
-    Source, StatusSettings,
+    AdminCertificates, AdmissionCertificate, AdmissionSettings, ControllerSettings, ProfileOverride,
+    ProxyIdentitySettings, RequestRate, Source, StatusSettings,
 };
 
 /// Events on their way to the fleet; each is small, and the fleet never waits for anything.
@@ -133,10 +134,12 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     let client = source::client(&settings.source).await?;
     let mut tasks = JoinSet::new();
     let resignation = Resignation::default();
+    let (reach_sender, reach) = watch::channel(Reach::default());
     let (leadership, lease_task) = match &client {
         Some(client) if settings.election => {
-            let (receiver, task) = lease::spawn(client.clone(), lease_settings(&settings)?, resignation.lease.clone());
-            (receiver, Some(task))
+            let lease = lease_settings(&settings)?;
+            let candidate = lease::spawn(client.clone(), lease, reach, resignation.lease.clone());
+            (candidate.leadership, Some(candidate.task))
         }
         _ => (lease::always_leader(), None),
     };
@@ -216,7 +219,27 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         "outcomes",
         carry_outcomes(rim_events, events, view.clone(), metrics.clone()),
     );
-    let material = certificates::follow(&settings, client.as_ref())?;
+    let material = {
+        let fleet = FleetKnowledge {
+            view: view.clone(),
+            leadership: leadership.clone(),
+        };
+        let (issuing, issues) = settings.identity.as_ref().map(identity::issuing).unzip();
+        if let (Some(identity), Some(issues)) = (&settings.identity, issues) {
+            let fleet = fleet.clone();
+            identity::serve(
+                &settings,
+                identity,
+                client.as_ref(),
+                issues,
+                fleet,
+                &mut tasks,
+                &shutdown,
+            )
+            .await?;
+        }
+        certificates::follow(&settings, client.as_ref(), fleet, issuing)?
+    };
     let inputs = admission::Inputs {
         snapshot: snapshot.clone(),
         view: view.clone(),
@@ -249,7 +272,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         }
         statuses::write(client, &settings, inputs, metrics.clone(), &mut tasks)?;
     }
-    spawn(&mut tasks, "metrics", follow_views(view.clone(), metrics));
+    spawn(&mut tasks, "metrics", follow_views(view.clone(), reach_sender, metrics));
     Ok(Controller {
         view,
         rendition,
@@ -272,12 +295,15 @@ fn lease_settings(settings: &ControllerSettings) -> anyhow::Result<LeaseSettings
         "" => own_namespace(settings).context("give --election-namespace, or POD_NAMESPACE in the environment")?,
         namespace => namespace.to_owned(),
     };
-    let pod = std::env::var("POD_NAME")
-        .or_else(|_| std::env::var("HOSTNAME"))
-        .unwrap_or_else(|_| "silverback".to_owned());
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let pod = variable("POD_NAME").or_else(|| variable("HOSTNAME"));
+    let pod = ReplicaPod {
+        name: pod.as_deref().unwrap_or("silverback").into(),
+        uid: variable("POD_UID").map(Arc::from),
+    };
     Ok(LeaseSettings::new(
         NamespacedName::new(namespace, settings.election_id.as_str()),
-        &pod,
+        pod,
     ))
 }
 
@@ -325,7 +351,10 @@ async fn discover(
     let services: Vec<_> = settings
         .admin_services
         .iter()
-        .map(|name| AdminService { name: name.clone() })
+        .map(|name| AdminService {
+            name: name.clone(),
+            has_identities: settings.identity.is_some(),
+        })
         .collect();
     let namespace = own_namespace(&settings);
     let mut last = None;
@@ -431,13 +460,26 @@ async fn carry_outcomes(
     }
 }
 
-async fn follow_views(mut views: watch::Receiver<Arc<FleetView>>, metrics: Arc<Metrics>) {
+async fn follow_views(mut views: watch::Receiver<Arc<FleetView>>, reach: watch::Sender<Reach>, metrics: Arc<Metrics>) {
     loop {
-        metrics.viewed(&views.borrow_and_update());
+        let view = views.borrow_and_update().clone();
+        metrics.viewed(&view);
+        let reached = reach_of(&view);
+        reach.send_if_modified(|known| std::mem::replace(known, reached) != reached);
         if views.changed().await.is_err() {
             return;
         }
     }
+}
+
+/// How many of the proxies that stay answer this replica; one that has not been asked yet is not known.
+fn reach_of(view: &FleetView) -> Reach {
+    let staying = view.proxies.iter().filter(|proxy| !proxy.target.terminating);
+    let known = staying.filter(|proxy| proxy.reachable.status != ConditionStatus::Unknown);
+    known.fold(Reach::default(), |reach, proxy| Reach {
+        reachable: reach.reachable + usize::from(proxy.reachable.status == ConditionStatus::True),
+        total: reach.total + 1,
+    })
 }
 
 /// Carries the fleet's commands out, as soon as there are certificates to do it with.
@@ -465,6 +507,9 @@ async fn drive(
         tokio::select! {
             command = commands.recv() => {
                 let Some(command) = command else { return };
+                if let (Command::Detach(id), Some(pins)) = (&command, &settings.first_keys) {
+                    pins.forget(id);
+                }
                 prober.handle(&command);
                 pusher.handle(&command);
             }

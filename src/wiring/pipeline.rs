@@ -213,7 +213,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{Kind, Object};
+    use crate::model::{Kind, Object, ObjectRef};
 
     /// A CA certificate in a Secret, good for that long.
     fn authority(name: &str, id: u8, good_for: Duration) -> Object {
@@ -256,5 +256,44 @@ mod tests {
         seen.await.expect("it is rendered anew");
         assert_eq!(counts, [2, 1]);
         pipeline.abort();
+    }
+
+    /// A rendition that used objects of these kinds.
+    fn used(kinds: &[Kind]) -> Rendition {
+        let objects = kinds.iter().map(|kind| ObjectRef {
+            group: kind.group().into(),
+            version: "v1".into(),
+            kind: kind.name().into(),
+            namespace: "shop".into(),
+            name: "one".into(),
+            uid: "uid".into(),
+        });
+        Rendition {
+            generation: Default::default(),
+            snapshot: Arc::default(),
+            hold: None,
+            profiles: BTreeMap::new(),
+            problems: Vec::new().into(),
+            objects: objects.collect(),
+            gateways: Arc::default(),
+            created: Timestamp::UNIX_EPOCH,
+            took: Default::default(),
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_read_holds_everything_if_it_was_used_and_nothing_if_not() {
+        let mut snapshot = Snapshot::default();
+        Arc::make_mut(&mut snapshot.unavailable).insert(Kind::KongPlugin, "its CRD is gone".to_owned());
+        let last = used(&[Kind::Ingress, Kind::KongPlugin]);
+        let why = hold(&snapshot, Some(&last)).expect("a hold");
+        assert_eq!(why, "KongPlugin can't be read: its CRD is gone");
+        assert_eq!(hold(&snapshot, Some(&used(&[Kind::Ingress]))), None, "nobody used it");
+        assert_eq!(
+            hold(&snapshot, None),
+            None,
+            "a first rendition waits for all kinds anyway"
+        );
+        assert_eq!(hold(&Snapshot::default(), Some(&last)), None, "it can be read again");
     }
 }

@@ -1,9 +1,10 @@
 //! What a controller shall be: the flags of `run`, checked and typed; the demo fills it by hand.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     model::{Edition, Kind, NamespacedName, Object, Profile, RouterFlavor},
+    pki::{Workload, client::Pins},
     translate,
 };
 
@@ -141,9 +142,22 @@ pub enum AdminCertificates {
         authorities: NamespacedName,
         /// What the proxy pods mount.
         proxies: NamespacedName,
+        /// What is restarted when its proxies have to read a certificate again.
+        workloads: Vec<Workload>,
     },
     /// Our own authorities in a directory.
     Directory(PathBuf),
+}
+
+/// How embedded proxies get certificates of their own.
+#[derive(Debug, Clone)]
+pub struct ProxyIdentitySettings {
+    /// Where they ask.
+    pub listen: SocketAddr,
+    /// The Service that they ask: the name in the certificate that is shown to them.
+    pub service: NamespacedName,
+    /// ServiceAccounts of proxies.
+    pub accounts: Vec<NamespacedName>,
 }
 
 /// What is written to the cluster.
@@ -188,10 +202,12 @@ pub struct ControllerSettings {
     pub static_proxies: Vec<(String, String)>,
     /// Certificates for the Admin APIs.
     pub certificates: AdminCertificates,
+    /// Discovered proxies ask for certificates of their own.
+    pub identity: Option<ProxyIdentitySettings>,
     /// Name that certificates of static proxies must bear; that of their URL when `None`.
     pub server_name: Option<String>,
-    /// Whether certificates of proxies go unverified.
-    pub skip_verify: bool,
+    /// Certificates of proxies go unverified: the key that each showed first is the one that it has to show.
+    pub first_keys: Option<Arc<Pins>>,
     /// Headers of each request. May hold secrets.
     pub headers: Vec<(String, String)>,
     /// Prefix of every path, empty for none.
@@ -249,8 +265,9 @@ impl ControllerSettings {
                 client: None,
                 authorities: None,
             },
+            identity: None,
             server_name: None,
-            skip_verify: false,
+            first_keys: None,
             headers: Vec::new(),
             workspace: String::new(),
             probe_interval: Duration::from_secs(5),

@@ -14,6 +14,12 @@
 {{- define "silverback.proxy-secret" -}}{{ include "silverback.fullname" . }}-proxy-tls{{- end }}
 
 {{- define "silverback.webhook-secret" -}}{{ include "silverback.fullname" . }}-webhook-tls{{- end }}
+{{- define "silverback.identity-service" -}}{{ include "silverback.controller" . }}-identity{{- end }}
+{{/* "true" when the proxies have to be restarted to read a certificate again. */}}
+{{- define "silverback.restarts-proxies" -}}
+{{- if kindIs "invalid" .Values.proxy.restartForCertificates }}{{ not (hasSuffix "silverback-proxy" .Values.proxy.image.repository) }}
+{{- else }}{{ .Values.proxy.restartForCertificates }}{{ end }}
+{{- end }}
 {{/* As the kong chart calls them, so that its releases can be taken over. */}}
 {{- define "silverback.webhook-service" -}}{{ include "silverback.fullname" . }}-validation-webhook{{- end }}
 {{- define "silverback.webhook-configuration" -}}{{ include "silverback.fullname" . }}-{{ .Release.Namespace }}-validations{{- end }}

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_proxies;
+mod certificates;
 mod conditions;
 mod crds;
 mod fleet;
@@ -63,9 +64,16 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "leader",
-        story: "when the leader goes, the other controller takes over, and changes go on",
+        story: "the leader is asked to end, killed, stopped, cut off: the other takes over, and nothing older comes after \
+                something newer",
         first: false,
         run: leadership::run,
+    },
+    Scenario {
+        name: "no-api-server",
+        story: "the API server hangs, and a proxy that loses its configuration gets it back",
+        first: false,
+        run: leadership::without_api_server,
     },
     Scenario {
         name: "node",
@@ -132,5 +140,23 @@ pub(crate) const ALL: &[Scenario] = &[
         story: "a kind is forbidden: nothing is sent, a newcomer gets the last accepted configuration, traffic goes on",
         first: false,
         run: source::forbidden,
+    },
+    Scenario {
+        name: "fail-closed",
+        story: "a plugin that is missing or can't work closes its route; a CRD that is deleted takes nothing with it",
+        first: false,
+        run: source::fail_closed,
+    },
+    Scenario {
+        name: "rotation",
+        story: "both authorities are replaced: no proxy is untrusted for a moment, no request is lost",
+        first: false,
+        run: certificates::rotation,
+    },
+    Scenario {
+        name: "identities",
+        story: "proxies get certificates in their pods' names, whose keys never leave them, and go back",
+        first: false,
+        run: certificates::identities,
     },
 ];

@@ -134,3 +134,78 @@ fn while_forbidden(cluster: &Cluster) -> anyhow::Result<()> {
     all_answer(cluster, "/", 200)?;
     all_answer_for(cluster, WAITS, "/", 404)
 }
+
+/// Host of a route that a plugin stands in front of.
+const GUARDED: &str = "guarded.example";
+const PLUGINS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../deploy/crds/configuration.konghq.com_kongplugins.yaml"
+);
+
+fn guard(config: &str) -> String {
+    format!(
+        "apiVersion: configuration.konghq.com/v1\nkind: KongPlugin\nmetadata: {{name: guard, namespace: {SHOP}}}\n\
+         plugin: request-termination\nconfig: {config}\n"
+    )
+}
+
+pub(super) fn fail_closed(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
+    let front = front(cluster)?;
+    let load = Load::start(front.address, HOST, "/", 2);
+    let route = ingress_of("guarded", GUARDED, "/", "web").replace(
+        "metadata: {name: guarded,",
+        "metadata: {annotations: {konghq.com/plugins: guard}, name: guarded,",
+    );
+    cluster.apply(&route)?;
+    all_answer_for(cluster, GUARDED, "/", 503)?;
+    println!("   a route whose plugin is missing answers 503");
+    cluster.apply(&guard("{status_code: 418}"))?;
+    all_answer_for(cluster, GUARDED, "/", 418)?;
+
+    let definition = "kongplugins.configuration.konghq.com";
+    cluster.kubectl(&["delete", "crd", definition, "--timeout=60s"])?;
+    let outcome = without_definition(cluster);
+    cluster.kubectl(&["apply", "--server-side", "-f", PLUGINS])?;
+    outcome?;
+    cluster.kubectl(&[
+        "wait",
+        "--for=condition=Established",
+        "crd",
+        definition,
+        "--timeout=60s",
+    ])?;
+    // It is back, and there is no plugin: now that is known.
+    eventually("the route is closed again", LIMIT, || {
+        all_answer_for(cluster, GUARDED, "/", 503)
+    })?;
+    cluster.apply(&guard("{status_code: 418}"))?;
+    all_answer_for(cluster, GUARDED, "/", 418)?;
+    cluster.kubectl(&["delete", "ingress/guarded", "kongplugin/guard", "-n", SHOP])?;
+    cluster.kubectl(&["scale", "-n", NAMESPACE, PROXIES, "--replicas=2"])?;
+    in_sync(cluster, 2)?;
+    change_goes_live(cluster)?;
+    load.finish()
+}
+
+fn without_definition(cluster: &Cluster) -> anyhow::Result<()> {
+    let fleet = format!("{RELEASE}-kong-gateway-admin");
+    let message = eventually("the fleet says what is gone", LIMIT, || {
+        let fleet = cluster.get(&["proxyfleet", "-n", NAMESPACE, &fleet])?;
+        let unavailable = condition(&fleet, "SourceUnavailable").context("no condition SourceUnavailable")?;
+        let message = unavailable["message"].as_str().unwrap_or_default();
+        ensure!(
+            unavailable["status"] == "True" && message.contains("KongPlugin"),
+            "it says {unavailable}"
+        );
+        Ok(message.to_owned())
+    })?;
+    println!("   SourceUnavailable: {message}");
+    cluster.kubectl(&["scale", "-n", NAMESPACE, PROXIES, "--replicas=3"])?;
+    eventually("the newcomer is Ready", LIMIT, || {
+        let ready = pods(cluster)?.iter().filter(|pod| pod.ready).count();
+        ensure!(ready == 3, "{ready} of 3 are");
+        Ok(())
+    })?;
+    all_answer_for(cluster, GUARDED, "/", 418)?;
+    all_answer(cluster, "/", 200)
+}

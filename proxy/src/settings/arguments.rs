@@ -70,6 +70,24 @@ pub struct ProxyArguments {
         help_heading = "Admin API"
     )]
     pub admin_client_name: Vec<String>,
+    /// Get the certificate of the Admin API from the controller at this https:// address, in the name of this pod, in place
+    /// of --admin-ssl-cert; its key never leaves the pod
+    #[arg(
+        long,
+        env = "SILVERBACK_PROXY_IDENTITY_URL",
+        value_name = "URL",
+        help_heading = "Admin API"
+    )]
+    pub identity_url: Option<String>,
+    /// The projected token that says which pod this is, of the audience identity.gateway.silverback.dev
+    /// [default: /var/run/secrets/silverback/token]
+    #[arg(
+        long,
+        env = "SILVERBACK_PROXY_IDENTITY_TOKEN_FILE",
+        value_name = "FILE",
+        help_heading = "Admin API"
+    )]
+    pub identity_token_file: Option<String>,
     /// Largest body of a request to the Admin API, as nginx writes sizes [default: 10m]
     #[arg(
         long,

@@ -9,7 +9,12 @@ mod environment;
 mod listen;
 mod value;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use hyper::header::HeaderName;
 use ipnet::IpNet;
@@ -43,6 +48,21 @@ pub struct KeyPairFiles {
     pub certificate: PathBuf,
     /// Private key.
     pub key: PathBuf,
+}
+
+/// Where a certificate of the Admin API in this pod's own name comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentitySource {
+    /// Host of the controller's endpoint: the name that its certificate must bear.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The projected token, read each time.
+    pub token: PathBuf,
+    /// Authorities that the controller's certificate must come from, PEM.
+    pub authorities: PathBuf,
+    /// Where certificate and key are kept.
+    pub files: KeyPairFiles,
 }
 
 /// Who may use the Admin API.
@@ -101,6 +121,8 @@ pub struct Settings {
     pub status_listeners: Vec<Listener>,
     /// What TLS admin listeners show.
     pub admin_certificate: Option<KeyPairFiles>,
+    /// Where that certificate comes from, when it is in this pod's own name.
+    pub identity: Option<IdentitySource>,
     /// Who may use the Admin API.
     pub admin_clients: AdminClients,
     /// Largest body of an Admin API request, in bytes.
@@ -172,13 +194,19 @@ impl Settings {
         if status_listeners.iter().any(|listener| listener.tls) {
             return Err(status_setting.error("the status listener speaks plain HTTP only; leave out ssl"));
         }
-        let admin_certificate = key_pair(
+        let prefix = PathBuf::from(text(&arguments.prefix).unwrap_or("/usr/local/kong"));
+        let given_certificate = key_pair(
             Setting::new("KONG_ADMIN_SSL_CERT", "--admin-ssl-cert"),
             Setting::new("KONG_ADMIN_SSL_CERT_KEY", "--admin-ssl-cert-key"),
             &arguments.admin_ssl_cert,
             &arguments.admin_ssl_cert_key,
         )?;
         let admin_clients = admin_clients(arguments, admin_setting, &admin_listeners)?;
+        let identity = identity(arguments, given_certificate.as_ref(), &admin_clients, &prefix)?;
+        let admin_certificate = identity
+            .as_ref()
+            .map(|source| source.files.clone())
+            .or(given_certificate);
         if let Some(listener) = admin_listeners.iter().find(|listener| listener.tls)
             && admin_certificate.is_none()
         {
@@ -187,12 +215,12 @@ impl Settings {
                 listener.address
             )));
         }
-        let prefix = PathBuf::from(text(&arguments.prefix).unwrap_or("/usr/local/kong"));
         Ok(Self {
             proxy_listeners,
             admin_listeners,
             status_listeners,
             admin_certificate,
+            identity,
             admin_clients,
             admin_body_limit: value::bytes(
                 Setting::new("KONG_NGINX_ADMIN_CLIENT_MAX_BODY_SIZE", "--admin-client-max-body-size"),
@@ -343,6 +371,44 @@ fn trusted_peers(arguments: &ProxyArguments) -> Result<TrustedPeers, SettingsErr
             false,
         )?,
     })
+}
+
+/// The controller is verified by the authorities that its client certificate is: one trust for both directions.
+fn identity(
+    arguments: &ProxyArguments,
+    given: Option<&KeyPairFiles>,
+    clients: &AdminClients,
+    prefix: &Path,
+) -> Result<Option<IdentitySource>, SettingsError> {
+    let setting = Setting::new("SILVERBACK_PROXY_IDENTITY_URL", "--identity-url");
+    let Some(url) = text(&arguments.identity_url) else {
+        return Ok(None);
+    };
+    if given.is_some() {
+        return Err(setting.error("takes the place of KONG_ADMIN_SSL_CERT and KONG_ADMIN_SSL_CERT_KEY; leave one out"));
+    }
+    let AdminClients::Verified { authorities, .. } = clients else {
+        return Err(setting.error("needs KONG_NGINX_ADMIN_SSL_CLIENT_CERTIFICATE: the controller is verified by it"));
+    };
+    let invalid = || setting.error(format!("{url:?} is not like https://HOST:PORT"));
+    let address: hyper::Uri = url.parse().map_err(|_| invalid())?;
+    let host = address.host().filter(|_| address.scheme_str() == Some("https"));
+    let host = host
+        .filter(|_| matches!(address.path(), "" | "/"))
+        .ok_or_else(invalid)?;
+    let directory = prefix.join("identity");
+    Ok(Some(IdentitySource {
+        host: host.trim_matches(['[', ']']).to_owned(),
+        port: address.port_u16().unwrap_or(443),
+        token: text(&arguments.identity_token_file)
+            .unwrap_or("/var/run/secrets/silverback/token")
+            .into(),
+        authorities: authorities.clone(),
+        files: KeyPairFiles {
+            certificate: directory.join("tls.crt"),
+            key: directory.join("tls.key"),
+        },
+    }))
 }
 
 fn trusted_certificates(arguments: &ProxyArguments) -> Vec<TrustedCertificate> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{cli::switch::boolean, model::NamespacedName};
+use crate::{cli::switch::boolean, model::NamespacedName, pki::Workload};
 
 const CERTIFICATES: &str = "Certificates";
 
@@ -44,4 +44,18 @@ pub(crate) struct CertificateArguments {
     /// Secret that the proxy pods mount (tls.crt, tls.key, ca.crt), in a cluster; filled when empty.
     #[arg(long, env = "CONTROLLER_PROXY_CERTIFICATE_SECRET", value_name = "NAMESPACE/NAME", requires = "ca_secret", help_heading = CERTIFICATES)]
     pub(crate) proxy_certificate_secret: Option<NamespacedName>,
+    /// Where embedded proxies get certificates of their own, host:port or :port, whose keys never leave their pods; "off":
+    /// all share the one in --proxy-certificate-secret.
+    #[arg(long, env = "CONTROLLER_PROXY_IDENTITY_LISTEN", value_name = "ADDRESS", default_value = "off", help_heading = CERTIFICATES)]
+    pub(crate) proxy_identity_listen: String,
+    /// The Service that proxies ask there: the name in the certificate that it shows.
+    #[arg(long, env = "CONTROLLER_PROXY_IDENTITY_SERVICE", value_name = "NAMESPACE/NAME", help_heading = CERTIFICATES)]
+    pub(crate) proxy_identity_service: Option<NamespacedName>,
+    /// ServiceAccount whose pods may have a certificate of a proxy; repeatable.
+    #[arg(long, env = "CONTROLLER_PROXY_SERVICE_ACCOUNT", value_name = "NAMESPACE/NAME", value_delimiter = ',', help_heading = CERTIFICATES)]
+    pub(crate) proxy_service_account: Vec<NamespacedName>,
+    /// Workload that is restarted when its proxies have to read a new certificate of their Admin API, which Kong does at its
+    /// start only; repeatable.
+    #[arg(long, env = "CONTROLLER_RESTART_WORKLOAD", value_name = "KIND/NAMESPACE/NAME", value_delimiter = ',', requires = "ca_secret", help_heading = CERTIFICATES)]
+    pub(crate) restart_workload: Vec<Workload>,
 }

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,8 +16,8 @@ use super::super::arguments::{
 use crate::{
     translate::ProxyZone,
     wiring::{
-        AdminCertificates, AdmissionCertificate, AdmissionSettings, ControllerSettings, ProfileOverride, RequestRate,
-        Source, StatusSettings,
+        AdminCertificates, AdmissionCertificate, AdmissionSettings, ControllerSettings, ProfileOverride,
+        ProxyIdentitySettings, RequestRate, Source, StatusSettings,
     },
 };
 
@@ -92,8 +93,9 @@ pub(super) fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSett
         translation: translated,
         unread_kinds: kinds.unread,
         certificates: admin_certificates(&certificates, source.directory.is_some())?,
+        identity: identity_settings(&certificates)?,
         server_name: Some(certificates.kong_admin_tls_server_name).filter(|name| !name.is_empty()),
-        skip_verify: certificates.kong_admin_tls_skip_verify,
+        first_keys: certificates.kong_admin_tls_skip_verify.then(Arc::default),
         headers: headers(&admin)?,
         static_proxies: admin
             .kong_admin_url
@@ -253,6 +255,26 @@ fn admission_settings(arguments: AdmissionArguments) -> anyhow::Result<Option<Ad
     }))
 }
 
+fn identity_settings(arguments: &CertificateArguments) -> anyhow::Result<Option<ProxyIdentitySettings>> {
+    let listen = listener("proxy-identity-listen", &arguments.proxy_identity_listen).map_err(anyhow::Error::msg)?;
+    let Some(listen) = listen else { return Ok(None) };
+    let service = arguments.proxy_identity_service.clone();
+    let service = service.context("--proxy-identity-listen needs --proxy-identity-service: whom the proxies ask")?;
+    ensure!(
+        !arguments.proxy_service_account.is_empty(),
+        "--proxy-identity-listen needs --proxy-service-account: whose pods may have a proxy's certificate"
+    );
+    ensure!(
+        arguments.ca_secret.is_some(),
+        "--proxy-identity-listen needs --ca-secret and --proxy-certificate-secret: certificates of your own are not issued"
+    );
+    Ok(Some(ProxyIdentitySettings {
+        listen,
+        service,
+        accounts: arguments.proxy_service_account.clone(),
+    }))
+}
+
 fn check_admin_url(url: &str) -> anyhow::Result<()> {
     let parsed: reqwest::Url = url
         .parse()
@@ -297,7 +319,11 @@ fn admin_certificates(arguments: &CertificateArguments, in_directory: bool) -> a
     if let (Some(authorities), Some(proxies)) =
         (arguments.ca_secret.clone(), arguments.proxy_certificate_secret.clone())
     {
-        return Ok(AdminCertificates::Secrets { authorities, proxies });
+        return Ok(AdminCertificates::Secrets {
+            authorities,
+            proxies,
+            workloads: arguments.restart_workload.clone(),
+        });
     }
     if !in_directory && arguments.pki_directory.is_none() {
         return Ok(AdminCertificates::Files {

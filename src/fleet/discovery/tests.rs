@@ -10,6 +10,7 @@ fn services(names: &[&str]) -> Vec<AdminService> {
         .iter()
         .map(|name| AdminService {
             name: name.parse().unwrap(),
+            has_identities: false,
         })
         .collect()
 }
@@ -71,6 +72,54 @@ fn finds_pods_whether_ready_or_not() {
     assert_eq!(target.service, Some("kong/admin".parse().unwrap()));
     assert_eq!(target.node.as_deref(), Some("node-a"));
     assert!(!target.terminating);
+}
+
+#[test]
+fn a_service_that_does_not_publish_unready_addresses_is_no_deadlock() {
+    // All pods are unready until they are configured: then its slices say so of each endpoint, and list them.
+    let unready = |address: &str, pod: &str| {
+        let mut endpoint = endpoint(address, pod, false);
+        endpoint["conditions"] = json!({"ready": false, "serving": false, "terminating": false});
+        endpoint
+    };
+    let endpoints = json!([unready("10.0.0.1", "p1"), unready("10.0.0.2", "p2")]);
+    let found = find(&[slice("a", "admin", admin_ports(), endpoints)], &["kong/admin"]);
+    assert_eq!(found.len(), 2);
+}
+
+#[test]
+fn several_slices_of_a_service_are_one_fleet_and_one_that_goes_takes_its_own_pods_only() {
+    let slices = [
+        slice("a", "admin", admin_ports(), json!([endpoint("10.0.0.1", "p1", true)])),
+        slice("b", "admin", admin_ports(), json!([endpoint("10.0.0.2", "p2", true)])),
+    ];
+    let names = |slices: &[serde_json::Value]| {
+        let found = find(slices, &["kong/admin"]);
+        found.iter().map(|target| target.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&slices), ["p1", "p2"]);
+    assert_eq!(names(&slices[1..]), ["p2"]);
+    // The Service is deleted, and made again under other slices: the proxies are the same.
+    assert!(names(&[]).is_empty());
+    let again = slice(
+        "c",
+        "admin",
+        admin_ports(),
+        json!([endpoint("10.0.0.2", "p2", true), endpoint("10.0.0.1", "p1", false)]),
+    );
+    assert_eq!(find(&[again], &["kong/admin"]), find(&slices, &["kong/admin"]));
+}
+
+#[test]
+fn a_proxy_with_a_certificate_of_its_own_is_dialled_by_its_uid() {
+    let endpoints = json!([endpoint("10.0.0.1", "p1", true)]);
+    let mut snapshot = Snapshot::default();
+    let slice = slice("a", "admin", admin_ports(), endpoints);
+    snapshot.insert(Object::from_json(Kind::EndpointSlice, slice).unwrap());
+    let mut services = services(&["kong/admin"]);
+    services[0].has_identities = true;
+    let found = discover(&snapshot.endpoint_slices, &services, &port_names());
+    assert_eq!(found[0].server_name.as_deref(), Some("uid-p1"));
 }
 
 #[test]

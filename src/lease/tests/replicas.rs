@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     kept_log::Log,
-    lease::{DEFAULT_ELECTION_ID, LeaseSettings, fake_api::FakeApi, spawn},
+    lease::{DEFAULT_ELECTION_ID, LeaseSettings, REACHABLE, Reach, ReplicaPod, fake_api::FakeApi, spawn},
     model::{Leadership, NamespacedName},
 };
 
@@ -18,16 +18,23 @@ struct Replica {
     leadership: watch::Receiver<Leadership>,
     task: JoinHandle<()>,
     shutdown: CancellationToken,
+    reach: watch::Sender<Reach>,
 }
 
 fn replica(api: &FakeApi, pod: &str) -> Replica {
     let lease = NamespacedName::new("silverback", DEFAULT_ELECTION_ID);
     let shutdown = CancellationToken::new();
-    let (leadership, task) = spawn(api.client(), LeaseSettings::new(lease, pod), shutdown.clone());
+    let pod = ReplicaPod {
+        name: pod.into(),
+        uid: Some(format!("uid-of-{pod}").into()),
+    };
+    let (reach, reaches) = watch::channel(Reach::default());
+    let candidate = spawn(api.client(), LeaseSettings::new(lease, pod), reaches, shutdown.clone());
     Replica {
-        leadership,
-        task,
+        leadership: candidate.leadership,
+        task: candidate.task,
         shutdown,
+        reach,
     }
 }
 
@@ -36,6 +43,10 @@ impl Replica {
     async fn becomes(&mut self, wanted: impl FnMut(&Leadership) -> bool) -> Leadership {
         let found = tokio::time::timeout(Duration::from_secs(60), self.leadership.wait_for(wanted)).await;
         found.expect("in time").expect("the election goes on").clone()
+    }
+
+    fn reaches(&self, reachable: usize, total: usize) {
+        self.reach.send_replace(Reach { reachable, total });
     }
 
     async fn leads(&mut self) -> Leadership {
@@ -272,4 +283,119 @@ async fn labels_that_users_put_on_the_lease_stay() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(first.leadership.borrow().is_leader());
     assert_eq!(api.get(LEASE).unwrap()["metadata"]["labels"]["team"], "edge");
+}
+
+fn told(api: &FakeApi, pod: &str) -> Option<String> {
+    let lease = api.get(&format!("{LEASE}-{pod}"))?;
+    Some(lease["metadata"]["annotations"][REACHABLE].as_str()?.to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_replica_tells_what_it_reaches_when_it_changes_and_not_otherwise() {
+    let api = FakeApi::new();
+    let mut first = replica(&api, "silverback-a");
+    first.leads().await;
+    let mut second = replica(&api, "silverback-b");
+    second.follows().await;
+    first.reaches(3, 3);
+    second.reaches(2, 3);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(told(&api, "silverback-a").as_deref(), Some("3/3"));
+    assert_eq!(told(&api, "silverback-b").as_deref(), Some("2/3"));
+    let owner = &api.get(&format!("{LEASE}-silverback-b")).unwrap()["metadata"]["ownerReferences"][0];
+    assert_eq!(
+        (&owner["kind"], &owner["uid"]),
+        (&json!("Pod"), &json!("uid-of-silverback-b"))
+    );
+
+    api.take_requests();
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let own = |api: &FakeApi| {
+        let requests = api.take_requests();
+        requests
+            .into_iter()
+            .filter(|line| line.contains("-silverback-"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(own(&api), Vec::<String>::new(), "nothing changed");
+    second.reaches(3, 3);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(own(&api), [format!("PUT {LEASE}-silverback-b?")]);
+    assert_eq!(told(&api, "silverback-b").as_deref(), Some("3/3"));
+
+    // Somebody deletes it: it is made again with the next change.
+    api.delete(&format!("{LEASE}-silverback-b"));
+    second.reaches(0, 3);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(told(&api, "silverback-b").as_deref(), Some("0/3"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_reaches_no_proxy_makes_room_for_one_that_does() {
+    let api = FakeApi::new();
+    let mut first = replica(&api, "silverback-a");
+    let former = first.leads().await;
+    let mut second = replica(&api, "silverback-b");
+    second.follows().await;
+    first.reaches(3, 3);
+    second.reaches(3, 3);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let lost = Instant::now();
+    first.reaches(0, 3);
+    let next = second.leads().await;
+    let after = lost.elapsed();
+    assert!(
+        (Duration::from_secs(30)..Duration::from_millis(30_100)).contains(&after),
+        "{after:?}"
+    );
+    assert_eq!(transitions(&next), transitions(&former) + 1);
+    first.follows().await;
+    // Also when the new leader reaches none, it does not go back and forth at once.
+    second.reaches(0, 3);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert!(second.leadership.borrow().is_leader(), "the other reaches none either");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_reaches_no_proxy_stays_while_nobody_does_better() {
+    let api = FakeApi::new();
+    let mut first = replica(&api, "silverback-a");
+    first.leads().await;
+    let mut second = replica(&api, "silverback-b");
+    second.follows().await;
+    first.reaches(0, 3);
+    second.reaches(0, 3);
+    for _ in 0..60 {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(first.leadership.borrow().is_leader());
+    }
+    // As soon as one does better, it leads.
+    second.reaches(1, 3);
+    second.leads().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_nobody_takes_comes_back() {
+    let api = FakeApi::new();
+    let mut first = replica(&api, "silverback-a");
+    first.leads().await;
+    // Left behind by a replica that is gone.
+    api.put(
+        &format!("{LEASE}-silverback-gone"),
+        json!({ "metadata": { "annotations": { REACHABLE: "3/3" } } }),
+    );
+    first.reaches(0, 3);
+    first.becomes(|part| !part.is_leader()).await;
+    let gave_up = Instant::now();
+    first.leads().await;
+    let after = gave_up.elapsed();
+    assert!(
+        (Duration::from_secs(14)..=Duration::from_secs(16)).contains(&after),
+        "{after:?}"
+    );
+    tokio::time::sleep(Duration::from_secs(240)).await;
+    assert!(
+        first.leadership.borrow().is_leader(),
+        "and it is not given up again at once"
+    );
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     lease::{
-        LeaseSettings, Timing,
+        LeaseSettings, ReplicaPod, Timing,
         election::{Answer, Election, Event, Request},
     },
     model::{Epoch, Leadership, NamespacedName},
@@ -31,6 +31,8 @@ enum Step {
     Late(usize),
     /// The elector's watch shows one of the latest states.
     Watch(usize, usize),
+    /// The elector leaves it to the others.
+    GiveUp(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -41,6 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => elector.clone().prop_map(Step::Return),
         1 => elector.clone().prop_map(Step::Lose),
         1 => (0..8_usize).prop_map(Step::Late),
+        1 => elector.clone().prop_map(Step::GiveUp),
         2 => (elector, 0..3_usize).prop_map(|(elector, back)| Step::Watch(elector, back)),
     ]
 }
@@ -62,6 +65,10 @@ impl World {
         let settings = |index: usize| LeaseSettings {
             lease: NamespacedName::new("silverback", "lease"),
             identity: format!("elector-{index}").into(),
+            pod: ReplicaPod {
+                name: format!("elector-{index}").into(),
+                uid: None,
+            },
             timing: Timing::default(),
         };
         Self {
@@ -143,6 +150,7 @@ impl World {
                 };
                 self.electors[index].step(self.now, event);
             }
+            Step::GiveUp(index) => self.electors[index].step(self.now, Event::GiveUp),
         }
         self.act();
     }

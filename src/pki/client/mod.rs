@@ -9,7 +9,10 @@ mod certificate;
 #[cfg(test)]
 pub(crate) mod fake_proxy;
 mod fault;
+mod pins;
 mod verifier;
+
+pub use pins::Pins;
 
 pub(crate) use fault::{answer_fault, excerpt};
 
@@ -30,7 +33,7 @@ use rustls::{
 
 use crate::{
     fleet::{ConnectionSecurity, TransportFault, TransportFaultKind},
-    model::PeerCertificate,
+    model::{PeerCertificate, ProxyTarget},
 };
 use verifier::{ProxyVerifier, RequestedCertificate};
 
@@ -43,8 +46,10 @@ pub struct AdminTlsMaterial {
     pub certificate: Option<Vec<u8>>,
     /// Its private key (`--kong-admin-tls-client-key-file`).
     pub key: Option<Vec<u8>>,
-    /// Accept any certificate (`--kong-admin-tls-skip-verify`).
-    pub skip_verify: bool,
+    /// Accept whatever certificate a proxy shows first, and only its key from then on (`--kong-admin-tls-skip-verify`).
+    pub first_keys: Option<Arc<Pins>>,
+    /// How long whoever keeps connections uses one (see [`AdminTls::reconnect_after`]); zero is for ever.
+    pub reconnect_after: Duration,
     /// Sent as `Kong-Admin-Token`.
     pub token: Option<String>,
     /// Further headers (`--kong-admin-header name:value`).
@@ -73,7 +78,8 @@ pub struct AdminTls {
     roots: Arc<RootCertStore>,
     root_names: Arc<[String]>,
     identity: Option<Arc<CertifiedKey>>,
-    skip_verify: bool,
+    first_keys: Option<Arc<Pins>>,
+    reconnect_after: Duration,
     headers: HeaderMap,
     workspace: String,
 }
@@ -85,7 +91,7 @@ impl std::fmt::Debug for AdminTls {
             .debug_struct("AdminTls")
             .field("roots", &self.root_names)
             .field("identity", &self.identity.is_some())
-            .field("skip_verify", &self.skip_verify)
+            .field("skip_verify", &self.first_keys.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -117,37 +123,39 @@ impl AdminTls {
                 root_names.push("the system's certificate authorities".to_owned());
             }
         }
-        if material.skip_verify {
-            tracing::warn!(
-                "certificates of proxies are NOT verified (--kong-admin-tls-skip-verify): \
-                 whoever answers at a proxy's address gets all routes, keys and credentials"
-            );
-        }
         Ok(Self {
             roots: Arc::new(roots),
             root_names: root_names.into(),
             identity: identity(material)?,
-            skip_verify: material.skip_verify,
+            first_keys: material.first_keys.clone(),
+            reconnect_after: material.reconnect_after,
             headers: headers(material)?,
             workspace: material.workspace.trim_matches('/').to_owned(),
         })
     }
 
-    /// A client for one address of a proxy. `server_name` is the name that its certificate must bear; `None` takes it
-    /// from the address.
+    /// After which time connections that are kept are to be made anew: only a handshake shows the certificate that a proxy
+    /// has by now, and that it still wants ours. `None` is never.
+    pub fn reconnect_after(&self) -> Option<Duration> {
+        Some(self.reconnect_after).filter(|after| !after.is_zero())
+    }
+
+    /// A client for one address of a proxy. Its certificate must bear the target's server name; without one, the host of
+    /// the address.
     ///
     /// # Errors
     /// The address is no URL, or the name can't stand in a certificate.
     pub fn client(
         &self,
         url: &str,
-        server_name: Option<&str>,
+        target: &ProxyTarget,
         limits: &ConnectionLimits,
     ) -> Result<AdminClient, TransportFault> {
         let invalid = |problem: String| TransportFault {
             kind: TransportFaultKind::ConnectionFailed,
             message: format!("{url}: {problem}"),
         };
+        let server_name = target.server_name.as_deref();
         let mut base = Url::parse(url).map_err(|error| invalid(error.to_string()))?;
         let address = host_and_port(&base).ok_or_else(|| invalid("it has no host".to_owned()))?;
         let mut builder = reqwest::Client::builder()
@@ -171,7 +179,8 @@ impl AdminTls {
                 name,
                 self.roots.clone(),
                 self.root_names.clone(),
-                self.skip_verify,
+                &target.id,
+                self.first_keys.clone(),
             )?);
             let requested = Arc::new(RequestedCertificate::new(self.identity.clone()));
             builder = builder

@@ -12,45 +12,71 @@ use rustls::{
         ResolvesClientCert, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
+    crypto::WebPkiSupportedAlgorithms,
     pki_types::{CertificateDer, ServerName, UnixTime},
     sign::CertifiedKey,
 };
 
-use super::certificate;
-use crate::fleet::{TransportFault, TransportFaultKind};
+use super::{
+    certificate,
+    pins::{Pins, key_hash},
+};
+use crate::{
+    fleet::{TransportFault, TransportFaultKind},
+    model::ProxyId,
+};
 
-/// Checks signature chain, validity and name.
+/// Checks signature chain, validity and name; or only that the proxy shows the key that it showed first.
 ///
 /// The name is fixed here and not taken from the URL: addresses of pods are dialled, names are verified.
 #[derive(Debug)]
 pub(super) struct ProxyVerifier {
-    /// `None` skips verification.
-    inner: Option<Arc<WebPkiServerVerifier>>,
+    trust: Trust,
     expected: ServerName<'static>,
     root_names: Arc<[String]>,
     refusal: Mutex<Option<String>>,
 }
 
+/// What a certificate is held against.
+#[derive(Debug)]
+enum Trust {
+    /// Authorities.
+    Authorities(Arc<WebPkiServerVerifier>),
+    /// What this proxy showed first.
+    FirstKey {
+        proxy: ProxyId,
+        pins: Arc<Pins>,
+        algorithms: WebPkiSupportedAlgorithms,
+    },
+}
+
 impl ProxyVerifier {
+    /// `pins` takes the place of the authorities.
     pub(super) fn new(
         expected: ServerName<'static>,
         roots: Arc<RootCertStore>,
         root_names: Arc<[String]>,
-        skip: bool,
+        proxy: &ProxyId,
+        pins: Option<Arc<Pins>>,
     ) -> Result<Self, TransportFault> {
-        let inner = if skip {
-            None
-        } else {
-            let verifier = WebPkiServerVerifier::builder(roots)
-                .build()
-                .map_err(|error| TransportFault {
-                    kind: TransportFaultKind::CertificateUntrusted,
-                    message: format!("no certificate can be verified: {error}"),
-                })?;
-            Some(verifier)
-        };
+        let trust =
+            match pins {
+                Some(pins) => Trust::FirstKey {
+                    proxy: proxy.clone(),
+                    pins,
+                    algorithms: rustls::crypto::CryptoProvider::get_default()
+                        .expect("the provider is installed first thing in main")
+                        .signature_verification_algorithms,
+                },
+                None => Trust::Authorities(WebPkiServerVerifier::builder(roots).build().map_err(|error| {
+                    TransportFault {
+                        kind: TransportFaultKind::CertificateUntrusted,
+                        message: format!("no certificate can be verified: {error}"),
+                    }
+                })?),
+            };
         Ok(Self {
-            inner,
+            trust,
             expected,
             root_names,
             refusal: Mutex::new(None),
@@ -58,7 +84,25 @@ impl ProxyVerifier {
     }
 
     pub(super) fn skips(&self) -> bool {
-        self.inner.is_none()
+        matches!(self.trust, Trust::FirstKey { .. })
+    }
+
+    /// Pins the key of a proxy whose signature has shown that it has it.
+    fn pin(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
+        let Trust::FirstKey { proxy, pins, .. } = &self.trust else {
+            return Ok(());
+        };
+        match key_hash(certificate) {
+            Some(key) if pins.pin(proxy, key) => Ok(()),
+            _ => Err(self.refuse(CertificateError::ApplicationVerificationFailure, certificate)),
+        }
+    }
+
+    fn refuse(&self, error: CertificateError, certificate: &CertificateDer<'_>) -> Error {
+        let error = Error::InvalidCertificate(error);
+        let refusal = self.explain(&error, certificate);
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+        error
     }
 
     /// Why the last certificate was refused.
@@ -97,6 +141,11 @@ impl ProxyVerifier {
                     self.root_names.join(", ")
                 )
             }
+            Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => format!(
+                "the proxy shows another key than at first ({found}); certificates are not verified \
+                 (--kong-admin-tls-skip-verify), so nothing tells whether it is still the same proxy: if it was given a \
+                 new certificate, restart its pod or the controller"
+            ),
             other => format!("the proxy's certificate does not hold for {expected:?}: {other}; {found}"),
         }
     }
@@ -111,13 +160,20 @@ impl ServerCertVerifier for ProxyVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(inner) = &self.inner else {
-            return Ok(ServerCertVerified::assertion());
-        };
-        let verified = inner.verify_server_cert(end_entity, intermediates, &self.expected, ocsp_response, now);
-        let refusal = verified.as_ref().err().map(|error| self.explain(error, end_entity));
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
-        verified
+        match &self.trust {
+            Trust::Authorities(authorities) => {
+                let verified =
+                    authorities.verify_server_cert(end_entity, intermediates, &self.expected, ocsp_response, now);
+                let refusal = verified.as_ref().err().map(|error| self.explain(error, end_entity));
+                *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+                verified
+            }
+            Trust::FirstKey { proxy, pins, .. } => match key_hash(end_entity) {
+                Some(key) if !pins.contradict(proxy, &key) => Ok(ServerCertVerified::assertion()),
+                Some(_) => Err(self.refuse(CertificateError::ApplicationVerificationFailure, end_entity)),
+                None => Err(self.refuse(CertificateError::BadEncoding, end_entity)),
+            },
+        }
     }
 
     fn verify_tls12_signature(
@@ -126,9 +182,12 @@ impl ServerCertVerifier for ProxyVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match &self.inner {
-            Some(inner) => inner.verify_tls12_signature(message, cert, dss),
-            None => Ok(HandshakeSignatureValid::assertion()),
+        match &self.trust {
+            Trust::Authorities(authorities) => authorities.verify_tls12_signature(message, cert, dss),
+            Trust::FirstKey { algorithms, .. } => {
+                let valid = rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)?;
+                self.pin(cert).map(|()| valid)
+            }
         }
     }
 
@@ -138,18 +197,19 @@ impl ServerCertVerifier for ProxyVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match &self.inner {
-            Some(inner) => inner.verify_tls13_signature(message, cert, dss),
-            None => Ok(HandshakeSignatureValid::assertion()),
+        match &self.trust {
+            Trust::Authorities(authorities) => authorities.verify_tls13_signature(message, cert, dss),
+            Trust::FirstKey { algorithms, .. } => {
+                let valid = rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)?;
+                self.pin(cert).map(|()| valid)
+            }
         }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        match &self.inner {
-            Some(inner) => inner.supported_verify_schemes(),
-            None => rustls::crypto::CryptoProvider::get_default()
-                .map(|provider| provider.signature_verification_algorithms.supported_schemes())
-                .unwrap_or_default(),
+        match &self.trust {
+            Trust::Authorities(authorities) => authorities.supported_verify_schemes(),
+            Trust::FirstKey { algorithms, .. } => algorithms.supported_schemes(),
         }
     }
 }

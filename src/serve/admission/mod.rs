@@ -6,19 +6,17 @@
 //! nothing of one another. Started by `wiring`.
 
 mod handler;
-mod listener;
-mod tls;
 
 #[cfg(test)]
 mod tests;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{ListenError, listen};
+use super::{ListenError, https, listen};
 use crate::{
     admission::{Answer, Question, Settings},
     model::{NamespacedName, Snapshot, kubernetes::Secret},
@@ -93,6 +91,11 @@ pub async fn start(
     let address = listener.local_addr().unwrap_or(settings.address);
     let certificate = inputs.certificate.clone();
     let handler = Arc::new(handler::Handler::new(inputs, settings.limit));
-    tokio::spawn(listener::serve(listener, certificate, handler, shutdown.clone()));
+    let answer: https::Handler = Arc::new(move |request| {
+        let handler = handler.clone();
+        async move { handler.handle(request).await }.boxed()
+    });
+    let what = "the admission webhook";
+    tokio::spawn(https::serve(what, listener, certificate, answer, shutdown.clone()));
     Ok(address)
 }

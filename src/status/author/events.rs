@@ -28,6 +28,8 @@ pub(in crate::status) const TRANSLATION_FAILED: &str = "KongConfigurationTransla
 pub(in crate::status) const APPLY_FAILED: &str = "KongConfigurationApplyFailed";
 /// The proxies have the configuration.
 pub(in crate::status) const SUCCEEDED: &str = "KongConfigurationSucceeded";
+/// Ours: proxies are configured without that both sides have verified each other.
+pub(in crate::status) const UNPROTECTED: &str = "AdminAPIUnprotected";
 /// Ours: an Admin Service has no proxies.
 pub(in crate::status) const NO_PROXIES: &str = "NoProxies";
 
@@ -131,6 +133,15 @@ pub(super) fn of_fleet(settings: &Settings, own_pod: Option<&ObjectRef>, world: 
             add(&mut problems, reason, warning(pod.clone(), APPLY_FAILED, note));
         }
     }
+    for (reason, note) in unprotected(world) {
+        if let Some(pod) = own_pod {
+            let document = EventDocument {
+                patience: PATIENCE,
+                ..warning(pod.clone(), UNPROTECTED, note)
+            };
+            add(&mut problems, reason, document);
+        }
+    }
     for service in deserted(settings, world) {
         let known = world.snapshot.services.get(&service);
         let object = known.map(|known| Kind::Service.object_ref(&known.metadata));
@@ -182,6 +193,32 @@ fn failures(world: &World) -> BTreeMap<String, String> {
         let note = format!(
             "failed to apply Kong configuration to {url}{others}: {reason}: {}",
             first.synced.message
+        );
+        (reason, note)
+    });
+    notes.collect()
+}
+
+/// Proxies that are reached, and not over mutual TLS, by reason: one note each.
+fn unprotected(world: &World) -> BTreeMap<String, String> {
+    let mut by_reason: BTreeMap<String, Vec<&ProxyView>> = BTreeMap::new();
+    for proxy in &world.view.proxies {
+        let reached = proxy.reachable.status == ConditionStatus::True && !proxy.target.terminating;
+        // What does not leave the machine needs no TLS, and Kong beside its controller has none.
+        let matters = proxy.mutual_tls.status == ConditionStatus::False && proxy.mutual_tls.reason != "Loopback";
+        if reached && matters {
+            by_reason
+                .entry(proxy.mutual_tls.reason.to_string())
+                .or_default()
+                .push(proxy);
+        }
+    }
+    let notes = by_reason.into_iter().map(|(reason, proxies)| {
+        let first = proxies[0];
+        // Without how many there are: that changes while they come and go, and would be told each time.
+        let note = format!(
+            "proxies such as {}: {reason}: {}",
+            first.target.name, first.mutual_tls.message
         );
         (reason, note)
     });

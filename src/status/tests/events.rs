@@ -120,3 +120,37 @@ async fn an_admin_service_without_endpoints_is_told_on_the_service() {
         (Some("False"), Some("NoProxies"))
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_admin_api_that_is_not_protected_is_told_on_the_controllers_pod() {
+    let cluster = Cluster::running().await;
+    let unverified = |name: &str| ProxyView {
+        mutual_tls: no("VerificationDisabled"),
+        ..synced(name, "one")
+    };
+    cluster.show("one", vec![unverified("kong-a"), unverified("kong-b")]);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let unprotected = |cluster: &Cluster| {
+        let events = cluster.events("silverback").into_iter();
+        let told = events.filter(|event| event["reason"] == "AdminAPIUnprotected");
+        told.collect::<Vec<_>>()
+    };
+    let told = unprotected(&cluster);
+    assert_eq!(told.len(), 1, "one for both: {told:#?}");
+    assert_eq!(told[0]["type"], "Warning");
+    let note = told[0]["note"].as_str().unwrap();
+    assert!(note.contains("kong-a: VerificationDisabled"), "{note}");
+    let instance = cluster.instance("kong-b").unwrap();
+    let conditions = instance["status"]["conditions"].as_array().unwrap();
+    let mutual = conditions
+        .iter()
+        .find(|condition| condition["type"] == "MutualTLS")
+        .unwrap();
+    assert_eq!(
+        (&mutual["status"], &mutual["reason"]),
+        (&"False".into(), &"VerificationDisabled".into())
+    );
+    cluster.show("one", vec![synced("kong-a", "one"), unverified("kong-b")]);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(unprotected(&cluster).len(), 1, "the same problem is told once");
+}

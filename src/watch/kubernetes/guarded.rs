@@ -43,6 +43,8 @@ pub(super) enum Failure {
     Forbidden,
     /// The API server does not know the kind.
     Absent,
+    /// Its CRD is being deleted, and its objects with it.
+    Dying,
     /// Anything else: what, and what to do about it.
     Other(String, Remedy),
 }
@@ -249,7 +251,7 @@ impl<T> Guarded<T> {
         self.absent = failure == Failure::Absent;
         self.pause();
         let told = match failure {
-            Failure::Forbidden | Failure::Absent => true,
+            Failure::Forbidden | Failure::Absent | Failure::Dying => true,
             Failure::Other(..) => now - since >= PATIENCE,
         };
         if !told {

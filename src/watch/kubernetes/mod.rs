@@ -35,7 +35,8 @@ use crate::{
     model::Kind,
     store::{Event, Interest},
 };
-use guarded::{Change, Guarded, cut};
+use definitions::Definition;
+use guarded::{Change, Failure, Guarded, cut};
 use read::{Read, read};
 use report::{Closed, Report, Server};
 
@@ -115,8 +116,9 @@ pub fn spawn(
     let server = Arc::new(Server::default());
     let definitions = watch::Sender::new(0);
     let appeared = definitions.subscribe();
+    let (dying_sender, dying) = watch::channel(definitions::Dying::default());
     if settings.kinds.iter().any(|watched| watched.optional) {
-        tasks.spawn(definitions::run(client.clone(), definitions));
+        tasks.spawn(definitions::run(client.clone(), definitions, dying_sender));
     }
     for watched in &settings.kinds {
         let scopes = settings.scopes(watched.kind);
@@ -130,6 +132,7 @@ pub fn spawn(
                 client: client.clone(),
                 kind: watched.kind,
                 scope,
+                definition: watched.optional.then(|| Definition::new(watched.kind, dying.clone())),
             };
             let opened = source.clone();
             let (report, appeared) = (report.clone(), appeared.clone());
@@ -175,6 +178,8 @@ struct Source {
     client: Client,
     kind: Kind,
     scope: Scope,
+    /// The CRD of an optional kind.
+    definition: Option<Definition>,
 }
 
 impl Source {
@@ -258,9 +263,17 @@ impl Source {
     /// Tells the store of a change.
     async fn tell(&self, change: Change<Read>, report: &Report) -> Result<(), Closed> {
         match change {
-            Change::Listed(reads) => report.listed(&self.scope, reads).await,
+            Change::Listed(reads) => match &self.definition {
+                Some(definition) if definition.is_dying() => report.failing(&self.scope, Failure::Dying).await,
+                _ => report.listed(&self.scope, reads).await,
+            },
             Change::Applied(read) => report.applied(read).await,
-            Change::Deleted(key) => report.deleted(key).await,
+            Change::Deleted(key) => match &self.definition {
+                Some(definition) if definition.takes_its_objects_along().await => {
+                    report.failing(&self.scope, Failure::Dying).await
+                }
+                _ => report.deleted(key).await,
+            },
             Change::Failing(failure) => report.failing(&self.scope, failure).await,
         }
     }

@@ -208,6 +208,9 @@ fn reason(kind: Kind, scope: &Scope, failure: Failure) -> String {
             )
         }
         Failure::Absent => format!("the API server does not know {resource} any more, or not at all: install its CRD"),
+        Failure::Dying => format!(
+            "the CRD of {resource} is being deleted, and all its objects with it: what they were is kept until it is back"
+        ),
         Failure::Other(error, remedy) => {
             let remedy = remedy.as_str();
             format!("{resource}{place} can't be read from the API server: {error}; {remedy}")

@@ -359,6 +359,58 @@ async fn an_optional_kind_is_watched_as_soon_as_it_exists() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kind_that_is_deleted_takes_no_routes_with_it_until_it_is_back() {
+    let definition = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/ingresses.networking.k8s.io";
+    let web = format!("{INGRESSES}/shop/ingresses/web");
+    // The news of its deletion may come before or after that of its objects.
+    for definition_first in [true, false] {
+        let api = shop();
+        api.put(definition, json!({"metadata": {}}));
+        let mut settings = WatchSettings::default();
+        let optional = |watched: &mut WatchedKind| watched.optional = watched.kind == Kind::Ingress;
+        settings.kinds.iter_mut().for_each(optional);
+        let mut watching = Watching::start(api, &settings);
+        watching.until("all kinds", Snapshot::is_complete).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let dies = |api: &FakeApi| {
+            api.put(
+                definition,
+                json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}),
+            );
+        };
+        if definition_first {
+            dies(&watching.api);
+        }
+        watching.api.delete(&web);
+        if !definition_first {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            dies(&watching.api);
+        }
+        let snapshot = watching.until("why", |snapshot| !snapshot.unavailable.is_empty()).await;
+        assert!(snapshot.unavailable[&Kind::Ingress].contains("is being deleted"));
+        watching.api.delete(definition);
+        watching.api.fail("/ingresses?", 404);
+        tokio::time::sleep(Duration::from_secs(400)).await;
+        watching.expect_unrelated_change().await;
+        assert_eq!(names(&watching.snapshots.borrow(), Kind::Ingress), ["shop/web"]);
+
+        // It is back with another object, and so it is known again what there is.
+        watching.api.heal();
+        watching.put_ingress("other", ingress("web", "cert"));
+        watching.api.put(definition, json!({"metadata": {}}));
+        let snapshot = watching
+            .until("it is back", |snapshot| snapshot.unavailable.is_empty())
+            .await;
+        assert_eq!(names(&snapshot, Kind::Ingress), ["shop/other"]);
+        // From now on a deletion is one.
+        watching.api.delete(&format!("{INGRESSES}/shop/ingresses/other"));
+        watching
+            .until("its end", |snapshot| snapshot.ingresses.is_empty())
+            .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn namespaces_restrict_what_is_watched() {
     let api = shop();
     api.put(&format!("{INGRESSES}/other/ingresses/web"), ingress("web", "cert"));

@@ -1,17 +1,16 @@
 //! The webhook's certificate in its Secret, and the `caBundle`, against an API server in memory.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{CaBundleSettings, WebhookCertificate, WebhookSecretSettings, keep_ca_bundle, keep_webhook_secret};
+use super::eventually;
 use crate::{
     lease::fake_api::FakeApi,
     model::{Epoch, Leadership, NamespacedName},
+    pki::{CaBundleSettings, WebhookCertificate, WebhookSecretSettings, keep_ca_bundle, keep_webhook_secret},
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -35,16 +34,6 @@ fn keep(api: &FakeApi) -> Certificates {
 async fn published(certificates: &mut Certificates) -> Arc<WebhookCertificate> {
     let published = tokio::time::timeout(LIMIT, certificates.wait_for(Option::is_some)).await;
     published.expect("in time").expect("it is kept").clone().unwrap()
-}
-
-async fn eventually(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..6000 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{what}: not in time");
 }
 
 #[tokio::test(start_paused = true)]
