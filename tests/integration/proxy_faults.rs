@@ -1,9 +1,6 @@
 //! Proxies that are broken in every way: each is shown with its reason, and none delays the good one.
 
-use std::{
-    io::Write,
-    path::Path,
-};
+use std::{io::Write, path::Path};
 
 use serde_json::{Value, json};
 use silverback::pki::PkiDirectory;

@@ -158,8 +158,9 @@ async fn unknown_server_names_get_the_default_certificate_and_its_changes() {
         let connection = Client::new(address, authority, None).connect().await;
         connection.is_ok().then_some(())
     };
-    eventually("the default certificate", || opens(&pki.servers.pem())).await;
-    let traffic = Client::new(address, &pki.servers.pem(), None);
+    let authority = pki.servers.pem();
+    eventually("the default certificate", || opens(&authority)).await;
+    let traffic = Client::new(address, &authority, None);
     let mut kept = traffic.connect().await.unwrap();
     assert_eq!(kept.ask(Ask::get("/")).await.status, 404);
 
@@ -172,8 +173,9 @@ async fn unknown_server_names_get_the_default_certificate_and_its_changes() {
         warning.contains("default.crt") && warning.contains("does not match key"),
         "{warning}"
     );
-    assert!(opens(&pki.servers.pem()).await.is_some());
+    assert!(opens(&authority).await.is_some());
     write(directory.path(), "default.crt", &renewed.certificate);
-    eventually("the renewed certificate", || opens(&successors.pem())).await;
+    let successor = successors.pem();
+    eventually("the renewed certificate", || opens(&successor)).await;
     assert_eq!(kept.ask(Ask::get("/")).await.status, 404, "connections stay");
 }

@@ -64,7 +64,7 @@ const FEATURES: &[(&str, Needs)] = &[
 ];
 
 /// What all these proxies can do, by the names of the Gateway API, in order.
-pub(super) fn supported<'a>(profiles: impl Iterator<Item = &'a Profile> + Clone) -> Vec<String> {
+pub(super) fn supported<'a>(profiles: &(impl Iterator<Item = &'a Profile> + Clone)) -> Vec<String> {
     let can = |needs: &Needs| {
         profiles.clone().all(|profile| match needs {
             Needs::Nothing => true,

@@ -287,7 +287,7 @@ fn class_status<'a>(
     }
     GatewayClassStatus {
         conditions: by_type(conditions),
-        supported_features: features::supported(profiles),
+        supported_features: features::supported(&profiles),
     }
 }
 
