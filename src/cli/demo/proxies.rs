@@ -4,6 +4,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
     process::Stdio,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use anyhow::{Context, bail};
@@ -107,6 +108,21 @@ fn require_free(port: u16, name: &str, listener: &str) -> anyhow::Result<()> {
     })
 }
 
+/// A port that nobody listens on, below those that outgoing connections are given: of these one may well be taken before
+/// the proxy is up, and a proxy that is started again needs the same one.
 fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    const FIRST: u16 = 31_200;
+    const COUNT: u32 = 1_500;
+    static TURN: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..COUNT {
+        // Demos that start at the same time begin their search at different places.
+        let place = std::process::id()
+            .wrapping_mul(97)
+            .wrapping_add(TURN.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST + u16::try_from(place % COUNT).expect("it is less than the count");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("none of the ports from {FIRST} on is free")
 }
