@@ -5,7 +5,7 @@ use std::fmt::Write;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 
 use super::Sources;
-use crate::model::Leadership;
+use crate::model::{Leadership, Snapshot};
 
 pub(super) fn router(sources: Sources) -> Router {
     Router::new()
@@ -29,24 +29,12 @@ async fn ready(State(sources): State<Sources>) -> (StatusCode, String) {
     if snapshot.is_complete() {
         check("synced", true, "every kind has been read");
     } else {
-        let pending = snapshot
-            .pending
-            .iter()
-            .map(|kind| match snapshot.unavailable.get(kind) {
-                Some(reason) => format!("{} ({reason})", kind.name()),
-                None => kind.name().to_owned(),
-            });
-        check(
-            "synced",
-            false,
-            &format!("waiting for {}", pending.collect::<Vec<_>>().join(", ")),
-        );
+        check("synced", false, &waiting_for(&snapshot));
     }
-    check(
-        "rendered",
-        sources.rendition.borrow().is_some(),
-        "a configuration has been rendered",
-    );
+    match *sources.rendition.borrow() {
+        Some(_) => check("rendered", true, "a configuration has been rendered"),
+        None => check("rendered", false, "no configuration has been rendered yet"),
+    }
     match leadership {
         Leadership::Leader { .. } => check("leadership", true, "leader"),
         Leadership::Follower { holder } => {
@@ -67,4 +55,42 @@ async fn ready(State(sources): State<Sources>) -> (StatusCode, String) {
         },
         text,
     )
+}
+
+/// What has not been read, and why. Of several reasons one: when the API server is away each kind has its own.
+fn waiting_for(snapshot: &Snapshot) -> String {
+    let names: Vec<&str> = snapshot.pending.iter().map(|kind| kind.name()).collect();
+    let names = names.join(", ");
+    let mut reasons = snapshot
+        .pending
+        .iter()
+        .filter_map(|kind| snapshot.unavailable.get(kind));
+    match (reasons.next(), reasons.count()) {
+        (None, _) => format!("waiting for {names}"),
+        (Some(reason), 0) => format!("waiting for {names}: {reason}"),
+        (Some(reason), more) => format!("waiting for {names}: {reason} (and {more} more like it)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::Kind;
+
+    #[test]
+    fn what_is_waited_for_is_named_with_one_reason() {
+        let mut snapshot = Snapshot {
+            pending: Arc::new([Kind::Ingress, Kind::Service, Kind::Secret].into()),
+            ..Snapshot::default()
+        };
+        assert_eq!(waiting_for(&snapshot), "waiting for Ingress, Service, Secret");
+        let unavailable = [Kind::Ingress, Kind::Secret].map(|kind| (kind, format!("{} is away", kind.name())));
+        snapshot.unavailable = Arc::new(unavailable.into());
+        assert_eq!(
+            waiting_for(&snapshot),
+            "waiting for Ingress, Service, Secret: Ingress is away (and 1 more like it)"
+        );
+    }
 }

@@ -7,7 +7,7 @@ mod upstream;
 
 use std::{
     io::{self, IsTerminal, Write},
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -35,6 +35,8 @@ use crate::{
 const EXAMPLES: &[(&str, &str)] = &[("echo.yaml", include_str!("../../../docs/examples/quickstart/echo.yaml"))];
 /// Where they are in the repository.
 const EXAMPLES_DIRECTORY: &str = "docs/examples/quickstart";
+/// Port of the dashboard where no other is asked for.
+const USUAL_DASHBOARD: u16 = 10256;
 /// How long `--json` waits for all proxies to be in sync.
 const SYNC_LIMIT: Duration = Duration::from_secs(60);
 
@@ -94,7 +96,8 @@ async fn serve(arguments: DemoArguments) -> anyhow::Result<()> {
     // The screen tells the news itself.
     install_logging("warn", &["silverback::wiring::news=off"], false);
     let shutdown = CancellationToken::new();
-    let dashboard = dashboard_address(arguments.dashboard_bind_address)?;
+    let reserved = reserve_dashboard(arguments.dashboard_bind_address)?;
+    let dashboard = reserved.local_addr()?;
 
     let state = tempfile::Builder::new()
         .prefix("silverback-demo-")
@@ -132,6 +135,7 @@ async fn serve(arguments: DemoArguments) -> anyhow::Result<()> {
         })
     };
     let example = example(&directory);
+    drop(reserved);
     let controller = wiring::start(settings, shutdown.clone()).await?;
     let dashboard = controller
         .dashboard
@@ -214,20 +218,16 @@ async fn draw(places: &Places, proxies: &[DemoProxy], controller: &Controller) -
     }
 }
 
-/// The address of the dashboard: the one asked for, the usual one, or a free one when that is in use.
-fn dashboard_address(asked: Option<SocketAddr>) -> anyhow::Result<SocketAddr> {
+/// Keeps the address of the dashboard for us while all else starts: the one asked for, the usual one, or a free one when
+/// that is in use.
+fn reserve_dashboard(asked: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
     if let Some(address) = asked {
-        std::net::TcpListener::bind(address)
-            .with_context(|| format!("{address} is taken; choose another with --dashboard-bind-address"))?;
-        return Ok(address);
+        return TcpListener::bind(address)
+            .with_context(|| format!("{address} is taken; choose another with --dashboard-bind-address"));
     }
-    let usual = SocketAddr::from(([127, 0, 0, 1], 10256));
-    let free = std::net::TcpListener::bind(usual).is_ok();
-    Ok(if free {
-        usual
-    } else {
-        SocketAddr::from(([127, 0, 0, 1], 0))
-    })
+    TcpListener::bind(("127.0.0.1", USUAL_DASHBOARD))
+        .or_else(|_| TcpListener::bind(("127.0.0.1", 0)))
+        .context("failed to find a free port for the dashboard")
 }
 
 /// The directory to serve: the given one, the documentation's, or a copy of that one in `state`.

@@ -189,17 +189,17 @@ impl<T> Guarded<T> {
             self.wait().await;
             let stream = self.stream.get_or_insert_with(&self.open);
             let event = if self.listing.is_some() {
-                timeout(PAGE_AT_MOST, stream.next()).await.ok().flatten()
+                timeout(PAGE_AT_MOST, stream.next()).await
             } else {
-                stream.next().await
+                Ok(stream.next().await)
             };
             match event {
-                Some(Ok(event)) => {
+                Ok(Some(Ok(event))) => {
                     if let Some(change) = self.take(event) {
                         return change;
                     }
                 }
-                Some(Err(error)) => {
+                Ok(Some(Err(error))) => {
                     tracing::debug!(%error, "watch failed");
                     if is_gone(&error) {
                         self.restart();
@@ -208,7 +208,12 @@ impl<T> Guarded<T> {
                         return change;
                     }
                 }
-                None => {
+                // It ended with its last error, which was told, and after which there was a pause.
+                Ok(None) => {
+                    self.stream = None;
+                    self.listing = None;
+                }
+                Err(_) => {
                     self.restart();
                     let seconds = PAGE_AT_MOST.as_secs();
                     let failure = Failure::Other(format!("it does not answer within {seconds} s"), Remedy::Reach);

@@ -493,13 +493,17 @@ async fn credentials_that_are_not_accepted_are_told_as_such_and_may_come_right()
     api.fail("/api", 401);
     let mut watching = Watching::start(api, &WatchSettings::default());
     let snapshot = watching
-        .until("a kind at fault", |snapshot| !snapshot.unavailable.is_empty())
+        .until("kinds of one version and of several at fault", |snapshot| {
+            let unavailable = &snapshot.unavailable;
+            unavailable.contains_key(&Kind::Ingress) && unavailable.contains_key(&Kind::Gateway)
+        })
         .await;
-    let reason = snapshot.unavailable.values().next().expect("a reason");
-    assert!(
-        reason.contains("it answers 401") && reason.contains("check the user of the kubeconfig"),
-        "{reason}"
-    );
+    for reason in snapshot.unavailable.values() {
+        assert!(
+            reason.contains("it answers 401") && reason.contains("check the user of the kubeconfig"),
+            "{reason}"
+        );
+    }
     watching.api.heal();
     watching.until("all kinds", Snapshot::is_complete).await;
     watching.expect_unrelated_change().await;
