@@ -23,7 +23,8 @@ pub(super) fn rule_tags(owner: Owner<'_>, rule_names: &[&str]) -> Vec<String> {
         ("k8s-version:", owner.kind.version()),
     ];
     for (key, value) in identity {
-        if !value.is_empty() {
+        // A manifest may hold any text as its UID.
+        if !value.is_empty() && (key != "k8s-uid:" || syntax::is_tag(value)) {
             tags.push([key, value].concat());
         }
     }
