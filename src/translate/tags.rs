@@ -71,3 +71,26 @@ pub(super) fn unknown_service_tags() -> Vec<String> {
     ]
     .into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::kubernetes::Metadata;
+
+    #[test]
+    fn a_uid_that_kong_would_refuse_is_no_tag() {
+        let of_uid = |uid: &str| {
+            let metadata = Metadata {
+                name: "web".into(),
+                uid: uid.into(),
+                ..Metadata::default()
+            };
+            object_tags(Owner::new(Kind::Service, &metadata))
+        };
+        assert_eq!(
+            of_uid("1"),
+            ["k8s-name:web", "k8s-kind:Service", "k8s-uid:1", "k8s-version:v1"]
+        );
+        assert_eq!(of_uid("a/b"), ["k8s-name:web", "k8s-kind:Service", "k8s-version:v1"]);
+    }
+}
