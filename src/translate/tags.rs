@@ -23,7 +23,8 @@ pub(super) fn rule_tags(owner: Owner<'_>, rule_names: &[&str]) -> Vec<String> {
         ("k8s-version:", owner.kind.version()),
     ];
     for (key, value) in identity {
-        if !value.is_empty() {
+        // A manifest may hold any text as its UID.
+        if !value.is_empty() && (key != "k8s-uid:" || syntax::is_tag(value)) {
             tags.push([key, value].concat());
         }
     }
@@ -69,4 +70,27 @@ pub(super) fn unknown_service_tags() -> Vec<String> {
         format!("k8s-version:{}", Kind::Service.version()),
     ]
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::kubernetes::Metadata;
+
+    #[test]
+    fn a_uid_that_kong_would_refuse_is_no_tag() {
+        let of_uid = |uid: &str| {
+            let metadata = Metadata {
+                name: "web".into(),
+                uid: uid.into(),
+                ..Metadata::default()
+            };
+            object_tags(Owner::new(Kind::Service, &metadata))
+        };
+        assert_eq!(
+            of_uid("1"),
+            ["k8s-name:web", "k8s-kind:Service", "k8s-uid:1", "k8s-version:v1"]
+        );
+        assert_eq!(of_uid("a/b"), ["k8s-name:web", "k8s-kind:Service", "k8s-version:v1"]);
+    }
 }
