@@ -2,7 +2,8 @@
 //!
 //! One holds both authorities with their keys: only the controller may read it. The other is mounted by the proxy pods:
 //! their server certificate, its key, and the authority of the controller's client certificate. The chart makes both
-//! empty; whichever replica comes first fills them (the API server refuses the second one by resourceVersion). The
+//! empty; whichever replica comes first fills them (the API server refuses the second one by resourceVersion), and from
+//! then on the leader alone changes what proxies mount: replicas of two releases may want different things. The
 //! controller's client certificate never leaves memory: each replica issues its own.
 //!
 //! Authorities are replaced without a moment in which somebody is not trusted: see `rotation`. Only the leader takes the
@@ -108,6 +109,7 @@ pub async fn run(
         client: None,
         out,
     };
+    let mut follows = true;
     loop {
         let wait = keeper.settle().await;
         tokio::select! {
@@ -116,6 +118,7 @@ pub async fn run(
                 let shelf = if of_authorities { &mut keeper.authorities } else { &mut keeper.proxies };
                 shelf.take(event);
             }
+            changed = keeper.fleet.leadership.changed(), if follows => follows = changed.is_ok(),
             () = tokio::time::sleep(wait) => {}
             () = keeper.out.closed() => return,
         }
@@ -360,6 +363,10 @@ impl Keeper {
     /// Fills what proxy pods mount; says when their certificate is to be renewed. `None` when that has to be tried again.
     async fn give_to_proxies(&mut self, authorities: &Authorities, now: Timestamp) -> Result<Option<Timestamp>, Error> {
         let given = authorities.for_proxies(now);
+        if self.leads_since.is_none() && self.proxies.text("ca.crt").is_some() {
+            // The leader looks after it.
+            return Ok(Some(Timestamp::MAX));
+        }
         if self.issuing.is_some() {
             let is_current =
                 self.proxies.text("ca.crt").as_ref() == Some(&given.trusted) && self.proxies.text("tls.key").is_none();

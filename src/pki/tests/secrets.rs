@@ -24,7 +24,7 @@ const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/gateway/deployments/kong";
 struct Replica {
     view: watch::Sender<Arc<FleetView>>,
     material: watch::Receiver<Option<Arc<CertificateMaterial>>>,
-    _leadership: watch::Sender<Leadership>,
+    leadership: watch::Sender<Leadership>,
 }
 
 fn leader() -> Leadership {
@@ -56,7 +56,7 @@ fn replica(api: &FakeApi, part: Leadership) -> Replica {
     Replica {
         view,
         material,
-        _leadership: leadership,
+        leadership,
     }
 }
 
@@ -327,4 +327,26 @@ async fn kong_is_restarted_when_it_has_to_read_a_certificate_and_no_sooner() {
     })
     .await;
     assert_eq!(text(&api, AUTHORITIES, "next-since"), None, "the authorities stay");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_proxies_mount_is_the_leaders_to_change() {
+    let api = empty();
+    let following = replica(&api, Leadership::Unknown);
+    eventually("the first one fills it, leader or not", || {
+        text(&api, PROXIES, "tls.crt").is_some()
+    })
+    .await;
+    // A leader of another release wants other names.
+    let mut secret = api.get(PROXIES).unwrap();
+    secret["data"]["names"] = json!(STANDARD.encode("pod.other.gateway.svc"));
+    api.put(PROXIES, secret);
+    api.take_requests();
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(api.take_requests(), Vec::<String>::new(), "they would take turns");
+    following.leadership.send_replace(leader());
+    eventually("it leads, and changes it", || {
+        text(&api, PROXIES, "names").as_deref() == Some("pod.admin.gateway.svc")
+    })
+    .await;
 }
