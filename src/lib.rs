@@ -34,6 +34,8 @@ pub mod fleet;
 #[cfg(feature = "controller")]
 pub mod lease;
 #[cfg(feature = "controller")]
+pub mod liveness;
+#[cfg(feature = "controller")]
 pub mod observe;
 #[cfg(feature = "controller")]
 pub mod pki;

@@ -19,4 +19,5 @@ if [ -e "$dir/state.json" ]; then "$PROGRAMS/cluster" down --dir "$dir"; fi # ke
 "$PROGRAMS/cluster" up --dir "$dir" --nodes "$NODES"
 # shellcheck disable=SC2086 # one word per image
 "$PROGRAMS/cluster" load --dir "$dir" $images
-"$CARGO_TARGET_DIR/debug/e2e" --cluster "$dir" --programs "$PROGRAMS" --gateway-api "$definitions" "${keep[@]}" "$@"
+profile=${PROFILE:-release}
+"$CARGO_TARGET_DIR/debug/e2e" --silverback "$CARGO_TARGET_DIR/${profile/dev/debug}/silverback" --cluster "$dir" --programs "$PROGRAMS" --gateway-api "$definitions" "${keep[@]}" "$@"

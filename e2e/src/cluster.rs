@@ -50,6 +50,18 @@ impl Cluster {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Any program, with the kubeconfig of the cluster in its environment.
+    pub(crate) fn run(&self, program: &Path, arguments: &[&str]) -> anyhow::Result<std::process::Output> {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env("KUBECONFIG", self.directory.join("kubeconfig"))
+            .stdin(Stdio::null());
+        command
+            .output()
+            .with_context(|| format!("failed to start {}", program.display()))
+    }
+
     /// `kubectl …`: what it prints.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = self.command("kubectl");

@@ -38,6 +38,9 @@ struct Arguments {
     /// Image of the test application.
     #[arg(long, default_value = "localhost/testapp:1")]
     application_image: String,
+    /// The program `silverback` on this machine, for the verbs that users run.
+    #[arg(long)]
+    silverback: Option<PathBuf>,
     /// Leave the release in place at the end.
     #[arg(long)]
     keep: bool,

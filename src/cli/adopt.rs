@@ -1,7 +1,10 @@
 //! `silverback adopt`: the chart's pre-upgrade hook that writes. Keeps what old pods need and Helm would delete too early,
 //! and records it, so that the leader removes it once the last old pod has gone.
 
-use std::{io::Read, path::PathBuf};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -79,7 +82,7 @@ pub(super) async fn run(arguments: AdoptArguments) -> anyhow::Result<()> {
 }
 
 /// The manifest that `--new-manifest` names.
-fn given(path: &PathBuf, namespace: &str) -> anyhow::Result<Vec<ManifestObject>> {
+fn given(path: &Path, namespace: &str) -> anyhow::Result<Vec<ManifestObject>> {
     let mut text = String::new();
     let input: Box<dyn Read> = match path.to_str() {
         Some("-") => Box::new(std::io::stdin()),
@@ -280,7 +283,7 @@ fn api(client: &Client, kind: &KeptKind, namespace: &str) -> Api<DynamicObject> 
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::needless_pass_by_value, clippy::unwrap_used)]
 
     use std::io::Write;
 

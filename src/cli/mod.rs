@@ -11,6 +11,8 @@ mod certificates;
 #[cfg(feature = "controller")]
 mod cluster;
 #[cfg(feature = "controller")]
+mod controller;
+#[cfg(feature = "controller")]
 mod crds;
 #[cfg(feature = "controller")]
 mod demo;
@@ -24,9 +26,13 @@ mod offline;
 mod pause;
 #[cfg(feature = "controller")]
 mod preflight;
+#[cfg(feature = "controller")]
+mod proxies;
 mod render;
 #[cfg(feature = "controller")]
 mod run;
+#[cfg(feature = "controller")]
+mod support_bundle;
 mod switch;
 #[cfg(feature = "controller")]
 mod table;
@@ -34,6 +40,8 @@ mod translation;
 #[cfg(feature = "controller")]
 mod value;
 mod version;
+#[cfg(feature = "controller")]
+mod wait;
 
 use std::{ffi::OsStr, process::ExitCode};
 
@@ -81,6 +89,15 @@ enum Verb {
     /// Replace the certificates of the Admin APIs.
     #[cfg(feature = "controller")]
     Certificates(certificates::CertificatesArguments),
+    /// Wait until what an object says is what all proxies run, or say what holds it back.
+    #[cfg(feature = "controller")]
+    Wait(Box<wait::WaitArguments>),
+    /// Single proxies: what one runs, and how that differs from what it shall run.
+    #[cfg(feature = "controller")]
+    Proxies(proxies::ProxiesArguments),
+    /// Write one file with all that somebody needs who is to help, without a secret.
+    #[cfg(feature = "controller")]
+    SupportBundle(Box<support_bundle::SupportBundleArguments>),
     /// Definitions of the Kubernetes kinds that silverback brings.
     #[cfg(feature = "controller")]
     Crds(crds::CrdsArguments),
@@ -148,6 +165,12 @@ pub fn main() -> ExitCode {
         Verb::Certificates(arguments) => run::block_on(certificates::run(arguments)),
         #[cfg(feature = "controller")]
         Verb::Crds(arguments) => crds::run(arguments),
+        #[cfg(feature = "controller")]
+        Verb::Wait(arguments) => wait::run(*arguments),
+        #[cfg(feature = "controller")]
+        Verb::Proxies(arguments) => proxies::run(arguments),
+        #[cfg(feature = "controller")]
+        Verb::SupportBundle(arguments) => run::block_on(support_bundle::run(*arguments)),
         #[cfg(feature = "controller")]
         Verb::Preflight(arguments) => preflight::run(*arguments),
         #[cfg(feature = "controller")]

@@ -3,6 +3,7 @@
 //! Pure values: no IO, no clock, no Kubernetes client. Everything may use them; they use nothing of ours.
 
 mod byte_size;
+mod digest;
 pub mod gateway;
 mod kind;
 pub mod kong;
@@ -16,6 +17,7 @@ pub mod schema;
 mod snapshot;
 
 pub use byte_size::ByteSize;
+pub use digest::Digest;
 pub use kind::{Kind, Object};
 pub use leadership::{Epoch, Leadership};
 pub use object_ref::{NameKey, NamespacedName, ObjectRef};

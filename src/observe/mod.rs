@@ -5,10 +5,12 @@
 //! which passes on the fleet's commands.
 
 mod answer;
+mod configuration;
 pub mod metrics;
 mod probe;
 mod prober;
 #[cfg(test)]
 mod tests;
 
+pub use configuration::configuration;
 pub use prober::{Prober, Settings};

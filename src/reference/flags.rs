@@ -100,6 +100,19 @@ fn flag_tables(verb: &Command) -> String {
     text
 }
 
+/// A verb, and the verbs below it.
+fn verb_section(parent: &str, verb: &Command, text: &mut String) {
+    let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+    let name = format!("{parent} {}", verb.get_name());
+    write!(text, "\n## {name}\n\n{}.\n", about.trim_end_matches('.')).expect("text");
+    if verb.get_arguments().next().is_some() {
+        text.push_str(&flag_tables(verb));
+    }
+    for below in verb.get_subcommands() {
+        verb_section(&name, below, text);
+    }
+}
+
 /// Each flag of Kong Ingress Controller, and what becomes of it.
 fn kong_flags() -> String {
     let mut text =
@@ -125,9 +138,7 @@ fn every_flag_is_listed() {
     let command = cli::command();
     let mut text = String::new();
     for verb in command.get_subcommands().filter(|verb| verb.get_name() != "proxy") {
-        let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
-        write!(text, "\n## silverback {}\n\n{about}.\n", verb.get_name()).expect("text");
-        text.push_str(&flag_tables(verb));
+        verb_section("silverback", verb, &mut text);
     }
     text.push_str(&kong_flags());
     text.push('\n');

@@ -1,5 +1,9 @@
 //! Translation -> bytes and their hash; redaction of what is shown. Pure. Called by the pipeline and the offline verbs.
 
+mod told;
+
+pub use self::told::{InvalidTold, told};
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,

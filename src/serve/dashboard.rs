@@ -11,7 +11,7 @@ use axum::{
     routing::get,
 };
 
-use super::{Sources, api};
+use super::{Sources, api, liveness, proxy_configuration};
 
 const PAGE: &str = include_str!("assets/index.html");
 const STYLE: &str = include_str!("assets/dashboard.css");
@@ -28,6 +28,8 @@ pub(super) fn router(sources: Sources, address: SocketAddr) -> Router {
         .route("/dashboard.css", page("text/css; charset=utf-8", STYLE))
         .route("/dashboard.js", page("text/javascript; charset=utf-8", SCRIPT))
         .merge(api::router())
+        .merge(liveness::router())
+        .merge(proxy_configuration::router())
         .layer(middleware::from_fn_with_state(address, protect))
         .with_state(sources)
 }

@@ -9,17 +9,20 @@ mod dashboard;
 mod health;
 mod https;
 pub mod identity;
+mod liveness;
 mod metrics;
+mod proxy_configuration;
 
 use std::{net::SocketAddr, sync::Arc};
 
-pub use self::access::MetricsAccess;
+pub use self::{access::MetricsAccess, proxy_configuration::ReadConfiguration};
 use axum::Router;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     fleet::FleetView,
+    liveness::Liveness,
     model::{Leadership, Snapshot},
     render::Rendition,
 };
@@ -35,6 +38,10 @@ pub struct Sources {
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
     /// This replica's part.
     pub leadership: watch::Receiver<Leadership>,
+    /// What can be said of objects.
+    pub liveness: watch::Receiver<Liveness>,
+    /// Asks a proxy for what it runs.
+    pub read_configuration: ReadConfiguration,
     /// Writes the metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Who may read them; everybody when `None`.

@@ -18,14 +18,14 @@ const CA_CONFIG_MAPS: &str = "konghq.com/ca-certificates-configmaps";
 
 /// What the objects of a snapshot refer to.
 #[derive(Debug, Default)]
-pub(super) struct References {
-    pub(super) services: BTreeSet<NamespacedName>,
-    pub(super) secrets: BTreeSet<NamespacedName>,
-    pub(super) config_maps: BTreeSet<NamespacedName>,
+pub(crate) struct References {
+    pub(crate) services: BTreeSet<NamespacedName>,
+    pub(crate) secrets: BTreeSet<NamespacedName>,
+    pub(crate) config_maps: BTreeSet<NamespacedName>,
 }
 
 impl References {
-    pub(super) fn of(snapshot: &Snapshot) -> Self {
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
         let mut references = Self::default();
         references.of_ingresses(snapshot);
         references.of_gateways(snapshot);

@@ -47,7 +47,7 @@ impl Definition {
         let annotation = |name: &str| metadata["annotations"][name].as_str().map(str::to_owned);
         let texts = |list: &Value| list.as_array().into_iter().flatten().map(text).collect();
         let versions = definition["spec"]["versions"].as_array().into_iter().flatten();
-        let conditions = definition["status"]["conditions"].as_array().into_iter().flatten();
+        let mut conditions = definition["status"]["conditions"].as_array().into_iter().flatten();
         Self {
             name: text(&metadata["name"]),
             version: annotation(VERSION_ANNOTATION),
@@ -60,7 +60,6 @@ impl Definition {
                 .map(|release| (annotation(HELM_NAMESPACE).unwrap_or_default(), release)),
             is_kept: annotation(HELM_POLICY).as_deref() == Some("keep"),
             is_established: conditions
-                .into_iter()
                 .any(|condition| condition["type"] == "Established" && condition["status"] == "True"),
         }
     }
@@ -177,7 +176,7 @@ fn is_older(one: &str, other: &str) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::needless_pass_by_value, clippy::unwrap_used)]
 
     use serde_json::json;
 

@@ -175,7 +175,7 @@ pub fn old_pods<'a>(record: &Record, pods: &'a [PodNeeds]) -> Vec<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::needless_pass_by_value, clippy::unwrap_used)]
 
     use super::*;
     use crate::upgrade::release::manifest;

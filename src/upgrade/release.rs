@@ -267,7 +267,7 @@ fn is_cluster_scoped(kind: &str) -> bool {
 
 #[cfg(test)]
 pub(super) mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::needless_pass_by_value, clippy::unwrap_used)]
 
     use std::io::Write;
 

@@ -217,7 +217,7 @@ fn needs_of(name: String, spec: &PodSpec, has_ended: bool) -> PodNeeds {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::needless_pass_by_value, clippy::unwrap_used)]
 
     use serde_json::{Value, json};
 

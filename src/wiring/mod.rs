@@ -6,6 +6,7 @@ mod admission;
 mod certificates;
 mod identity;
 mod leftovers;
+mod liveness;
 mod news;
 mod pipeline;
 mod request_rate;
@@ -16,6 +17,7 @@ mod statuses;
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use futures_util::FutureExt;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -28,6 +30,7 @@ use crate::{
         discovery::{self, AdminService},
     },
     lease::{self, LeaseSettings, Reach, ReplicaPod},
+    liveness::Liveness,
     model::{Leadership, NamespacedName, ProxyTarget, Snapshot},
     observe::{self, metrics::Metrics},
     pki::{CertificateMaterial, FleetKnowledge, client::AdminTls},
@@ -147,6 +150,29 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     let snapshot = source::start(&settings, client.as_ref(), &mut tasks)?;
     let (rendition_sender, rendition) = watch::channel(None);
     let (view_sender, view) = watch::channel(Arc::new(FleetView::default()));
+    let (considered_sender, considered) = watch::channel(None);
+    let (liveness_sender, liveness) = watch::channel(Liveness::default());
+    let material = {
+        let fleet = FleetKnowledge {
+            view: view.clone(),
+            leadership: leadership.clone(),
+        };
+        let (issuing, issues) = settings.identity.as_ref().map(identity::issuing).unzip();
+        if let (Some(identity), Some(issues)) = (&settings.identity, issues) {
+            let fleet = fleet.clone();
+            identity::serve(
+                &settings,
+                identity,
+                client.as_ref(),
+                issues,
+                fleet,
+                &mut tasks,
+                &shutdown,
+            )
+            .await?;
+        }
+        certificates::follow(&settings, client.as_ref(), fleet, issuing)?
+    };
     let metrics = Arc::new(Metrics::default());
     let served = serve::start(
         &ServeSettings {
@@ -159,6 +185,8 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
             rendition: rendition.clone(),
             snapshot: snapshot.clone(),
             leadership: leadership.clone(),
+            liveness,
+            read_configuration: read_configuration(&settings, &material),
             metrics_access: client
                 .clone()
                 .filter(|_| settings.protect_metrics)
@@ -179,8 +207,16 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         snapshot.clone(),
         view.clone(),
         rendition_sender,
+        considered_sender,
     );
     spawn(&mut tasks, "pipeline", pipeline);
+    let inputs = liveness::Inputs {
+        snapshots: snapshot.clone(),
+        considered,
+        renditions: rendition.clone(),
+        views: view.clone(),
+    };
+    spawn(&mut tasks, "liveness", liveness::follow(inputs, liveness_sender));
     let (events, fleet_events) = mpsc::channel(EVENT_QUEUE);
     let (commands, fleet_commands) = mpsc::channel(EVENT_QUEUE);
     spawn(
@@ -219,27 +255,6 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         "outcomes",
         carry_outcomes(rim_events, events, view.clone(), metrics.clone()),
     );
-    let material = {
-        let fleet = FleetKnowledge {
-            view: view.clone(),
-            leadership: leadership.clone(),
-        };
-        let (issuing, issues) = settings.identity.as_ref().map(identity::issuing).unzip();
-        if let (Some(identity), Some(issues)) = (&settings.identity, issues) {
-            let fleet = fleet.clone();
-            identity::serve(
-                &settings,
-                identity,
-                client.as_ref(),
-                issues,
-                fleet,
-                &mut tasks,
-                &shutdown,
-            )
-            .await?;
-        }
-        certificates::follow(&settings, client.as_ref(), fleet, issuing)?
-    };
     let inputs = admission::Inputs {
         snapshot: snapshot.clone(),
         view: view.clone(),
@@ -288,6 +303,26 @@ fn spawn(tasks: &mut JoinSet<&'static str>, name: &'static str, task: impl Futur
         task.await;
         name
     });
+}
+
+/// Asks a proxy for what it runs, one at a time, with the certificates of the moment.
+fn read_configuration(
+    settings: &ControllerSettings,
+    material: &watch::Receiver<Option<Arc<CertificateMaterial>>>,
+) -> serve::ReadConfiguration {
+    let settings = Arc::new(settings.clone());
+    let material = material.clone();
+    let turn = Arc::new(tokio::sync::Mutex::new(()));
+    Arc::new(move |target: Arc<ProxyTarget>| {
+        let (settings, material, turn) = (settings.clone(), material.borrow().clone(), turn.clone());
+        async move {
+            let material = material.ok_or_else(|| "there are no certificates yet".to_owned())?;
+            let tls = certificates::admin_tls(&settings, &material).map_err(|error| error.to_string())?;
+            let _turn = turn.lock().await;
+            observe::configuration(&tls, &target).await
+        }
+        .boxed()
+    })
 }
 
 fn lease_settings(settings: &ControllerSettings) -> anyhow::Result<LeaseSettings> {

@@ -27,13 +27,14 @@ struct Lane {
 /// Translates and renders the latest snapshot for every profile, until a side hangs up.
 ///
 /// Nothing is rendered before every kind has been listed once. A result that says the same as the last one is not
-/// published: nobody is woken for nothing.
+/// published: nobody is woken for nothing. Which snapshot was translated last is told by `considered`.
 pub(super) async fn run(
     settings: Settings,
     assumed: ProfileOverride,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     mut views: watch::Receiver<Arc<FleetView>>,
     renditions: watch::Sender<Option<Arc<Rendition>>>,
+    considered: watch::Sender<Option<Arc<Snapshot>>>,
 ) {
     let mut profiles = BTreeSet::new();
     let mut lanes = BTreeMap::new();
@@ -45,6 +46,7 @@ pub(super) async fn run(
             let (settings, assumed) = (settings.clone(), assumed.clone());
             let (wanted, last) = (profiles.clone(), renditions.borrow().clone());
             let mut kept = std::mem::take(&mut lanes);
+            let translated = snapshot.clone();
             let made = tokio::task::spawn_blocking(move || {
                 let made = render_all(&snapshot, &settings, &assumed, &wanted, &mut kept, last.as_deref());
                 (made, kept)
@@ -62,6 +64,8 @@ pub(super) async fn run(
                 }
                 changed
             });
+            // After what came of it: the rendition of now stands for this snapshot.
+            considered.send_replace(Some(translated));
         }
         loop {
             tokio::select! {

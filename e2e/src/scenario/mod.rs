@@ -14,6 +14,7 @@ mod node;
 mod pause;
 mod release;
 mod source;
+mod verbs;
 mod webhook;
 
 use crate::{Arguments, cluster::Cluster};
@@ -116,6 +117,12 @@ pub(crate) const ALL: &[Scenario] = &[
         story: "definitions of Kong's kinds go over those of Kong Ingress Controller and back: no object loses a field",
         first: false,
         run: crds::run,
+    },
+    Scenario {
+        name: "verbs",
+        story: "what users run by hand: definitions are applied once, preflight tells what is in the way, wait returns when a changed annotation or Secret is everywhere, one proxy's configuration, a bundle without a secret",
+        first: false,
+        run: verbs::run,
     },
     Scenario {
         name: "many",

@@ -153,7 +153,7 @@ async fn established(api: &Api<DynamicObject>, mut names: Vec<&str>, timeout: Du
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::needless_pass_by_value, clippy::unwrap_used)]
 
     use serde_json::{Value, json};
 

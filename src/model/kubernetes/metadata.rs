@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::null_default;
-use crate::model::{NamespacedName, SourceLocation};
+use crate::model::{Digest, NamespacedName, SourceLocation};
 
 /// The part of an object's metadata that is used.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub struct Metadata {
     /// Where the object stands in a file (directory mode). Not part of the API.
     #[serde(skip)]
     pub source: Option<SourceLocation>,
+    /// What the object says, where that is followed. Not part of the API.
+    #[serde(skip)]
+    pub digest: Option<Digest>,
 }
 
 impl Metadata {

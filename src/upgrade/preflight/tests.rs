@@ -1,6 +1,6 @@
 //! Preflight over what it may find.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::needless_pass_by_value, clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

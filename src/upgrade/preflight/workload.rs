@@ -100,8 +100,8 @@ pub(super) fn proxy(workload: &Value) -> Option<&Value> {
 
 /// What `KONG_DATABASE` says; `Err` with where it comes from if that is elsewhere.
 pub(super) fn database(proxy: &Value) -> Result<&str, ()> {
-    let list = proxy["env"].as_array().into_iter().flatten();
-    match list.into_iter().find(|variable| variable["name"] == "KONG_DATABASE") {
+    let mut list = proxy["env"].as_array().into_iter().flatten();
+    match list.find(|variable| variable["name"] == "KONG_DATABASE") {
         Some(variable) => variable["value"].as_str().ok_or(()),
         // What Kong takes when nothing is said.
         None => Ok("postgres"),

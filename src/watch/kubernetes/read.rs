@@ -6,7 +6,7 @@ use super::guarded::Cut;
 use crate::{
     manifest,
     model::{
-        Kind, Object, Problem, Reason,
+        Digest, Kind, Object, Problem, Reason,
         kubernetes::{Metadata, OwnerReference, SERVICE_NAME_LABEL},
     },
 };
@@ -25,7 +25,9 @@ pub(super) fn read(kind: Kind, mut object: DynamicObject) -> Cut<Read> {
         // It is written and not read: with it each write of ours would be a change, and be translated.
         fields.remove("status");
     }
-    let metadata = metadata(kind, object.metadata);
+    let digest = digest(kind, &object);
+    let mut metadata = metadata(kind, object.metadata);
+    metadata.digest = digest;
     let key = metadata.key();
     // Only if it fails is the value needed once more, and it rarely does: reading it again is cheaper than a copy.
     let read = match Object::from_json(kind, object.data.clone()) {
@@ -36,6 +38,20 @@ pub(super) fn read(kind: Kind, mut object: DynamicObject) -> Cut<Read> {
         Err(error) => Err(problem(kind, &metadata, object.data, &error)),
     };
     Cut { key, object: read }
+}
+
+/// What it says. Endpoints are nobody's word: they change by themselves.
+fn digest(kind: Kind, object: &DynamicObject) -> Option<Digest> {
+    let metadata = &object.metadata;
+    (kind != Kind::EndpointSlice).then(|| {
+        let uid = metadata.uid.as_deref().unwrap_or_default();
+        Digest::of(
+            uid,
+            metadata.labels.as_ref(),
+            metadata.annotations.as_ref(),
+            &object.data,
+        )
+    })
 }
 
 /// The part of the metadata that is used.
@@ -53,6 +69,7 @@ pub(super) fn metadata(kind: Kind, metadata: ObjectMeta) -> Metadata {
         annotations,
         owner_references: Vec::new(),
         source: None,
+        digest: None,
     };
     if kind == Kind::EndpointSlice {
         // There are many, they change often, and with each change these do.

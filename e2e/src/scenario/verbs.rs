@@ -1,0 +1,231 @@
+//! The verbs that ask and prepare a cluster, as a user runs them: with a kubeconfig and nothing else.
+
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
+
+use super::release::{HOST, NAMESPACE, RELEASE, SHOP, all_answer, in_sync, ingress, pods, ways};
+use crate::{Arguments, cluster::Cluster, http};
+
+const SECRET: &str = "correct-horse-battery-staple";
+const NEWER: &str = "gateway.silverback.dev/definitions-version=99.0.0";
+const DEFINITION: &str = "crd/kongplugins.configuration.konghq.com";
+
+pub(super) fn run(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
+    let user = User { cluster, arguments };
+    user.definitions()?;
+    user.preflight()?;
+    let outcome = user.wait();
+    for kind in ["ingress/verbs", "secret/verbs-tls"] {
+        cluster.kubectl(&["delete", "--ignore-not-found", "-n", SHOP, kind])?;
+    }
+    outcome?;
+    user.one_proxy()?;
+    user.bundle()
+}
+
+struct User<'a> {
+    cluster: &'a Cluster,
+    arguments: &'a Arguments,
+}
+
+impl User<'_> {
+    /// `silverback …`: exit code, and what it prints on both outputs.
+    fn silverback(&self, words: &[&str]) -> anyhow::Result<(i32, String)> {
+        let program = self.arguments.silverback.as_ref().context("give --silverback")?;
+        let output = self.cluster.run(program, words)?;
+        println!("   $ silverback {}", words.join(" "));
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        for line in text.lines().take(30) {
+            println!("   {}", line.chars().take(160).collect::<String>());
+        }
+        Ok((output.status.code().unwrap_or(-1), text))
+    }
+
+    fn good(&self, words: &[&str]) -> anyhow::Result<String> {
+        match self.silverback(words)? {
+            (0, text) => Ok(text),
+            (code, text) => bail!("exit code {code}: {text}"),
+        }
+    }
+
+    fn bad(&self, words: &[&str], says: &str) -> anyhow::Result<()> {
+        let (code, text) = self.silverback(words)?;
+        ensure!(
+            code == 1 && text.contains(says),
+            "exit code {code}, without {says:?}: {text}"
+        );
+        Ok(())
+    }
+
+    fn definitions(&self) -> anyhow::Result<()> {
+        self.good(&["crds", "apply"])?;
+        let again = self.good(&["crds", "apply"])?;
+        ensure!(again.lines().all(|line| line.ends_with(": unchanged")), "{again}");
+        self.cluster.kubectl(&["annotate", "--overwrite", DEFINITION, NEWER])?;
+        self.bad(&["crds", "apply"], "nothing was changed")?;
+        self.cluster
+            .kubectl(&["annotate", DEFINITION, "gateway.silverback.dev/definitions-version-"])?;
+        let back = self.good(&["crds", "apply"])?;
+        ensure!(
+            back.contains("kongplugins.configuration.konghq.com: taken over"),
+            "{back}"
+        );
+        Ok(())
+    }
+
+    fn preflight(&self) -> anyhow::Result<()> {
+        let words = ["preflight", "--release", RELEASE, "--namespace", NAMESPACE];
+        let report = self.good(&words)?;
+        ensure!(report.contains("is of the chart silverback"), "{report}");
+        let renamed = [&words[..], &["--proxy-deployment", "other"]].concat();
+        self.bad(&renamed, "Helm would delete all old pods at once")?;
+        let second = ["preflight", "--release", "second", "--namespace", NAMESPACE];
+        self.bad(&second, &format!("helm upgrade {RELEASE}"))
+    }
+
+    /// Only an annotation changes, then only a Secret; then nothing goes out.
+    fn wait(&self) -> anyhow::Result<()> {
+        let wait = ["wait", "ingress/verbs", "-n", SHOP, "--timeout", "30s"];
+        self.cluster.apply(&ingress("verbs", "/verbs", "web"))?;
+        self.good(&wait)?;
+        self.each_answers(200)?;
+        // Nothing else says that it is everywhere: the generation stays.
+        self.cluster
+            .kubectl(&["annotate", "ingress/verbs", "-n", SHOP, "konghq.com/methods=POST"])?;
+        self.good(&wait)?;
+        self.each_answers(404)?;
+
+        for name in ["one", "two"] {
+            self.cluster.apply(&secret(name)?)?;
+            if name == "one" {
+                let tls = format!(
+                    "{}  tls: [{{hosts: [{HOST}], secretName: verbs-tls}}]\n",
+                    ingress("verbs", "/verbs", "web")
+                );
+                self.cluster.apply(&tls)?;
+            }
+            let outcome = self.good(&[&wait[..], &["--output", "json"]].concat())?;
+            let outcome: Value = serde_json::from_str(outcome.lines().next().unwrap_or_default())?;
+            ensure!(outcome["effectiveAfterMilliseconds"].is_u64(), "{outcome}");
+        }
+
+        let fleet = format!("{RELEASE}-kong-gateway-admin");
+        self.good(&["pause", &fleet, "-n", NAMESPACE])?;
+        self.cluster.kubectl(&[
+            "annotate",
+            "--overwrite",
+            "ingress/verbs",
+            "-n",
+            SHOP,
+            "konghq.com/methods=GET",
+        ])?;
+        let held = self.bad(&["wait", "ingress/verbs", "-n", SHOP, "--timeout", "8s"], "Paused");
+        self.good(&["resume", &fleet, "-n", NAMESPACE])?;
+        held?;
+        self.good(&wait)?;
+        all_answer(self.cluster, "/verbs", 200)
+    }
+
+    /// At once: no proxy may be asked twice.
+    fn each_answers(&self, status: u16) -> anyhow::Result<()> {
+        for (name, way) in ways(self.cluster)? {
+            let answer = http::get(way.address, HOST, "/verbs")?;
+            ensure!(
+                answer.status == status,
+                "{name} answers {}, not {status}",
+                answer.status
+            );
+        }
+        Ok(())
+    }
+
+    fn one_proxy(&self) -> anyhow::Result<()> {
+        in_sync(self.cluster, 2)?;
+        let pods = pods(self.cluster)?;
+        let name = &pods.first().context("no pod")?.name;
+        let configuration = self.good(&["proxies", "config", name, "--output", "json"])?;
+        let configuration: Value = serde_json::from_str(configuration.lines().next().unwrap_or_default())?;
+        ensure!(configuration["services"].is_array(), "{configuration}");
+        let same = self.good(&["proxies", "config", name, "--diff"])?;
+        ensure!(same.contains("runs what it shall"), "{same}");
+        self.bad(&["proxies", "config", "nobody"], "no proxy of that name")
+    }
+
+    fn bundle(&self) -> anyhow::Result<()> {
+        let manifest = format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: bundle, namespace: {NAMESPACE}}}\nstringData: {{key: {SECRET}}}\n"
+        );
+        self.cluster.apply(&manifest)?;
+        let directory = self.arguments.cluster.join("bundle");
+        // What an earlier run left.
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir_all(&directory)?;
+        let file = directory.join("bundle.tar.gz");
+        let path = file.to_str().context("a path is text")?;
+        self.good(&["support-bundle", "-n", NAMESPACE, "--output-file", path])?;
+        self.cluster.kubectl(&["delete", "secret", "bundle", "-n", NAMESPACE])?;
+        let unpacked = std::process::Command::new("tar")
+            .args(["-xzf", path, "-C"])
+            .arg(&directory)
+            .status()?;
+        ensure!(unpacked.success(), "tar can't unpack it");
+        let (mut names, mut text) = (Vec::new(), String::new());
+        read_all(&directory, &mut names, &mut text)?;
+        for wanted in [
+            "versions.json",
+            "proxyinstances.json",
+            "pods.json",
+            "configuration.json",
+            "controller.log",
+            "proxy.log",
+        ] {
+            ensure!(
+                names.iter().any(|name| name.ends_with(wanted)),
+                "{wanted} is not in {names:?}"
+            );
+        }
+        let key = self
+            .cluster
+            .get(&["secret", "-n", NAMESPACE, &format!("{RELEASE}-kong-ca")])?;
+        let values = key["data"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, value)| value.as_str());
+        for value in values.chain([SECRET, "PRIVATE KEY"]) {
+            ensure!(!text.contains(value), "the bundle holds the value of a Secret");
+        }
+        Ok(())
+    }
+}
+
+/// A certificate for the shop's host, another one each time.
+fn secret(name: &str) -> anyhow::Result<String> {
+    let key = rcgen::KeyPair::generate()?;
+    let mut parameters = rcgen::CertificateParams::new(vec![HOST.to_owned()])?;
+    parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
+    let certificate = parameters.self_signed(&key)?;
+    let value = serde_json::json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": { "name": "verbs-tls", "namespace": SHOP },
+        "stringData": { "tls.crt": certificate.pem(), "tls.key": key.serialize_pem() },
+    });
+    Ok(value.to_string())
+}
+
+fn read_all(directory: &std::path::Path, names: &mut Vec<String>, text: &mut String) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            read_all(&path, names, text)?;
+        } else if path.extension().is_none_or(|extension| extension != "gz") {
+            names.push(path.display().to_string());
+            text.push_str(&std::fs::read_to_string(&path)?);
+        }
+    }
+    Ok(())
+}

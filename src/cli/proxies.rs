@@ -1,0 +1,192 @@
+//! `silverback proxies`: single proxies, as the controller sees them.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::{Args, Subcommand, ValueEnum};
+use proxy_config_schema::Configuration;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    cluster::ClusterArguments,
+    controller::ControllerArguments,
+    offline::{PROBLEMS, usage_error},
+    run::block_on,
+};
+use crate::diff;
+
+/// Flags of `silverback proxies`.
+#[derive(Debug, Args)]
+pub(super) struct ProxiesArguments {
+    #[command(subcommand)]
+    verb: ProxiesVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum ProxiesVerb {
+    /// Print what one proxy runs, without secrets, or how that differs from what it shall run
+    Config(ConfigArguments),
+}
+
+/// Flags of `silverback proxies config`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+A proxy whose hash is that of what it shall run is not asked: that is what it runs. Any other is asked (GET /config), through
+the controller, which alone holds the certificate for it. Secrets are not shown; of settings of plugins that differ it is only
+said that they do. Kong tells default values too, so that these show as differences.
+
+Needs list on pods and create on pods/portforward in the controller's namespace, list on proxyfleets; or --controller URL.
+Exit code: 0 printed, and the same; 1 it differs (with --diff), or failed; 2 usage.
+
+Examples:
+  silverback proxies config shop-kong-7c9f-2xkqp --diff
+  silverback proxies config shop-kong-7c9f-2xkqp --output json | jq .services[].name")]
+struct ConfigArguments {
+    /// The proxy: name of its ProxyInstance and Pod
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Its namespace; needed only where two have the same name
+    #[arg(long, short, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// Print how it differs from what it shall run
+    #[arg(long)]
+    diff: bool,
+    /// How the configuration is printed
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "yaml")]
+    output: Format,
+    #[command(flatten)]
+    controller: ControllerArguments,
+    #[command(flatten)]
+    cluster: ClusterArguments,
+}
+
+/// `--output`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Yaml,
+    /// For programs.
+    Json,
+}
+
+/// What the controller says.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    reason: String,
+    configuration: Value,
+    desired: Option<Value>,
+    desired_hash: Option<String>,
+}
+
+/// Carries the verb out.
+pub(super) fn run(arguments: ProxiesArguments) -> ExitCode {
+    let ProxiesVerb::Config(arguments) = arguments.verb;
+    let is_name = |text: &str| {
+        text.chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "-.:[]".contains(letter))
+    };
+    if !is_name(&arguments.name) || !arguments.namespace.as_deref().is_none_or(is_name) {
+        return usage_error(
+            "proxies config",
+            "that is no name of a proxy; kubectl get proxyinstances -A lists them",
+        );
+    }
+    let mut differs = false;
+    let outcome = block_on(async {
+        let told = told(&arguments).await?;
+        let text = match arguments.diff {
+            true => {
+                let (text, is_other) = differences(&arguments.name, told)?;
+                differs = is_other;
+                text
+            }
+            false => match arguments.output {
+                Format::Yaml => serde_saphyr::to_string(&told.configuration)?,
+                Format::Json => serde_json::to_string(&told.configuration)? + "\n",
+            },
+        };
+        // A reader that has seen enough is no mistake of ours.
+        let _ = io::stdout().lock().write_all(text.as_bytes());
+        Ok(())
+    });
+    if differs { ExitCode::from(PROBLEMS) } else { outcome }
+}
+
+async fn told(arguments: &ConfigArguments) -> anyhow::Result<Told> {
+    let client = match arguments.controller.is_given() {
+        true => None,
+        false => Some(arguments.cluster.client().await?),
+    };
+    let mut controller = arguments.controller.find(client.as_ref()).await?;
+    let mut path = format!("/api/v1/proxies/{}/configuration", arguments.name);
+    if let Some(namespace) = &arguments.namespace {
+        path = format!("{path}?namespace={namespace}");
+    }
+    let body = controller.get(&path).await?;
+    let place = controller.place();
+    serde_json::from_slice(&body).with_context(|| format!("{place} is of another version, or no silverback"))
+}
+
+fn differences(name: &str, told: Told) -> anyhow::Result<(String, bool)> {
+    let Some(desired) = told.desired else {
+        return Ok(match told.desired_hash {
+            Some(hash) if told.reason == "Synced" => (format!("{name} runs what it shall: {hash}\n"), false),
+            _ => (
+                format!("what {name} shall run is not at hand ({})\n", told.reason),
+                true,
+            ),
+        });
+    };
+    let read =
+        |document: Value| Configuration::from_value(document).map_err(|_| anyhow::anyhow!("it is no configuration"));
+    let (runs, desired) = (read(told.configuration)?, read(desired)?);
+    let changes = diff::diff(&runs, &desired, &std::collections::BTreeSet::new());
+    let head = format!(
+        "{name} does not run what it shall ({}); from what it runs to what it shall run:\n",
+        told.reason
+    );
+    let is_empty = changes.is_empty();
+    let rest = if is_empty {
+        "nothing that is shown differs: secrets, or order\n".to_owned()
+    } else {
+        changes.to_string()
+    };
+    Ok((head + &rest, true))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(host: &str) -> Value {
+        json!({ "_format_version": "3.0", "services": [{ "name": "web", "host": host }] })
+    }
+
+    #[test]
+    fn differences_go_from_what_it_runs_to_what_it_shall_run() {
+        let told = |desired: Option<Value>, reason: &str| Told {
+            reason: reason.to_owned(),
+            configuration: of("old"),
+            desired,
+            desired_hash: Some("9f2c".to_owned()),
+        };
+        let (text, differs) = differences("kong-1", told(Some(of("new")), "Drifted")).unwrap();
+        assert!(
+            differs && text.contains("Drifted") && text.contains("old") && text.contains("new"),
+            "{text}"
+        );
+        let (text, differs) = differences("kong-1", told(None, "Synced")).unwrap();
+        assert!(!differs && text.contains("runs what it shall: 9f2c"), "{text}");
+        let (_, differs) = differences("kong-1", told(None, "Pending")).unwrap();
+        assert!(differs);
+    }
+}

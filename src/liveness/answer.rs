@@ -1,0 +1,72 @@
+//! What is told of one object.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Content, Holdup, Liveness, contents};
+use crate::{
+    fleet::FleetView,
+    model::{Kind, NamespacedName, Problem},
+};
+
+/// Whether an object is live, as the controller sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// What it says, and what all that it refers to says: the object first. Whoever asks compares that with what stands in
+    /// the cluster, since the controller may not have read the latest yet.
+    pub contents: Vec<Content>,
+    /// Whether all of that is what every proxy that serves runs.
+    pub live: bool,
+    /// Whether anything of the configuration comes from it.
+    pub used: bool,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+    /// What is missing until the latest configuration runs everywhere.
+    pub holdups: Vec<Holdup>,
+    /// When the latest change of any of it was read, if it changed since the controller started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Timestamp>,
+    /// When all proxies ran that change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<Timestamp>,
+}
+
+impl Answer {
+    /// What can be said of the object of that name.
+    pub fn of(liveness: &Liveness, view: &FleetView, kind: Kind, name: &NamespacedName) -> Self {
+        let considered = liveness.considered.as_ref();
+        let found = considered
+            .map(|snapshot| contents(snapshot, kind, name))
+            .unwrap_or_default();
+        let confirmed = liveness.confirmed.as_ref();
+        let is_confirmed = confirmed.is_some_and(|snapshot| contents(snapshot, kind, name) == found);
+        let is_latest = match (considered, confirmed) {
+            (Some(considered), Some(confirmed)) => std::sync::Arc::ptr_eq(considered, confirmed),
+            _ => false,
+        };
+        let holdups = liveness.holdups(view);
+        let reference = considered.and_then(|snapshot| Some(snapshot.get(kind, name)?.object_ref()));
+        let rendition = liveness.rendition.as_ref();
+        let problems = rendition.iter().flat_map(|rendition| rendition.problems.iter());
+        let latest = found
+            .iter()
+            .filter_map(|content| liveness.changes.get(&(content.kind, content.name.clone())))
+            .max_by_key(|change| change.seen);
+        Self {
+            live: is_confirmed && (holdups.is_empty() || !is_latest),
+            used: reference
+                .as_ref()
+                .zip(rendition)
+                .is_some_and(|(reference, rendition)| rendition.objects.contains(reference)),
+            problems: problems
+                .filter(|problem| Some(&problem.object) == reference.as_ref())
+                .cloned()
+                .collect(),
+            holdups,
+            seen: latest.map(|change| change.seen),
+            effective: latest.and_then(|change| change.effective),
+            contents: found,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Is this very content of an object live on all proxies, and if not, what holds it back? Pure: values over snapshots,
+//! renditions and views; `wiring` feeds it, `serve` answers from it for `silverback wait`.
+
+mod answer;
+mod contents;
+mod standing;
+#[cfg(test)]
+mod tests;
+mod tracker;
+
+pub use self::{
+    answer::Answer,
+    contents::{Content, contents},
+    standing::{Holdup, holdups},
+    tracker::{Liveness, Tracker},
+};

@@ -1,0 +1,319 @@
+//! Objects that change, and proxies that follow.
+
+#![allow(clippy::needless_pass_by_value, clippy::unwrap_used)]
+
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use proxy_config_schema::ConfigHash;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    fleet::{Condition, ConditionStatus, FleetView, Phase, ProxyView},
+    model::{Digest, Kind, NamespacedName, Object, Profile, ProxyId, ProxyTarget, Snapshot},
+    render::{Rendered, Rendition},
+    translate::Settings,
+};
+
+fn now(second: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + second).unwrap()
+}
+
+fn put(snapshot: &mut Snapshot, kind: Kind, name: &str, mut value: Value) {
+    value["metadata"]["name"] = json!(name);
+    if kind.is_namespaced() {
+        value["metadata"]["namespace"] = json!("shop");
+    }
+    let mut object = Object::from_json(kind, value.clone()).unwrap();
+    let metadata = object.metadata_mut();
+    metadata.digest = Some(Digest::of(
+        "1",
+        Some(&metadata.labels),
+        Some(&metadata.annotations),
+        &value,
+    ));
+    snapshot.insert(object);
+}
+
+fn ingress(annotations: Value) -> Value {
+    let backend = json!({ "service": { "name": "web", "port": { "number": 80 } } });
+    json!({
+        "metadata": { "annotations": annotations },
+        "spec": {
+            "ingressClassName": "kong",
+            "tls": [{ "secretName": "web-tls" }],
+            "rules": [{ "http": { "paths": [{ "path": "/", "pathType": "Prefix", "backend": backend }] } }],
+        },
+    })
+}
+
+fn shop() -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    put(
+        &mut snapshot,
+        Kind::Ingress,
+        "web",
+        ingress(json!({ "konghq.com/plugins": "limit" })),
+    );
+    put(
+        &mut snapshot,
+        Kind::Service,
+        "web",
+        json!({ "metadata": { "annotations": { "konghq.com/client-cert": "client" } }, "spec": {} }),
+    );
+    put(
+        &mut snapshot,
+        Kind::Secret,
+        "web-tls",
+        json!({ "data": { "tls.crt": "QQ==" } }),
+    );
+    put(&mut snapshot, Kind::Secret, "client", json!({ "data": {} }));
+    let from = json!({ "secretKeyRef": { "name": "settings", "key": "config" } });
+    put(
+        &mut snapshot,
+        Kind::KongPlugin,
+        "limit",
+        json!({ "plugin": "rate-limiting", "configFrom": from }),
+    );
+    snapshot
+}
+
+fn profile() -> Profile {
+    Settings::default().profile
+}
+
+fn name(name: &str) -> NamespacedName {
+    NamespacedName::new("shop", name)
+}
+
+#[test]
+fn an_object_s_content_is_all_that_it_refers_to() {
+    let found = contents(&shop(), Kind::Ingress, &name("web"));
+    let names: Vec<String> = found
+        .iter()
+        .map(|content| format!("{} {}", content.kind.name(), content.name))
+        .collect();
+    assert_eq!(names[0], "Ingress shop/web");
+    for expected in [
+        "IngressClass kong",
+        "Service shop/web",
+        "Secret shop/web-tls",
+        "Secret shop/client",
+        "KongPlugin shop/limit",
+        "KongClusterPlugin limit",
+        "Secret shop/settings",
+    ] {
+        assert!(names.contains(&expected.to_owned()), "{expected} is not in {names:?}");
+    }
+    let digest = |kind: Kind| found.iter().find(|content| content.kind == kind).unwrap().digest;
+    assert!(digest(Kind::Service).is_some() && digest(Kind::KongClusterPlugin).is_none());
+}
+
+fn condition(status: ConditionStatus, reason: &'static str) -> Condition {
+    Condition {
+        status,
+        reason: Cow::Borrowed(reason),
+        message: "a sentence".to_owned(),
+        since: now(0),
+    }
+}
+
+fn hash(text: &str) -> ConfigHash {
+    ConfigHash::of(text.as_bytes())
+}
+
+fn proxy(name: &str, runs: &str, desired: &str) -> ProxyView {
+    let synced = if runs == desired {
+        ConditionStatus::True
+    } else {
+        ConditionStatus::False
+    };
+    ProxyView {
+        target: Arc::new(ProxyTarget {
+            id: ProxyId(name.into()),
+            name: name.into(),
+            namespace: "gateway".into(),
+            pod: None,
+            node: None,
+            urls: Vec::new(),
+            server_name: None,
+            service: None,
+            terminating: false,
+        }),
+        phase: Phase::Synced,
+        profile: Some(profile()),
+        report: None,
+        desired: Some(hash(desired)),
+        observed: Some(hash(runs)),
+        last_good: None,
+        applied_at: None,
+        apply_duration: None,
+        size_bytes: None,
+        reachable: condition(ConditionStatus::True, "Reachable"),
+        mutual_tls: condition(ConditionStatus::True, "Verified"),
+        synced: condition(synced, if runs == desired { "Synced" } else { "Pushing" }),
+        complete: condition(ConditionStatus::True, "Complete"),
+        ready: condition(ConditionStatus::True, "Ready"),
+        errors: Vec::new(),
+        error_count: 0,
+    }
+}
+
+fn view(proxies: Vec<ProxyView>) -> FleetView {
+    FleetView {
+        proxies: proxies.into_iter().map(Arc::new).collect(),
+        ..FleetView::default()
+    }
+}
+
+fn rendition(snapshot: &Arc<Snapshot>, says: &str) -> Arc<Rendition> {
+    let rendered = Rendered {
+        bytes: says.to_owned().into(),
+        hash: hash(says),
+        confidential: Arc::default(),
+    };
+    Arc::new(Rendition {
+        generation: snapshot.generation,
+        snapshot: snapshot.clone(),
+        profiles: BTreeMap::from([(profile(), Arc::new(rendered))]),
+        problems: Arc::new([]),
+        objects: [snapshot.get(Kind::Ingress, &name("web")).unwrap().object_ref()]
+            .into_iter()
+            .collect(),
+        gateways: Arc::default(),
+        hold: None,
+        created: now(0),
+        took: std::time::Duration::ZERO,
+    })
+}
+
+/// A tracker for which the shop is live, as configuration `one`.
+fn live() -> (Tracker, Snapshot) {
+    let snapshot = Arc::new(shop());
+    let mut tracker = Tracker::default();
+    tracker.read(&snapshot, now(0));
+    tracker.considered(snapshot.clone(), rendition(&snapshot, "one"));
+    assert!(tracker.view(&view(vec![proxy("a", "one", "one")]), now(1)));
+    (tracker, Snapshot::clone(&snapshot))
+}
+
+fn asked(tracker: &Tracker, view: &FleetView) -> Answer {
+    Answer::of(tracker.liveness(), view, Kind::Ingress, &name("web"))
+}
+
+#[test]
+fn what_stood_there_from_the_start_is_live_without_a_time() {
+    let (tracker, _) = live();
+    let answer = asked(&tracker, &view(vec![proxy("a", "one", "one")]));
+    assert!(answer.live && answer.used && answer.seen.is_none(), "{answer:?}");
+    assert!(!tracker.is_waiting());
+}
+
+#[test]
+fn a_changed_annotation_is_live_when_the_last_proxy_runs_it() {
+    let (mut tracker, mut snapshot) = live();
+    let before = asked(&tracker, &FleetView::default()).contents;
+    put(
+        &mut snapshot,
+        Kind::Ingress,
+        "web",
+        ingress(json!({ "konghq.com/plugins": "limit", "konghq.com/methods": "GET" })),
+    );
+    let snapshot = Arc::new(snapshot);
+    tracker.read(&snapshot, now(10));
+    tracker.considered(snapshot.clone(), rendition(&snapshot, "two"));
+    let half = view(vec![proxy("a", "two", "two"), proxy("b", "one", "two")]);
+    assert!(!tracker.view(&half, now(11)));
+    let answer = asked(&tracker, &half);
+    assert_ne!(answer.contents, before, "the digest tells the difference");
+    assert!(!answer.live);
+    assert_eq!(answer.holdups.len(), 1);
+    assert_eq!(answer.holdups[0].proxy.as_deref(), Some("gateway/b"));
+    assert_eq!(answer.holdups[0].reason, "Pushing");
+
+    let all = view(vec![proxy("a", "two", "two"), proxy("b", "two", "two")]);
+    assert!(tracker.view(&all, now(13)));
+    let answer = asked(&tracker, &all);
+    assert!(answer.live);
+    assert_eq!((answer.seen, answer.effective), (Some(now(10)), Some(now(13))));
+}
+
+#[test]
+fn a_changed_secret_counts_for_whoever_refers_to_it() {
+    let (mut tracker, mut snapshot) = live();
+    put(
+        &mut snapshot,
+        Kind::Secret,
+        "client",
+        json!({ "data": { "tls.crt": "Qg==" } }),
+    );
+    let snapshot = Arc::new(snapshot);
+    tracker.read(&snapshot, now(10));
+    tracker.considered(snapshot.clone(), rendition(&snapshot, "two"));
+    let behind = view(vec![proxy("a", "one", "two")]);
+    assert!(!asked(&tracker, &behind).live);
+    let all = view(vec![proxy("a", "two", "two")]);
+    tracker.view(&all, now(12));
+    let answer = asked(&tracker, &all);
+    assert!(answer.live);
+    assert_eq!(answer.seen, Some(now(10)));
+}
+
+#[test]
+fn a_change_that_changes_nothing_is_live_at_once_and_others_do_not_hold_it_up() {
+    let (mut tracker, mut snapshot) = live();
+    put(&mut snapshot, Kind::Secret, "unrelated", json!({ "data": {} }));
+    let snapshot = Arc::new(snapshot);
+    tracker.read(&snapshot, now(10));
+    let same = rendition(&snapshot, "one");
+    tracker.considered(snapshot.clone(), same);
+    let all = view(vec![proxy("a", "one", "one")]);
+    assert!(tracker.view(&all, now(10)) && asked(&tracker, &all).live);
+
+    let mut snapshot = Snapshot::clone(&snapshot);
+    put(&mut snapshot, Kind::Secret, "unrelated", json!({ "data": { "x": "" } }));
+    let snapshot = Arc::new(snapshot);
+    tracker.read(&snapshot, now(20));
+    tracker.considered(snapshot.clone(), rendition(&snapshot, "two"));
+    let behind = view(vec![proxy("a", "one", "two")]);
+    assert!(!tracker.view(&behind, now(21)));
+    assert!(
+        asked(&tracker, &behind).live,
+        "the Ingress has not changed, and was live before"
+    );
+}
+
+#[test]
+fn proxies_that_may_serve_something_older_hold_it_up() {
+    let (tracker, snapshot) = live();
+    let rendition = rendition(&Arc::new(snapshot), "one");
+    let mut silent = proxy("b", "one", "one");
+    silent.ready.status = ConditionStatus::Unknown;
+    silent.synced = condition(ConditionStatus::Unknown, "ConnectionRefused");
+    let mut unconfigured = proxy("c", "none", "one");
+    unconfigured.ready.status = ConditionStatus::False;
+    let mut going = proxy("d", "none", "one");
+    Arc::make_mut(&mut going.target).terminating = true;
+    let view = view(vec![proxy("a", "one", "one"), silent, unconfigured, going]);
+    let found = holdups(&rendition, &view);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].reason, "ConnectionRefused");
+    assert!(!asked(&tracker, &view).live, "it was confirmed, and is not any more");
+    assert_eq!(holdups(&rendition, &FleetView::default())[0].reason, "NoProxies");
+}
+
+#[test]
+fn an_object_that_went_away_has_no_content() {
+    let (mut tracker, mut snapshot) = live();
+    snapshot.remove(Kind::Ingress, &name("web"));
+    let snapshot = Arc::new(snapshot);
+    tracker.read(&snapshot, now(10));
+    let former = tracker.liveness().rendition.clone().unwrap();
+    tracker.considered(snapshot, former);
+    let all = view(vec![proxy("a", "one", "one")]);
+    tracker.view(&all, now(11));
+    let answer = asked(&tracker, &all);
+    assert_eq!(answer.contents.len(), 1);
+    assert!(answer.contents[0].digest.is_none() && !answer.used);
+}

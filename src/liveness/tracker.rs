@@ -1,0 +1,151 @@
+//! Remembers which snapshot all proxies run, and how long changes took.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use super::{Holdup, holdups, standing::is_everywhere};
+use crate::{
+    fleet::FleetView,
+    model::{Digest, Kind, NamespacedName, Snapshot},
+    render::Rendition,
+};
+
+/// Changes that are remembered; the oldest are forgotten.
+const MOST_CHANGES: usize = 10_000;
+
+/// One change of one object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// What it says since; `None` if it went away.
+    pub digest: Option<Digest>,
+    /// When it was read.
+    pub seen: Timestamp,
+    /// When all proxies ran what came of it.
+    pub effective: Option<Timestamp>,
+}
+
+/// What can be said of objects now.
+#[derive(Debug, Clone, Default)]
+pub struct Liveness {
+    /// The latest snapshot that was translated.
+    pub considered: Option<Arc<Snapshot>>,
+    /// What came of it.
+    pub rendition: Option<Arc<Rendition>>,
+    /// The latest snapshot that all proxies ran the configuration of.
+    pub confirmed: Option<Arc<Snapshot>>,
+    /// Objects that changed since this replica started.
+    pub changes: Arc<BTreeMap<(Kind, NamespacedName), Change>>,
+}
+
+/// Follows snapshots, renditions and views.
+#[derive(Debug, Default)]
+pub struct Tracker {
+    liveness: Liveness,
+    /// The latest snapshot that was read, translated or not.
+    read: Option<Arc<Snapshot>>,
+    /// Changes in the order in which they came.
+    order: VecDeque<(Kind, NamespacedName)>,
+    /// Those without an effective time.
+    pending: Vec<(Kind, NamespacedName)>,
+}
+
+impl Tracker {
+    /// What can be said.
+    pub fn liveness(&self) -> &Liveness {
+        &self.liveness
+    }
+
+    /// A snapshot was read. What stands in the first complete one was not changed under our eyes.
+    pub fn read(&mut self, snapshot: &Arc<Snapshot>, now: Timestamp) {
+        if !snapshot.is_complete() {
+            return;
+        }
+        if let Some(former) = self.read.replace(snapshot.clone()) {
+            let changes = Arc::make_mut(&mut self.liveness.changes);
+            let (order, pending) = (&mut self.order, &mut self.pending);
+            snapshot.changes_since(&former, |kind, name| {
+                // Endpoints have none.
+                if kind == Kind::EndpointSlice {
+                    return;
+                }
+                let digest = |snapshot: &Snapshot| snapshot.metadata(kind, name).and_then(|metadata| metadata.digest);
+                let (before, after) = (digest(&former), digest(snapshot));
+                if before == after {
+                    return;
+                }
+                let key = (kind, name.clone());
+                let change = Change {
+                    digest: after,
+                    seen: now,
+                    effective: None,
+                };
+                if changes.insert(key.clone(), change).is_none() {
+                    order.push_back(key.clone());
+                }
+                pending.push(key);
+            });
+            while order.len() > MOST_CHANGES {
+                if let Some(oldest) = order.pop_front() {
+                    changes.remove(&oldest);
+                }
+            }
+        }
+    }
+
+    /// A snapshot was translated, and that is what came of it; an earlier rendition if that says the same.
+    pub fn considered(&mut self, snapshot: Arc<Snapshot>, rendition: Arc<Rendition>) {
+        self.liveness.considered = Some(snapshot);
+        self.liveness.rendition = Some(rendition);
+    }
+
+    /// Whether views are of any interest: something is not confirmed yet.
+    pub fn is_waiting(&self) -> bool {
+        match (&self.liveness.considered, &self.liveness.confirmed) {
+            (Some(considered), Some(confirmed)) => !Arc::ptr_eq(considered, confirmed),
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+
+    /// What the proxies run now. Whether that changed anything.
+    pub fn view(&mut self, view: &FleetView, now: Timestamp) -> bool {
+        let (Some(considered), Some(rendition)) = (&self.liveness.considered, &self.liveness.rendition) else {
+            return false;
+        };
+        if !self.is_waiting() || !is_everywhere(rendition, view) {
+            return false;
+        }
+        let changes = Arc::make_mut(&mut self.liveness.changes);
+        self.pending.retain(|(kind, name)| {
+            let Some(change) = changes.get_mut(&(*kind, name.clone())) else {
+                return false;
+            };
+            // A later snapshot may have been read meanwhile.
+            let is_in = considered.metadata(*kind, name).and_then(|metadata| metadata.digest) == change.digest;
+            if is_in {
+                change.effective.get_or_insert(now);
+            }
+            !is_in
+        });
+        self.liveness.confirmed = Some(considered.clone());
+        true
+    }
+}
+
+impl Liveness {
+    /// What is missing until what was considered last is live; nothing if that was confirmed and still is.
+    pub fn holdups(&self, view: &FleetView) -> Vec<Holdup> {
+        match &self.rendition {
+            Some(rendition) => holdups(rendition, view),
+            None => vec![Holdup {
+                proxy: None,
+                reason: "NotRead".to_owned(),
+                message: "the controller has not read everything yet".to_owned(),
+            }],
+        }
+    }
+}
