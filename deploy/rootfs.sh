@@ -1,6 +1,6 @@
 #!/bin/bash
 # Makes the file system of an image: the program at /NAME, the shared libraries that it needs and the loader, the system's
-# certificate authorities, /tmp, and nothing else: no shell. Called by deploy/Dockerfile and by the end-to-end tests, so that
+# certificate authorities, where names are looked up, /tmp, and nothing else: no shell. Called by deploy/Dockerfile and by the end-to-end tests, so that
 # both are the same.
 #   rootfs.sh PROGRAM DIRECTORY [LINK...]    LINK: a path that is a symbolic link to the program
 set -euo pipefail
@@ -13,7 +13,10 @@ ldd "$program" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) 
 done
 authorities=/etc/ssl/certs/ca-certificates.crt
 if [ -e "$authorities" ]; then install -D -m 0644 "$authorities" "$root$authorities"; fi
-mkdir -p -m 1777 "$root/tmp"
+# Without it the C library asks DNS before /etc/hosts, also for localhost.
+mkdir -p "$root/etc"
+echo "hosts: files dns" >"$root/etc/nsswitch.conf"
+mkdir -p "$root/tmp"
 chmod 1777 "$root/tmp"
 for link; do
   mkdir -p "$root${link%/*}"
