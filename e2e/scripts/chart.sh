@@ -35,7 +35,7 @@ held() {
   printf '\n'; sed -n '/^<!-- end/,$p' docs/reference/values.md; } >"$out/values.md"
 held docs/reference/values.md "$out/values.md"
 { cat deploy/manifests/head.yaml
-  "$helm" template silverback deploy/chart --namespace silverback --no-hooks; } >"$out/manifests.yaml"
+  "$helm" template silverback deploy/chart --namespace silverback --no-hooks --skip-tests; } >"$out/manifests.yaml"
 held deploy/manifests/silverback.yaml "$out/manifests.yaml"
 
 # ---- names, selectors and ports: what an upgrade must not change

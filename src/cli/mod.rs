@@ -26,6 +26,8 @@ mod pause;
 mod preflight;
 mod render;
 #[cfg(feature = "controller")]
+mod request;
+#[cfg(feature = "controller")]
 mod run;
 mod switch;
 #[cfg(feature = "controller")]
@@ -90,6 +92,9 @@ enum Verb {
     /// Keep what old pods need and Helm would delete too early: a hook of the chart.
     #[cfg(feature = "controller")]
     Adopt(adopt::AdoptArguments),
+    /// Ask until the answer is the expected one: whether a request goes through.
+    #[cfg(feature = "controller")]
+    Request(request::RequestArguments),
     /// Print release, repository and commit as JSON.
     Version,
 }
@@ -152,6 +157,8 @@ pub fn main() -> ExitCode {
         Verb::Preflight(arguments) => preflight::run(*arguments),
         #[cfg(feature = "controller")]
         Verb::Adopt(arguments) => run::block_on(adopt::run(arguments)),
+        #[cfg(feature = "controller")]
+        Verb::Request(arguments) => run::block_on(request::run(arguments)),
         Verb::Version => version::run(),
     }
 }
