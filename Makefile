@@ -40,7 +40,7 @@ test-long: ## `test`, and what takes longer: the reference of the code, the dash
 
 # ---- parts
 
-.PHONY: prerequisites format deny audit build lint pure unit integration chart browser bench e2e docs
+.PHONY: prerequisites format deny audit build lint pure unit integration chart browser bench e2e e2e-upgrade docs
 prerequisites: ## installs what is missing on a Debian 12 as root; names it elsewhere
 	@$(SCRIPTS)/prerequisites.sh
 
@@ -81,6 +81,9 @@ chart: ## the chart: lint, the same text twice, and refused values
 
 e2e: ## scenarios on a real cluster of their own (SCENARIOS="names": some; KEEP=1: leave it up)
 	@$(SCRIPTS)/scenarios.sh $(SCENARIOS)
+
+e2e-upgrade: ## the long table of upgrades: both Helms, several releases, everything that happens to them
+	@$(SCRIPTS)/scenarios.sh upgrade-long
 
 browser: ## the dashboard in a real Chromium
 	cargo build --locked

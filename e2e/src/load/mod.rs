@@ -1,4 +1,9 @@
-//! Steady requests in the background, every answer counted.
+//! Requests in the background, every answer counted: steady ones by a few clients, or an open loop of all kinds (`open`).
+
+mod clients;
+mod open;
+mod socket;
+mod tally;
 
 use std::{
     collections::BTreeMap,
@@ -14,6 +19,10 @@ use std::{
 use anyhow::bail;
 
 use crate::http;
+
+pub(crate) use clients::Target;
+pub(crate) use open::{OpenLoad, rate};
+pub(crate) use tally::{Row, table};
 
 /// Requests until it is stopped.
 pub(crate) struct Load {
