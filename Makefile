@@ -44,10 +44,9 @@ test-long: ## `test`, and what takes longer: the reference of the code, the dash
 prerequisites: ## installs what is missing on a Debian 12 as root; names it elsewhere
 	@$(SCRIPTS)/prerequisites.sh
 
-format: ## rustfmt, gofmt, and copies that must not differ
+format: ## rustfmt and gofmt
 	cargo fmt --all --check
 	@test -z "$$(gofmt -l e2e/cluster e2e/conformance)" || { echo "not as gofmt wants it:"; gofmt -l e2e/cluster e2e/conformance; exit 1; }
-	diff -r deploy/crds deploy/chart/crds || { echo "run: make crds"; exit 1; }
 
 deny: ## licences, bans, sources and duplicates by deny.toml
 	$$($(SCRIPTS)/cargo-deny.sh) --workspace --all-features --locked check licenses bans sources
@@ -102,7 +101,7 @@ docs: ## the reference of the code, warnings are errors
 demo: ## three proxies and the controller on this machine, no cluster
 	cargo run --locked --release -- demo
 
-crds: ## generates deploy/crds, and the chart's copies
+crds: ## generates deploy/crds
 	@$(SCRIPTS)/crds.sh
 
 images: ## builds the images from the release binaries and prints their files

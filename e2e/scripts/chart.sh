@@ -86,7 +86,7 @@ refused "--reset-then-reuse-values" --values "$out/foreign.yaml"
 render --set ingressController.image.repository=registry.example/kic,controller.image.repository=registry.example/silverback >/dev/null
 
 # ---- what is switched on or off is there or not
-! grep -n webhook "$out/unchecked.yaml" || { echo "the webhook is off, and there is the above"; exit 1; }
+! grep -nE "ValidatingWebhookConfiguration|webhook-listen" "$out/unchecked.yaml" || { echo "the webhook is off, and there is the above"; exit 1; }
 ! grep -nE 'admissionregistration.k8s.io\]|webhook-secret=' "$out/provided.yaml" || { echo "the certificate is provided, and there is the above"; exit 1; }
 grep -q "secretName: mine" "$out/provided.yaml"
 ! grep -n "replicas: [0-9]" <(sed -n '/name: silverback-edge$/,/^---/p' "$out/kong-typical.yaml") || { echo "the HPA's count would be overwritten"; exit 1; }

@@ -29,6 +29,9 @@
 - --election-id={{ include "silverback.election-id" . }}
 {{- end }}
 - --publish-service={{ $namespace }}/{{ include "silverback.proxy-service" . }}
+{{- if not $sidecar }}
+- --upgrade-record={{ $namespace }}/{{ .Release.Name }}-upgrade-record
+{{- end }}
 {{- if $settings.proxy.udp.enabled }}
 - --publish-service-udp={{ $namespace }}/{{ include "silverback.fullname" . }}-udp-proxy
 {{- end }}
