@@ -82,7 +82,7 @@ e2e: ## scenarios on a real cluster of their own (SCENARIOS="names": some; KEEP=
 	@$(SCRIPTS)/scenarios.sh $(SCENARIOS)
 
 e2e-upgrade: ## the long table of upgrades: both Helms, several releases, everything that happens to them
-	@$(SCRIPTS)/scenarios.sh upgrade-long
+	@$(SCRIPTS)/scenarios.sh upgrade-sidecar upgrade-long upgrade-helm4
 
 browser: ## the dashboard in a real Chromium
 	cargo build --locked

@@ -207,9 +207,23 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "upgrade-long",
-        story: "both Helms, several releases, everything that happens to them",
+        story: "everything that happens to a release in its life, and no request is lost",
         first: false,
         by_name_only: true,
         run: upgrade::long,
+    },
+    Scenario {
+        name: "upgrade-helm4",
+        story: "the same by Helm 4, from a release with names, ports and a strategy of its own",
+        first: false,
+        by_name_only: true,
+        run: upgrade::by_helm4,
+    },
+    Scenario {
+        name: "upgrade-sidecar",
+        story: "our own sidecar mode becomes one controller for all, and goes back and forth",
+        first: false,
+        by_name_only: true,
+        run: upgrade::from_sidecar,
     },
 ];

@@ -26,33 +26,43 @@ pub(super) fn short(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<
     })
 }
 
-/// The long one: other values, either Helm, everything that happens to a release in its life.
+/// The long one: everything that happens to a release in its life.
 pub(super) fn long(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
-    for (helm, edge) in [("helm", Edge::plain()), ("helm4", Edge::other_names())] {
-        println!("   -- {helm}, {}", edge.what);
-        run(cluster, arguments, helm, edge, |run| {
-            run.steady("steady, one controller per pod", STEADY)?;
-            run.step("upgrade to split", Run::split)?;
-            run.step("rollback", Run::roll_back)?;
-            run.step("split again", Run::split)?;
-            run.step("scale 2, 10, 3", |run| run.scale(&[10, 3]))?;
-            run.step("restart of the proxies", Run::restart_proxies)?;
-            run.step("restart of the controllers", Run::restart_controllers)?;
-            run.step("the leader is killed", Run::kill_leader)?;
-            run.step("a node is drained", Run::drain_node)?;
-            run.step("new authorities", Run::rotate_certificates)?;
-            run.step("definitions applied again", Run::apply_definitions)?;
-            run.step("a broken configuration", Run::break_configuration)?;
-            run.step("an image that does not start", Run::bad_image)?;
-            run.step("back from it", Run::roll_back_one)
-        })?;
-    }
-    println!("   -- from our own sidecar mode");
+    life(cluster, arguments, "helm", Edge::plain())
+}
+
+/// The same by Helm 4, which applies on the server, from a release with other names and values.
+pub(super) fn by_helm4(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
+    life(cluster, arguments, "helm4", Edge::other_names())
+}
+
+/// From our own classic layout.
+pub(super) fn from_sidecar(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
     run(cluster, arguments, "helm", Edge::sidecar(), |run| {
         run.steady("steady, sidecar mode", STEADY)?;
         run.step("upgrade to split", Run::split)?;
         run.step("rollback", Run::roll_back)?;
         run.step("split again", Run::split)
+    })
+}
+
+fn life(cluster: &Cluster, arguments: &Arguments, helm: &'static str, edge: Edge) -> anyhow::Result<()> {
+    println!("   -- {helm}, {}", edge.what);
+    run(cluster, arguments, helm, edge, |run| {
+        run.steady("steady, one controller per pod", STEADY)?;
+        run.step("upgrade to split", Run::split)?;
+        run.step("rollback", Run::roll_back)?;
+        run.step("split again", Run::split)?;
+        run.step("scale 2, 10, 3", |run| run.scale(&[10, 3]))?;
+        run.step("restart of the proxies", Run::restart_proxies)?;
+        run.step("restart of the controllers", Run::restart_controllers)?;
+        run.step("the leader is killed", Run::kill_leader)?;
+        run.step("a node is drained", Run::drain_node)?;
+        run.step("new authorities", Run::rotate_certificates)?;
+        run.step("definitions applied again", Run::apply_definitions)?;
+        run.step("a broken configuration", Run::break_configuration)?;
+        run.step("an image that does not start", Run::bad_image)?;
+        run.step("back from it", Run::roll_back_one)
     })
 }
 
