@@ -212,7 +212,15 @@ impl<'a> Run<'a> {
             "--timeout",
             "240s",
         ];
-        self.cluster.helm_of(self.helm, &command).map(drop)
+        // Helm 4 applies on the server: what the controller has written, the webhook's caBundle, is the old chart's again.
+        let conflicts: &[&str] = if self.helm == "helm4" {
+            &["--force-conflicts"]
+        } else {
+            &[]
+        };
+        self.cluster
+            .helm_of(self.helm, &[&command[..], conflicts].concat())
+            .map(drop)
     }
 
     /// So many proxies, one after another.
@@ -268,7 +276,7 @@ impl<'a> Run<'a> {
         outcome
     }
 
-    /// The authorities are thrown away: new ones are made, what they sign is issued anew and read by the proxies.
+    /// The authorities are replaced: old and new ones are trusted side by side until every proxy shows a new certificate.
     pub(super) fn rotate_certificates(&self) -> anyhow::Result<()> {
         let secret = format!("{}-ca", self.edge.name);
         let fingerprint = || -> anyhow::Result<String> {
@@ -280,16 +288,9 @@ impl<'a> Run<'a> {
                 .to_owned())
         };
         let before = fingerprint()?;
-        self.cluster.kubectl(&[
-            "patch",
-            "secret",
-            "-n",
-            NAMESPACE,
-            &secret,
-            "--type=json",
-            "-p",
-            r#"[{"op":"remove","path":"/data"}]"#,
-        ])?;
+        let request = "gateway.silverback.dev/rotate=authorities upgrade";
+        self.cluster
+            .kubectl(&["annotate", "secret", "-n", NAMESPACE, &secret, "--overwrite", request])?;
         eventually("the proxies show new certificates", RELEASE_LIMIT, || {
             ensure!(fingerprint()? != before, "they show the old one");
             Ok(())
