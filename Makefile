@@ -40,14 +40,13 @@ test-long: ## `test`, and what takes longer: the reference of the code, the dash
 
 # ---- parts
 
-.PHONY: prerequisites format deny audit build lint pure unit integration chart browser bench e2e docs
+.PHONY: prerequisites format deny audit build lint pure unit integration chart browser bench e2e e2e-upgrade docs
 prerequisites: ## installs what is missing on a Debian 12 as root; names it elsewhere
 	@$(SCRIPTS)/prerequisites.sh
 
-format: ## rustfmt, gofmt, and copies that must not differ
+format: ## rustfmt and gofmt
 	cargo fmt --all --check
 	@test -z "$$(gofmt -l e2e/cluster e2e/conformance)" || { echo "not as gofmt wants it:"; gofmt -l e2e/cluster e2e/conformance; exit 1; }
-	diff -r deploy/crds deploy/chart/crds || { echo "run: make crds"; exit 1; }
 
 deny: ## licences, bans, sources and duplicates by deny.toml
 	$$($(SCRIPTS)/cargo-deny.sh) --workspace --all-features --locked check licenses bans sources
@@ -82,6 +81,9 @@ chart: ## the chart: lint, the same text twice, and refused values
 e2e: ## scenarios on a real cluster of their own (SCENARIOS="names": some; KEEP=1: leave it up)
 	@$(SCRIPTS)/scenarios.sh $(SCENARIOS)
 
+e2e-upgrade: ## the long table of upgrades: both Helms, several releases, everything that happens to them
+	@$(SCRIPTS)/scenarios.sh upgrade-sidecar upgrade-long upgrade-helm4
+
 browser: ## the dashboard in a real Chromium
 	cargo build --locked
 	$(SCRIPTS)/browser.sh $(CARGO_TARGET_DIR)/debug/silverback
@@ -99,7 +101,7 @@ docs: ## the reference of the code, warnings are errors
 demo: ## three proxies and the controller on this machine, no cluster
 	cargo run --locked --release -- demo
 
-crds: ## generates deploy/crds, and the chart's copies
+crds: ## generates deploy/crds
 	@$(SCRIPTS)/crds.sh
 
 images: ## builds the images from the release binaries and prints their files

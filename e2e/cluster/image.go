@@ -1,6 +1,6 @@
 package main
 
-// An OCI image layout in one tar file, from local files, without a daemon.
+// An OCI image layout in one tar file, from local files or a directory, without a daemon.
 
 import (
 	"archive/tar"
@@ -11,6 +11,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -22,26 +23,31 @@ import (
 type imageSpec struct {
 	Name       string            // full reference, e.g. localhost/app:v1
 	Files      map[string]string // path in the image -> local file
+	Links      map[string]string // path in the image -> what it points to
 	Entrypoint []string
 	Env        []string
 	User       string
 }
 
 func commandImage(args []string) {
-	fs := flag.NewFlagSet("image", flag.ExitOnError)
-	name := fs.String("name", "", "image reference")
-	out := fs.String("out", "", "tar file to write")
-	user := fs.String("user", "", "user[:group] to run as")
-	entry := fs.String("entrypoint", "", "entrypoint, words split at spaces (default: the first file)")
-	libraries := fs.Bool("libraries", false, "add the shared libraries that the files need, and the loader")
+	flags := flag.NewFlagSet("image", flag.ExitOnError)
+	name := flags.String("name", "", "image reference")
+	out := flags.String("out", "", "tar file to write")
+	user := flags.String("user", "", "user[:group] to run as")
+	entry := flags.String("entrypoint", "", "entrypoint, words split at spaces (default: the first file)")
+	root := flags.String("root", "", "directory that is the image's file system")
+	libraries := flags.Bool("libraries", false, "add the shared libraries that the files need, and the loader")
 	var env []string
-	fs.Func("env", "K=V (repeatable)", func(s string) error { env = append(env, s); return nil })
-	fs.Parse(args)
-	if *name == "" || *out == "" || fs.NArg() == 0 {
-		fatal("want --name, --out and PATH=LOCAL")
+	flags.Func("env", "K=V (repeatable)", func(s string) error { env = append(env, s); return nil })
+	flags.Parse(args)
+	if *name == "" || *out == "" || flags.NArg() == 0 && *root == "" {
+		fatal("want --name, --out, and PATH=LOCAL or --root")
 	}
-	spec := imageSpec{Name: *name, Files: map[string]string{}, Env: env, User: *user, Entrypoint: strings.Fields(*entry)}
-	for _, a := range fs.Args() {
+	spec := imageSpec{Name: *name, Files: map[string]string{}, Links: map[string]string{}, Env: env, User: *user, Entrypoint: strings.Fields(*entry)}
+	if *root != "" {
+		check(spec.addTree(*root))
+	}
+	for _, a := range flags.Args() {
 		in, local, ok := strings.Cut(a, "=")
 		if !ok {
 			fatal("want PATH=LOCAL, got %q", a)
@@ -64,6 +70,22 @@ func commandImage(args []string) {
 	fmt.Println(*out)
 }
 
+// addTree takes the files and symbolic links below a directory.
+func (spec *imageSpec) addTree(root string) error {
+	return filepath.WalkDir(root, func(local string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		in := "/" + filepath.ToSlash(strings.TrimPrefix(strings.TrimPrefix(local, root), "/"))
+		if entry.Type()&fs.ModeSymlink != 0 {
+			spec.Links[in], err = os.Readlink(local)
+			return err
+		}
+		spec.Files[in] = local
+		return nil
+	})
+}
+
 func addFile(w *tar.Writer, name string, mode int64, content []byte) error {
 	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: mode, Size: int64(len(content))}); err != nil {
 		return err
@@ -72,16 +94,18 @@ func addFile(w *tar.Writer, name string, mode int64, content []byte) error {
 	return err
 }
 
-// layer gives the one layer of an image: the files, their directories and /tmp.
+// layer gives the one layer of an image: the files, links, their directories and /tmp.
 // The same files give the same bytes.
-func layer(files map[string]string) ([]byte, error) {
+func layer(files, links map[string]string) ([]byte, error) {
 	dirs := map[string]bool{"tmp": true}
 	var names []string
-	for n := range files {
-		n = strings.TrimPrefix(n, "/")
-		names = append(names, n)
-		for d := path.Dir(n); d != "."; d = path.Dir(d) {
-			dirs[d] = true
+	for _, paths := range []map[string]string{files, links} {
+		for n := range paths {
+			n = strings.TrimPrefix(n, "/")
+			names = append(names, n)
+			for d := path.Dir(n); d != "."; d = path.Dir(d) {
+				dirs[d] = true
+			}
 		}
 	}
 	var sorted []string
@@ -102,6 +126,12 @@ func layer(files map[string]string) ([]byte, error) {
 		}
 	}
 	for _, n := range names {
+		if target, ok := links["/"+n]; ok {
+			if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: n, Linkname: target, Mode: 0o777}); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		local := files["/"+n]
 		content, err := os.ReadFile(local)
 		if err != nil {
@@ -151,7 +181,7 @@ func encode(v any) []byte {
 }
 
 func buildImage(spec imageSpec, out string) error {
-	files, err := layer(spec.Files)
+	files, err := layer(spec.Files, spec.Links)
 	if err != nil {
 		return err
 	}

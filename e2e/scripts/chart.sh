@@ -1,44 +1,99 @@
 #!/bin/bash
-# The chart by itself, without a cluster. Called by the Makefile.
+# The chart by itself, without a cluster. UPDATE=1 writes what is generated from it. Called by the Makefile.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-HELM=$(e2e/scripts/cluster-build.sh)/helm
+PROGRAMS=$(e2e/scripts/cluster-build.sh)
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 export HELM_CACHE_HOME=$out HELM_CONFIG_HOME=$out HELM_DATA_HOME=$out
+helm=$PROGRAMS/helm
+render() { "$helm" template silverback deploy/chart --namespace gateway "$@"; }
 
-"$HELM" lint --strict deploy/chart
-render() { "$HELM" template gateway deploy/chart --namespace gateway --include-crds "$@"; }
+# ---- it is sound, and depends on nothing but its values
+"$helm" lint --strict deploy/chart
+"$PROGRAMS/helm4" lint --strict deploy/chart
 render >"$out/first"
 render >"$out/second"
 cmp "$out/first" "$out/second" || { echo "two renderings differ"; exit 1; }
-! grep -rnE '\blookup\b|randAlpha|genCA|genSigned|now \|' deploy/chart/templates || { echo "renderings without a cluster would differ by the above"; exit 1; }
-for kind in Deployment Service ServiceAccount ClusterRole Role Secret IngressClass PodDisruptionBudget NetworkPolicy CustomResourceDefinition ValidatingWebhookConfiguration; do
+"$PROGRAMS/helm4" template silverback deploy/chart --namespace gateway >"$out/helm4"
+diff <(grep . "$out/first") <(grep . "$out/helm4") || { echo "Helm 3 and Helm 4 render differently"; exit 1; }
+! grep -rnE '\blookup\b|rand[A-Z]|gen(CA|Sign|Self|Priv)|uuidv4|\bnow\b|\.Capabilities|\.Release\.(IsUpgrade|Revision)' deploy/chart/templates || {
+  echo "renderings without a cluster would differ by the above"; exit 1; }
+for kind in Deployment Service ServiceAccount ClusterRole Role Secret IngressClass PodDisruptionBudget NetworkPolicy ValidatingWebhookConfiguration; do
   grep -q "^kind: $kind$" "$out/first" || { echo "no $kind is rendered"; exit 1; }
 done
 
-# refused WORDS FLAG...: these values must be refused with these words.
+# ---- every value has its row, and plain manifests are those of the chart
+# held FILE NEW: the file is as it would be generated.
+held() {
+  if [ -n "${UPDATE:-}" ]; then mkdir -p "${1%/*}"; cp "$2" "$1"; fi
+  diff -u "$1" "$2" || { echo "$1 is not what the chart gives: run UPDATE=1 make chart"; exit 1; }
+}
+{ sed '/^<!-- begin/q' docs/reference/values.md
+  printf '\n| value | default | meaning |\n|---|---|---|\n'
+  e2e/scripts/values.sh
+  printf '\n'; sed -n '/^<!-- end/,$p' docs/reference/values.md; } >"$out/values.md"
+held docs/reference/values.md "$out/values.md"
+{ cat deploy/manifests/head.yaml
+  "$helm" template silverback deploy/chart --namespace silverback --no-hooks --skip-tests; } >"$out/manifests.yaml"
+held deploy/manifests/silverback.yaml "$out/manifests.yaml"
+
+# ---- names, selectors and ports: what an upgrade must not change
+for values in e2e/testdata/chart/*.yaml; do
+  name=${values##*/} name=${name%.yaml}
+  render --values "$values" >"$out/$name.yaml"
+  e2e/scripts/identity.sh <"$out/$name.yaml" >"$out/$name.identity"
+  held "e2e/testdata/chart/$name.identity" "$out/$name.identity"
+done
+# Those of a release of the kong chart, written from what that chart makes, byte for byte.
+while read -r line; do
+  grep -qxF -- "$line" "$out/kong-defaults.identity" || { echo "the kong chart's \"$line\" is not kept:"; cat "$out/kong-defaults.identity"; exit 1; }
+done <e2e/testdata/chart/kong.kept
+while read -r line; do
+  grep -qxF -- "$line" "$out/ingress-typical.identity" || { echo "the ingress chart's \"$line\" is not kept:"; cat "$out/ingress-typical.identity"; exit 1; }
+done <e2e/testdata/chart/ingress.kept
+
+# ---- refused values: each with words that help
 refused() {
   local words=$1; shift
   if render "$@" >/dev/null 2>"$out/error"; then echo "not refused: $*"; exit 1; fi
-  grep -q -- "$words" "$out/error" || { echo "refused without \"$words\": $*"; cat "$out/error"; exit 1; }
+  grep -qF -- "$words" "$out/error" || { echo "refused without \"$words\": $*"; cat "$out/error"; exit 1; }
   echo "refused as it should be: $*"
 }
-refused replicas --set controller.replicas=many
+refused /controller/replicas --set controller.replicas=many
 refused nosuchvalue --set nosuchvalue=1
 refused failurePolicy --set controller.admissionWebhook.failurePolicy=Maybe
 refused secretName --set controller.admissionWebhook.certificate.provided=true
-refused type --set proxy.service.type=Anything
-render --set proxy.autoscaling.enabled=true,proxy.readinessGate=true,networkPolicy.enabled=false --set controller.watchNamespaces='{a,b}' >/dev/null
-render --set controller.admissionWebhook.enabled=false >"$out/unchecked"
-! grep -n webhook "$out/unchecked" || { echo "the webhook is off, and there is the above"; exit 1; }
-render --set controller.admissionWebhook.certificate.provided=true,controller.admissionWebhook.certificate.secretName=mine >"$out/provided"
-grep -q "secretName: mine" "$out/provided"
-! grep -nE 'admissionregistration.k8s.io\]|webhook-secret=' "$out/provided" || { echo "the certificate is provided, and there is the above"; exit 1; }
+refused /proxy/service/type --set proxy.service.type=Anything
+refused "adopt" --set adopt=other
+refused "--reset-then-reuse-values" --set adopt=null
+refused "a Deployment, and a DaemonSet can't become one" --set deployment.daemonset=true
+refused "env.database=off" --set env.database=postgres
+refused "controller.image.repository" --set ingressController.image.repository=registry.example/kic
+refused "KongLicense" --set ingressController.konnect.enabled=true
+refused "the controller configures the proxies" --set dblessConfig.configMap=mine
+refused "Set adopt=ingress" --set gateway.replicaCount=2
+refused "gateway.admin.tls.client.caBundle" --set adopt=ingress --set gateway.admin.tls.client.caBundle=PEM
+refused "pki.certManager" --set adopt=ingress --set gateway.admin.tls.client.caBundle=PEM
+refused "Services and Deployments select by it" --set "proxy.podLabels.app\.kubernetes\.io/name=other"
+refused "mode=split" --set adopt=ingress,mode=sidecar
+# What --reuse-values brings from another chart: its values, and none of ours.
+sed -n 's/^\([a-zA-Z]*\):.*/\1/p' deploy/chart/values.yaml | while read -r key; do
+  if [ "$key" = proxy ]; then echo "proxy: {replicas: null, image: null, service: null, env: null, enabled: true, type: LoadBalancer}"; else echo "$key: null"; fi
+done >"$out/foreign.yaml"
+refused "--reset-then-reuse-values" --values "$out/foreign.yaml"
+# The image that the fixtures of upgrades name, once ours is named beside it.
+render --set ingressController.image.repository=registry.example/kic,controller.image.repository=registry.example/silverback >/dev/null
+
+# ---- what is switched on or off is there or not
+! grep -nE "ValidatingWebhookConfiguration|webhook-listen" "$out/unchecked.yaml" || { echo "the webhook is off, and there is the above"; exit 1; }
+! grep -nE 'admissionregistration.k8s.io\]|webhook-secret=' "$out/provided.yaml" || { echo "the certificate is provided, and there is the above"; exit 1; }
+grep -q "secretName: mine" "$out/provided.yaml"
+! grep -n "replicas: [0-9]" <(sed -n '/name: silverback-edge$/,/^---/p' "$out/kong-typical.yaml") || { echo "the HPA's count would be overwritten"; exit 1; }
 render --set proxy.identity=pod >"$out/identity"
 ! grep -nE 'tls\.key|ADMIN_SSL_CERT"?$' "$out/identity" || { echo "keys never leave the pods, and there is the above"; exit 1; }
 grep -q "audience: identity.gateway.silverback.dev" "$out/identity"
 ! grep -n restart-workload "$out/first" || { echo "the embedded proxy needs no restart, and there is the above"; exit 1; }
 render --set proxy.image.repository=kong >"$out/kong"
-grep -q -- "--restart-workload=deployment/gateway/gateway-kong$" "$out/kong"
+grep -q -- "--restart-workload=deployment/gateway/silverback-kong$" "$out/kong"
 echo "the chart is good"

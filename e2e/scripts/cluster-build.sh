@@ -1,6 +1,6 @@
 #!/bin/bash
-# Builds the test bed's programs (cluster, pause, coredns, testapp, helm, and
-# kubectl as a link) from Go modules into the cache, and prints the directory
+# Builds the test bed's programs (cluster, pause, coredns, testapp, helm, helm4,
+# and kubectl as a link) from Go modules into the cache, and prints the directory
 # that holds them. What was built before from the same sources is not built
 # again, in whatever clone. Called by the Makefile.
 set -euo pipefail
@@ -49,10 +49,15 @@ build_helm() {
     -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=$(version k8s.io/client-go go.mod | cut -d. -f2)" \
     -o "$OUT/helm" helm.sh/helm/v3/cmd/helm)
 }
+build_helm4() {
+  (cd helm4 && go build -trimpath -ldflags="-s -w -X helm.sh/helm/v4/internal/version.version=$(version helm.sh/helm/v4 go.mod)" \
+    -o "$OUT/helm4" helm.sh/helm/v4/cmd/helm)
+}
 gather() { ln "$@" "$OUT/"; ln -s cluster "$OUT/kubectl"; }
 
-C=$(key go.mod go.sum ./*.go manifests pause testapp) D=$(key coredns) H=$(key helm)
+C=$(key go.mod go.sum ./*.go manifests pause testapp) D=$(key coredns) H=$(key helm) H4=$(key helm4)
 CLUSTER=$(into "cluster-$C" build_cluster)
 COREDNS=$(into "coredns-$D" build_coredns)
 HELM=$(into "helm-$H" build_helm)
-into "bin-${C:0:8}${D:0:8}${H:0:8}" gather "$CLUSTER"/{cluster,pause,testapp} "$COREDNS/coredns" "$HELM/helm"
+HELM4=$(into "helm4-$H4" build_helm4)
+into "bin-${C:0:8}${D:0:8}${H:0:8}${H4:0:8}" gather "$CLUSTER"/{cluster,pause,testapp} "$COREDNS/coredns" "$HELM/helm" "$HELM4/helm4"

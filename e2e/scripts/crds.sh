@@ -1,14 +1,13 @@
 #!/bin/bash
-# Writes deploy/crds from the Rust types, one file per kind, and the chart's copies. Called by the Makefile.
+# Writes deploy/crds from the Rust types, one file per kind. Called by the Makefile.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-mkdir -p deploy/crds deploy/chart/crds
+mkdir -p deploy/crds
 definitions=$(cargo run --locked --quiet -- crds print)
-rm -f deploy/crds/*.yaml deploy/chart/crds/*.yaml
+rm -f deploy/crds/*.yaml
 awk '/^---$/ { document = name = ""; next }
      { document = document $0 "\n" }
      /^  name: / && !($2 in seen) { name = $2; seen[name] }
      name { texts[name] = document }
      END { for (name in texts) { i = index(name, "."); printf "%s", texts[name] > ("deploy/crds/" substr(name, i + 1) "_" substr(name, 1, i - 1) ".yaml") } }' <<<"$definitions"
-cp deploy/crds/*.yaml deploy/chart/crds/
 ls deploy/crds

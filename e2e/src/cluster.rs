@@ -134,10 +134,15 @@ impl Cluster {
 
     /// `helm …`: what it prints.
     pub(crate) fn helm(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut command = self.command("helm");
+        self.helm_of("helm", arguments)
+    }
+
+    /// The same by one of the two programs, `helm` (3) and `helm4`.
+    pub(crate) fn helm_of(&self, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = self.command(program);
         command.args(arguments);
-        println!("   $ helm {}", arguments.join(" "));
-        Self::output(command, &format!("helm {}", arguments.join(" ")))
+        println!("   $ {program} {}", arguments.join(" "));
+        Self::output(command, &format!("{program} {}", arguments.join(" ")))
     }
 
     /// A loopback address that leads to `target` as seen from node 1, as long as it is kept.
@@ -172,6 +177,27 @@ impl Cluster {
             .args([node, action]);
         println!("   $ cluster node {node} {action}");
         Self::output(command, &format!("cluster node {node} {action}")).map(drop)
+    }
+
+    /// `cluster exec NODE -- …` with this on its input.
+    pub(crate) fn exec(&self, node: &str, arguments: &[&str], input: &str) -> anyhow::Result<()> {
+        let what = format!("{} on {node}", arguments.join(" "));
+        let mut child = self
+            .command("cluster")
+            .args(["exec", "--dir"])
+            .arg(&self.directory)
+            .args([node, "--"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        child.stdin.take().context("it is piped")?.write_all(input.as_bytes())?;
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("{what}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
     }
 
     /// Kills the first process of a container, as a crash does.

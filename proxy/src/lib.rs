@@ -14,6 +14,7 @@
 
 mod admin;
 mod answer;
+mod called_as;
 mod control;
 mod data;
 mod identity;
@@ -23,6 +24,7 @@ mod process;
 mod server;
 pub mod settings;
 
+pub use called_as::act_as;
 pub use lifecycle::run;
 pub use log::start_logging;
 pub use process::execute;

@@ -2,10 +2,11 @@
 //!
 //! Order at the start: addresses are bound first, so that a taken port is told at once; the status listener answers (not
 //! ready) while certificates are waited for; then the kept configuration is loaded, and only then traffic is accepted. At
-//! the end: not ready, then no new connections, then requests under way finish, then the Admin API and the status
-//! listener go.
+//! the end: not ready, then no new connections, then requests under way finish, then what is left is closed in order, then
+//! the Admin API and the status listener go.
 
 mod options;
+mod pid_file;
 mod proxy_certificate;
 
 use std::{sync::Arc, time::Duration};
@@ -18,11 +19,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::proxy_certificate::ProxyCertificate;
+pub(crate) use self::pid_file::pid_file;
+use self::{pid_file::PidFile, proxy_certificate::ProxyCertificate};
 use crate::{
     admin::{AdminApi, Node, StatusApi},
     control::Control,
-    data::DataPlane,
+    data::{DataPlane, Drain},
     identity,
     process::{Wish, Wishes},
     server::{self, Endpoint, Handler, ServerCertificate},
@@ -31,6 +33,9 @@ use crate::{
 
 /// How often certificate files are looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long what is left of the traffic may take to end once time is up: WebSockets say why.
+const CUT_LIMIT: Duration = Duration::from_millis(1500);
 
 /// How long the Admin API and the status listener may take to end, after traffic has.
 const CONTROL_DRAIN: Duration = Duration::from_secs(2);
@@ -56,6 +61,7 @@ pub async fn run(arguments: &ProxyArguments) -> anyhow::Result<()> {
             meaningless.join(", ")
         );
     }
+    let _pid_file = PidFile::write(&settings.prefix);
     let mut wishes = Wishes::listen(settings.exit_on_stdin_close)?;
     let bound = BoundListeners::bind(&settings)?;
     let stopping = Stopping::default();
@@ -74,17 +80,22 @@ pub async fn run(arguments: &ProxyArguments) -> anyhow::Result<()> {
         tracing::info!("stopped");
         return Ok(());
     }
+    let mut traffic = Traffic {
+        serving,
+        listeners: started.traffic_listeners,
+    };
     tokio::select! {
-        () = drain(&settings, &started, &stopping, serving) => tracing::info!("drained"),
-        () = stop_wish(&mut wishes) => tracing::info!("stopped while draining"),
+        () = ease_off(&settings, &started, &stopping, &mut traffic) => tracing::info!("drained"),
+        () = stop_wish(&mut wishes) => tracing::info!("told to hurry while draining"),
     }
+    end(&stopping, traffic).await;
     Ok(())
 }
 
 /// Cancelled in this order.
 #[derive(Default)]
 struct Stopping {
-    traffic: CancellationToken,
+    traffic: Drain,
     control: CancellationToken,
 }
 
@@ -94,6 +105,8 @@ struct Started {
     data: Arc<DataPlane>,
     certificates: Vec<Arc<ServerCertificate>>,
     proxy_certificate: Option<ProxyCertificate>,
+    /// Those that were bound: a machine may lack IPv6.
+    traffic_listeners: usize,
 }
 
 /// Who a serving task belongs to: traffic is drained first.
@@ -163,6 +176,7 @@ async fn start(
                 certificates.push(Arc::new(certificate));
                 certificates.last().cloned()
             }
+            None if wanted.tls => Some(Arc::new(ServerCertificate::self_signed(wanted.http2)?)),
             _ => None,
         };
         admin_endpoints.push((listener, wanted, certificate));
@@ -175,6 +189,7 @@ async fn start(
         }
     };
     control.restore(settings.declarative_configuration.clone()).await?;
+    let traffic_listeners = bound.proxy.len();
     for (listener, wanted) in bound.proxy {
         let data = Arc::clone(&data);
         let drain = stopping.traffic.clone();
@@ -202,6 +217,7 @@ async fn start(
         data,
         certificates,
         proxy_certificate,
+        traffic_listeners,
     })
 }
 
@@ -251,26 +267,43 @@ impl Started {
     }
 }
 
-async fn drain(settings: &Settings, started: &Started, stopping: &Stopping, mut serving: JoinSet<Part>) {
+/// Listeners that still serve, and how many of them carry traffic.
+struct Traffic {
+    serving: JoinSet<Part>,
+    listeners: usize,
+}
+
+impl Traffic {
+    /// Returns when no connection is left.
+    async fn ended(&mut self) {
+        while self.listeners > 0 {
+            match self.serving.join_next().await {
+                Some(Ok(Part::Traffic)) => self.listeners -= 1,
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+}
+
+/// Not ready, then no new connections, then requests under way. May be given up at any point.
+async fn ease_off(settings: &Settings, started: &Started, stopping: &Stopping, traffic: &mut Traffic) {
     started.control.set_draining();
     tracing::info!(delay = ?settings.drain_delay, timeout = ?settings.drain_timeout, "draining");
     sleep(settings.drain_delay).await;
-    stopping.traffic.cancel();
-    let mut traffic = settings.proxy_listeners.len();
-    let traffic_ended = async {
-        while traffic > 0 {
-            match serving.join_next().await {
-                Some(Ok(Part::Traffic)) => traffic -= 1,
-                Some(_) => {}
-                None => break,
-            }
-        }
-    };
-    if timeout(settings.drain_timeout, traffic_ended).await.is_err() {
+    stopping.traffic.begun.cancel();
+    if timeout(settings.drain_timeout, traffic.ended()).await.is_err() {
         tracing::warn!("requests that did not end in time are cut off");
     }
+}
+
+/// Closes what is left.
+async fn end(stopping: &Stopping, mut traffic: Traffic) {
+    stopping.traffic.begun.cancel();
+    stopping.traffic.cut.cancel();
+    let _ = timeout(CUT_LIMIT, traffic.ended()).await;
     stopping.control.cancel();
-    let control_ended = async { while serving.join_next().await.is_some_and(|ended| ended.is_ok()) {} };
+    let control_ended = async { while traffic.serving.join_next().await.is_some_and(|ended| ended.is_ok()) {} };
     let _ = timeout(CONTROL_DRAIN, control_ended).await;
 }
 

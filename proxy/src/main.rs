@@ -1,4 +1,5 @@
-//! `silverback-proxy`: the embedded proxy as a program of its own, for small images.
+//! `silverback-proxy`: the embedded proxy as a program of its own, for small images. Under the names `kong` and `rm` it does
+//! what pod templates of the kong chart call them for.
 
 use std::process::ExitCode;
 
@@ -13,5 +14,7 @@ struct CommandLine {
 }
 
 fn main() -> ExitCode {
-    silverback_proxy::execute(&CommandLine::parse().arguments)
+    let words: Vec<_> = std::env::args_os().collect();
+    silverback_proxy::act_as(&words)
+        .unwrap_or_else(|| silverback_proxy::execute(&CommandLine::parse_from(words).arguments))
 }

@@ -30,6 +30,8 @@ mod preflight;
 mod proxies;
 mod render;
 #[cfg(feature = "controller")]
+mod request;
+#[cfg(feature = "controller")]
 mod run;
 #[cfg(feature = "controller")]
 mod support_bundle;
@@ -107,6 +109,9 @@ enum Verb {
     /// Keep what old pods need and Helm would delete too early: a hook of the chart.
     #[cfg(feature = "controller")]
     Adopt(adopt::AdoptArguments),
+    /// Ask until the answer is the expected one: whether a request goes through.
+    #[cfg(feature = "controller")]
+    Request(request::RequestArguments),
     /// Print release, repository and commit as JSON.
     Version,
 }
@@ -175,6 +180,8 @@ pub fn main() -> ExitCode {
         Verb::Preflight(arguments) => preflight::run(*arguments),
         #[cfg(feature = "controller")]
         Verb::Adopt(arguments) => run::block_on(adopt::run(arguments)),
+        #[cfg(feature = "controller")]
+        Verb::Request(arguments) => run::block_on(request::run(arguments)),
         Verb::Version => version::run(),
     }
 }

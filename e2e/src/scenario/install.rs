@@ -72,9 +72,14 @@ pub(super) fn run(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()
         .filter(|line| line.contains("forbidden") || line.contains("Forbidden"))
         .collect();
     ensure!(refused.is_empty(), "the controller lacks a permission: {refused:?}");
-    all_answer(cluster, "/", 200)
+    all_answer(cluster, "/", 200)?;
+    // A request through the proxies, as a user would check the release.
+    cluster
+        .helm(&["test", RELEASE, "--namespace", NAMESPACE, "--timeout", "90s"])
+        .map(drop)
 }
 
-fn split(image: &str) -> (&str, &str) {
+/// Repository and tag.
+pub(super) fn split(image: &str) -> (&str, &str) {
     image.rsplit_once(':').unwrap_or((image, "latest"))
 }

@@ -12,8 +12,10 @@ mod install;
 mod leadership;
 mod node;
 mod pause;
+mod policies;
 mod release;
 mod source;
+mod upgrade;
 mod verbs;
 mod webhook;
 
@@ -28,6 +30,8 @@ pub(crate) struct Scenario {
     pub(crate) story: &'static str,
     /// Without it no other can run.
     pub(crate) first: bool,
+    /// Whether it runs only when it is named: it takes longer than all others together.
+    pub(crate) by_name_only: bool,
     pub(crate) run: fn(&Cluster, &Arguments) -> anyhow::Result<()>,
 }
 
@@ -37,30 +41,35 @@ pub(crate) const ALL: &[Scenario] = &[
         name: "install",
         story: "helm install brings up two controllers, one of them leader, and proxies that serve",
         first: true,
+        by_name_only: false,
         run: install::run,
     },
     Scenario {
         name: "idle",
         story: "as long as nothing happens, the API server is asked for nothing but the Lease",
         first: false,
+        by_name_only: false,
         run: idle::run,
     },
     Scenario {
         name: "scale",
         story: "new pods are Ready only with the configuration; pods that go take their rows along; no request is lost",
         first: false,
+        by_name_only: false,
         run: fleet::scale,
     },
     Scenario {
         name: "delete",
         story: "a deleted Ingress is gone from all proxies, and its status tells the address while it is there",
         first: false,
+        by_name_only: false,
         run: fleet::delete,
     },
     Scenario {
         name: "restart",
         story: "a proxy whose container restarts is configured again before it is Ready",
         first: false,
+        by_name_only: false,
         run: fleet::restart,
     },
     Scenario {
@@ -68,102 +77,161 @@ pub(crate) const ALL: &[Scenario] = &[
         story: "the leader is asked to end, killed, stopped, cut off: the other takes over, and nothing older comes after \
                 something newer",
         first: false,
+        by_name_only: false,
         run: leadership::run,
     },
     Scenario {
         name: "no-api-server",
         story: "the API server hangs, and a proxy that loses its configuration gets it back",
         first: false,
+        by_name_only: false,
         run: leadership::without_api_server,
     },
     Scenario {
         name: "node",
         story: "a node loses its network: its proxy's row says so, changes go live on the others, and it comes back in sync",
         first: false,
+        by_name_only: false,
         run: node::run,
     },
     Scenario {
         name: "bad-proxies",
         story: "proxies that are broken in every way: each row says how, and changes go live on the good ones",
         first: false,
+        by_name_only: false,
         run: bad_proxies::run,
     },
     Scenario {
         name: "mistakes",
         story: "mistakes become events with a remedy; an unrelated change made afterwards goes live",
         first: false,
+        by_name_only: false,
         run: bad_input::mistakes,
     },
     Scenario {
         name: "webhook",
         story: "bad objects are denied with the reason and good ones pass; unrelated Secrets are none of its business; without a controller everything is admitted",
         first: false,
+        by_name_only: false,
         run: webhook::run,
     },
     Scenario {
         name: "conditions",
         story: "statuses of Kong's objects say what became of them; what others say there stays",
         first: false,
+        by_name_only: false,
         run: conditions::run,
     },
     Scenario {
         name: "gateway",
         story: "objects of the Gateway API are served, and their statuses say what became of them; what others say there stays",
         first: false,
+        by_name_only: false,
         run: gateway::run,
     },
     Scenario {
         name: "crds",
         story: "definitions of Kong's kinds go over those of Kong Ingress Controller and back: no object loses a field",
         first: false,
+        by_name_only: false,
         run: crds::run,
     },
     Scenario {
         name: "verbs",
         story: "what users run by hand: definitions are applied once, preflight tells what is in the way, wait returns when a changed annotation or Secret is everywhere, one proxy's configuration, a bundle without a secret",
         first: false,
+        by_name_only: false,
         run: verbs::run,
+    },
+    Scenario {
+        name: "policies",
+        story: "with NetworkPolicies enforced, the Admin API is for the controllers alone, and all else goes on",
+        first: false,
+        by_name_only: false,
+        run: policies::run,
     },
     Scenario {
         name: "many",
         story: "a namespace of 500 objects comes and goes",
         first: false,
+        by_name_only: false,
         run: bad_input::many,
     },
     Scenario {
         name: "admin-service",
         story: "the Admin Service loses its endpoints, is deleted and made again",
         first: false,
+        by_name_only: false,
         run: source::admin_service,
     },
     Scenario {
         name: "pause",
         story: "a paused fleet keeps what it runs, but for proxies without configuration; traffic goes on",
         first: false,
+        by_name_only: false,
         run: pause::run,
     },
     Scenario {
         name: "forbidden",
         story: "a kind is forbidden: nothing is sent, a newcomer gets the last accepted configuration, traffic goes on",
         first: false,
+        by_name_only: false,
         run: source::forbidden,
     },
     Scenario {
         name: "fail-closed",
         story: "a plugin that is missing or can't work closes its route; a CRD that is deleted takes nothing with it",
         first: false,
+        by_name_only: false,
         run: source::fail_closed,
     },
     Scenario {
         name: "rotation",
         story: "both authorities are replaced: no proxy is untrusted for a moment, no request is lost",
         first: false,
+        by_name_only: false,
         run: certificates::rotation,
     },
     Scenario {
         name: "identities",
         story: "proxies get certificates in their pods' names, whose keys never leave them, and go back",
         first: false,
+        by_name_only: false,
         run: certificates::identities,
+    },
+    Scenario {
+        name: "upgrade",
+        story: "a release of the kong chart becomes one controller for all, goes back and forth, and no request is lost",
+        first: false,
+        by_name_only: false,
+        run: upgrade::short,
+    },
+    Scenario {
+        name: "upgrade-can-fail",
+        story: "without readiness, and without a drain, the same load sees failures",
+        first: false,
+        by_name_only: false,
+        run: upgrade::can_fail,
+    },
+    Scenario {
+        name: "upgrade-long",
+        story: "everything that happens to a release in its life, and no request is lost",
+        first: false,
+        by_name_only: true,
+        run: upgrade::long,
+    },
+    Scenario {
+        name: "upgrade-helm4",
+        story: "the same by Helm 4, from a release with names, ports and a strategy of its own",
+        first: false,
+        by_name_only: true,
+        run: upgrade::by_helm4,
+    },
+    Scenario {
+        name: "upgrade-sidecar",
+        story: "our own sidecar mode becomes one controller for all, and goes back and forth",
+        first: false,
+        by_name_only: true,
+        run: upgrade::from_sidecar,
     },
 ];

@@ -3,7 +3,8 @@
 //! A configuration is compiled into a [`Runtime`] beside the one in use and swapped in whole; requests under way finish
 //! on the one that they began with. What outlives a swap is kept here: connections to upstreams, counters, names.
 //!
-//! - `listener`: accepts connections, TLS, HTTP/1 and HTTP/2, drain
+//! - `listener`: accepts connections, TLS, HTTP/1 and HTTP/2
+//! - `drain`: how far the end of the traffic has come
 //! - `router`: picks the route of a request, by an index
 //! - `forward`: one request from its head to the end of its answer
 //! - `balancer`: picks the address behind a service
@@ -14,6 +15,7 @@
 
 mod answer;
 mod balancer;
+mod drain;
 mod forward;
 mod listener;
 mod options;
@@ -35,11 +37,11 @@ use arc_swap::ArcSwap;
 use proxy_config_schema::{Configuration, EntityError};
 use rustls::{RootCertStore, sign::CertifiedKey};
 use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_util::sync::CancellationToken;
 
 use balancer::Resolver;
 use forward::Pools;
 
+pub(crate) use drain::Drain;
 pub(crate) use options::{DataPlaneOptions, DnsOptions, KeepAliveOptions, ResponseHeaders, Trust};
 pub(crate) use plugin::{KNOWN_PLUGINS, check as check_plugin, schema as plugin_schema};
 pub(crate) use runtime::Runtime;
@@ -136,15 +138,15 @@ impl DataPlane {
 
     /// Serves plain HTTP until drained: HTTP/1, and HTTP/2 with prior knowledge.
     ///
-    /// When `drain` is cancelled it accepts no more, ends idle connections, announces the end on the others
-    /// (`Connection: close`, GOAWAY) and returns when the last one is done. The caller bounds that time.
-    pub(crate) async fn serve_http(self: Arc<Self>, listener: TcpListener, drain: CancellationToken) {
+    /// When `drain` has begun it accepts no more, announces the end (`Connection: close`, GOAWAY), ends connections that stay
+    /// idle, and returns when the last one is done. The caller bounds that time, and cuts what is left.
+    pub(crate) async fn serve_http(self: Arc<Self>, listener: TcpListener, drain: Drain) {
         self.sweep_in_background();
         listener::serve(self, listener, None, drain).await;
     }
 
     /// Serves HTTPS until drained, as [`Self::serve_http`] does: HTTP/1, and HTTP/2 if that is wanted.
-    pub(crate) async fn serve_https(self: Arc<Self>, listener: TcpListener, http2: bool, drain: CancellationToken) {
+    pub(crate) async fn serve_https(self: Arc<Self>, listener: TcpListener, http2: bool, drain: Drain) {
         self.sweep_in_background();
         let acceptor = tls::acceptor(&self, http2);
         listener::serve(self, listener, Some(acceptor), drain).await;

@@ -45,7 +45,8 @@ struct Loaded {
 
 /// What a listener shows and trusts, kept up to date.
 pub(crate) struct ServerCertificate {
-    files: KeyPairFiles,
+    /// None: the certificate was made here, and clients are not verified.
+    files: Option<KeyPairFiles>,
     authorities: Option<PathBuf>,
     names: Vec<String>,
     http2: bool,
@@ -66,7 +67,7 @@ impl ServerCertificate {
         let stamps = stamps(files, authorities.as_deref());
         let loaded = read(files, authorities.as_deref(), http2, 1)?;
         Ok(Self {
-            files: files.clone(),
+            files: Some(files.clone()),
             authorities,
             names,
             http2,
@@ -75,20 +76,45 @@ impl ServerCertificate {
         })
     }
 
+    /// A new self-signed certificate for `localhost`, as Kong makes one, for clients on this machine.
+    ///
+    /// # Errors
+    /// No key can be made.
+    pub(crate) fn self_signed(http2: bool) -> anyhow::Result<Self> {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(anyhow::Error::msg)?;
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)?;
+        Ok(Self {
+            files: None,
+            authorities: None,
+            names: Vec::new(),
+            http2,
+            loaded: ArcSwap::from_pointee(Loaded {
+                config: Arc::new(as_wanted(config, http2)),
+                clients: None,
+                generation: 1,
+            }),
+            stamps: Mutex::default(),
+        })
+    }
+
     /// Reads the files again if one has changed. Files that don't fit together, as while they are being replaced, leave
     /// the old ones in force and are tried again at the next call.
     pub(crate) fn reload_if_changed(&self) {
-        let seen = stamps(&self.files, self.authorities.as_deref());
+        let Some(files) = &self.files else { return };
+        let seen = stamps(files, self.authorities.as_deref());
         let mut stamps = self.stamps.lock().expect("no panic while the stamps are held");
         if *stamps == seen {
             return;
         }
         let generation = self.loaded.load().generation + 1;
-        match read(&self.files, self.authorities.as_deref(), self.http2, generation) {
+        match read(files, self.authorities.as_deref(), self.http2, generation) {
             Ok(loaded) => {
                 self.loaded.store(Arc::new(loaded));
                 *stamps = seen;
-                tracing::info!(certificate = %self.files.certificate.display(), "certificates read again");
+                tracing::info!(certificate = %files.certificate.display(), "certificates read again");
             }
             Err(error) => tracing::warn!(%error, "changed certificates can't be used; the old ones stay in force"),
         }
@@ -168,23 +194,28 @@ fn read(
         Some(verifier) => builder.with_client_cert_verifier(Arc::new(AfterHandshake(Arc::clone(verifier)))),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+    let config = builder.with_single_cert(chain, key).map_err(|error| {
         unusable(
             &files.certificate,
             &format!("does not fit its key {}: {error}", files.key.display()),
         )
     })?;
+    Ok(Loaded {
+        config: Arc::new(as_wanted(config, http2)),
+        clients,
+        generation,
+    })
+}
+
+/// Without resumption, which would bypass changed authorities.
+fn as_wanted(mut config: ServerConfig, http2: bool) -> ServerConfig {
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.alpn_protocols = match http2 {
         true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         false => vec![b"http/1.1".to_vec()],
     };
-    Ok(Loaded {
-        config: Arc::new(config),
-        clients,
-        generation,
-    })
+    config
 }
 
 fn client_verifier(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, PemFileError> {

@@ -28,12 +28,11 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-/// Binds a listener. `Ok(None)`: it asks for all IPv6 addresses of a machine that has no IPv6, which manifests for both
-/// families do.
+/// Binds a listener. `Ok(None)`: it asks for IPv6 on a machine that has none, which manifests for both families do.
 pub(crate) fn bind(setting: &'static str, wanted: &Listener) -> Result<Option<TcpListener>, BindError> {
     match open(wanted) {
         Ok(listener) => Ok(Some(listener)),
-        Err(error) if is_family_missing(&error) && wanted.address.is_ipv6() && wanted.address.ip().is_unspecified() => {
+        Err(error) if wanted.address.is_ipv6() && is_ipv6_missing(&error, wanted) => {
             tracing::warn!(setting, address = %wanted.address, "this machine has no IPv6, so the listener is left out");
             Ok(None)
         }
@@ -45,10 +44,13 @@ pub(crate) fn bind(setting: &'static str, wanted: &Listener) -> Result<Option<Tc
     }
 }
 
-/// EAFNOSUPPORT of Linux.
-fn is_family_missing(error: &io::Error) -> bool {
+/// EAFNOSUPPORT of Linux for all addresses; no `::1` where IPv6 is switched off.
+fn is_ipv6_missing(error: &io::Error, wanted: &Listener) -> bool {
     const ADDRESS_FAMILY_NOT_SUPPORTED: i32 = 97;
-    error.raw_os_error() == Some(ADDRESS_FAMILY_NOT_SUPPORTED)
+    let family_missing = error.raw_os_error() == Some(ADDRESS_FAMILY_NOT_SUPPORTED);
+    let address = wanted.address.ip();
+    family_missing && (address.is_unspecified() || address.is_loopback())
+        || error.kind() == io::ErrorKind::AddrNotAvailable && address.is_loopback()
 }
 
 fn open(wanted: &Listener) -> io::Result<TcpListener> {

@@ -32,7 +32,7 @@ pub struct ProxyArguments {
     )]
     pub status_listen: Option<String>,
 
-    /// Certificate chain of the Admin API (PEM), read again when it changes
+    /// Certificate chain of the Admin API (PEM), read again when it changes; on loopback one is made where none is given
     #[arg(long, env = "KONG_ADMIN_SSL_CERT", value_name = "FILE", help_heading = "Admin API")]
     pub admin_ssl_cert: Option<String>,
     /// Key of that certificate (PEM)
@@ -43,7 +43,8 @@ pub struct ProxyArguments {
         help_heading = "Admin API"
     )]
     pub admin_ssl_cert_key: Option<String>,
-    /// Whether clients must show a certificate: on or off; off only on loopback [default: on]
+    /// Whether clients must show a certificate: on or off; off only on loopback
+    /// [default: on, but off on loopback where no authority is given]
     #[arg(
         long,
         alias = "nginx-admin-ssl-verify-client",

@@ -119,7 +119,7 @@ pub struct Settings {
     pub admin_listeners: Vec<Listener>,
     /// Where readiness and figures are served, over plain HTTP.
     pub status_listeners: Vec<Listener>,
-    /// What TLS admin listeners show.
+    /// What TLS admin listeners show; a certificate made at the start where there is none, which is for loopback alone.
     pub admin_certificate: Option<KeyPairFiles>,
     /// Where that certificate comes from, when it is in this pod's own name.
     pub identity: Option<IdentitySource>,
@@ -207,7 +207,7 @@ impl Settings {
             .as_ref()
             .map(|source| source.files.clone())
             .or(given_certificate);
-        if let Some(listener) = admin_listeners.iter().find(|listener| listener.tls)
+        if let Some(listener) = admin_listeners.iter().find(|one| one.tls && !one.is_loopback())
             && admin_certificate.is_none()
         {
             return Err(Setting::new("KONG_ADMIN_SSL_CERT", "--admin-ssl-cert").error(format!(
@@ -339,6 +339,8 @@ fn admin_clients(
                 authorities: value::path(authorities, path)?,
                 names: arguments.admin_client_name.clone(),
             }),
+            // As Kong: a controller in the same pod (the kong chart's) shows no certificate.
+            None if nothing_said(arguments) && exposed.is_none() => Ok(AdminClients::Anyone),
             None if listeners.iter().any(|listener| listener.tls) => Err(authorities.error(
                 "is missing: give a PEM file with the authority of the controller's certificate, or set \
                  KONG_NGINX_ADMIN_SSL_VERIFY_CLIENT to off where the Admin API listens on loopback",
@@ -409,6 +411,11 @@ fn identity(
             key: directory.join("tls.key"),
         },
     }))
+}
+
+/// Whether neither a certificate nor a wish to verify clients is given.
+fn nothing_said(arguments: &ProxyArguments) -> bool {
+    text(&arguments.admin_ssl_verify_client).is_none() && text(&arguments.admin_ssl_cert).is_none()
 }
 
 fn trusted_certificates(arguments: &ProxyArguments) -> Vec<TrustedCertificate> {

@@ -100,7 +100,11 @@ fn mistakes_name_the_variable_and_the_remedy() {
             "traditional_compatible",
         ),
         (&["--admin-ssl-cert=/c"], "KONG_ADMIN_SSL_CERT_KEY", "is missing"),
-        (&["--admin-ssl-verify-client=off"], "KONG_ADMIN_SSL_CERT", "PEM"),
+        (
+            &["--admin-listen=0.0.0.0:8444 ssl", "--admin-ssl-client-certificate=/ca"],
+            "KONG_ADMIN_SSL_CERT",
+            "PEM",
+        ),
         (
             &["--status-listen=127.0.0.1:8100 ssl"],
             "KONG_STATUS_LISTEN",
@@ -152,6 +156,12 @@ fn clients_may_go_unverified_on_loopback_only() {
 
     let error = settings(&MUTUAL[..2]).expect_err("no authority");
     assert_eq!(error.variable, "KONG_NGINX_ADMIN_SSL_CLIENT_CERTIFICATE");
+    // The kong chart's pods: a controller beside the proxy, which shows no certificate and verifies none.
+    let sidecar = settings(&["--admin-listen=127.0.0.1:8444 http2 ssl, [::1]:8444 http2 ssl"]).expect("sidecar");
+    assert_eq!(
+        (sidecar.admin_clients, sidecar.admin_certificate),
+        (AdminClients::Anyone, None)
+    );
     let plain = settings(&["--admin-listen=127.0.0.1:8001"]).expect("plain on loopback");
     assert_eq!(plain.admin_clients, AdminClients::Anyone);
 }

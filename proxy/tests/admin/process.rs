@@ -187,3 +187,57 @@ async fn no_secret_reaches_the_log() {
     assert!(log.contains("configuration refused"), "{log}");
     assert!(!log.contains("hunter2"), "{log}");
 }
+
+#[tokio::test]
+async fn pods_of_the_kong_chart_find_what_they_call() {
+    // What its pod template says: an Admin API on loopback without certificates, a prefix of its own, preStop `kong quit`.
+    let directory = tempfile::tempdir().unwrap();
+    let prefix = directory.path().join("prefix");
+    let stale = prefix.join("pids");
+    std::fs::create_dir_all(&stale).unwrap();
+    std::fs::write(stale.join("nginx.pid"), "1").unwrap();
+    let program = |name: &str| {
+        let link = directory.path().join(name);
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_silverback-proxy"), &link).unwrap();
+        link
+    };
+    let (rm, kong) = (program("rm"), program("kong"));
+    let cleared = std::process::Command::new(rm).arg("-vrf").arg(&stale).status().unwrap();
+    assert!(cleared.success() && !stale.exists());
+
+    let mut proxy = Launch::bare(&[
+        "--proxy-listen=127.0.0.1:0",
+        "--admin-listen=127.0.0.1:0 http2 ssl",
+        "--status-listen=127.0.0.1:0",
+    ])
+    .variable("KONG_PREFIX", prefix.to_str().unwrap())
+    .start()
+    .await;
+    let quit = || {
+        std::process::Command::new(&kong)
+            .args(["quit", "--wait=0"])
+            .env("KONG_PREFIX", &prefix)
+            .output()
+            .unwrap()
+    };
+    let quitting = tokio::task::spawn_blocking({
+        let (kong, prefix) = (kong.clone(), prefix.clone());
+        move || {
+            let mut command = std::process::Command::new(kong);
+            command
+                .args(["quit", "--wait=0"])
+                .env("KONG_PREFIX", prefix)
+                .output()
+                .unwrap()
+        }
+    });
+    assert!(proxy.ended().await.success());
+    let said = quitting.await.unwrap();
+    assert!(said.status.success(), "{said:?}");
+    let nobody = quit();
+    assert!(!nobody.status.success());
+    assert!(
+        String::from_utf8_lossy(&nobody.stderr).contains("no proxy runs"),
+        "{nobody:?}"
+    );
+}

@@ -12,6 +12,7 @@ mod pool;
 mod request_body;
 mod tunnel;
 mod upstream;
+mod websocket;
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Bytes both ways after an upgrade, until one side ends or both fall silent.
+//! Bytes both ways after an upgrade, until one side ends, both fall silent, or the proxy ends.
 
 use std::{
     io,
@@ -11,10 +11,17 @@ use std::{
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
+use tokio_util::sync::CancellationToken;
+
+use super::websocket::Frames;
+
+/// How long a client may take to answer the close frame of a proxy that ends.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Carries an upgraded connection to its end. Kong closes when the upstream has been silent for its read timeout; here
-/// both have to be silent for as long, so that a client that only talks is not cut off.
-pub(super) async fn run(client: OnUpgrade, upstream: OnUpgrade, silence: Duration) {
+/// both have to be silent for as long, so that a client that only talks is not cut off. When it is cut, the client gets a
+/// close frame that says that the proxy goes away.
+pub(super) async fn run(client: OnUpgrade, upstream: OnUpgrade, silence: Duration, cut: CancellationToken) {
     let (client, upstream) = match tokio::try_join!(client, upstream) {
         Ok(ends) => ends,
         Err(error) => {
@@ -28,7 +35,7 @@ pub(super) async fn run(client: OnUpgrade, upstream: OnUpgrade, silence: Duratio
         pieces: &pieces,
     };
     let mut upstream = Watched {
-        inner: TokioIo::new(upstream),
+        inner: Frames::new(TokioIo::new(upstream), cut.clone()),
         pieces: &pieces,
     };
     tokio::select! {
@@ -38,7 +45,14 @@ pub(super) async fn run(client: OnUpgrade, upstream: OnUpgrade, silence: Duratio
             }
         }
         () = silent(&pieces, silence) => tracing::debug!("an upgraded connection fell silent"),
+        () = farewell(&cut) => tracing::debug!("an upgraded connection outlived the proxy"),
     }
+}
+
+/// Returns when the client has had its time to leave.
+async fn farewell(cut: &CancellationToken) {
+    cut.cancelled().await;
+    tokio::time::sleep(FAREWELL).await;
 }
 
 /// Returns when nothing has been read for a whole period.

@@ -283,9 +283,9 @@ impl Outbound<'_> {
                 return Err(Failure::BadGateway);
             }
             let upstream = hyper::upgrade::on(&mut response);
-            let tasks = &self.exchange.client.tasks;
+            let (tasks, cut) = (&self.exchange.client.tasks, self.exchange.client.drain.cut.clone());
             tasks.spawn(async move {
-                tunnel::run(client, upstream, timeout).await;
+                tunnel::run(client, upstream, timeout, cut).await;
                 drop(running);
             });
             let (mut parts, _) = response.into_parts();

@@ -12,8 +12,9 @@ use std::{
 };
 
 use hyper::{
-    Request,
+    Request, StatusCode,
     body::Incoming,
+    header::{CONNECTION, HeaderValue},
     server::conn::{http1, http2},
     service::service_fn,
 };
@@ -24,10 +25,10 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use super::{super::DataPlane, stream::ClientStream};
-use crate::data::forward;
+use crate::data::{Drain, drain::LINGER, forward};
 
 /// How often an HTTP/2 client is asked for a sign of life, and how long it may take.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
@@ -73,6 +74,8 @@ pub(in crate::data) struct Client {
     pub server_name: Option<String>,
     /// Tasks that outlive the request that began them, such as WebSockets; a drain waits for them.
     pub tasks: TaskTracker,
+    /// The end of the traffic.
+    pub drain: Drain,
 }
 
 /// Serves one connection to its end.
@@ -82,7 +85,7 @@ pub(super) async fn serve(
     peer: SocketAddr,
     local: SocketAddr,
     acceptor: Option<TlsAcceptor>,
-    drain: CancellationToken,
+    drain: Drain,
     tasks: TaskTracker,
 ) {
     let _open = plane.connections.connection();
@@ -93,23 +96,24 @@ pub(super) async fn serve(
         scheme: Scheme::Http,
         server_name: None,
         tasks,
+        drain,
     };
     let handshake = plane.connections.handshake();
     let Some(acceptor) = acceptor else {
         let mut stream = ClientStream::new(stream, limits.stall_timeout);
         let protocol = tokio::select! {
             protocol = timeout(limits.header_timeout, stream.speaks_http2()) => protocol,
-            () = drain.cancelled() => return,
+            () = client.drain.lingered() => return,
         };
         drop(handshake);
         if let Ok(Ok(http2)) = protocol {
-            Box::pin(converse(&plane, stream, client, http2, drain)).await;
+            Box::pin(converse(&plane, stream, client, http2)).await;
         }
         return;
     };
     let accepted = tokio::select! {
         accepted = timeout(limits.handshake_timeout, acceptor.accept(stream)) => accepted,
-        () = drain.cancelled() => return,
+        () = client.drain.cut.cancelled() => return,
     };
     drop(handshake);
     match accepted {
@@ -119,24 +123,20 @@ pub(super) async fn serve(
             client.scheme = Scheme::Https;
             client.server_name = session.server_name().map(str::to_ascii_lowercase);
             let stream = ClientStream::new(stream, limits.stall_timeout);
-            Box::pin(converse(&plane, stream, client, http2, drain)).await;
+            Box::pin(converse(&plane, stream, client, http2)).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, %peer, "TLS handshake failed"),
         Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
     }
 }
 
-async fn converse<S>(
-    plane: &Arc<DataPlane>,
-    stream: ClientStream<S>,
-    client: Client,
-    http2: bool,
-    drain: CancellationToken,
-) where
+async fn converse<S>(plane: &Arc<DataPlane>, stream: ClientStream<S>, client: Client, http2: bool)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = plane.options.limits;
     let peer = client.peer;
+    let drain = client.drain.clone();
     let client = Arc::new(client);
     let activity = Arc::new(Activity::default());
     let service = service_fn(|request: Request<Incoming>| {
@@ -144,7 +144,12 @@ async fn converse<S>(
         let client = Arc::clone(&client);
         let guard = (activity.begin(), plane.connections.request());
         async move {
-            let response = forward::answer(&plane, &client, request).await;
+            let mut response = forward::answer(&plane, &client, request).await;
+            if !http2 && client.drain.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok::<_, Infallible>(response.map(|body| body.guarded(guard)))
         }
     });
@@ -163,7 +168,10 @@ async fn converse<S>(
             outcome = connection.as_mut() => outcome,
             () = activity.idle_for(limits.header_timeout, &drain) => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                tokio::select! {
+                    outcome = connection => outcome,
+                    () = drain.cut.cancelled() => Ok(()),
+                }
             }
         }
     } else {
@@ -179,10 +187,14 @@ async fn converse<S>(
         );
         tokio::select! {
             outcome = connection.as_mut() => outcome,
-            () = drain.cancelled() => {
+            () = activity.quiet_after(&drain) => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                tokio::select! {
+                    outcome = connection => outcome,
+                    () = drain.cut.cancelled() => Ok(()),
+                }
             }
+            () = drain.cut.cancelled() => Ok(()),
         }
     };
     if let Err(error) = outcome {
@@ -205,14 +217,26 @@ impl Activity {
     }
 
     /// Returns when nothing has been going on for a whole period, or when the listener is to drain.
-    async fn idle_for(&self, period: Duration, drain: &CancellationToken) {
+    async fn idle_for(&self, period: Duration, drain: &Drain) {
         loop {
             let begun = self.begun.load(Relaxed);
             let idle = self.running.load(Relaxed) == 0;
-            if timeout(period, drain.cancelled()).await.is_ok() {
+            if timeout(period, drain.begun.cancelled()).await.is_ok() {
                 return;
             }
             if idle && self.begun.load(Relaxed) == begun {
+                return;
+            }
+        }
+    }
+
+    /// Returns when the listener drains, and then no request has come for a while: one that is on its way is still taken.
+    async fn quiet_after(&self, drain: &Drain) {
+        drain.begun.cancelled().await;
+        loop {
+            let begun = self.begun.load(Relaxed);
+            tokio::time::sleep(LINGER).await;
+            if self.running.load(Relaxed) == 0 && self.begun.load(Relaxed) == begun {
                 return;
             }
         }

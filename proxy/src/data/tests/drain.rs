@@ -25,7 +25,7 @@ async fn running_requests_are_finished_and_told_that_the_connection_ends() {
     let mut busy = Client::connect(gateway.http).await;
     let running = tokio::spawn(async move { busy.ask(request("GET", "/delay/300", &[], "")).await });
     until("the upstream has it", || echo.requests.load(Relaxed) == 2).await;
-    gateway.drain.cancel();
+    gateway.drain.begun.cancel();
     let answer = within(running).await.unwrap();
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("connection"), "close");
@@ -55,7 +55,7 @@ async fn http2_calls_are_finished_after_goaway() {
     let get = |uri: &str| Request::get(uri).body(Full::<Bytes>::default()).unwrap();
     let running = tokio::spawn(sender.send_request(get("http://a.test/delay/300")));
     until("the upstream has it", || echo.requests.load(Relaxed) == 1).await;
-    gateway.drain.cancel();
+    gateway.drain.begun.cancel();
     let answer = within(running).await.unwrap().unwrap();
     assert_eq!(within(Answer::read(answer)).await.unwrap().status, 200);
     within(connection).await.unwrap().unwrap();

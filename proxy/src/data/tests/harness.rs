@@ -34,9 +34,8 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
-use tokio_util::sync::CancellationToken;
 
-use crate::data::{DataPlane, DataPlaneOptions, tls::provider};
+use crate::data::{DataPlane, DataPlaneOptions, Drain, tls::provider};
 
 /// How long anything may take that a test waits for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -63,7 +62,7 @@ pub(super) struct Gateway {
     pub(super) plane: Arc<DataPlane>,
     pub(super) http: SocketAddr,
     pub(super) https: SocketAddr,
-    pub(super) drain: CancellationToken,
+    pub(super) drain: Drain,
     pub(super) listeners: Vec<JoinHandle<()>>,
     last: Mutex<Option<LoadedText>>,
 }
@@ -80,7 +79,7 @@ impl Gateway {
 
     pub(super) async fn start_with(options: DataPlaneOptions, configuration: Value) -> Self {
         let plane = DataPlane::new(options).expect("good options");
-        let drain = CancellationToken::new();
+        let drain = Drain::default();
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let https = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let gateway = Self {

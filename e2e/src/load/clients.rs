@@ -1,0 +1,241 @@
+//! One request each way. A request fails on anything but the application's own answer.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use anyhow::{Context, anyhow, bail, ensure};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{
+    Request, Response, StatusCode,
+    body::Incoming,
+    client::conn::{http1, http2},
+    header::{CONNECTION, HOST},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        ClientConfig, RootCertStore,
+        crypto::aws_lc_rs,
+        pki_types::{CertificateDer, ServerName, pem::PemObject},
+    },
+};
+
+use super::{open::Way, socket::Socket};
+
+/// Connections that HTTP/2 requests share.
+const SHARED: usize = 4;
+/// Requests after which such a connection is replaced.
+const REPLACED_AFTER: usize = 100;
+/// WebSockets that stay open.
+const SOCKETS: usize = 10;
+
+type Body = Empty<Bytes>;
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// The Service's port for HTTP, and that for HTTPS.
+    pub(crate) plain: SocketAddr,
+    pub(crate) tls: SocketAddr,
+    pub(crate) host: String,
+    /// The certificate that is shown for this host, in PEM.
+    pub(crate) certificate: String,
+}
+
+/// How a request was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// As it shall.
+    Well,
+    /// As it shall, over a new WebSocket: the one before ended with 1001.
+    AfterGoingAway,
+}
+
+/// Clients and the connections that they keep.
+pub(super) struct Clients {
+    target: Target,
+    tls: ClientConfig,
+    kept: Mutex<Vec<http1::SendRequest<Body>>>,
+    shared: [tokio::sync::Mutex<Option<Shared>>; SHARED],
+    sockets: [tokio::sync::Mutex<Option<Socket>>; SOCKETS],
+}
+
+#[derive(Clone)]
+struct Shared {
+    sender: http2::SendRequest<Body>,
+    used: Arc<AtomicUsize>,
+}
+
+impl Clients {
+    pub(super) fn new(target: Target) -> anyhow::Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(target.certificate.as_bytes()).map_err(|error| anyhow!("{error}"))?)?;
+        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self {
+            target,
+            tls,
+            kept: Mutex::default(),
+            shared: Default::default(),
+            sockets: Default::default(),
+        })
+    }
+
+    pub(super) async fn request(&self, way: Way, number: u32) -> anyhow::Result<Answered> {
+        match way {
+            Way::New => {
+                let stream = TcpStream::connect(self.target.plain).await.context("connect")?;
+                self.once(stream).await.map(|()| Answered::Well)
+            }
+            Way::Tls => {
+                let stream = self.handshake(&[b"http/1.1"]).await?;
+                self.once(stream).await.map(|()| Answered::Well)
+            }
+            Way::Kept => self.kept().await.map(|()| Answered::Well),
+            Way::Http2 => self.http2(number as usize % SHARED).await.map(|()| Answered::Well),
+            Way::Socket => self.socket(number as usize % SOCKETS).await,
+        }
+    }
+
+    fn head(&self, version: hyper::Version) -> anyhow::Result<Request<Body>> {
+        let builder = match version {
+            hyper::Version::HTTP_2 => Request::get(format!("https://{}/", self.target.host)),
+            _ => Request::get("/").header(HOST, &self.target.host),
+        };
+        Ok(builder.body(Body::new())?)
+    }
+
+    async fn handshake(&self, protocols: &[&[u8]]) -> anyhow::Result<TlsStream<TcpStream>> {
+        let mut config = self.tls.clone();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        let stream = TcpStream::connect(self.target.tls).await.context("connect")?;
+        let name = ServerName::try_from(self.target.host.clone())?;
+        TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await
+            .context("TLS handshake")
+    }
+
+    async fn once(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> anyhow::Result<()> {
+        let mut sender = opened(stream).await?;
+        let mut request = self.head(hyper::Version::HTTP_11)?;
+        request.headers_mut().insert(CONNECTION, "close".parse()?);
+        good(sender.send_request(request).await?).await.map(drop)
+    }
+
+    async fn kept(&self) -> anyhow::Result<()> {
+        let mut sender = loop {
+            let found = self.kept.lock().expect("no holder panics").pop();
+            match found {
+                Some(sender) if sender.is_ready() => break sender,
+                Some(_) => {}
+                None => break opened(TcpStream::connect(self.target.plain).await.context("connect")?).await?,
+            }
+        };
+        let goes_on = good(sender.send_request(self.head(hyper::Version::HTTP_11)?).await?).await?;
+        if goes_on && sender.ready().await.is_ok() {
+            self.kept.lock().expect("no holder panics").push(sender);
+        }
+        Ok(())
+    }
+
+    async fn http2(&self, slot: usize) -> anyhow::Result<()> {
+        let connection = self.shared(slot).await?;
+        let mut sender = connection.sender.clone();
+        match sender.send_request(self.head(hyper::Version::HTTP_2)?).await {
+            Ok(response) => good(response).await.map(drop),
+            // What a GOAWAY says was not processed goes to another connection, as RFC 9113 (6.8) has it.
+            Err(error) if error.is_canceled() || format!("{error:?}").contains("GoAway") => {
+                *self.shared[slot].lock().await = None;
+                let mut sender = self.shared(slot).await?.sender;
+                good(sender.send_request(self.head(hyper::Version::HTTP_2)?).await?)
+                    .await
+                    .map(drop)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The connection of this slot; a new one where there is none, or where it was used enough or ends.
+    async fn shared(&self, slot: usize) -> anyhow::Result<Shared> {
+        let mut slot = self.shared[slot].lock().await;
+        if let Some(shared) = &*slot
+            && !shared.sender.is_closed()
+            && shared.used.fetch_add(1, Relaxed) < REPLACED_AFTER
+        {
+            return Ok(shared.clone());
+        }
+        let stream = self.handshake(&[b"h2"]).await?;
+        ensure!(
+            stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+            "HTTP/2 was not agreed on"
+        );
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let shared = Shared {
+            sender,
+            used: Arc::default(),
+        };
+        *slot = Some(shared.clone());
+        Ok(shared)
+    }
+
+    async fn socket(&self, slot: usize) -> anyhow::Result<Answered> {
+        let mut slot = self.sockets[slot].lock().await;
+        let mut answered = Answered::Well;
+        if let Some(mut socket) = slot.take() {
+            if socket.echo().await? {
+                *slot = Some(socket);
+                return Ok(answered);
+            }
+            answered = Answered::AfterGoingAway;
+        }
+        let mut socket = Socket::open(self.target.plain, &self.target.host).await?;
+        ensure!(socket.echo().await?, "a new WebSocket was closed at once");
+        *slot = Some(socket);
+        Ok(answered)
+    }
+}
+
+async fn opened(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> anyhow::Result<http1::SendRequest<Body>> {
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// Whether the application has answered, whole; whether the connection goes on.
+async fn good(response: Response<Incoming>) -> anyhow::Result<bool> {
+    let status = response.status();
+    let goes_on = response.headers().get(CONNECTION).is_none_or(|value| value != "close");
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .context("the answer broke off")?
+        .to_bytes();
+    if status != StatusCode::OK {
+        // Without what differs from one answer to the next, so that equal failures are counted together.
+        let said = String::from_utf8_lossy(&body);
+        let said = said.split("\"request_id\"").next().unwrap_or_default();
+        bail!("{status} {}", said.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+    ensure!(!body.is_empty(), "an empty answer");
+    Ok(goes_on)
+}

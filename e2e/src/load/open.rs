@@ -1,0 +1,161 @@
+//! Open-loop load: requests begin at their planned times, whatever became of those before, so that a server that stalls is
+//! seen as users see it. New connections throughout; every answer is counted for the step in which it was planned.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use tokio::time::{sleep_until, timeout};
+
+use super::{
+    clients::{Clients, Target},
+    tally::{Row, Tally},
+};
+
+/// Limit of one request.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long requests under way may take at the end.
+const REST: Duration = Duration::from_secs(11);
+
+/// How requests are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// HTTP/1.1, a connection for each.
+    New,
+    /// HTTP/1.1, connections kept.
+    Kept,
+    /// HTTPS, a connection for each.
+    Tls,
+    /// HTTP/2 over TLS, requests share connections, which are replaced in turn.
+    Http2,
+    /// Messages over WebSockets that stay open.
+    Socket,
+}
+
+impl Way {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::New => "new connection",
+            Self::Kept => "kept connection",
+            Self::Tls => "TLS",
+            Self::Http2 => "HTTP/2",
+            Self::Socket => "WebSocket",
+        }
+    }
+}
+
+/// Requests a second, by way.
+pub(crate) const RATES: [(Way, u32); 5] = [
+    (Way::New, 20),
+    (Way::Kept, 30),
+    (Way::Tls, 5),
+    (Way::Http2, 30),
+    (Way::Socket, 15),
+];
+
+/// All of them together.
+pub(crate) fn rate() -> u32 {
+    RATES.iter().map(|(_, rate)| rate).sum()
+}
+
+/// Load until it is finished.
+pub(crate) struct OpenLoad {
+    stop: Arc<AtomicBool>,
+    tally: Arc<Tally>,
+    thread: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+impl OpenLoad {
+    /// Begins. What is planned before the first step counts for nothing.
+    ///
+    /// # Errors
+    /// The trusted certificate can't be used.
+    pub(crate) fn start(target: Target) -> anyhow::Result<Self> {
+        let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Tally::new(rate())));
+        let clients = Arc::new(Clients::new(target)?);
+        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&tally));
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()?;
+            runtime.block_on(async {
+                let mut schedules = tokio::task::JoinSet::new();
+                for (way, rate) in RATES {
+                    schedules.spawn(schedule(way, rate, clients.clone(), counted.clone(), stopped.clone()));
+                }
+                schedules.join_all().await;
+            });
+            runtime.shutdown_timeout(REST);
+            Ok(())
+        });
+        Ok(Self {
+            stop,
+            tally,
+            thread: Some(thread),
+        })
+    }
+
+    /// From now on requests count for this step.
+    pub(crate) fn step(&self, name: &str) {
+        self.tally.step(name);
+    }
+
+    /// How long it took until everything was as wanted after the step's change.
+    pub(crate) fn synced(&self, after: Duration) {
+        self.tally.synced(after);
+    }
+
+    /// Failures so far in the step that is under way.
+    pub(crate) fn failures(&self) -> u64 {
+        self.tally.failures()
+    }
+
+    /// Ends it, and gives one row per step.
+    ///
+    /// # Errors
+    /// The load could not be made.
+    pub(crate) fn finish(mut self) -> anyhow::Result<Vec<Row>> {
+        self.tally.step("");
+        self.stop.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok().context("the load's thread panicked")??;
+        }
+        Ok(self.tally.rows())
+    }
+}
+
+impl Drop for OpenLoad {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+    }
+}
+
+async fn schedule(way: Way, rate: u32, clients: Arc<Clients>, tally: Arc<Tally>, stop: Arc<AtomicBool>) {
+    let began = Instant::now();
+    let mut running = tokio::task::JoinSet::new();
+    for number in 0_u32.. {
+        let planned = began + Duration::from_secs(1) * number / rate;
+        sleep_until(planned.into()).await;
+        if stop.load(Relaxed) {
+            break;
+        }
+        let step = tally.planned();
+        let (clients, tally) = (Arc::clone(&clients), Arc::clone(&tally));
+        running.spawn(async move {
+            let outcome = match timeout(LIMIT, clients.request(way, number)).await {
+                Ok(outcome) => outcome.map_err(|error| format!("{error:#}")),
+                Err(_) => Err(format!("no answer within {LIMIT:?}")),
+            };
+            tally.ended(step, way, outcome, planned.elapsed());
+        });
+        while running.try_join_next().is_some() {}
+    }
+    running.join_all().await;
+}

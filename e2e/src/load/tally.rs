@@ -1,0 +1,151 @@
+//! What became of the requests of each step, and the table of it.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use super::{clients::Answered, open::Way};
+
+/// Share of what is planned that must have been sent, or the run says nothing.
+const LEAST: f64 = 0.95;
+
+/// One step of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    /// What the rate makes of the time that it took.
+    pub(crate) planned: u64,
+    pub(crate) sent: u64,
+    pub(crate) failures: BTreeMap<String, u64>,
+    /// WebSockets that ended with 1001.
+    pub(crate) ended_in_order: u64,
+    pub(crate) slowest: Duration,
+    pub(crate) synced: Option<Duration>,
+}
+
+impl Row {
+    pub(crate) fn failed(&self) -> u64 {
+        self.failures.values().sum()
+    }
+
+    /// Whether enough was sent to say anything.
+    pub(crate) fn is_telling(&self) -> bool {
+        self.sent as f64 >= LEAST * self.planned as f64
+    }
+}
+
+struct Step {
+    row: Row,
+    began: Instant,
+}
+
+/// Counts by step. Number 0 is before the first.
+pub(super) struct Tally {
+    rate: u32,
+    steps: Mutex<Vec<Step>>,
+}
+
+impl Tally {
+    pub(super) fn new(rate: u32) -> Self {
+        let tally = Self {
+            rate,
+            steps: Mutex::default(),
+        };
+        tally.step("");
+        tally
+    }
+
+    pub(super) fn step(&self, name: &str) {
+        let mut steps = self.steps.lock().expect("no holder panics");
+        let now = Instant::now();
+        if let Some(last) = steps.last_mut() {
+            last.row.planned = (now.duration_since(last.began).as_secs_f64() * f64::from(self.rate)) as u64;
+        }
+        steps.push(Step {
+            row: Row {
+                name: name.to_owned(),
+                planned: 0,
+                sent: 0,
+                failures: BTreeMap::new(),
+                ended_in_order: 0,
+                slowest: Duration::ZERO,
+                synced: None,
+            },
+            began: now,
+        });
+    }
+
+    pub(super) fn synced(&self, after: Duration) {
+        if let Some(last) = self.steps.lock().expect("no holder panics").last_mut() {
+            last.row.synced = Some(after);
+        }
+    }
+
+    pub(super) fn failures(&self) -> u64 {
+        let steps = self.steps.lock().expect("no holder panics");
+        steps.last().map_or(0, |step| step.row.failed())
+    }
+
+    /// A request begins: the step that it counts for.
+    pub(super) fn planned(&self) -> usize {
+        let mut steps = self.steps.lock().expect("no holder panics");
+        let number = steps.len() - 1;
+        steps[number].row.sent += 1;
+        number
+    }
+
+    pub(super) fn ended(&self, step: usize, way: Way, outcome: Result<Answered, String>, took: Duration) {
+        let mut steps = self.steps.lock().expect("no holder panics");
+        let row = &mut steps[step].row;
+        match outcome {
+            Ok(answered) => {
+                row.slowest = row.slowest.max(took);
+                row.ended_in_order += u64::from(answered == Answered::AfterGoingAway);
+            }
+            Err(error) => *row.failures.entry(format!("{}: {error}", way.name())).or_default() += 1,
+        }
+    }
+
+    pub(super) fn rows(&self) -> Vec<Row> {
+        let steps = self.steps.lock().expect("no holder panics");
+        let rows = steps.iter().map(|step| step.row.clone());
+        rows.filter(|row| !row.name.is_empty()).collect()
+    }
+}
+
+/// The rows for a reader.
+pub(crate) fn table(rows: &[Row]) -> String {
+    let mut text = format!(
+        "{:<34} {:>9} {:>9} {:>9} {:>11} {:>11}\n",
+        "step", "requests", "failures", "slowest", "synced in", "closed 1001"
+    );
+    for row in rows {
+        let synced = row
+            .synced
+            .map_or_else(|| "-".to_owned(), |after| format!("{:.1} s", after.as_secs_f64()));
+        let _ = writeln!(
+            text,
+            "{:<34} {:>9} {:>9} {:>7.0} ms {:>11} {:>11}",
+            row.name,
+            row.sent,
+            row.failed(),
+            row.slowest.as_secs_f64() * 1000.0,
+            synced,
+            row.ended_in_order
+        );
+        for (failure, count) in &row.failures {
+            let _ = writeln!(text, "    {count} × {failure}");
+        }
+        if !row.is_telling() {
+            let _ = writeln!(
+                text,
+                "    only {} of {} planned requests were sent",
+                row.sent, row.planned
+            );
+        }
+    }
+    text
+}

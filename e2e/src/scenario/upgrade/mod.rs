@@ -1,0 +1,124 @@
+//! Releases of the kong chart, with a controller in each proxy pod, become one controller for all and go back, and so on,
+//! under an open-loop load that must not notice. Where it must notice, it does: without readiness, and without a drain.
+
+mod edge;
+mod steps;
+
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+
+use self::{
+    edge::Edge,
+    steps::{Run, STEADY},
+};
+use crate::{Arguments, cluster::Cluster, load};
+
+/// The short table: what happens at every upgrade.
+pub(super) fn short(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
+    run(cluster, arguments, "helm", Edge::plain(), |run| {
+        run.steady("steady, one controller per pod", STEADY)?;
+        run.step("upgrade to split", Run::split)?;
+        run.step("rollback", Run::roll_back)?;
+        run.step("split again", Run::split)?;
+        run.step("scale to 4 and back", |run| run.scale(&[4, 2]))?;
+        run.step("restart of the proxies", Run::restart_proxies)
+    })
+}
+
+/// The long one: everything that happens to a release in its life.
+pub(super) fn long(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
+    life(cluster, arguments, "helm", Edge::plain())
+}
+
+/// The same by Helm 4, which applies on the server, from a release with other names and values.
+pub(super) fn by_helm4(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
+    life(cluster, arguments, "helm4", Edge::other_names())
+}
+
+/// From our own classic layout.
+pub(super) fn from_sidecar(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
+    run(cluster, arguments, "helm", Edge::sidecar(), |run| {
+        run.steady("steady, sidecar mode", STEADY)?;
+        run.step("upgrade to split", Run::split)?;
+        run.step("rollback", Run::roll_back)?;
+        run.step("split again", Run::split)
+    })
+}
+
+fn life(cluster: &Cluster, arguments: &Arguments, helm: &'static str, edge: Edge) -> anyhow::Result<()> {
+    println!("   -- {helm}, {}", edge.what);
+    run(cluster, arguments, helm, edge, |run| {
+        run.steady("steady, one controller per pod", STEADY)?;
+        run.step("upgrade to split", Run::split)?;
+        run.step("rollback", Run::roll_back)?;
+        run.step("split again", Run::split)?;
+        run.step("scale 2, 10, 3", |run| run.scale(&[10, 3]))?;
+        run.step("restart of the proxies", Run::restart_proxies)?;
+        run.step("restart of the controllers", Run::restart_controllers)?;
+        run.step("the leader is killed", Run::kill_leader)?;
+        run.step("a node is drained", Run::drain_node)?;
+        run.step("new authorities", Run::rotate_certificates)?;
+        run.step("definitions applied again", Run::apply_definitions)?;
+        run.step("a broken configuration", Run::break_configuration)?;
+        run.step("an image that does not start", Run::bad_image)?;
+        run.step("back from it", Run::roll_back_one)
+    })
+}
+
+/// The same load sees failures where readiness or the drain is taken away: it can fail.
+pub(super) fn can_fail(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
+    let edge = Edge::plain();
+    let run = Run::start(cluster, arguments, "helm", edge)?;
+    run.split()?;
+    run.begin("without readiness");
+    run.restart_without_gating()?;
+    run.begin("without a drain");
+    run.restart_without_drain()?;
+    let rows = run.end()?;
+    for row in rows {
+        ensure!(
+            row.failed() > 0,
+            "{}: no request failed, so the load proves nothing",
+            row.name
+        );
+    }
+    Ok(())
+}
+
+fn run(
+    cluster: &Cluster,
+    arguments: &Arguments,
+    helm: &'static str,
+    edge: Edge,
+    steps: impl FnOnce(&Run<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let run = Run::start(cluster, arguments, helm, edge)?;
+    let outcome = steps(&run);
+    let rows = run.end()?;
+    outcome?;
+    let mut faults = Vec::new();
+    for row in &rows {
+        if !row.is_telling() {
+            faults.push(format!(
+                "{}: {} of {} planned requests were sent",
+                row.name, row.sent, row.planned
+            ));
+        }
+        if row.failed() > 0 {
+            faults.push(format!("{}: {} requests failed", row.name, row.failed()));
+        }
+    }
+    if !faults.is_empty() {
+        bail!("{}", faults.join("; "));
+    }
+    println!(
+        "   {} requests at {} a second, none failed",
+        rows.iter().map(|row| row.sent).sum::<u64>(),
+        load::rate()
+    );
+    Ok(())
+}
+
+/// How long a change of the release may take.
+const RELEASE_LIMIT: Duration = Duration::from_secs(240);

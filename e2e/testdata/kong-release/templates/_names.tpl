@@ -1,0 +1,40 @@
+{{- define "kong.name" -}}{{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}{{- end }}
+{{- define "kong.fullname" -}}{{ default (printf "%s-%s" .Release.Name (include "kong.name" .)) .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}{{- end }}
+{{- define "kong.version" -}}{{ regexFind "^[0-9]+\\.[0-9]+" (toString (default .Values.image.tag .Values.image.effectiveSemver)) }}{{- end }}
+{{- define "kong.meta" -}}
+app.kubernetes.io/name: {{ include "kong.name" . }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+app.kubernetes.io/version: {{ include "kong.version" . | quote }}
+{{- range $name, $value := .Values.extraLabels }}
+{{ $name }}: {{ $value | quote }}
+{{- end }}
+{{- end }}
+{{- define "kong.selector" -}}
+app.kubernetes.io/name: {{ include "kong.name" . }}
+app.kubernetes.io/component: app
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+{{- define "kong.security" -}}{{ toYaml (omit .Values.containerSecurityContext "enabled") }}{{- end }}
+{{- define "kong.env" -}}
+{{- $env := dict
+  "KIC" "on"
+  "ADMIN_LISTEN" "127.0.0.1:8444 http2 ssl, [::1]:8444 http2 ssl"
+  "PROXY_LISTEN" "0.0.0.0:8000, [::]:8000, 0.0.0.0:8443 http2 ssl, [::]:8443 http2 ssl"
+  "STATUS_LISTEN" "0.0.0.0:8100, [::]:8100"
+  "STREAM_LISTEN" "off"
+  "CLUSTER_LISTEN" "off"
+  "PORT_MAPS" "80:8000, 443:8443"
+  "LUA_PACKAGE_PATH" "/opt/?.lua;/opt/?/init.lua;;"
+  "STATUS_ERROR_LOG" "/dev/stderr"
+  "STATUS_ACCESS_LOG" "off"
+  "PROXY_STREAM_ACCESS_LOG" "/dev/stdout basic"
+  "PROXY_STREAM_ERROR_LOG" "/dev/stderr"
+}}
+{{- range $name, $value := .Values.env }}{{ $_ := set $env (upper $name) $value }}{{ end }}
+{{- range $name, $value := $env }}
+- name: KONG_{{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
