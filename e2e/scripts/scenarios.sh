@@ -6,7 +6,9 @@ cd "$(dirname "$0")/../.."
 PROGRAMS=$(e2e/scripts/cluster-build.sh)
 images=$(e2e/scripts/images.sh)
 definitions=$(e2e/scripts/gateway-api.sh)
-cargo build --locked --package silverback-e2e
+profile=${PROFILE:-release}
+# Together with what the images hold, so that what both are made of is built once.
+cargo build --locked --profile "$profile" --package silverback --package silverback-proxy --package silverback-e2e
 dir=$CLUSTER_DIR-e2e
 keep=()
 if [ -n "${KEEP:-}" ]; then
@@ -19,4 +21,4 @@ if [ -e "$dir/state.json" ]; then "$PROGRAMS/cluster" down --dir "$dir"; fi # ke
 "$PROGRAMS/cluster" up --dir "$dir" --nodes "$NODES"
 # shellcheck disable=SC2086 # one word per image
 "$PROGRAMS/cluster" load --dir "$dir" $images
-"$CARGO_TARGET_DIR/debug/e2e" --cluster "$dir" --programs "$PROGRAMS" --gateway-api "$definitions" "${keep[@]}" "$@"
+"$CARGO_TARGET_DIR/${profile/dev/debug}/e2e" --cluster "$dir" --programs "$PROGRAMS" --gateway-api "$definitions" "${keep[@]}" "$@"
