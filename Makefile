@@ -40,7 +40,7 @@ test-long: ## `test`, and what takes longer: the reference of the code, the dash
 
 # ---- parts
 
-.PHONY: prerequisites format deny audit build lint pure unit integration chart browser bench e2e e2e-upgrade docs
+.PHONY: prerequisites format deny audit build lint pure unit integration chart browser bench bench-fleet e2e e2e-upgrade docs
 prerequisites: ## installs what is missing on a Debian 12 as root; names it elsewhere
 	@$(SCRIPTS)/prerequisites.sh
 
@@ -56,7 +56,7 @@ audit: ## security advisories by deny.toml (needs the advisory database)
 
 build: ## the release binaries, all tests, the programs of the cluster
 	$(SCRIPTS)/cluster-build.sh
-	cargo build --locked --release --package silverback --package silverback-proxy
+	cargo build --locked --release --workspace --bin silverback --bin silverback-proxy --bin e2e
 	cargo test --locked --workspace --no-run
 
 lint: ## clippy and go vet, warnings are errors
@@ -88,9 +88,14 @@ browser: ## the dashboard in a real Chromium
 	cargo build --locked
 	$(SCRIPTS)/browser.sh $(CARGO_TARGET_DIR)/debug/silverback
 
-bench: ## how fast a change is everywhere and what the controller costs, each beside its limit
-	cargo build --locked --release --package silverback
-	cargo run --locked --package silverback-e2e --bin bench -- --silverback $(CARGO_TARGET_DIR)/release/silverback
+bench: ## translation, and a change on its way to all proxies: each figure beside its limit
+	cargo build --locked --release --workspace --bin silverback --bin bench
+	$(CARGO_TARGET_DIR)/release/bench translation
+	$(CARGO_TARGET_DIR)/release/bench directory --silverback $(CARGO_TARGET_DIR)/release/silverback
+
+bench-fleet: ## 10,000 routes on 100 stub proxies with a real API server, beside a bare client (FLEETS="large small probes": some; root)
+	cargo build --locked --release --workspace --bin silverback --bin bench
+	@$(SCRIPTS)/bench-fleet.sh $(FLEETS)
 
 docs: ## the reference of the code, warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps

@@ -41,7 +41,7 @@ fn cell(text: &str) -> String {
 
 #[test]
 fn every_metric_is_listed() {
-    let encoded = Metrics::with_every_series().encode();
+    let encoded = Metrics::with_every_series().encode(&Default::default());
     let mut help = BTreeMap::new();
     let mut kinds = BTreeMap::new();
     let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();

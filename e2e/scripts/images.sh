@@ -6,7 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 PROGRAMS=$(e2e/scripts/cluster-build.sh)
 profile=${PROFILE:-release}
-cargo build --locked --profile "$profile" --package silverback --package silverback-proxy >&2
+# The whole workspace and the same programs wherever they are built: another selection has other features, and builds all anew.
+cargo build --locked --profile "$profile" --workspace --bin silverback --bin silverback-proxy --bin e2e >&2
 binaries=$CARGO_TARGET_DIR/${profile/dev/debug}
 roots=$(mktemp -d)
 trap 'rm -rf "$roots"' EXIT

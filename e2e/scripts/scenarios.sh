@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 PROGRAMS=$(e2e/scripts/cluster-build.sh)
 images=$(e2e/scripts/images.sh)
 definitions=$(e2e/scripts/gateway-api.sh)
-cargo build --locked --package silverback-e2e
+profile=${PROFILE:-release}
 dir=$CLUSTER_DIR-e2e
 keep=()
 if [ -n "${KEEP:-}" ]; then
@@ -19,5 +19,5 @@ if [ -e "$dir/state.json" ]; then "$PROGRAMS/cluster" down --dir "$dir"; fi # ke
 "$PROGRAMS/cluster" up --dir "$dir" --nodes "$NODES"
 # shellcheck disable=SC2086 # one word per image
 "$PROGRAMS/cluster" load --dir "$dir" $images
-profile=${PROFILE:-release}
-"$CARGO_TARGET_DIR/debug/e2e" --silverback "$CARGO_TARGET_DIR/${profile/dev/debug}/silverback" --cluster "$dir" --programs "$PROGRAMS" --gateway-api "$definitions" "${keep[@]}" "$@"
+binaries=$CARGO_TARGET_DIR/${profile/dev/debug}
+"$binaries/e2e" --silverback "$binaries/silverback" --cluster "$dir" --programs "$PROGRAMS" --gateway-api "$definitions" "${keep[@]}" "$@"

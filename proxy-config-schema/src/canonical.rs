@@ -215,16 +215,45 @@ fn by_target(a: &impl Borrow<Target>, b: &impl Borrow<Target>) -> Ordering {
 /// By type and references, joined as Kong Ingress Controller joins them; descending, ties included.
 fn by_attachment(a: &impl Borrow<Plugin>, b: &impl Borrow<Plugin>) -> Ordering {
     let (a, b) = (a.borrow(), b.borrow());
-    joined(b).cmp(joined(a)).then_with(|| json(b).cmp(&json(a)))
+    compare_joined(parts(b), parts(a)).then_with(|| json(b).cmp(&json(a)))
 }
 
-/// The bytes of the plugin's type and of its references.
-fn joined(plugin: &Plugin) -> impl Iterator<Item = u8> {
-    let references = [&plugin.consumer, &plugin.consumer_group, &plugin.route, &plugin.service];
-    let keys = references
-        .into_iter()
-        .map(|reference| reference.as_ref().map_or("", Reference::key));
-    std::iter::once(plugin.name.as_str()).chain(keys).flat_map(str::bytes)
+/// The plugin's type and its references.
+fn parts(plugin: &Plugin) -> [&[u8]; 5] {
+    fn key(reference: &Option<Reference>) -> &[u8] {
+        reference.as_ref().map_or("", Reference::key).as_bytes()
+    }
+    [
+        plugin.name.as_bytes(),
+        key(&plugin.consumer),
+        key(&plugin.consumer_group),
+        key(&plugin.route),
+        key(&plugin.service),
+    ]
+}
+
+/// Compares the texts that parts come to when they are joined, without joining them: there are many plugins.
+fn compare_joined<const N: usize>(mut a: [&[u8]; N], mut b: [&[u8]; N]) -> Ordering {
+    let (mut next_a, mut next_b) = (0, 0);
+    loop {
+        while next_a < N && a[next_a].is_empty() {
+            next_a += 1;
+        }
+        while next_b < N && b[next_b].is_empty() {
+            next_b += 1;
+        }
+        if next_a == N || next_b == N {
+            return (next_a != N).cmp(&(next_b != N));
+        }
+        let length = a[next_a].len().min(b[next_b].len());
+        let (head_a, rest_a) = a[next_a].split_at(length);
+        let (head_b, rest_b) = b[next_b].split_at(length);
+        if head_a != head_b {
+            return head_a.cmp(head_b);
+        }
+        a[next_a] = rest_a;
+        b[next_b] = rest_b;
+    }
 }
 
 /// For entities whose order Kong Ingress Controller leaves to its input.
@@ -247,4 +276,24 @@ fn canonical_order<T: Serialize>(a: &T, b: &T, order: &impl Fn(&T, &T) -> Orderi
 
 fn json<T: Serialize>(entity: &T) -> Vec<u8> {
     serde_json::to_vec(entity).expect("entities have string keys only")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn parts_compare_as_the_texts_that_they_come_to(
+            a in prop::array::uniform3("[ab]{0,3}"),
+            b in prop::array::uniform3("[ab]{0,3}"),
+        ) {
+            let parts = |texts: &[String; 3]| texts.clone().map(String::into_bytes);
+            let (one, other) = (parts(&a), parts(&b));
+            let order = compare_joined(one.each_ref().map(Vec::as_slice), other.each_ref().map(Vec::as_slice));
+            prop_assert_eq!(order, one.concat().cmp(&other.concat()));
+        }
+    }
 }

@@ -31,6 +31,10 @@ impl Written {
             routes: Vec::with_capacity(configuration.services.len()),
         };
         writer.document(configuration);
+        if previous.is_none() {
+            // It grew by doubling.
+            writer.bytes.shrink_to_fit();
+        }
         let text = HashedText::new(writer.bytes.into(), previous.map(|previous| &previous.text));
         Self {
             text,

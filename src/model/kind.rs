@@ -111,6 +111,11 @@ macro_rules! kinds {
                 match self { $(Self::$name => stringify!($name)),* }
             }
 
+            /// The kind of that name; no two have the same.
+            fn named(name: &str) -> Option<Self> {
+                match name { $(stringify!($name) => Some(Self::$name),)* _ => None }
+            }
+
             /// Resource name in URLs.
             pub fn plural(self) -> &'static str {
                 match self { $(Self::$name => $plural),* }
@@ -162,10 +167,7 @@ for_each_kind!(kinds);
 impl Kind {
     /// The kind of that group and name, whatever the version.
     pub fn find(group: &str, name: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|kind| kind.group() == group && kind.name() == name)
+        Self::named(name).filter(|kind| kind.group() == group)
     }
 
     /// Whether statuses of its objects say which generation they speak of.

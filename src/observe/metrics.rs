@@ -2,7 +2,7 @@
 //!
 //! Series are bounded: a proxy's series go when the proxy goes. Fed by `wiring`; encoded for `/metrics` of `serve`.
 
-use std::{sync::Mutex, time::Duration};
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -63,7 +63,7 @@ pub struct Metrics {
     status_failures: Counter,
     reviews: Family<ReviewLabels, Counter>,
     review_duration: Histogram,
-    known: Mutex<Vec<String>>,
+    known: Mutex<BTreeSet<String>>,
 }
 
 const RESULTS: [&str; 7] = [
@@ -200,12 +200,12 @@ impl Metrics {
             PushResult::NotSent(_) => RESULTS[5],
             PushResult::Unknown(_) => RESULTS[6],
         };
-        self.pushes
-            .get_or_create(&PushLabels {
-                proxy: label(target),
-                result,
-            })
-            .inc();
+        let proxy = label(target);
+        let mut known = self.known.lock().expect("no holder of the lock panics");
+        if !known.contains(&proxy) {
+            known.insert(proxy.clone());
+        }
+        self.pushes.get_or_create(&PushLabels { proxy, result }).inc();
         self.push_duration.observe(outcome.took.as_secs_f64());
     }
 
@@ -226,11 +226,10 @@ impl Metrics {
         }
     }
 
-    /// The fleet changed.
-    pub fn viewed(&self, view: &FleetView) {
+    fn viewed(&self, view: &FleetView) {
         let mut known = self.known.lock().expect("no holder of the lock panics");
-        let present: Vec<String> = view.proxies.iter().map(|proxy| label(&proxy.target)).collect();
-        for gone in known.iter().filter(|name| !present.contains(name)) {
+        let present: BTreeSet<String> = view.proxies.iter().map(|proxy| label(&proxy.target)).collect();
+        for gone in known.difference(&present) {
             let labels = ProxyLabels { proxy: gone.clone() };
             for family in [
                 &self.proxy_ready,
@@ -291,8 +290,9 @@ impl Metrics {
         self.review_duration.observe(took.as_secs_f64());
     }
 
-    /// All of it in the `OpenMetrics` text format.
-    pub fn encode(&self) -> String {
+    /// All of it in the `OpenMetrics` text format, with the proxies as they are: views change more often than anybody looks.
+    pub fn encode(&self, view: &FleetView) -> String {
+        self.viewed(view);
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a string can't fail");
         text

@@ -27,10 +27,40 @@ pub(super) struct Attempt {
     pub(super) target: Arc<ProxyTarget>,
     pub(super) rendered: Arc<Rendered>,
     pub(super) epoch: Epoch,
-    pub(super) tls: Arc<AdminTls>,
+    pub(super) clients: Arc<Clients>,
     /// When the whole push is given up.
     pub(super) deadline: Instant,
-    pub(super) settings: Arc<Settings>,
+}
+
+/// The clients for the addresses of a proxy, kept from one push to the next. Connections are not.
+pub(super) struct Clients {
+    tls: Arc<AdminTls>,
+    target: Arc<ProxyTarget>,
+    /// By address, in their order.
+    clients: Vec<Result<AdminClient, TransportFault>>,
+}
+
+impl Clients {
+    pub(super) fn new(target: Arc<ProxyTarget>, tls: Arc<AdminTls>, settings: &Settings) -> Self {
+        let limits = ConnectionLimits {
+            connect: settings.connect_timeout,
+            request: settings.timeout,
+            // Pushes are rare. Over a connection of its own it is certain whether anything was sent, and the
+            // certificates of both sides are looked at each time.
+            keep_alive: false,
+        };
+        let client = |url: &Arc<str>| tls.client(url, &target, &limits);
+        Self {
+            clients: target.urls.iter().map(client).collect(),
+            target,
+            tls,
+        }
+    }
+
+    /// Whether they are what would be made now.
+    pub(super) fn fit(&self, target: &ProxyTarget, tls: &Arc<AdminTls>) -> bool {
+        Arc::ptr_eq(&self.tls, tls) && self.target.urls == target.urls && self.target.server_name == target.server_name
+    }
 }
 
 /// Nothing was sent, or what was sent was not looked at.
@@ -47,8 +77,8 @@ impl Attempt {
     /// Tries the addresses in order until one takes a connection.
     pub(super) async fn run(self) -> PushResult {
         let mut first_failure = None;
-        for url in &self.target.urls {
-            match self.try_address(url).await {
+        for client in &self.clients.clients {
+            match self.try_address(client).await {
                 Ok(result) => return result,
                 Err(fault) => {
                     first_failure.get_or_insert(fault);
@@ -67,16 +97,9 @@ impl Attempt {
     }
 
     /// `Err` when there was no connection, so that another address may be tried.
-    async fn try_address(&self, url: &str) -> Result<PushResult, TransportFault> {
-        let limits = ConnectionLimits {
-            connect: self.settings.connect_timeout,
-            request: self.settings.timeout,
-            // Pushes are rare. Over a connection of its own it is certain whether anything was sent, and the
-            // certificates of both sides are looked at each time.
-            keep_alive: false,
-        };
-        let client = self.tls.client(url, &self.target, &limits)?;
-        let response = match self.send(&client, "check_hash=1&flatten_errors=1").await {
+    async fn try_address(&self, client: &Result<AdminClient, TransportFault>) -> Result<PushResult, TransportFault> {
+        let client = client.as_ref().map_err(Clone::clone)?;
+        let response = match self.send(client, "check_hash=1&flatten_errors=1").await {
             Ok(response) => response,
             Err(error) => {
                 let fault = client.fault(&error);
@@ -92,7 +115,7 @@ impl Attempt {
                 });
             }
         };
-        Ok(self.interpret(&client, response).await)
+        Ok(self.interpret(client, response).await)
     }
 
     async fn send(&self, client: &AdminClient, query: &str) -> Result<Response, reqwest::Error> {

@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Attempt, not_sent, unknown};
+use super::attempt::{Attempt, Clients, not_sent, unknown};
 use crate::{
     fleet::{Command, FleetEvent, PushOutcome, PushResult, TransportFault, TransportFaultKind},
     model::{Epoch, ProxyId, ProxyTarget},
@@ -129,8 +129,13 @@ async fn run(
     mut jobs: mpsc::Receiver<Job>,
     events: mpsc::Sender<FleetEvent>,
 ) {
+    let mut kept: Option<Arc<Clients>> = None;
     while let Some(Job { rendered, epoch }) = jobs.recv().await {
-        let target = target.borrow().clone();
+        let (target, tls) = (target.borrow().clone(), tls.borrow().clone());
+        let clients = kept
+            .take_if(|clients| clients.fit(&target, &tls))
+            .unwrap_or_else(|| Arc::new(Clients::new(target.clone(), tls, &settings)));
+        kept = Some(clients.clone());
         let id = target.id.clone();
         let started = Timestamp::now();
         let begun = Instant::now();
@@ -138,9 +143,8 @@ async fn run(
             target,
             rendered: rendered.clone(),
             epoch,
-            tls: tls.borrow().clone(),
+            clients,
             deadline: begun + settings.timeout,
-            settings: settings.clone(),
         };
         // A task of its own: should it panic, this proxy still gets an outcome.
         let mut attempt = tokio::spawn(attempt.run());

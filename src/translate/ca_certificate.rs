@@ -106,6 +106,13 @@ pub(super) struct Claim {
     service: String,
 }
 
+impl Claim {
+    /// Whether it is that Secret or ConfigMap.
+    pub(super) fn is_of(&self, kind: Kind, key: &NamespacedName) -> bool {
+        self.source.0 == kind && self.source.1 == *key
+    }
+}
+
 /// Makes a service verify its upstreams by the certificates that the annotations of a member name.
 pub(super) fn verify_by<'a>(member: &Member<'a>, service: &mut kong::Service, state: &mut State<'a>) {
     let annotations = [

@@ -68,6 +68,11 @@ impl Problems {
         self.0.extend(problems);
     }
 
+    /// Whether nothing was found.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// All of them, sorted and without duplicates.
     pub(super) fn finish(self) -> Vec<Problem> {
         let mut problems = self.0;

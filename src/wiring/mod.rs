@@ -192,8 +192,8 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
                 .filter(|_| settings.protect_metrics)
                 .map(|client| Arc::new(MetricsAccess::new(client))),
             metrics: Arc::new({
-                let metrics = metrics.clone();
-                move || metrics.encode()
+                let (metrics, view) = (metrics.clone(), view.clone());
+                move || metrics.encode(&view.borrow())
             }),
         },
         &shutdown,
@@ -285,9 +285,9 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
             let removal = leftovers::remove(client.clone(), record, inputs.leadership.clone());
             spawn(&mut tasks, "leftovers", removal);
         }
-        statuses::write(client, &settings, inputs, metrics.clone(), &mut tasks)?;
+        statuses::write(client, &settings, inputs, metrics, &mut tasks)?;
     }
-    spawn(&mut tasks, "metrics", follow_views(view.clone(), reach_sender, metrics));
+    spawn(&mut tasks, "reach", follow_reach(view.clone(), reach_sender));
     Ok(Controller {
         view,
         rendition,
@@ -495,11 +495,9 @@ async fn carry_outcomes(
     }
 }
 
-async fn follow_views(mut views: watch::Receiver<Arc<FleetView>>, reach: watch::Sender<Reach>, metrics: Arc<Metrics>) {
+async fn follow_reach(mut views: watch::Receiver<Arc<FleetView>>, reach: watch::Sender<Reach>) {
     loop {
-        let view = views.borrow_and_update().clone();
-        metrics.viewed(&view);
-        let reached = reach_of(&view);
+        let reached = reach_of(&views.borrow_and_update());
         reach.send_if_modified(|known| std::mem::replace(known, reached) != reached);
         if views.changed().await.is_err() {
             return;

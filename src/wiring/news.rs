@@ -22,16 +22,22 @@ pub(super) async fn follow(
     let mut problems = BTreeSet::new();
     let mut hold = None;
     let mut faults = BTreeMap::new();
+    let mut is_new = true;
     loop {
-        if let Some(rendition) = renditions.borrow_and_update().clone() {
+        // Views change often, and there may be many problems.
+        if is_new && let Some(rendition) = renditions.borrow_and_update().clone() {
             tell_problems(&mut problems, &rendition.problems);
             tell_hold(&mut hold, rendition.hold.as_deref());
         }
         let view = views.borrow_and_update().clone();
         tell_faults(&mut faults, &view);
-        tokio::select! {
-            changed = renditions.changed() => if changed.is_err() { return },
-            changed = views.changed() => if changed.is_err() { return },
+        let changed;
+        (is_new, changed) = tokio::select! {
+            changed = renditions.changed() => (true, changed),
+            changed = views.changed() => (false, changed),
+        };
+        if changed.is_err() {
+            return;
         }
     }
 }
@@ -78,16 +84,16 @@ fn tell_faults(known: &mut BTreeMap<ProxyId, (String, String)>, view: &FleetView
     let mut current = BTreeMap::new();
     for proxy in &view.proxies {
         let target = &proxy.target;
-        let name = NamespacedName::new(&*target.namespace, &*target.name).to_string();
+        let name = || NamespacedName::new(&*target.namespace, &*target.name).to_string();
         match (known.remove(&target.id), fault(proxy)) {
             (before, Some(condition)) => {
                 // A message may count on; what is new is a new reason.
                 if before.is_none_or(|(_, before)| before != condition.reason) {
-                    tracing::warn!(proxy = %name, reason = %condition.reason, "{}", condition.message);
+                    tracing::warn!(proxy = %name(), reason = %condition.reason, "{}", condition.message);
                 }
-                current.insert(target.id.clone(), (name, condition.reason.to_string()));
+                current.insert(target.id.clone(), (name(), condition.reason.to_string()));
             }
-            (Some((_, reason)), None) => tracing::info!(proxy = %name, %reason, "in order again"),
+            (Some((_, reason)), None) => tracing::info!(proxy = %name(), %reason, "in order again"),
             (None, None) => {}
         }
     }

@@ -20,7 +20,7 @@ pub(super) fn bears(object: &ObjectRef) -> Option<Kind> {
 }
 
 /// Where clients reach the proxies.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Addresses {
     usual: Arc<[LoadBalancerIngress]>,
     udp: Arc<[LoadBalancerIngress]>,

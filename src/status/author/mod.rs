@@ -18,7 +18,11 @@ use tokio::time::Instant;
 
 pub(super) use self::gateway::Bundle;
 use self::{
-    addresses::Addresses, confirmed::Confirmed, events::EventLog, gateway::GatewayApi, objects::ObjectConditions,
+    addresses::Addresses,
+    confirmed::{Confirmed, Content},
+    events::EventLog,
+    gateway::GatewayApi,
+    objects::ObjectConditions,
 };
 use super::{
     document::{Document, Gate, Key},
@@ -62,6 +66,8 @@ pub(super) struct Author {
     paused: BTreeSet<NamespacedName>,
     confirmed: Confirmed,
     addressed: BTreeSet<Key>,
+    /// The configuration and the addresses of which that was told last.
+    told_addresses: Option<(Arc<Content>, Addresses)>,
     conditions: ObjectConditions,
     gateway_api: GatewayApi,
     object_events: EventLog,
@@ -82,6 +88,7 @@ impl Author {
             paused: BTreeSet::new(),
             confirmed: Confirmed::default(),
             addressed: BTreeSet::new(),
+            told_addresses: None,
             conditions: ObjectConditions::default(),
             gateway_api: GatewayApi::default(),
             object_events: EventLog::default(),
@@ -350,6 +357,12 @@ impl Author {
         let Some(confirmed) = self.confirmed.by_one() else {
             return;
         };
+        // There are many Ingresses, and views change often.
+        let told = self.told_addresses.as_ref();
+        if told.is_some_and(|(content, told)| Arc::ptr_eq(content, confirmed) && told == addresses) {
+            return;
+        }
+        self.told_addresses = Some((confirmed.clone(), addresses.clone()));
         let mut addressed = BTreeSet::new();
         for object in confirmed.objects.iter() {
             let Some(kind) = addresses::bears(object) else { continue };

@@ -312,7 +312,7 @@ pub(super) fn resolve_clashes(drafts: &mut Vec<Draft<'_>>, raw_objects: bool, pr
 
 /// The identifier: of the username. Kong can't refer to a consumer by custom_id, so that one without a username needs an
 /// identifier as well; Kong Ingress Controller gives it none.
-fn identifier(consumer: &KongConsumer, settings: &Settings) -> Option<String> {
+pub(super) fn identifier(consumer: &KongConsumer, settings: &Settings) -> Option<String> {
     if !settings.feature_gates.fill_ids {
         return None;
     }
@@ -323,7 +323,8 @@ fn identifier(consumer: &KongConsumer, settings: &Settings) -> Option<String> {
     (!settings.raw_objects).then(|| kong::id::entity("consumers", None, &key).to_string())
 }
 
-fn entity(draft: &Draft<'_>, id: Option<String>) -> kong::Consumer {
+/// A consumer with its credentials.
+pub(super) fn entity(draft: &Draft<'_>, id: Option<String>) -> kong::Consumer {
     let set = |text: &String| (!text.is_empty()).then(|| text.clone());
     let mut consumer = kong::Consumer {
         id,

@@ -51,6 +51,21 @@ pub(super) struct Part {
     pub(super) lookups: Vec<Lookup>,
 }
 
+impl Part {
+    /// Brings lists within entities into canonical order, so that they need not be copied for that each time that the part
+    /// is used.
+    fn canonicalize(&mut self) {
+        let mut configuration = kong::Configuration {
+            services: std::mem::take(&mut self.services),
+            upstreams: std::mem::take(&mut self.upstreams),
+            ..kong::Configuration::default()
+        };
+        configuration.canonicalize();
+        self.services = configuration.services;
+        self.upstreams = configuration.upstreams;
+    }
+}
+
 /// Translates a group.
 pub(super) fn translate<'a>(mut sources: Sources<'a>, common: &Common<'a>) -> Part {
     let mut state = State::new(common);
@@ -80,6 +95,7 @@ pub(super) fn translate<'a>(mut sources: Sources<'a>, common: &Common<'a>) -> Pa
             part.upstreams.push(upstream.into());
         }
     }
+    part.canonicalize();
     if sources.gateways {
         part.gateways = Arc::new(gateway::finish(&mut state, &drafts, common.policies));
     }

@@ -63,7 +63,7 @@ impl Partition {
 
 /// Hashes what is a hash already.
 #[derive(Default)]
-struct Identity(u64);
+pub(super) struct Identity(u64);
 
 impl Hasher for Identity {
     fn finish(&self) -> u64 {

@@ -38,9 +38,9 @@ pub(super) struct Rest {
     /// Values that settings of plugins have from Secrets.
     pub(super) confidential: BTreeSet<String>,
     /// Whether it depends on the parts by nothing but the attachments in `parts`.
-    is_separate: bool,
+    pub(super) is_separate: bool,
     /// The parts that have attachments, claims, or plugins of their own.
-    parts: Vec<Arc<Part>>,
+    pub(super) parts: Vec<Arc<Part>>,
 }
 
 fn matters(part: &&Arc<Part>) -> bool {
@@ -88,6 +88,8 @@ pub(super) fn translate(common: &Common<'_>, parts: &[Arc<Part>], configuration:
     };
     let placed = plugin::translate(sources, configuration, &mut state);
     custom_entity::translate(snapshot, class, grants, &placed.relations, configuration, &mut state);
+    // In order already when it is used again.
+    configuration.canonicalize();
     Rest {
         configuration: Configuration {
             services: Vec::new(),

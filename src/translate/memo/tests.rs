@@ -1,12 +1,19 @@
 //! What is kept from one translation to the next makes no difference: after any edits, what comes out is what a
 //! translation from nothing gives.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
+};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Common, Problems, Source, TlsPolicies, Translator, merge, outlines, rest};
+use super::{
+    Common, Problems, Source, TlsPolicies, Translator,
+    groups::{self, outlines},
+    merge, rest,
+};
 use crate::{
     model::{Kind, NamespacedName, Object, RouterFlavor, Snapshot},
     translate::{FeatureGates, Settings, Translation},
@@ -190,7 +197,7 @@ fn in_one_piece(snapshot: &Snapshot, settings: &Settings) -> Translation {
     let policies = TlsPolicies::find(snapshot, settings, &mut problems);
     let common = Common::new(snapshot, settings, &policies, &mut problems);
     let sources: Vec<Source> = outlines(snapshot, &common.class).into_keys().collect();
-    let parts = [super::translate(&sources, &common)];
+    let parts = [groups::translate(&sources, &common)];
     let mut translation = merge::routes(&parts);
     let rest = rest::translate(&common, &parts, &mut translation.configuration);
     merge::finish(&mut translation, &parts, &rest, &common, problems);
@@ -261,8 +268,85 @@ fn objects_of_other_groups_stay_the_very_same() {
         .services
         .iter()
         .zip(&after.configuration.services)
-        .map(|(before, after)| std::sync::Arc::ptr_eq(before, after))
+        .map(|(before, after)| Arc::ptr_eq(before, after))
         .collect();
     // In descending order of names: that of s1 first.
     assert_eq!(same, [false, true]);
+}
+
+/// Two consumers with keys, and two plugins on one Ingress.
+fn snapshot_of_two() -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    let mut insert = |kind, value| snapshot.insert(Object::from_json(kind, value).expect("it fits"));
+    for name in ["one", "two"] {
+        insert(
+            Kind::KongConsumer,
+            json!({
+                "metadata": {"name": name, "namespace": "shop", "annotations": {"kubernetes.io/ingress.class": "kong"}},
+                "username": name, "credentials": [format!("{name}-key")],
+            }),
+        );
+    }
+    for (name, key) in [("one", "1"), ("two", "2")] {
+        insert(Kind::Secret, credential(name, key));
+    }
+    insert(
+        Kind::KongPlugin,
+        json!({"metadata": {"name": "one", "namespace": "shop"}, "plugin": "rate-limiting", "config": {"minute": 1}}),
+    );
+    insert(
+        Kind::KongPlugin,
+        json!({"metadata": {"name": "two", "namespace": "shop"}, "plugin": "cors"}),
+    );
+    let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
+    insert(
+        Kind::Ingress,
+        json!({
+            "metadata": {"name": "web", "namespace": "shop", "annotations": {"konghq.com/plugins": "one,two"}},
+            "spec": {"ingressClassName": "kong", "rules": [{"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]},
+        }),
+    );
+    insert(
+        Kind::Service,
+        json!({"metadata": {"name": "web", "namespace": "shop"}, "spec": {"ports": [{"port": 80}]}}),
+    );
+    snapshot
+}
+
+fn credential(consumer: &str, key: &str) -> Value {
+    json!({
+        "metadata": {"name": format!("{consumer}-key"), "namespace": "shop", "labels": {"konghq.com/credential": "key-auth"}},
+        "stringData": {"key": key},
+    })
+}
+
+#[test]
+fn what_changes_in_its_place_is_all_that_is_made_anew() {
+    let settings = settings(RouterFlavor::Traditional);
+    let plugin = |minute| json!({"metadata": {"name": "one", "namespace": "shop"}, "plugin": "rate-limiting", "config": {"minute": minute}});
+    let edits = [
+        // Which plugins and consumers are the very same afterwards, in canonical order.
+        (Kind::KongPlugin, plugin(2), [false, true], [true, true]),
+        (Kind::Secret, credential("two", "3"), [true, true], [true, false]),
+        // A key that another has: the whole is translated.
+        (Kind::Secret, credential("two", "1"), [false, false], [false, false]),
+        (Kind::Secret, credential("two", "4"), [false, false], [false, false]),
+        (Kind::Secret, credential("one", "5"), [true, true], [false, true]),
+    ];
+    let mut snapshot = snapshot_of_two();
+    let mut translator = Translator::default();
+    let mut before = translator.translate(&snapshot, &settings);
+    for (kind, value, plugins, consumers) in edits {
+        snapshot.insert(Object::from_json(kind, value).expect("it fits"));
+        let after = translator.translate(&snapshot, &settings);
+        let fresh = in_one_piece(&snapshot, &settings);
+        assert_eq!(after.configuration.to_bytes(), fresh.configuration.to_bytes());
+        assert_eq!(after.problems, fresh.problems);
+        let (ours, others) = (&after.configuration, &before.configuration);
+        let same = |(a, b): (&Arc<_>, &Arc<_>)| Arc::ptr_eq(a, b);
+        assert!(ours.plugins.iter().zip(&others.plugins).map(same).eq(plugins));
+        let same = |(a, b): (&Arc<_>, &Arc<_>)| Arc::ptr_eq(a, b);
+        assert!(ours.consumers.iter().zip(&others.consumers).map(same).eq(consumers));
+        before = after;
+    }
 }

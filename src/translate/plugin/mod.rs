@@ -22,6 +22,7 @@ use proxy_config_schema::{Configuration, Plugin};
 
 pub(super) use attachment::{Attachments, Catalogue, Note, Relations, Target, precedence};
 pub(super) use closing::{Closed, Members};
+pub(super) use combine::entity;
 pub(super) use config::{PluginObject, Resolved, resolve};
 
 use self::{

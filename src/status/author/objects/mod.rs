@@ -28,7 +28,6 @@ use crate::{
         planner::Planner,
         settings::Settings,
     },
-    translate::Participants,
 };
 
 /// Kinds whose objects have conditions of ours.
@@ -108,12 +107,7 @@ impl ObjectConditions {
 
     fn judge(&self, sources: &Sources, settings: &Settings, wanted: &mut BTreeMap<Key, Document>) {
         let mistakes = sources.mistakes();
-        let accepted = sources.accepted.as_ref().map(|accepted| &accepted.objects);
-        let objects = accepted
-            .into_iter()
-            .chain([&sources.latest.objects])
-            .flat_map(Participants::iter);
-        let mut ids: BTreeSet<Id> = objects.filter_map(id).collect();
+        let mut ids: BTreeSet<Id> = sources.objects().filter_map(id).collect();
         ids.extend(mistakes.keys().chain(sources.refused.keys()).cloned());
         for (kind, name) in ids {
             if matches!(kind, Kind::KongLicense | Kind::KongUpstreamPolicy) || !self.known.contains(&kind) {
@@ -188,6 +182,9 @@ impl ObjectConditions {
         settings: &Settings,
         wanted: &mut BTreeMap<Key, Document>,
     ) {
+        if sources.latest.snapshot.upstream_policies.is_empty() {
+            return;
+        }
         let users = sources.users();
         for name in sources.latest.snapshot.upstream_policies.keys() {
             let Some((object, key)) = sources.object(Kind::KongUpstreamPolicy, name) else {

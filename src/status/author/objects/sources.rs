@@ -1,8 +1,8 @@
 //! What conditions are made of: objects, what is wrong with them, what proxies accepted and refused. Pure.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::{Arc, OnceLock},
 };
 
 use super::{
@@ -26,6 +26,12 @@ pub(super) fn id(object: &ObjectRef) -> Option<Id> {
     Some((Kind::find(&object.group, &object.kind)?, object.namespaced_name()))
 }
 
+/// Whether a condition of ours is on such objects, or depends on them.
+fn matters(object: &ObjectRef) -> bool {
+    let kind = Kind::find(&object.group, &object.kind);
+    kind.is_some_and(|kind| KINDS.contains(&kind) || kind == Kind::Service)
+}
+
 /// What conditions are made of.
 #[derive(Debug, Clone)]
 pub(super) struct Sources {
@@ -34,6 +40,8 @@ pub(super) struct Sources {
     pub(super) accepted: Option<Arc<Content>>,
     /// What proxies say against objects.
     pub(super) refused: BTreeMap<Id, String>,
+    /// The objects in the accepted one that matter here, found when they are asked for.
+    in_force: OnceLock<HashSet<ObjectRef>>,
 }
 
 /// What is wrong with an object.
@@ -59,7 +67,21 @@ impl Sources {
             latest: latest.clone(),
             accepted: accepted.cloned(),
             refused: refused(&world.view),
+            in_force: OnceLock::new(),
         }
+    }
+
+    /// The objects that conditions of ours are on or depend on, in what is accepted and in what is to be.
+    pub(super) fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
+        let latest = self.latest.objects.iter().filter(|object| matters(object));
+        self.in_force().iter().chain(latest)
+    }
+
+    fn in_force(&self) -> &HashSet<ObjectRef> {
+        self.in_force.get_or_init(|| {
+            let objects = self.accepted.iter().flat_map(|accepted| accepted.objects.iter());
+            objects.filter(|object| matters(object)).cloned().collect()
+        })
     }
 
     /// Whether conditions made of these are those made of others.
@@ -109,7 +131,7 @@ impl Sources {
     pub(super) fn has_accepted(&self, kind: Kind, name: &NamespacedName) -> bool {
         let Some(accepted) = &self.accepted else { return false };
         let object = accepted.snapshot.get(kind, name);
-        object.is_some_and(|object| accepted.objects.contains(&object.object_ref()))
+        object.is_some_and(|object| self.in_force().contains(&object.object_ref()))
     }
 
     /// Its generation there.
@@ -126,10 +148,7 @@ impl Sources {
         let facades = snapshot.service_facades.values();
         let facades = facades.map(|facade| (Kind::KongServiceFacade, &facade.metadata));
         let mut known: BTreeSet<_> = self.latest.problems.iter().map(|problem| &problem.object).collect();
-        let accepted = self.accepted.as_ref().map(|accepted| &accepted.objects);
-        for objects in accepted.into_iter().chain([&self.latest.objects]) {
-            known.extend(objects.iter());
-        }
+        known.extend(self.objects());
         let mut users: BTreeMap<NamespacedName, Vec<User<'_>>> = BTreeMap::new();
         for (kind, metadata) in services.chain(facades) {
             let policy = metadata.annotation(ANNOTATION).unwrap_or_default().trim();

@@ -1,5 +1,5 @@
 //! How fast a change reaches every proxy, and what the controller costs: 1,000 Ingresses, 10 embedded proxies, one
-//! machine. Prints each figure beside its limit, and ends with 1 when one is missed.
+//! machine.
 //!
 //! The demo is what is measured: its process is the controller (and the example upstream, which idles).
 
@@ -14,12 +14,16 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use clap::Parser;
+use clap::Args;
 use serde_json::Value;
 
-/// Measures the way of a change from a manifest to all proxies.
-#[derive(Parser)]
-struct Arguments {
+use crate::{
+    process::{cpu_seconds, resident_mebibytes},
+    table::{Table, milliseconds, percentile},
+};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
     /// The `silverback` program, a release build.
     #[arg(long, default_value = "target/release/silverback")]
     silverback: PathBuf,
@@ -40,16 +44,15 @@ struct Arguments {
 /// Polling adds this much at most to a figure.
 const POLL: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Clock ticks a second in /proc (`getconf CLK_TCK`), the same on every Linux that Rust supports.
-const TICKS: f64 = 100.0;
+const IDLE: Duration = Duration::from_secs(10);
 
-fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+/// Whether all limits were kept.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let directory = std::env::temp_dir().join(format!("silverback-bench-{}", std::process::id()));
     fs::create_dir_all(&directory)?;
-    let outcome = measure(&arguments, &directory);
+    let outcome = measure(arguments, &directory);
     fs::remove_dir_all(&directory)?;
-    if outcome? { Ok(()) } else { bail!("a limit was missed") }
+    outcome
 }
 
 fn measure(arguments: &Arguments, directory: &Path) -> anyhow::Result<bool> {
@@ -67,13 +70,10 @@ fn measure(arguments: &Arguments, directory: &Path) -> anyhow::Result<bool> {
         "{} Ingresses, {} embedded proxies, {} changes",
         arguments.ingresses, arguments.proxies, arguments.changes
     );
-    println!("{:44} {:>12} {:>12}", "", "measured", "limit");
-    println!(
-        "{:44} {:>9.0} ms",
-        "start to all proxies in sync",
-        milliseconds(started)
-    );
+    let mut table = Table::new(None);
+    table.figure("start to all proxies in sync", milliseconds(started), "ms");
 
+    let before_changes = cpu_seconds(demo.child.id())?;
     let mut times = Vec::new();
     for change in 0..arguments.changes {
         let index = change % arguments.ingresses;
@@ -96,53 +96,24 @@ fn measure(arguments: &Arguments, directory: &Path) -> anyhow::Result<bool> {
         }
         times.push(slowest);
     }
-    times.sort();
-    let percentile = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
-    let mut good = true;
-    let mut limited = |what: &str, value: f64, limit: f64, unit: &str| {
-        good &= value < limit;
-        println!(
-            "{what:44} {value:>9.1} {unit} {limit:>9.1} {unit}{}",
-            if value < limit { "" } else { "  MISSED" }
-        );
-    };
-    println!(
-        "{:44} {:>9.1} ms",
-        "change to all proxies, p50",
-        milliseconds(percentile(0.5))
-    );
-    limited(
-        "change to all proxies, p99",
-        milliseconds(percentile(0.99)),
-        250.0,
-        "ms ",
-    );
-    limited(
-        "controller resident",
-        resident_mebibytes(demo.child.id(), "VmRSS")?,
-        50.0,
-        "MiB",
-    );
-    println!(
-        "{:44} {:>9.1} MiB",
-        "controller resident, peak",
-        resident_mebibytes(demo.child.id(), "VmHWM")?
+    let pid = demo.child.id();
+    let used = cpu_seconds(pid)? - before_changes;
+    let mut share = |share| milliseconds(percentile(&mut times, share));
+    table.figure("change to all proxies, p50", share(0.5), "ms");
+    table.limited("change to all proxies, p99", share(0.99), 250.0, "ms");
+    table.limited("controller resident", resident_mebibytes(pid, "VmRSS")?, 50.0, "MiB");
+    table.figure("controller resident, peak", resident_mebibytes(pid, "VmHWM")?, "MiB");
+    table.figure(
+        "controller CPU per change",
+        used * 1000.0 / arguments.changes as f64,
+        "ms",
     );
     thread::sleep(Duration::from_secs(2));
-    let before = cpu_seconds(demo.child.id())?;
-    thread::sleep(Duration::from_secs(10));
-    limited(
-        "controller CPU in 10 s of idling",
-        cpu_seconds(demo.child.id())? - before,
-        0.1,
-        "s  ",
-    );
+    let before = cpu_seconds(pid)?;
+    thread::sleep(IDLE);
+    table.limited("controller CPU in 10 s of idling", cpu_seconds(pid)? - before, 0.1, "s");
     demo.stop()?;
-    Ok(good)
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
+    Ok(table.kept())
 }
 
 fn write_ingress(directory: &Path, index: usize, path: &str) -> anyhow::Result<()> {
@@ -253,26 +224,4 @@ fn read_status(stream: &mut TcpStream) -> anyhow::Result<u16> {
                 .context("no status");
         }
     }
-}
-
-fn resident_mebibytes(pid: u32, field: &str) -> anyhow::Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status
-        .lines()
-        .find(|line| line.starts_with(field))
-        .context("no such field")?;
-    let kibibytes: f64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
-    Ok(kibibytes / 1024.0)
-}
-
-fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields: Vec<&str> = stat
-        .rsplit_once(") ")
-        .context("an odd stat file")?
-        .1
-        .split_whitespace()
-        .collect();
-    let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-    Ok(ticks / TICKS)
 }

@@ -1,0 +1,494 @@
+//! One controller, a real API server, many stub proxies: how long a start and a change take, and what they cost, beside
+//! what a bare client needs to send the same bytes to the same stubs in the same run.
+
+mod api;
+mod cluster;
+mod objects;
+mod pki;
+pub(crate) mod sender;
+mod stub;
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use tokio::time::sleep;
+
+use self::{
+    cluster::Cluster,
+    objects::Counts,
+    sender::Cost,
+    stub::{MARKER, Stubs},
+};
+use crate::{
+    process::{Guarded, cpu_seconds, resident_mebibytes},
+    table::{Line, Table, milliseconds, percentile},
+};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The `silverback` program, a release build.
+    #[arg(long)]
+    silverback: PathBuf,
+    /// The test bed's program `cluster`.
+    #[arg(long)]
+    cluster: PathBuf,
+    /// A directory for certificates, logs and the database.
+    #[arg(long)]
+    directory: PathBuf,
+    /// The CustomResourceDefinitions.
+    #[arg(long, default_value = "deploy/crds")]
+    definitions: PathBuf,
+    /// How many routes, each of an Ingress of its own.
+    #[arg(long, default_value_t = 10_000)]
+    routes: usize,
+    /// How many stub proxies; they listen on 10.99.0.1 and the following addresses.
+    #[arg(long, default_value_t = 100)]
+    proxies: usize,
+    /// How many changes are timed.
+    #[arg(long, default_value_t = 10)]
+    changes: usize,
+    /// Helm release Secrets in the cluster, which a controller should not read.
+    #[arg(long, default_value_t = 0)]
+    helm_releases: usize,
+    /// Bytes of each.
+    #[arg(long, default_value_t = 500_000)]
+    release_bytes: usize,
+    /// Services that nothing refers to.
+    #[arg(long, default_value_t = 0)]
+    other_services: usize,
+    /// Whether only the idle controller is measured.
+    #[arg(long)]
+    idle_only: bool,
+    /// Further flags for the controller.
+    #[arg(last = true)]
+    flags: Vec<String>,
+}
+
+/// Limits, and what Kong Ingress Controller 3.5.13 needs for the same on a machine of two cores.
+struct Expected {
+    cold_start: Option<f64>,
+    /// Milliseconds; `None`: 1.3 times the bare client.
+    change: Option<f64>,
+    /// The same of CPU time: 1.5 times.
+    change_cpu: Option<f64>,
+    resident: Option<f64>,
+    idle: Option<f64>,
+    peer: Peer,
+}
+
+#[derive(Default)]
+struct Peer {
+    cold_start: Option<&'static str>,
+    change: Option<&'static str>,
+    change_cpu: Option<&'static str>,
+    resident: Option<&'static str>,
+    idle: Option<&'static str>,
+}
+
+const LARGE: Expected = Expected {
+    cold_start: Some(5.0),
+    change: None,
+    change_cpu: None,
+    resident: Some(120.0),
+    idle: Some(0.1),
+    peer: Peer {
+        cold_start: Some("35-41 s"),
+        change: Some("12,000-17,000 ms"),
+        change_cpu: Some("20,000-33,000 ms"),
+        resident: Some("570-630 MiB"),
+        idle: Some("12-15 s"),
+    },
+};
+
+const SMALL: Expected = Expected {
+    cold_start: None,
+    change: Some(80.0),
+    change_cpu: Some(15.0),
+    resident: Some(50.0),
+    idle: Some(0.1),
+    peer: Peer {
+        cold_start: None,
+        change: Some("2,980 ms"),
+        change_cpu: Some("210 ms"),
+        resident: Some("137 MiB"),
+        idle: None,
+    },
+};
+
+/// Of other sizes: the limits that hold for all.
+const OTHER: Expected = Expected {
+    cold_start: None,
+    change: None,
+    change_cpu: None,
+    resident: None,
+    idle: None,
+    peer: Peer {
+        cold_start: None,
+        change: None,
+        change_cpu: None,
+        resident: None,
+        idle: None,
+    },
+};
+
+const PATIENCE: Duration = Duration::from_secs(180);
+const POLL: Duration = Duration::from_millis(2);
+const IDLE: Duration = Duration::from_secs(10);
+/// A change must not wait for a proxy that hangs: what is more than this many times as slow did.
+const HUNG_TOLERANCE: f64 = 1.3;
+
+/// Whether all limits were kept.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    runtime()?.block_on(measure(arguments))
+}
+
+/// With a provider of cryptography installed.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .expect("no provider was installed before");
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+async fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
+    let directory = &arguments.directory;
+    fs::create_dir_all(directory)?;
+    pki::write(directory)?;
+    let cluster = Cluster::start(&arguments.cluster, directory).await?;
+    let addresses = addresses(arguments.proxies);
+    let counts = Counts {
+        routes: arguments.routes,
+        helm_releases: arguments.helm_releases,
+        release_bytes: arguments.release_bytes,
+        other_services: arguments.other_services,
+    };
+    let began = Instant::now();
+    objects::create(&cluster.api, &arguments.definitions, &addresses, counts).await?;
+    println!(
+        "{} routes, {} stub proxies; {} Helm release Secrets of {} bytes, {} unreferenced Services (made in {:.0?})",
+        counts.routes,
+        arguments.proxies,
+        counts.helm_releases,
+        counts.release_bytes,
+        counts.other_services,
+        began.elapsed()
+    );
+    let stubs = Stubs::start(&addresses, pki::server_config(directory)?).await?;
+    let mut bench = Bench {
+        arguments,
+        cluster,
+        stubs,
+        table: Table::new(Some("KIC 3.5.13")),
+        changes: 0,
+        expected: match (arguments.routes, arguments.proxies) {
+            (10_000, 100) => &LARGE,
+            (1_000, 10) => &SMALL,
+            _ => &OTHER,
+        },
+    };
+    bench.run(&addresses).await?;
+    Ok(bench.table.kept())
+}
+
+/// 10.99.0.1 and the following, as the script gives them to the namespace.
+fn addresses(count: usize) -> Vec<SocketAddr> {
+    let first = u32::from(Ipv4Addr::new(10, 99, 0, 1));
+    let address = |index| Ipv4Addr::from(first + u32::try_from(index).expect("there are few stubs"));
+    (0..count).map(|index| (address(index), 8444).into()).collect()
+}
+
+struct Bench<'a> {
+    arguments: &'a Arguments,
+    cluster: Cluster,
+    stubs: Stubs,
+    table: Table,
+    /// Changes made so far.
+    changes: usize,
+    expected: &'static Expected,
+}
+
+/// Times of changes until the first and until all proxies had them.
+#[derive(Default)]
+struct Times {
+    first: Vec<Duration>,
+    all: Vec<Duration>,
+}
+
+impl Bench<'_> {
+    async fn run(&mut self, addresses: &[SocketAddr]) -> anyhow::Result<()> {
+        let before = self.cluster.api.requests().await?;
+        sleep(IDLE).await;
+        let own_requests = self.cluster.api.requests().await? - before;
+
+        let controller = self.cold_start().await?;
+        self.quiet(&controller).await?;
+        self.idle(&controller, own_requests).await?;
+        if self.arguments.idle_only {
+            return controller.stop();
+        }
+        let (cpu, pushes) = (cpu_seconds(controller.id())?, self.stubs.pushes());
+        let mut times = self.change_often(self.arguments.changes).await?;
+        let quiet = self.quiet(&controller).await?;
+        let changes = self.arguments.changes as f64;
+        let cpu = (cpu_seconds(controller.id())? - cpu) * 1000.0 / changes;
+        let pushes = (self.stubs.pushes() - pushes) as f64 / changes / self.arguments.proxies as f64;
+        let resident = resident_mebibytes(controller.id(), "VmRSS")?;
+        let peak = resident_mebibytes(controller.id(), "VmHWM")?;
+        let bare = self.bare(addresses)?;
+
+        let expected = self.expected;
+        let table = &mut self.table;
+        table.figure(
+            "change to the first proxy, p50",
+            milliseconds(percentile(&mut times.first, 0.5)),
+            "ms",
+        );
+        let usual = milliseconds(percentile(&mut times.all, 0.5));
+        table.line(&Line {
+            what: "change to all proxies, p50",
+            value: usual,
+            unit: "ms",
+            limit: Some(expected.change.unwrap_or(bare.milliseconds * 1.3)),
+            peer: expected.peer.change,
+        });
+        table.figure(
+            "change to all proxies, slowest",
+            milliseconds(percentile(&mut times.all, 1.0)),
+            "ms",
+        );
+        table.figure("  a bare client, the same bytes", bare.milliseconds, "ms");
+        table.line(&Line {
+            what: "controller CPU per change, statuses included",
+            value: cpu,
+            unit: "ms",
+            limit: Some(expected.change_cpu.unwrap_or(bare.cpu_milliseconds * 1.5)),
+            peer: expected.peer.change_cpu,
+        });
+        table.figure("  a bare client, the same bytes", bare.cpu_milliseconds, "ms");
+        table.figure("pushes per change and proxy", pushes, "");
+        table.figure("quiet after the last change", quiet.as_secs_f64(), "s");
+        table.line(&Line {
+            what: "controller resident after the changes",
+            value: resident,
+            unit: "MiB",
+            limit: expected.resident,
+            peer: expected.peer.resident,
+        });
+        table.figure("controller resident, peak", peak, "MiB");
+
+        self.stubs.hang(0, true);
+        let mut hung = self.change_often(self.arguments.changes).await?;
+        self.stubs.hang(0, false);
+        // It catches up before anything else is measured.
+        self.seen(&format!("{MARKER}{}", self.changes)).await?;
+        let hung = milliseconds(percentile(&mut hung.all, 0.5));
+        let limit = usual * HUNG_TOLERANCE;
+        self.table
+            .limited("change to all others while one hangs, p50", hung, limit, "ms");
+        self.take_over(controller).await
+    }
+
+    /// From the start of the process to the last proxy.
+    async fn cold_start(&mut self) -> anyhow::Result<Guarded> {
+        let began = Instant::now();
+        let mut controller = self.start("one")?;
+        let routes = self.arguments.routes;
+        while !self.stubs.have_routes(routes) {
+            let log = self.arguments.directory.join("one.log");
+            ensure!(controller.is_running(), "the controller ended: see {}", log.display());
+            ensure!(
+                began.elapsed() < PATIENCE,
+                "not all are configured: see {}",
+                log.display()
+            );
+            sleep(POLL).await;
+        }
+        self.table.line(&Line {
+            what: "start to all proxies configured",
+            value: began.elapsed().as_secs_f64(),
+            unit: "s",
+            limit: self.expected.cold_start,
+            peer: self.expected.peer.cold_start,
+        });
+        let cpu = cpu_seconds(controller.id())?;
+        self.table.figure("  CPU for that", cpu, "s");
+        Ok(controller)
+    }
+
+    fn start(&self, name: &str) -> anyhow::Result<Guarded> {
+        let directory = &self.arguments.directory;
+        let file = |name: &str| directory.join(name);
+        let mut command = Command::new(&self.arguments.silverback);
+        command
+            .env("POD_NAME", name)
+            .arg("run")
+            .arg("--kubeconfig")
+            .arg(&self.cluster.kubeconfig)
+            .arg("--kong-admin-ca-cert-file")
+            .arg(file("proxies-ca.crt"))
+            .arg("--kong-admin-tls-client-cert-file")
+            .arg(file("client.crt"))
+            .arg("--kong-admin-tls-client-key-file")
+            .arg(file("client.key"))
+            .arg(format!(
+                "--kong-admin-svc={}/{}",
+                objects::PROXY_NAMESPACE,
+                objects::ADMIN_SERVICE
+            ))
+            .arg(format!("--ingress-class={}", objects::CLASS))
+            .arg(format!("--election-namespace={}", objects::PROXY_NAMESPACE))
+            .args([
+                "--push-duty=100",
+                "--health-probe-bind-address=off",
+                "--metrics-bind-address=off",
+            ])
+            .arg("--dashboard-bind-address=off")
+            .args(&self.arguments.flags);
+        Guarded::start(&mut command, &file(&format!("{name}.log")))
+    }
+
+    /// Waits until the controller does next to nothing: statuses are written after the proxies have what they shall run.
+    async fn quiet(&self, controller: &Guarded) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        let look = Duration::from_secs(2);
+        loop {
+            let before = cpu_seconds(controller.id())?;
+            sleep(look).await;
+            if cpu_seconds(controller.id())? - before <= 0.03 {
+                return Ok(began.elapsed().saturating_sub(look));
+            }
+            if began.elapsed() > PATIENCE {
+                bail!("the controller is busy {PATIENCE:?} after the last change");
+            }
+        }
+    }
+
+    async fn idle(&mut self, controller: &Guarded, own_requests: f64) -> anyhow::Result<()> {
+        let resident = resident_mebibytes(controller.id(), "VmRSS")?;
+        self.table.line(&Line {
+            what: "controller resident",
+            value: resident,
+            unit: "MiB",
+            limit: self.expected.resident,
+            peer: self.expected.peer.resident,
+        });
+        self.table.figure(
+            "controller resident, peak",
+            resident_mebibytes(controller.id(), "VmHWM")?,
+            "MiB",
+        );
+        let requests = self.cluster.api.requests().await?;
+        let (probes, cpu) = (self.stubs.probes(), cpu_seconds(controller.id())?);
+        sleep(IDLE).await;
+        let cpu = cpu_seconds(controller.id())? - cpu;
+        let probes = self.stubs.probes() - probes;
+        // Each look at the count is a request, too.
+        let requests = self.cluster.api.requests().await? - requests - own_requests;
+        self.table.line(&Line {
+            what: "controller CPU in 10 s of idling",
+            value: cpu,
+            unit: "s",
+            limit: Some(self.expected.idle.unwrap_or(0.2)),
+            peer: self.expected.peer.idle,
+        });
+        self.table.figure("  probes in that time", probes as f64, "");
+        // The Lease is renewed every two seconds; the API server's own requests vary by a few.
+        self.table
+            .limited("  requests to the API server (5 for the Lease)", requests, 9.0, "");
+        Ok(())
+    }
+
+    async fn change_often(&mut self, count: usize) -> anyhow::Result<Times> {
+        let mut times = Times::default();
+        for _ in 0..count {
+            let began = Instant::now();
+            let marker = self.change().await?;
+            let (first, last) = self.seen(&marker).await?;
+            times.first.push(first - began);
+            times.all.push(last - began);
+        }
+        Ok(times)
+    }
+
+    /// Changes one route; gives the marker that shows it.
+    async fn change(&mut self) -> anyhow::Result<String> {
+        self.changes += 1;
+        let marker = format!("{MARKER}{}", self.changes);
+        let route = self.changes * 7919 % self.arguments.routes;
+        objects::change(&self.cluster.api, route, &marker).await?;
+        Ok(marker)
+    }
+
+    async fn seen(&self, marker: &str) -> anyhow::Result<(Instant, Instant)> {
+        let began = Instant::now();
+        loop {
+            if let Some(seen) = self.stubs.seen(marker) {
+                return Ok(seen);
+            }
+            ensure!(began.elapsed() < PATIENCE, "{marker} did not reach all proxies");
+            sleep(POLL).await;
+        }
+    }
+
+    /// The bare client, with the bytes that were sent last.
+    fn bare(&self, addresses: &[SocketAddr]) -> anyhow::Result<Cost> {
+        let body = self.arguments.directory.join("body");
+        fs::write(&body, self.stubs.last_body())?;
+        let rounds = if self.arguments.proxies < 50 { 200 } else { 10 };
+        let output = Command::new(std::env::current_exe()?)
+            .args(["send", "--rounds", &rounds.to_string(), "--directory"])
+            .arg(&self.arguments.directory)
+            .arg("--body")
+            .arg(&body)
+            .arg("--to")
+            .args(addresses.iter().map(ToString::to_string))
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "the bare client: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Cost::parse(std::str::from_utf8(&output.stdout).context("the bare client printed no text")?)
+    }
+
+    /// The leader gets SIGTERM while a change comes in; a standby pushes it.
+    async fn take_over(&mut self, leader: Guarded) -> anyhow::Result<()> {
+        let standby = self.start("two")?;
+        let log = self.arguments.directory.join("two.log");
+        let began = Instant::now();
+        while !follows(&log) {
+            ensure!(
+                began.elapsed() < PATIENCE,
+                "the standby does not follow: see {}",
+                log.display()
+            );
+            sleep(Duration::from_millis(100)).await;
+        }
+        self.quiet(&standby).await?;
+        self.quiet(&leader).await?;
+        let began = Instant::now();
+        leader.terminate()?;
+        let marker = self.change().await?;
+        let (first, _) = self.seen(&marker).await?;
+        self.table.limited(
+            "SIGTERM of the leader to the other's push",
+            milliseconds(first - began),
+            300.0,
+            "ms",
+        );
+        standby.stop()
+    }
+}
+
+/// Whether a standby has said so, and has rendered a configuration.
+fn follows(log: &Path) -> bool {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    text.contains("configuration rendered") && text.contains("follower")
+}
