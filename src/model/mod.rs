@@ -14,6 +14,7 @@ mod profile;
 mod proxy;
 pub mod schema;
 mod snapshot;
+mod storage;
 
 pub use byte_size::ByteSize;
 pub use kind::{Kind, Object};
@@ -23,3 +24,4 @@ pub use problem::{Problem, Reason, SourceLocation};
 pub use profile::{Edition, PluginTypes, Profile, RouterFlavor};
 pub use proxy::{PeerCertificate, PodRef, ProxyId, ProxyTarget, fleet_names};
 pub use snapshot::{Generation, Objects, Snapshot};
+pub use storage::Storage;

@@ -23,6 +23,7 @@ use proxy_config_schema::{Configuration, Plugin};
 pub(super) use attachment::{Attachments, Catalogue, Note, Relations, Target, precedence};
 pub(super) use closing::{Closed, Members};
 pub(super) use config::{PluginObject, Resolved, resolve};
+pub(super) use global::protects_everything;
 
 use self::{
     attachment::{Precedence, Relation},
