@@ -28,6 +28,8 @@ pub mod translate;
 pub mod upgrade;
 
 #[cfg(feature = "controller")]
+pub mod archive;
+#[cfg(feature = "controller")]
 mod back_off;
 #[cfg(feature = "controller")]
 pub mod fleet;

@@ -118,10 +118,6 @@ pub(super) fn warnings(settings: &[GateSetting]) -> Vec<&'static str> {
         (Gate::SanitizeKonnectConfigDumps, _) => {
             Some("--feature-gates: SanitizeKonnectConfigDumps has no effect: nothing is sent to Konnect; remove it")
         }
-        (Gate::FallbackConfiguration, true) => Some(
-            "--feature-gates: FallbackConfiguration has no effect yet: a proxy that refuses a configuration keeps its \
-             last good one; remove it",
-        ),
         _ => None,
     };
     settings.iter().filter_map(warning).collect()
@@ -144,8 +140,8 @@ mod tests {
     fn gates_are_set_over_their_defaults() {
         let gates = of("KongServiceFacade=true,RewriteURIs=1,GatewayAlpha=true").unwrap();
         assert!(gates.kong_service_facade && gates.rewrite_uris && gates.fill_ids && gates.kong_custom_entity);
-        let gates = of("FillIDs=false,KongCustomEntity=false,FallbackConfiguration=true").unwrap();
-        assert!(!gates.fill_ids && !gates.kong_custom_entity && gates.fallback_configuration);
+        let gates = of("FillIDs=false,KongCustomEntity=false,FallbackConfiguration=false").unwrap();
+        assert!(!gates.fill_ids && !gates.kong_custom_entity && !gates.fallback_configuration);
     }
 
     #[test]
@@ -173,11 +169,7 @@ mod tests {
     fn what_has_no_effect_is_warned_of() {
         let set = |text| setting(text).unwrap();
         assert!(warnings(&[set("GatewayAlpha=true"), set("FillIDs=true")]).is_empty());
-        let given = [
-            "GatewayAlpha=false",
-            "SanitizeKonnectConfigDumps=true",
-            "FallbackConfiguration=true",
-        ];
-        assert_eq!(warnings(&given.map(set)).len(), 3);
+        let given = ["GatewayAlpha=false", "SanitizeKonnectConfigDumps=true"];
+        assert_eq!(warnings(&given.map(set)).len(), 2);
     }
 }

@@ -1,15 +1,19 @@
 //! What proxies can be given, and what one of them may be given now.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use proxy_config_schema::ConfigHash;
 
 use crate::{
-    model::{Edition, Generation, Problem, Profile, Reason},
-    render::{Rendered, Rendition},
+    model::{Edition, Problem, Profile, ProxyId, Reason, Snapshot},
+    render::{LastGood, Rendered, Rendition},
+    translate::fallback::{Blame, Refusal, Refusals},
 };
 
-use super::ProxyReport;
+use super::{EntityError, ProxyReport, attribution};
 
 /// Objects that a message about left-out ones names.
 const MAX_NAMED: usize = 3;
@@ -20,8 +24,10 @@ const MAX_REFUSED: usize = 16;
 #[derive(Debug, Clone)]
 pub(super) struct Configuration {
     pub(super) rendered: Arc<Rendered>,
-    /// From which snapshot: of two that were accepted the later one is the last good one.
-    pub(super) generation: Generation,
+    /// Counts renditions: of two that were accepted the later one is the last good one. 0 is of an earlier run.
+    pub(super) sequence: u64,
+    /// What it was made of.
+    pub(super) sources: Arc<Snapshot>,
     /// What was left out of it, in words; `None` if nothing was.
     pub(super) incomplete: Option<Arc<str>>,
 }
@@ -58,8 +64,12 @@ pub(super) enum RestoreReason {
 #[derive(Debug, Clone)]
 pub(super) struct Goal {
     pub(super) permission: Permission,
-    /// The newest configuration of its profile.
+    /// The newest configuration of its profile, as far as proxies take it.
     pub(super) desired: Option<Configuration>,
+    /// The same without anything left out, if something is.
+    pub(super) whole: Option<ConfigHash>,
+    /// The last good one with the addresses of now, if it may be needed.
+    pub(super) kept: Option<Configuration>,
     /// The latest one that a proxy of its profile accepted.
     pub(super) last_good: Option<Configuration>,
     /// Whether a proxy without configuration gets the last good one first: others run it, or the newest was refused.
@@ -69,11 +79,19 @@ pub(super) struct Goal {
 }
 
 impl Goal {
+    /// Of all configurations that it may run.
+    pub(super) fn hashes(&self) -> impl Iterator<Item = ConfigHash> {
+        let configurations = [&self.desired, &self.kept, &self.last_good].into_iter().flatten();
+        configurations.map(Configuration::hash).chain(self.whole)
+    }
+
     /// Of a proxy of which nothing is known.
     pub(super) fn none() -> Self {
         Self {
             permission: Permission::Nothing,
             desired: None,
+            whole: None,
+            kept: None,
             last_good: None,
             last_good_first: false,
             profile_served: false,
@@ -85,32 +103,59 @@ impl Goal {
 #[derive(Default)]
 pub(super) struct Configurations {
     profiles: BTreeMap<Profile, OfProfile>,
-    rendition: Option<Arc<Rendition>>,
-    incomplete: Option<Arc<str>>,
+    rendition: Option<Latest>,
+    sequence: u64,
     /// Why nothing may be sent, if so.
     hold: Option<Arc<str>>,
+}
+
+/// The latest rendition that is somebody's wish.
+#[derive(Clone)]
+struct Latest {
+    rendition: Arc<Rendition>,
+    sequence: u64,
+    /// What is left out, in words.
+    incomplete: Option<Arc<str>>,
+    /// The same, but for what only proxies refused.
+    incomplete_whole: Option<Arc<str>>,
 }
 
 #[derive(Default)]
 struct OfProfile {
     desired: Option<Configuration>,
+    whole: Option<Configuration>,
+    kept: Option<Configuration>,
     last_good: Option<Configuration>,
     refused: Vec<ConfigHash>,
+    refusals: Arc<Refusals>,
+    /// Whose processes refused something.
+    refusers: BTreeSet<ProxyId>,
 }
 
 impl Configurations {
     /// Takes what the fleet shall run.
     pub(super) fn set(&mut self, rendition: Arc<Rendition>) {
         self.hold = rendition.hold.as_deref().map(Into::into);
-        // What is rendered while a source is missing is no wish of anybody: the earlier one stays.
+        self.sequence += 1;
         if self.hold.is_some() {
+            // What is rendered while a source is missing is no wish of anybody: the earlier one stays. What was
+            // accepted last is what newcomers get.
+            for (profile, known) in &mut self.profiles {
+                known.kept = kept(&rendition, profile, self.sequence);
+            }
             return;
         }
-        self.incomplete = incomplete(&rendition.problems);
+        let is_refused = |problem: &&Problem| is_of_refusal(problem.reason);
+        let latest = Latest {
+            incomplete: incomplete(rendition.problems.iter()),
+            incomplete_whole: incomplete(rendition.problems.iter().filter(|problem| !is_refused(problem))),
+            sequence: self.sequence,
+            rendition,
+        };
         for (profile, known) in &mut self.profiles {
-            known.desired = desired(&rendition, profile, &self.incomplete);
+            known.take(&latest, profile);
         }
-        self.rendition = Some(rendition);
+        self.rendition = Some(latest);
     }
 
     pub(super) fn hold(&self) -> Option<&Arc<str>> {
@@ -128,18 +173,27 @@ impl Configurations {
             };
             self.profiles.remove(&unused);
         }
-        let desired = self
-            .rendition
-            .as_ref()
-            .and_then(|rendition| desired(rendition, profile, &self.incomplete));
-        self.profiles.insert(
-            profile.clone(),
-            OfProfile {
-                desired,
-                ..OfProfile::default()
-            },
-        );
+        let mut known = OfProfile::default();
+        if let Some(latest) = &self.rendition {
+            known.take(latest, profile);
+        }
+        self.profiles.insert(profile.clone(), known);
         true
+    }
+
+    /// What proxies of that profile accepted in an earlier run: of use as long as nothing is known from this one.
+    pub(super) fn stored(&mut self, profile: Profile, good: &LastGood) {
+        if !self.admit(&profile, |_| true) {
+            return;
+        }
+        if let Some(known) = self.profiles.get_mut(&profile) {
+            known.last_good.get_or_insert_with(|| Configuration {
+                rendered: good.rendered.clone(),
+                sequence: 0,
+                sources: good.sources.clone(),
+                incomplete: Some("it runs what was accepted before the controller started".into()),
+            });
+        }
     }
 
     /// A proxy of that profile runs that configuration. Says whether the last good one is another one than before.
@@ -149,7 +203,7 @@ impl Configurations {
         };
         let before = known.last_good.as_ref();
         // Slow proxies accept late what others have left behind.
-        if before.is_some_and(|before| before.generation >= configuration.generation) {
+        if before.is_some_and(|before| before.sequence >= configuration.sequence) {
             return false;
         }
         let differs = before.map(Configuration::hash) != Some(configuration.hash());
@@ -158,14 +212,48 @@ impl Configurations {
     }
 
     /// A proxy of that profile refused it.
-    pub(super) fn refused(&mut self, profile: &Profile, hash: ConfigHash) {
-        if let Some(known) = self.profiles.get_mut(profile)
-            && !known.refused.contains(&hash)
-        {
+    pub(super) fn refused(
+        &mut self,
+        profile: &Profile,
+        id: &ProxyId,
+        configuration: &Configuration,
+        errors: &[EntityError],
+    ) {
+        let Some(known) = self.profiles.get_mut(profile) else {
+            return;
+        };
+        let hash = configuration.hash();
+        if !known.refused.contains(&hash) {
             if known.refused.len() == MAX_REFUSED {
                 known.refused.remove(0);
             }
             known.refused.push(hash);
+        }
+        known.refusers.insert(id.clone());
+        if known.refusals.contain(hash) {
+            return;
+        }
+        let refusals = Arc::make_mut(&mut known.refusals);
+        if refusals.latest.len() == MAX_REFUSED {
+            refusals.latest.remove(0);
+        }
+        refusals.latest.push(Arc::new(Refusal {
+            hash,
+            blamed: blame(errors, &configuration.sources),
+        }));
+    }
+
+    /// That process of a proxy is gone. Once all are that refused something, everything is tried again: what they lacked
+    /// the others may have.
+    pub(super) fn gone(&mut self, profile: &Profile, id: &ProxyId) {
+        if let Some(known) = self.profiles.get_mut(profile)
+            && known.refusers.remove(id)
+            && known.refusers.is_empty()
+        {
+            known.refusals = Arc::new(Refusals {
+                forgiven: known.refusals.forgiven + 1,
+                latest: Vec::new(),
+            });
         }
     }
 
@@ -177,8 +265,44 @@ impl Configurations {
         self.profiles.get(profile)?.desired.as_ref()
     }
 
+    /// What the objects ask for, if something of it is left out.
+    pub(super) fn whole(&self, profile: &Profile) -> Option<&Configuration> {
+        self.profiles.get(profile)?.whole.as_ref()
+    }
+
+    pub(super) fn kept(&self, profile: &Profile) -> Option<&Configuration> {
+        self.profiles.get(profile)?.kept.as_ref()
+    }
+
     pub(super) fn last_good(&self, profile: &Profile) -> Option<&Configuration> {
         self.profiles.get(profile)?.last_good.as_ref()
+    }
+
+    /// The same, if it may be given to proxies: the bytes of an earlier run only until the objects of now are known.
+    pub(super) fn last_good_to_give(&self, profile: &Profile) -> Option<&Configuration> {
+        self.last_good(profile)
+            .filter(|good| good.sequence > 0 || self.rendition.is_none())
+    }
+
+    /// What was accepted last, for those who render it again or put it away.
+    pub(super) fn good(&self) -> BTreeMap<Profile, Arc<LastGood>> {
+        let good = self.profiles.iter().filter_map(|(profile, known)| {
+            let good = known.last_good.as_ref()?;
+            let good = LastGood {
+                rendered: good.rendered.clone(),
+                sources: good.sources.clone(),
+                stored: good.sequence == 0,
+            };
+            Some((profile.clone(), Arc::new(good)))
+        });
+        good.collect()
+    }
+
+    pub(super) fn refusals(&self) -> BTreeMap<Profile, Arc<Refusals>> {
+        let refusals = self.profiles.iter();
+        refusals
+            .map(|(profile, known)| (profile.clone(), known.refusals.clone()))
+            .collect()
     }
 
     pub(super) fn is_desired_refused(&self, profile: &Profile) -> bool {
@@ -195,12 +319,55 @@ impl Configurations {
     }
 }
 
-fn desired(rendition: &Rendition, profile: &Profile, incomplete: &Option<Arc<str>>) -> Option<Configuration> {
+impl OfProfile {
+    fn take(&mut self, latest: &Latest, profile: &Profile) {
+        let rendition = &latest.rendition;
+        let fallback = rendition.fallbacks.get(profile);
+        let sources = fallback.map_or(&rendition.snapshot, |fallback| &fallback.sources);
+        self.desired = rendition.profiles.get(profile).map(|rendered| Configuration {
+            rendered: rendered.clone(),
+            sequence: latest.sequence,
+            sources: sources.clone(),
+            incomplete: latest.incomplete.clone(),
+        });
+        let whole = fallback.and_then(|fallback| fallback.whole.clone());
+        self.whole = whole.map(|rendered| Configuration {
+            rendered,
+            sequence: latest.sequence,
+            sources: rendition.snapshot.clone(),
+            incomplete: latest.incomplete_whole.clone(),
+        });
+        self.kept = kept(rendition, profile, latest.sequence);
+    }
+}
+
+fn kept(rendition: &Rendition, profile: &Profile, sequence: u64) -> Option<Configuration> {
+    let kept = rendition.fallbacks.get(profile)?.kept.as_ref()?;
     Some(Configuration {
-        rendered: rendition.profiles.get(profile)?.clone(),
-        generation: rendition.generation,
-        incomplete: incomplete.clone(),
+        rendered: kept.rendered.clone(),
+        sequence,
+        sources: kept.sources.clone(),
+        incomplete: Some("it runs what was accepted before; what is newer is refused, or may not be sent".into()),
     })
+}
+
+/// The objects that errors are about, each once.
+fn blame(errors: &[EntityError], sources: &Snapshot) -> Vec<Blame> {
+    let mut seen = BTreeSet::new();
+    let blamed = errors.iter().filter_map(|error| {
+        let object = attribution::object_of(&error.entity_tags)?;
+        let field = error
+            .field
+            .as_ref()
+            .map(|field| format!("{field}: "))
+            .unwrap_or_default();
+        let is_new = seen.insert(object.clone());
+        let kind = &error.entity_type;
+        let space = if kind.is_empty() || field.is_empty() { "" } else { " " };
+        let message = format!("{kind}{space}{field}{}", error.message);
+        is_new.then(|| Blame::of(&object, &message, sources))?
+    });
+    blamed.collect()
 }
 
 /// The profile of a proxy.
@@ -226,8 +393,8 @@ pub(super) fn pays_for_pushes(edition: Edition) -> bool {
 }
 
 /// Names the objects of which something is missing in the configuration, and where to read why.
-fn incomplete(problems: &[Problem]) -> Option<Arc<str>> {
-    let left_out = || problems.iter().filter(|problem| leaves_out(problem.reason));
+fn incomplete<'a>(problems: impl Iterator<Item = &'a Problem> + Clone) -> Option<Arc<str>> {
+    let left_out = || problems.clone().filter(|problem| leaves_out(problem.reason));
     let mut objects: Vec<_> = left_out().map(|problem| &problem.object).collect();
     objects.sort();
     objects.dedup();
@@ -252,6 +419,11 @@ fn incomplete(problems: &[Problem]) -> Option<Arc<str>> {
 fn leaves_out(reason: Reason) -> bool {
     !matches!(
         reason,
-        Reason::NoEndpoints | Reason::UnknownField | Reason::ConfigRejected | Reason::SourceUnavailable
+        Reason::NoEndpoints | Reason::UnknownField | Reason::SourceUnavailable
     )
+}
+
+/// Whether such a problem is there since a proxy refused something.
+fn is_of_refusal(reason: Reason) -> bool {
+    matches!(reason, Reason::ConfigRejected | Reason::DependsOnRejected)
 }

@@ -1,6 +1,10 @@
 //! What the fleet learns, and what it wants done.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
@@ -8,9 +12,10 @@ use tokio::time::Instant;
 
 use crate::{
     model::{
-        Edition, Epoch, Leadership, NamespacedName, PeerCertificate, PluginTypes, ProxyId, ProxyTarget, RouterFlavor,
+        Edition, Epoch, Leadership, NamespacedName, PeerCertificate, PluginTypes, Profile, ProxyId, ProxyTarget,
+        RouterFlavor,
     },
-    render::{Rendered, Rendition},
+    render::{LastGood, Rendered, Rendition},
 };
 
 /// Something that the fleet learns.
@@ -18,6 +23,8 @@ use crate::{
 pub enum FleetEvent {
     /// All proxies that discovery sees now; those that are not here are gone.
     Targets(Vec<Arc<ProxyTarget>>),
+    /// What proxies accepted last in an earlier run of the controller.
+    Stored(BTreeMap<Profile, Arc<LastGood>>),
     /// What the fleet shall run.
     Rendition(Arc<Rendition>),
     /// This replica's part.
@@ -78,6 +85,8 @@ pub struct ProxyReport {
     pub node_id: Option<String>,
     /// When its process started, if it says so.
     pub started_at: Option<Timestamp>,
+    /// The largest configuration that it takes, in bytes, if it says so.
+    pub body_limit: Option<u64>,
     /// What it runs; [`ConfigHash::NONE`] is nothing.
     pub hash: ConfigHash,
     /// What protects the connection to it.

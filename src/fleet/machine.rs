@@ -12,7 +12,7 @@ use proxy_config_schema::ConfigHash;
 use tokio::time::Instant;
 
 use super::{
-    Command, FleetEvent, FleetView, Observation, ProxyView, PushOutcome, PushResult, Settings,
+    Command, EntityError, FleetEvent, FleetView, Observation, ProxyView, PushOutcome, PushResult, Settings,
     configuration::{Configuration, Configurations, Goal, Permission, RestoreReason, profile_of},
     state::{Moment, ProxyState},
     step::{Event, Step, Want, step},
@@ -75,6 +75,13 @@ impl Machine {
             .retain(|_, (since, proxy)| proxy.state.in_flight.is_some() || now.instant < *since + REMEMBERED_FOR);
         match event {
             FleetEvent::Targets(targets) => self.retarget(targets, now, &mut commands),
+            FleetEvent::Stored(found) => {
+                for (profile, good) in found {
+                    self.configurations.stored(profile, &good);
+                }
+                self.changed = true;
+                self.step_all(now, &mut commands);
+            }
             FleetEvent::Rendition(rendition) => {
                 self.configurations.set(rendition);
                 self.changed = true;
@@ -148,6 +155,8 @@ impl Machine {
         Some(FleetView {
             desired: hashes(&|profile| Some(self.configurations.desired(profile)?.hash())),
             last_good: hashes(&|profile| Some(self.configurations.last_good(profile)?.hash())),
+            good: self.configurations.good(),
+            refusals: self.configurations.refusals(),
             proxies,
             profiles,
             paused: self.paused.clone(),
@@ -173,6 +182,9 @@ impl Machine {
         for id in gone {
             if let Some(proxy) = self.proxies.remove(&id) {
                 self.count(proxy.state.observed, None);
+                if let Some(profile) = &proxy.profile {
+                    self.configurations.gone(profile, &id);
+                }
                 self.departed.insert(id.clone(), (now.instant, proxy));
             }
             commands.push(Command::Detach(id));
@@ -201,6 +213,7 @@ impl Machine {
         let Some(proxy) = self.proxies.get(id) else {
             return;
         };
+        let (former, process) = (proxy.profile.clone(), proxy.state.process);
         if let Ok(report) = &observation.result {
             let profile = profile_of(report);
             if proxy.profile.as_ref() != Some(&profile) {
@@ -216,13 +229,19 @@ impl Machine {
             }
         }
         self.step(id, Event::Observed(observation), now, commands);
+        let proxy = &self.proxies[id];
+        if let Some(former) = former
+            && (proxy.state.process != process || proxy.profile.as_ref() != Some(&former))
+        {
+            self.configurations.gone(&former, id);
+            self.changed = true;
+        }
         self.learn(id, now, commands);
     }
 
     fn pushed(&mut self, id: &ProxyId, outcome: PushOutcome, now: Moment, commands: &mut Vec<Command>) {
         self.throttle.end(id);
-        let profile = self.proxies.get(id).and_then(|proxy| proxy.profile.clone());
-        let refused = matches!(outcome.result, PushResult::Rejected { .. }).then_some(outcome.hash);
+        let refused = self.refused(id, &outcome);
         if let Some((since, mut proxy)) = self.departed.remove(id) {
             // It is gone: what came of it matters only should it come back.
             let goal = self.goal(&proxy);
@@ -232,10 +251,25 @@ impl Machine {
             return;
         }
         self.step(id, Event::Pushed(outcome), now, commands);
-        if let (Some(profile), Some(hash)) = (profile, refused) {
-            self.configurations.refused(&profile, hash);
+        if let Some((profile, configuration, errors)) = refused {
+            self.configurations.refused(&profile, id, &configuration, &errors);
+            self.changed = true;
+            // What it shall run instead may be known already: others have refused the same.
+            self.step(id, Event::Tick, now, commands);
         }
         self.learn(id, now, commands);
+    }
+
+    /// What a proxy refused by that outcome, and why.
+    fn refused(&self, id: &ProxyId, outcome: &PushOutcome) -> Option<(Profile, Configuration, Vec<EntityError>)> {
+        let PushResult::Rejected { entities, .. } = &outcome.result else {
+            return None;
+        };
+        let proxy = self.proxies.get(id)?;
+        // What another process said than the one that is there now is of no interest.
+        let push = proxy.state.in_flight.as_ref().filter(|push| !push.orphaned)?;
+        let is_same = push.configuration.hash() == outcome.hash;
+        is_same.then(|| Some((proxy.profile.clone()?, push.configuration.clone(), entities.clone())))?
     }
 
     /// What a proxy runs is good: it becomes the last good one of its profile, which others may be waiting for.
@@ -247,7 +281,13 @@ impl Machine {
             return;
         };
         let accepted = proxy.state.accepted.as_ref().map(|accepted| &accepted.configuration);
-        let running = [self.configurations.desired(&profile), accepted]
+        let known = [
+            self.configurations.whole(&profile),
+            self.configurations.desired(&profile),
+            self.configurations.kept(&profile),
+            accepted,
+        ];
+        let running = known
             .into_iter()
             .flatten()
             .find(|configuration| proxy.state.runs(configuration))
@@ -332,10 +372,22 @@ impl Machine {
                 ..Goal::none()
             };
         };
-        let last_good = self.configurations.last_good(profile);
+        let last_good = self.configurations.last_good_to_give(profile);
+        let whole = self.configurations.whole(profile);
+        // What some proxies refuse and others run is not taken from those who do not refuse it.
+        let takes_whole = |whole: &&Configuration| {
+            let sent = proxy.state.in_flight.as_ref().map(|push| push.configuration.hash());
+            let is_known = sent == Some(whole.hash()) || self.running.contains_key(&whole.hash());
+            is_known && proxy.state.rejection(whole.hash()).is_none()
+        };
         Goal {
             permission,
-            desired: self.configurations.desired(profile).cloned(),
+            desired: whole
+                .filter(takes_whole)
+                .or(self.configurations.desired(profile))
+                .cloned(),
+            whole: whole.map(Configuration::hash),
+            kept: self.configurations.kept(profile).cloned(),
             last_good: last_good.cloned(),
             last_good_first: self.configurations.is_desired_refused(profile)
                 || last_good.is_some_and(|good| self.running.contains_key(&good.hash())),
@@ -409,7 +461,9 @@ impl Proxy {
 
 fn view(state: &ProxyState, profile: Option<&Profile>, want: &Want, goal: &Goal) -> ProxyView {
     let desired = goal.desired.as_ref().map(Configuration::hash);
-    let rejection = desired.and_then(|hash| state.rejection(hash));
+    // What was left out for it has been refused before.
+    let refused = [desired, goal.whole];
+    let rejection = refused.into_iter().flatten().find_map(|hash| state.rejection(hash));
     let accepted = state.accepted.as_ref();
     ProxyView {
         target: state.target.clone(),
@@ -418,6 +472,7 @@ fn view(state: &ProxyState, profile: Option<&Profile>, want: &Want, goal: &Goal)
         report: state.report.clone(),
         desired,
         observed: state.observed,
+        hash_mode: state.names.mode,
         last_good: accepted.map(|accepted| accepted.configuration.hash()),
         applied_at: accepted.map(|accepted| accepted.at),
         apply_duration: accepted.and_then(|accepted| accepted.took),

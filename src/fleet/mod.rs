@@ -11,6 +11,7 @@ mod configuration;
 pub mod discovery;
 mod event;
 mod machine;
+mod names;
 mod settings;
 mod state;
 mod step;
@@ -28,6 +29,7 @@ pub use event::{
     Command, ConnectionSecurity, EntityError, FleetEvent, Observation, ProbeFault, ProxyReport, PushOutcome,
     PushResult, TransportFault, TransportFaultKind,
 };
+pub use names::HashMode;
 pub use settings::Settings;
 pub use transitions::{Stimulus, TRANSITIONS, Transition};
 pub use view::{FleetView, Phase, ProxyError, ProxyView};

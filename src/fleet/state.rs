@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 use tokio::time::Instant;
 
-use super::{ProxyError, ProxyReport, TransportFault, configuration::Configuration, verdict::Conditions};
+use super::{ProxyError, ProxyReport, TransportFault, configuration::Configuration, names::Names, verdict::Conditions};
 use crate::model::{ProxyId, ProxyTarget};
 
 /// How long the outcome of a push without an answer stays open: Kong has finished loads 49 s after later ones
@@ -45,8 +45,12 @@ pub(super) struct ProxyState {
     pub(super) target: Arc<ProxyTarget>,
     /// Its last answer.
     pub(super) report: Option<ProxyReport>,
-    /// What it runs, as far as is known.
+    /// Counts its processes, as far as another one was noticed.
+    pub(super) process: u64,
+    /// What it runs, as far as is known: under our name for it, whatever the proxy calls it.
     pub(super) observed: Option<ConfigHash>,
+    /// How its hashes are to be read.
+    pub(super) names: Names,
     /// Probes have failed since its last answer.
     pub(super) trouble: Option<Trouble>,
     /// A push is under way.
@@ -149,7 +153,9 @@ impl ProxyState {
         Self {
             target,
             report: None,
+            process: 0,
             observed: None,
+            names: Names::default(),
             trouble: None,
             in_flight: None,
             unknown: None,

@@ -5,12 +5,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use proxy_config_schema::ConfigHash;
 use tokio::time::Instant;
 
 use super::{
-    Observation, ProxyReport, PushOutcome, PushResult, Settings,
+    Observation, ProxyReport, PushOutcome, PushResult, Settings, TransportFault, TransportFaultKind,
     attribution::proxy_errors,
     configuration::{Configuration, Goal, Permission, RestoreReason, pays_for_pushes},
+    names::Reading,
     state::{
         Accepted, BackOff, Cause, InFlight, Moment, ONE_ATTEMPT, ProxyState, Rejection, Trouble, UNKNOWN_FOR,
         Unresolved,
@@ -25,6 +27,8 @@ pub(super) const LAG: Duration = Duration::from_secs(10);
 const PROBE_SOON: Duration = Duration::from_secs(1);
 /// After the first failed probe: is it unreachable, or did a kept connection end?
 const PROBE_AGAIN: Duration = Duration::from_millis(250);
+/// How long a proxy that has taken a configuration may go on reporting the one before.
+const EFFECTIVE_WITHIN: Duration = Duration::from_secs(15);
 /// Failed probes after which only the regular ones go on.
 const HURRIED_PROBES: u32 = 60;
 
@@ -169,8 +173,10 @@ fn observed(state: &mut ProxyState, observation: Observation, goal: &Goal, setti
     let after_push = state.settled.is_none_or(|settled| observation.started >= settled);
     let fresh = after_push && state.in_flight.is_none();
     let restarted = restarted(state, &report, after_push);
+    let hash = read_hash(state, &report, fresh, restarted, goal, now);
     if restarted {
         // Another process: nothing that was sent to the old one can still be loaded, and it may take what that refused.
+        state.process += 1;
         state.unknown = None;
         if let Some(push) = &mut state.in_flight {
             push.orphaned = true;
@@ -185,20 +191,52 @@ fn observed(state: &mut ProxyState, observation: Observation, goal: &Goal, setti
     let sent_now = state
         .in_flight
         .as_ref()
-        .is_some_and(|push| push.configuration.hash() == report.hash);
+        .is_some_and(|push| push.configuration.hash() == hash);
     if fresh || restarted || sent_now || state.observed.is_none() {
-        if let Some(open) = state.unknown.take_if(|open| open.configuration.hash() == report.hash) {
+        if let Some(open) = state.unknown.take_if(|open| open.configuration.hash() == hash) {
             // Had it been away in between, this would say little of what the load cost.
             let took = now.instant.duration_since(open.began).min(UNKNOWN_FOR);
             accept(state, open.configuration, Some(took), settings, now);
         }
         if fresh && !restarted && goal.permission == Permission::Free && goal.desired.is_some() {
-            note_drift(state, &report, goal, now);
+            note_drift(state, hash, goal, now);
         }
-        state.observed = Some(report.hash);
+        state.observed = Some(hash);
     }
     state.report = Some(report);
-    state.probe_at = state.unknown.is_some().then(|| now.instant + PROBE_SOON);
+    let is_open = state.unknown.is_some() || state.names.is_open();
+    state.probe_at = is_open.then(|| now.instant + PROBE_SOON);
+}
+
+/// What the proxy reports, under our name for it.
+fn read_hash(
+    state: &mut ProxyState,
+    report: &ProxyReport,
+    fresh: bool,
+    restarted: bool,
+    goal: &Goal,
+    now: Moment,
+) -> ConfigHash {
+    if restarted {
+        let before = state.report.as_ref();
+        let is_same = before.is_some_and(|before| before.version == report.version && before.edition == report.edition);
+        state.names.restarted(is_same);
+    }
+    if !fresh {
+        return state.names.ours(report.hash);
+    }
+    let known: Vec<ConfigHash> = goal.hashes().chain(state.sent.iter().copied()).collect();
+    match state.names.read(report.hash, |hash| known.contains(&hash), now.instant) {
+        Reading::Runs(hash) | Reading::NotYet(hash) => hash,
+        Reading::Ignored(hash) => {
+            let fault = TransportFault {
+                kind: TransportFaultKind::UnexpectedAnswer,
+                message: "it has answered that it took the configuration, and goes on with the one before".to_owned(),
+            };
+            state.back_off(Cause::Fault(fault), ONE_ATTEMPT, now);
+            hash
+        }
+    }
 }
 
 /// Whether another process answers than before.
@@ -219,18 +257,15 @@ fn restarted(state: &ProxyState, report: &ProxyReport, after_push: bool) -> bool
 }
 
 /// It runs something that nobody here gave it.
-fn note_drift(state: &mut ProxyState, report: &ProxyReport, goal: &Goal, now: Moment) {
-    let wanted = goal
-        .desired
-        .as_ref()
-        .is_some_and(|desired| desired.hash() == report.hash);
-    let ours = wanted || report.hash.is_none() || state.sent.contains(&report.hash);
+fn note_drift(state: &mut ProxyState, hash: ConfigHash, goal: &Goal, now: Moment) {
+    let wanted = goal.desired.as_ref().is_some_and(|desired| desired.hash() == hash);
+    let ours = wanted || hash.is_none() || state.sent.contains(&hash);
     match state.drift.baseline {
-        Some(baseline) if baseline != report.hash && !ours => {
+        Some(baseline) if baseline != hash && !ours => {
             let id = state.target.id.clone();
-            state.drift.note(report.hash, &id, now);
+            state.drift.note(hash, &id, now);
         }
-        _ => state.drift.baseline = Some(report.hash),
+        _ => state.drift.baseline = Some(hash),
     }
 }
 
@@ -256,6 +291,13 @@ fn pushed(state: &mut ProxyState, outcome: PushOutcome, goal: &Goal, settings: &
                 state.behind_since = Some(push.began);
             }
             state.observed = Some(outcome.hash);
+            if matches!(outcome.result, PushResult::Unchanged) {
+                state.names.recognised();
+            } else {
+                let before = state.report.as_ref().map(|report| report.hash);
+                let until = now.instant + EFFECTIVE_WITHIN;
+                state.names.taken(outcome.hash, before, until);
+            }
             let took = matches!(outcome.result, PushResult::Accepted).then_some(outcome.took);
             accept(state, push.configuration, took, settings, now);
         }
@@ -334,11 +376,8 @@ fn rest(state: &mut ProxyState, took: Duration, settings: &Settings, now: Moment
 /// What can't be wanted again need not be remembered: a configuration that changed and changed back is tried anew.
 fn forget_rejections(state: &mut ProxyState, goal: &Goal) {
     let accepted = state.accepted.as_ref().map(|accepted| accepted.configuration.hash());
-    let wanted = |configuration: &Option<Configuration>| configuration.as_ref().map(Configuration::hash);
-    let keep = [wanted(&goal.desired), wanted(&goal.last_good), accepted];
-    state
-        .rejections
-        .retain(|rejection| keep.contains(&Some(rejection.hash)));
+    let keep: Vec<ConfigHash> = goal.hashes().chain(accepted).collect();
+    state.rejections.retain(|rejection| keep.contains(&rejection.hash));
 }
 
 fn note_lag(state: &mut ProxyState, goal: &Goal, now: Moment) {
@@ -429,16 +468,18 @@ fn decide(state: &ProxyState, goal: &Goal, now: Moment) -> Want {
 fn candidate<'a>(state: &'a ProxyState, goal: &'a Goal, first: bool) -> Option<&'a Configuration> {
     let desired = goal.desired.as_ref();
     let last_good = goal.last_good.as_ref();
+    // Old bytes carry old addresses: they come after what was made of the same objects now.
+    let kept = goal.kept.as_ref();
     let accepted = state.accepted.as_ref().map(|accepted| &accepted.configuration);
     let order = match (&goal.permission, first) {
         (Permission::Nothing, _) => return None,
         // Better the newest than none at all: nothing is known to be wrong with it.
-        (Permission::Restore(RestoreReason::Paused), _) => [last_good, accepted, desired],
-        (Permission::Restore(_), _) => [last_good, accepted, None],
-        (Permission::Free, true) if goal.last_good_first => [last_good, desired, accepted],
-        (Permission::Free, true) => [desired, last_good, accepted],
+        (Permission::Restore(RestoreReason::Paused), _) => [kept, last_good, accepted, desired],
+        (Permission::Restore(_), _) => [kept, last_good, accepted, None],
+        (Permission::Free, true) if goal.last_good_first => [kept, last_good, desired, accepted],
+        (Permission::Free, true) => [desired, kept, last_good, accepted],
         // Nothing is taken back from a proxy that runs something as long as nothing is known to be better.
-        (Permission::Free, false) => [Some(desired?), last_good, accepted],
+        (Permission::Free, false) => [Some(desired?), kept, last_good, accepted],
     };
     order
         .into_iter()

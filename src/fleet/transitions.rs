@@ -114,7 +114,7 @@ pub const TRANSITIONS: &[Transition] = &[
     row(Drifted, TargetChanged, &[Terminating]),
     row(Paced, ProbeAnswered, &[Unconfigured, Synced, Drifted, Waiting]),
     row(Paced, ProbeFailed, &[Waiting]),
-    row(Paced, GoalChanged, &[Synced, Waiting]),
+    row(Paced, GoalChanged, &[Synced, Rejected, Waiting]),
     row(Paced, TargetChanged, &[Terminating]),
     row(Paced, TimePassed, &[Waiting]),
     row(Waiting, ProbeAnswered, &[Unconfigured, Synced, Drifted, Paced]),

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use super::{
     Condition,
     ConditionStatus::{self, False, True, Unknown},
-    ConnectionSecurity, Phase, TransportFaultKind,
+    ConnectionSecurity, Phase, ProxyReport, TransportFaultKind,
     configuration::{Goal, Permission, RestoreReason},
     state::{Cause, Moment, ProxyState},
     step::{LAG, Wait, Want},
 };
-use crate::model::Profile;
+use crate::model::{ByteSize, Profile};
 
 /// Status, reason and message of a condition, before it is known since when.
 pub(super) struct Judgement(ConditionStatus, Cow<'static, str>, Cow<'static, str>);
@@ -171,7 +171,11 @@ fn synced(state: &ProxyState, goal: &Goal, want: &Want, now: Moment) -> Option<J
         );
     };
     if state.runs(desired) {
-        return say(True, "Synced", "it runs what it shall");
+        let size = desired.rendered.bytes.len() as u64;
+        return match nearly_too_large(size, report) {
+            Some(warning) => say(True, "Synced", format!("it runs what it shall; {warning}")),
+            None => say(True, "Synced", "it runs what it shall"),
+        };
     }
     if let Some(rejection) = state.rejection(desired.hash()) {
         return say(False, "ConfigRejected", rejection.message.clone());
@@ -200,6 +204,17 @@ fn synced(state: &ProxyState, goal: &Goal, want: &Want, now: Moment) -> Option<J
         True => None,
         status => say(status, "Progressing", "it is being brought to what it shall run"),
     }
+}
+
+/// What to say of a configuration that uses over 80 % of what the proxy takes.
+pub(super) fn nearly_too_large(size: u64, report: &ProxyReport) -> Option<String> {
+    let limit = report.body_limit.filter(|limit| size > limit / 5 * 4)?;
+    Some(format!(
+        "the configuration of {} is close to the {} that it takes: raise its nginx_admin_client_max_body_size \
+         (KONG_NGINX_ADMIN_CLIENT_MAX_BODY_SIZE)",
+        ByteSize(size),
+        ByteSize(limit)
+    ))
 }
 
 /// Why it is behind.
@@ -271,7 +286,13 @@ fn complete(state: &ProxyState, goal: &Goal) -> Option<Judgement> {
         return say(Unknown, "Unconfigured", "it has no configuration");
     }
     let accepted = state.accepted.as_ref().map(|accepted| &accepted.configuration);
-    let running = [goal.desired.as_ref(), goal.last_good.as_ref(), accepted]
+    let known = [
+        goal.desired.as_ref(),
+        goal.kept.as_ref(),
+        goal.last_good.as_ref(),
+        accepted,
+    ];
+    let running = known
         .into_iter()
         .flatten()
         .find(|configuration| configuration.hash() == observed)?;

@@ -9,8 +9,12 @@ use std::{
 use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 
-use super::{Condition, ProxyReport};
-use crate::model::{NamespacedName, ObjectRef, Profile, ProxyTarget};
+use super::{Condition, HashMode, ProxyReport, verdict};
+use crate::{
+    model::{NamespacedName, ObjectRef, Profile, ProxyTarget},
+    render::LastGood,
+    translate::fallback::Refusals,
+};
 
 /// All proxies at one moment. Published after every change, the latest value only.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +27,10 @@ pub struct FleetView {
     pub desired: BTreeMap<Profile, ConfigHash>,
     /// What each profile's proxies accepted last.
     pub last_good: BTreeMap<Profile, ConfigHash>,
+    /// The same, with the objects that it was made of.
+    pub good: BTreeMap<Profile, Arc<LastGood>>,
+    /// What each profile's proxies refused.
+    pub refusals: BTreeMap<Profile, Arc<Refusals>>,
     /// The Admin Services to whose proxies no changes go.
     pub paused: BTreeSet<NamespacedName>,
     /// Whether this replica may begin pushes.
@@ -44,8 +52,10 @@ pub struct ProxyView {
     pub report: Option<ProxyReport>,
     /// What it shall run.
     pub desired: Option<ConfigHash>,
-    /// What it runs, as far as is known.
+    /// What it runs, as far as is known: under our name for it.
     pub observed: Option<ConfigHash>,
+    /// What its hashes mean. What it calls that itself is in `report`.
+    pub hash_mode: HashMode,
     /// What it accepted last.
     pub last_good: Option<ConfigHash>,
     /// When it accepted that.
@@ -68,6 +78,13 @@ pub struct ProxyView {
     pub errors: Vec<ProxyError>,
     /// How many errors there are, also those beyond the bound.
     pub error_count: usize,
+}
+
+impl ProxyView {
+    /// A warning, when it runs a configuration that uses over 80 % of what it takes.
+    pub fn nearly_too_large(&self) -> Option<String> {
+        verdict::nearly_too_large(self.size_bytes?, self.report.as_ref()?)
+    }
 }
 
 /// One reason why a proxy refused a configuration.

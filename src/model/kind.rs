@@ -154,6 +154,14 @@ macro_rules! kinds {
             pub fn from_json(kind: Kind, value: serde_json::Value) -> Result<Self, serde_json::Error> {
                 match kind { $(Kind::$name => serde_json::from_value(value).map(|object| Self::$name(Arc::new(object)))),* }
             }
+
+            /// The object as JSON, as far as it is used here; a Secret without its values.
+            ///
+            /// # Errors
+            /// A map with keys that are no texts: no kind has any.
+            pub fn to_json(&self) -> Result<serde_json::Value, serde_json::Error> {
+                match self { $(Self::$name(object) => serde_json::to_value(&**object)),* }
+            }
         }
     };
     (@scope Namespaced) => { true };

@@ -15,6 +15,7 @@ mod profile;
 mod proxy;
 pub mod schema;
 mod snapshot;
+mod storage;
 
 pub use byte_size::ByteSize;
 pub use digest::Digest;
@@ -25,3 +26,4 @@ pub use problem::{Problem, Reason, SourceLocation};
 pub use profile::{Edition, PluginTypes, Profile, RouterFlavor};
 pub use proxy::{PeerCertificate, PodRef, ProxyId, ProxyTarget, fleet_names};
 pub use snapshot::{Generation, Objects, Snapshot};
+pub use storage::Storage;

@@ -103,6 +103,8 @@ reasons! {
     NoEndpoints,
     /// A proxy refused an entity that comes from this object.
     ConfigRejected,
+    /// A proxy refused an object that this one depends on.
+    DependsOnRejected,
     /// A plugin that is referred to does not exist; the route answers 503.
     PluginNotFound,
     /// A plugin's settings can't be had or used; what it is attached to answers 503.

@@ -20,6 +20,8 @@ pub(super) struct Identity {
     pub(super) database: String,
     pub(super) node_id: Option<String>,
     pub(super) started_at: Option<Timestamp>,
+    /// `nginx_admin_client_max_body_size`, in bytes, if it is told and there is a limit.
+    pub(super) body_limit: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +45,8 @@ struct RootConfiguration {
     router_flavor: Option<String>,
     #[serde(default)]
     database: Option<String>,
+    #[serde(default)]
+    nginx_admin_client_max_body_size: Option<Value>,
 }
 
 /// Only the embedded proxy says this.
@@ -74,6 +78,10 @@ impl Identity {
             plugins: plugin_types(&root.plugins["available_on_server"]),
             // Kong without the key is older than the key; such a one is DB-less only if it says so.
             database: root.configuration.database.unwrap_or_else(|| "postgres".to_owned()),
+            body_limit: root
+                .configuration
+                .nginx_admin_client_max_body_size
+                .and_then(|size| nginx_size(size.as_str()?)),
             node_id: root.node_id,
             started_at: root.embedded.and_then(|embedded| embedded.started_at),
             version: root.version,
@@ -83,6 +91,20 @@ impl Identity {
     pub(super) fn has_database(&self) -> bool {
         self.database != "off"
     }
+}
+
+/// A size as nginx writes it: `10m`. `None` for 0, which is no limit, and for what is no size.
+fn nginx_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" => 1,
+        "k" => 1 << 10,
+        "m" => 1 << 20,
+        "g" => 1 << 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit).filter(|size| *size > 0)
 }
 
 /// The keys: what stands under them differs between versions. Without any the proxy does not tell.
@@ -142,6 +164,7 @@ mod tests {
         assert_eq!(identity.edition, Edition::OpenSource);
         assert_eq!(identity.router_flavor, RouterFlavor::Traditional);
         assert!(!identity.has_database());
+        assert_eq!(identity.body_limit, Some(10 << 20));
         let plugins = identity.plugins.as_ref().unwrap();
         assert!(plugins.contains("key-auth") && plugins.len() == 45, "{plugins:?}");
         assert_eq!(
@@ -167,6 +190,15 @@ mod tests {
         assert_eq!(embedded.router_flavor, RouterFlavor::Expressions);
         assert!(embedded.started_at.is_some());
         assert!(parse(r#"{"version":"3.9.3","configuration":{"database":"postgres"}}"#).has_database());
+    }
+
+    #[test]
+    fn reads_sizes_as_nginx_does() {
+        let sizes = ["10m", "512K", "1g", "1048576", "0", "", "m", "10x", "99999999999g"];
+        let read = sizes.map(nginx_size);
+        let expected = [Some(10 << 20), Some(512 << 10), Some(1 << 30), Some(1 << 20)];
+        assert_eq!(read[..4], expected);
+        assert!(read[4..].iter().all(Option::is_none), "{read:?}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use prometheus_client::{
 
 use crate::{
     fleet::{ConditionStatus, FleetView, PushOutcome, PushResult},
-    model::{Leadership, ProxyTarget},
+    model::{Leadership, ProxyTarget, Storage},
     render::Rendition,
 };
 
@@ -30,6 +30,12 @@ struct ProxyLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProfileLabels {
     profile: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusedLabels {
+    profile: String,
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -52,6 +58,9 @@ pub struct Metrics {
     translation_duration: Histogram,
     problems: Gauge,
     configuration_bytes: Family<ProfileLabels, Gauge>,
+    refused_objects: Family<RefusedLabels, Gauge>,
+    last_good_stored: Gauge,
+    last_good_size: Gauge,
     proxies: Gauge,
     proxy_ready: Family<ProxyLabels, Gauge>,
     proxy_synced: Family<ProxyLabels, Gauge>,
@@ -87,6 +96,9 @@ impl Default for Metrics {
             translation_duration: Histogram::new(durations()),
             problems: Gauge::default(),
             configuration_bytes: Family::default(),
+            refused_objects: Family::default(),
+            last_good_stored: Gauge::default(),
+            last_good_size: Gauge::default(),
             proxies: Gauge::default(),
             proxy_ready: Family::default(),
             proxy_synced: Family::default(),
@@ -132,6 +144,22 @@ impl Default for Metrics {
             "Size of what is sent, by profile",
             Unit::Bytes,
             bytes,
+        );
+        registry.register(
+            "refused_objects",
+            "Objects that are left out or stay as they were since proxies refused them or what they depend on, by profile",
+            metrics.refused_objects.clone(),
+        );
+        registry.register(
+            "last_good_stored",
+            "Whether what proxies accepted last would survive the controller",
+            metrics.last_good_stored.clone(),
+        );
+        registry.register_with_unit(
+            "last_good_stored_size",
+            "Size of that, compressed and encrypted",
+            Unit::Bytes,
+            metrics.last_good_size.clone(),
         );
         registry.register(
             "proxies",
@@ -223,6 +251,24 @@ impl Metrics {
                     profile: profile.to_string(),
                 })
                 .set(size);
+        }
+        self.refused_objects.clear();
+        for (profile, fallback) in &rendition.fallbacks {
+            for (outcome, count) in [("left_out", fallback.left_out), ("kept", fallback.old)] {
+                let profile = profile.to_string();
+                self.refused_objects
+                    .get_or_create(&RefusedLabels { profile, outcome })
+                    .set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+        }
+    }
+
+    /// What was accepted last is put away, or not.
+    pub fn stored(&self, storage: &Storage) {
+        self.last_good_stored
+            .set(i64::from(matches!(storage, Storage::Stored { .. })));
+        if let Storage::Stored { size: Some(size), .. } = storage {
+            self.last_good_size.set(i64::try_from(*size).unwrap_or(i64::MAX));
         }
     }
 
@@ -316,6 +362,13 @@ impl Metrics {
             .configuration_bytes
             .get_or_create(&ProfileLabels {
                 profile: "traditional".to_owned(),
+            })
+            .set(1);
+        metrics
+            .refused_objects
+            .get_or_create(&RefusedLabels {
+                profile: "traditional".to_owned(),
+                outcome: "left_out",
             })
             .set(1);
         for family in [

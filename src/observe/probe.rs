@@ -137,6 +137,7 @@ impl Probe {
             database: identity.database.clone(),
             node_id: identity.node_id.clone(),
             started_at: identity.started_at,
+            body_limit: identity.body_limit,
             hash,
             security: client.security(),
             certificate: client.peer_certificate(&response),

@@ -7,6 +7,8 @@
 mod flattened;
 mod tree;
 
+use std::collections::HashSet;
+
 use proxy_config_schema::Secrets;
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,8 +20,10 @@ use crate::{
     render::Rendered,
 };
 
-/// Errors that are kept of one answer; all are counted.
+/// Errors that are kept of one answer, whatever they are about; all are counted.
 const MAX_ERRORS: usize = 100;
+/// Errors that are kept beyond that, one for each further object: what is at fault is left out, and each round costs a push.
+const MAX_OBJECTS: usize = 4096;
 /// Longest message kept, in characters.
 const MAX_MESSAGE: usize = 512;
 /// Longest name of an entity or field kept, in characters.
@@ -66,8 +70,16 @@ fn read(answer: Answer, sent: Option<&Value>, secrets: &Secrets) -> Rejection {
         // Some errors stand here alone even with flattening (reference: admin-api.md 23).
         tree::collect(fields, sent, &mut errors);
     }
+    if let Some(sent) = sent {
+        errors.name_duplicates(sent);
+    }
     if flattened > 0 {
         errors.drop_false_entries();
+    }
+    for error in errors.kept.iter_mut().filter(|error| error.entity_tags.is_empty()) {
+        if let (Some(name), Some(sent)) = (&error.entity_name, sent) {
+            error.entity_tags = tree::tags_of(sent, &error.entity_type, name).unwrap_or_default();
+        }
     }
     let entities: Vec<_> = errors.kept.into_iter().map(|error| bounded(error, secrets)).collect();
     let message = answer.message.unwrap_or_default();
@@ -133,18 +145,42 @@ impl Rejection {
     }
 }
 
-/// Errors as they come, the first of them kept.
+/// Errors as they come: the first of them kept, and the first of each object.
 #[derive(Default)]
 struct Errors {
     kept: Vec<EntityError>,
+    objects: HashSet<Vec<String>>,
     count: usize,
 }
 
 impl Errors {
     fn add(&mut self, error: EntityError) {
         self.count += 1;
-        if self.kept.len() < MAX_ERRORS {
+        let of_object = || error.entity_tags.iter().filter(|tag| tag.starts_with("k8s-")).cloned();
+        let is_new = self.objects.len() < MAX_OBJECTS && self.objects.insert(of_object().take(MAX_TAGS).collect());
+        if is_new || self.kept.len() < MAX_ERRORS {
             self.kept.push(error);
+        }
+    }
+
+    /// What is declared twice is named by what it has: whose it is follows from what was sent. The first one is right.
+    fn name_duplicates(&mut self, sent: &Value) {
+        let is_unnamed = |error: &EntityError| error.entity_tags.is_empty() && error.message.contains(UNIQUENESS);
+        let (unnamed, others) = std::mem::take(&mut self.kept).into_iter().partition(is_unnamed);
+        self.kept = others;
+        for error in unnamed {
+            let owners =
+                duplicate(&error.message).map(|(list, field, value)| tree::duplicates(sent, list, field, value));
+            let owners = owners.unwrap_or_default();
+            if owners.is_empty() {
+                self.kept.push(error);
+                continue;
+            }
+            let owners = owners.into_iter().take(MAX_OBJECTS.saturating_sub(self.kept.len()));
+            self.kept.extend(owners.map(|entity_tags| EntityError {
+                entity_tags,
+                ..error.clone()
+            }));
         }
     }
 
@@ -163,6 +199,18 @@ impl Errors {
             self.count -= before - self.kept.len();
         }
     }
+}
+
+/// How Kong says that something is declared twice.
+const UNIQUENESS: &str = "uniqueness violation: '";
+
+/// List, field and value of `uniqueness violation: 'snis' entity with name set to 'a.example' already declared`.
+fn duplicate(message: &str) -> Option<(&str, &str, &str)> {
+    let (_, rest) = message.split_once(UNIQUENESS)?;
+    let (list, rest) = rest.split_once("' entity with ")?;
+    let (field, rest) = rest.split_once(" set to '")?;
+    let value = rest.strip_suffix("' already declared")?;
+    Some((list, field, value))
 }
 
 fn bounded(mut error: EntityError, secrets: &Secrets) -> EntityError {
@@ -203,5 +251,7 @@ fn limited(text: &str, characters: usize) -> String {
     }
 }
 
+#[cfg(test)]
+mod secrecy;
 #[cfg(test)]
 mod tests;

@@ -102,9 +102,13 @@ fn recorded(name: &str) -> (Reply, Arc<Rendered>) {
         std::fs::read_to_string(format!("{}/src/push/testdata/{name}.json", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let transcript: Value = serde_json::from_str(&text).unwrap();
     let content_type = transcript["content_type"].as_str().unwrap().to_owned();
+    let mut headers = vec![("Content-Type".to_owned(), content_type)];
+    let of_pairs = transcript["headers"].as_array().into_iter().flatten();
+    let retry = of_pairs.filter(|pair| pair[0] == "Retry-After");
+    headers.extend(retry.map(|pair| ("Retry-After".to_owned(), pair[1].as_str().unwrap().to_owned())));
     let reply = Reply::Answer(
         u16::try_from(transcript["status"].as_u64().unwrap()).unwrap(),
-        vec![("Content-Type".to_owned(), content_type)],
+        headers,
         transcript["answer"].as_str().unwrap().as_bytes().to_vec(),
     );
     let sent = match &transcript["sent"] {
@@ -140,11 +144,7 @@ async fn tells_answers_apart() {
     let pki = Pki::new();
     let result = answered(&pki, Reply::Answer(304, Vec::new(), Vec::new())).await;
     assert!(matches!(result, PushResult::Unchanged), "{result:?}");
-    let busy = Reply::Answer(
-        429,
-        vec![("Retry-After".to_owned(), "10".to_owned())],
-        br#"{"message":"Currently loading previous configuration"}"#.to_vec(),
-    );
+    let (busy, _) = recorded("concurrent-429");
     let PushResult::Busy { retry_after } = answered(&pki, busy).await else {
         panic!("429")
     };
@@ -356,6 +356,25 @@ async fn the_second_address_is_tried_when_there_is_no_connection() {
         .push(&document())
         .await;
     assert!(matches!(result, PushResult::Accepted), "{result:?}");
+}
+
+/// 201 answers with all of the configuration and its defaults, keys and all.
+#[tokio::test]
+async fn an_answer_of_more_than_was_sent_is_not_read() {
+    let pki = Pki::new();
+    let configuration = rendered(&format!(
+        r#"{{"_format_version":"3.0","consumers":[{{"username":"a","custom_id":"{}"}}]}}"#,
+        "x".repeat(1 << 20)
+    ));
+    let answer = format!(r#"{{"consumers":{{"a":"{}"}},"key":"private"}}"#, "y".repeat(3 << 20));
+    let proxy = FakeProxy::start(Some(pki.server(SERVER_NAME, Timestamp::now())), move |_| {
+        Reply::json(201, &answer)
+    })
+    .await;
+    let mut pushing = Pushing::start(proxy.target(), pki.admin_tls());
+    let result = pushing.push(&configuration).await;
+    assert!(matches!(result, PushResult::Accepted), "{result:?}");
+    assert!(!format!("{result:?}").contains("private"));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Translation -> bytes and their hash; redaction of what is shown. Pure. Called by the pipeline and the offline verbs.
 
+mod lane;
 mod told;
 
 pub use self::told::{InvalidTold, told};
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use proxy_config_schema::{ConfigHash, Configuration, Secrets, Written};
 
+pub use self::lane::{Given, Lane, Product};
 use crate::{
     model::{Generation, Problem, Profile, Snapshot},
     translate::{GatewayStatuses, Participants, Translation},
@@ -95,8 +97,10 @@ pub struct Rendition {
     pub generation: Generation,
     /// The same: statuses say of which generation of an object they speak.
     pub snapshot: Arc<Snapshot>,
-    /// One configuration per profile.
+    /// One configuration per profile: what its proxies shall run.
     pub profiles: BTreeMap<Profile, Arc<Rendered>>,
+    /// Of profiles whose proxies do not get all that the objects ask for, since they refused some of it.
+    pub fallbacks: BTreeMap<Profile, Fallback>,
     /// What is wrong with the objects, over all profiles.
     pub problems: Arc<[Problem]>,
     /// The objects that took part.
@@ -109,4 +113,78 @@ pub struct Rendition {
     pub created: Timestamp,
     /// How long translating and rendering took.
     pub took: Duration,
+}
+
+/// How a profile's configuration differs from what the objects ask for, and what else its proxies can be given.
+#[derive(Clone)]
+pub struct Fallback {
+    /// All that the objects ask for, where some of it is left out: a proxy that runs it keeps it.
+    pub whole: Option<Arc<Rendered>>,
+    /// The objects that the profile's configuration was made of.
+    pub sources: Arc<Snapshot>,
+    /// What was accepted last, with the addresses of now: for proxies that do not take the profile's configuration.
+    pub kept: Option<Restored>,
+    /// Objects that are left out.
+    pub left_out: usize,
+    /// Objects that stay in the version that was accepted last.
+    pub old: usize,
+}
+
+/// A configuration made of objects of a former moment.
+#[derive(Clone)]
+pub struct Restored {
+    /// The configuration.
+    pub rendered: Arc<Rendered>,
+    /// Those objects, with the addresses of now.
+    pub sources: Arc<Snapshot>,
+}
+
+/// What proxies of a profile accepted last.
+#[derive(Clone)]
+pub struct LastGood {
+    /// The very bytes.
+    pub rendered: Arc<Rendered>,
+    /// The objects that they were made of.
+    pub sources: Arc<Snapshot>,
+    /// Whether it is of an earlier run of the controller: then its addresses are old, and Secrets and EndpointSlices are
+    /// not among the objects.
+    pub stored: bool,
+}
+
+/// Without the objects: they may hold secrets.
+impl std::fmt::Debug for Fallback {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Fallback")
+            .field("whole", &self.whole)
+            .field("kept", &self.kept)
+            .field("left_out", &self.left_out)
+            .field("old", &self.old)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Without the objects: they may hold secrets.
+impl std::fmt::Debug for Restored {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.rendered.fmt(formatter)
+    }
+}
+
+/// Without the objects: they may hold secrets.
+impl std::fmt::Debug for LastGood {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.rendered.fmt(formatter)
+    }
+}
+
+/// Whether two say the same: by the hashes of what they render.
+impl PartialEq for Fallback {
+    fn eq(&self, other: &Self) -> bool {
+        let hashes = |fallback: &Self| {
+            let whole = fallback.whole.as_ref().map(|whole| whole.hash);
+            (whole, fallback.kept.as_ref().map(|kept| kept.rendered.hash))
+        };
+        hashes(self) == hashes(other) && (self.left_out, self.old) == (other.left_out, other.old)
+    }
 }

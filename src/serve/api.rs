@@ -20,7 +20,7 @@ use super::Sources;
 use crate::{
     fleet::{Condition, ProxyView},
     model::{PeerCertificate, Problem},
-    render,
+    render::{self, Rendition},
 };
 
 /// An event stream sends at most this often: what changes in between comes with the next one.
@@ -47,6 +47,20 @@ struct Overview {
     proxies: Vec<Proxy>,
     problems: Vec<ShownProblem>,
     configuration: Vec<ShownProfile>,
+    /// Profiles whose proxies do not get all that the objects ask for, since they refused some of it.
+    fallbacks: Vec<ShownFallback>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownFallback {
+    profile: String,
+    /// Objects that are left out.
+    left_out: usize,
+    /// Objects that stay as they were accepted last.
+    old: usize,
+    /// Whether a proxy that does not take the rest either stays with what was accepted last.
+    kept: bool,
 }
 
 #[derive(Serialize)]
@@ -67,6 +81,7 @@ struct Proxy {
     desired_hash: Option<ConfigHash>,
     observed_hash: Option<ConfigHash>,
     short_hash: Option<String>,
+    hash_mode: &'static str,
     last_good_hash: Option<ConfigHash>,
     applied_at: Option<Timestamp>,
     apply_milliseconds: Option<u128>,
@@ -141,6 +156,7 @@ impl From<&Arc<ProxyView>> for Proxy {
             desired_hash: view.desired,
             observed_hash: view.observed,
             short_hash: view.observed.filter(|hash| !hash.is_none()).map(|hash| hash.short()),
+            hash_mode: view.hash_mode.as_str(),
             last_good_hash: view.last_good,
             applied_at: view.applied_at,
             apply_milliseconds: view.apply_duration.map(|duration| duration.as_millis()),
@@ -216,7 +232,19 @@ fn overview(sources: &Sources) -> Overview {
         proxies: shown_proxies(sources),
         problems: shown_problems(sources),
         configuration: shown_profiles(sources, false),
+        fallbacks: shown_fallbacks(rendition.as_deref()),
     }
+}
+
+fn shown_fallbacks(rendition: Option<&Rendition>) -> Vec<ShownFallback> {
+    let fallbacks = rendition.into_iter().flat_map(|rendition| &rendition.fallbacks);
+    let fallbacks = fallbacks.map(|(profile, fallback)| ShownFallback {
+        profile: profile.to_string(),
+        left_out: fallback.left_out,
+        old: fallback.old,
+        kept: fallback.kept.is_some(),
+    });
+    fallbacks.collect()
 }
 
 async fn proxies(State(sources): State<Sources>) -> Json<Vec<Proxy>> {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     fleet::FleetView,
-    model::{Epoch, Leadership, Snapshot},
+    model::{Epoch, Leadership, Snapshot, Storage},
     render::Rendition,
 };
 
@@ -38,6 +38,8 @@ pub struct Inputs {
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
     /// Whether this replica may write.
     pub leadership: watch::Receiver<Leadership>,
+    /// Whether what was accepted last would survive the controller; `None` if it is not put away at all.
+    pub storage: Option<watch::Receiver<Storage>>,
 }
 
 /// What the writer tells of itself.
@@ -72,6 +74,17 @@ pub fn writer(
         }
     };
     (future, Reports { load })
+}
+
+/// Waits until there are news; for ever if there can't be any.
+async fn news_of(storage: Option<&mut watch::Receiver<Storage>>) {
+    let changed = match storage {
+        Some(storage) => storage.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending().await
+    }
 }
 
 /// One leadership.
@@ -139,6 +152,10 @@ impl<'a> Term<'a> {
                     rendition: inputs.rendition.borrow_and_update().clone(),
                     snapshot: inputs.snapshot.borrow_and_update().clone(),
                     epoch: self.epoch.clone(),
+                    storage: inputs
+                        .storage
+                        .as_mut()
+                        .map(|storage| storage.borrow_and_update().clone()),
                 };
                 self.author.update(&world, &mut self.planner, now);
                 stale = false;
@@ -168,6 +185,7 @@ impl<'a> Term<'a> {
                     Ok(()) => stale = true,
                     Err(_) => return false,
                 },
+                () = news_of(inputs.storage.as_mut()), if !stale => stale = true,
                 Some(found) = found.next() => stale |= self.take_in(found),
                 Some(report) = self.under_way.join_next() => {
                     self.done(report.expect("a write does not panic"));

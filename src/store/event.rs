@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::References;
 use crate::model::{Kind, NamespacedName, Object, Problem};
 
 /// What a source has to say.
@@ -27,6 +28,8 @@ pub enum Event {
     Available(Kind),
     /// The kind does not exist in this cluster (no CRD): it counts as listed, with no objects.
     Absent(Kind),
+    /// What objects of a former moment refer to, which may stand in for those of now: it is kept, too.
+    Besides(References),
     /// One of those who fetch has sent all that the interest of this generation asks for.
     InterestMet(u64),
 }

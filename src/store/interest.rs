@@ -90,10 +90,10 @@ impl Interest {
         )
     }
 
-    /// The interest of a snapshot, after a former one.
-    pub(super) fn of(snapshot: &Snapshot, always: &BTreeSet<NamespacedName>, former: &Self) -> Self {
+    /// The interest of a snapshot, and of what is wanted besides, after a former one.
+    pub(super) fn of(snapshot: &Snapshot, besides: References, former: &Self) -> Self {
         let mut references = References::of(snapshot);
-        references.services.extend(always.iter().cloned());
+        references.extend(besides);
         let same = former.is_known()
             && former.services.keys().eq(&references.services)
             && former.secrets.keys().eq(&references.secrets)

@@ -20,7 +20,7 @@ mod tests;
 pub use actor::{channel, run};
 pub use event::Event;
 pub use interest::{CA_CERTIFICATE_LABEL, CREDENTIAL_LABEL, Interest};
-pub(crate) use references::References;
+pub use references::References;
 
 use std::collections::BTreeSet;
 

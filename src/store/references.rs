@@ -17,15 +17,23 @@ const CA_SECRETS: &str = "konghq.com/ca-certificates-secrets";
 const CA_CONFIG_MAPS: &str = "konghq.com/ca-certificates-configmaps";
 
 /// What the objects of a snapshot refer to.
-#[derive(Debug, Default)]
-pub(crate) struct References {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct References {
     pub(crate) services: BTreeSet<NamespacedName>,
     pub(crate) secrets: BTreeSet<NamespacedName>,
     pub(crate) config_maps: BTreeSet<NamespacedName>,
 }
 
 impl References {
-    pub(crate) fn of(snapshot: &Snapshot) -> Self {
+    /// Adds what others refer to.
+    pub fn extend(&mut self, others: Self) {
+        self.services.extend(others.services);
+        self.secrets.extend(others.secrets);
+        self.config_maps.extend(others.config_maps);
+    }
+
+    /// Reads them off the objects.
+    pub fn of(snapshot: &Snapshot) -> Self {
         let mut references = Self::default();
         references.of_ingresses(snapshot);
         references.of_gateways(snapshot);

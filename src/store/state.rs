@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Event, Interest, Retention};
+use super::{Event, Interest, References, Retention};
 use crate::model::{Generation, Kind, NamespacedName, Object, Problem, Snapshot};
 
 /// The objects as they are now.
@@ -15,6 +15,9 @@ pub(super) struct State {
     /// The objects that the interest was made from.
     settled: Snapshot,
     interest: Arc<Interest>,
+    /// What is referred to besides, and whether the interest has been made from that.
+    besides: References,
+    besides_settled: bool,
     malformed: BTreeMap<(Kind, NamespacedName), Problem>,
     /// Problems of a directory's files.
     loaded: Vec<Problem>,
@@ -27,6 +30,8 @@ impl State {
             snapshot: Snapshot::unlisted(),
             settled: Snapshot::default(),
             interest: Arc::default(),
+            besides: References::default(),
+            besides_settled: true,
             malformed: BTreeMap::new(),
             loaded: Vec::new(),
         }
@@ -62,6 +67,12 @@ impl State {
             }),
             Event::Available(kind) => self.set_unavailable(|unavailable| unavailable.remove(&kind).is_some()),
             Event::Absent(kind) => self.apply(Event::Listed(kind, Vec::new(), Vec::new())),
+            Event::Besides(references) => {
+                let changed = self.besides != references;
+                self.besides = references;
+                self.besides_settled &= !changed;
+                changed
+            }
             Event::InterestMet(_) => false,
         }
     }
@@ -74,11 +85,14 @@ impl State {
         if !Interest::can_be_known(&self.snapshot) {
             return None;
         }
-        if self.interest.is_known() && Interest::is_same(&self.snapshot, &self.settled) {
+        if self.interest.is_known() && self.besides_settled && Interest::is_same(&self.snapshot, &self.settled) {
             return None;
         }
-        let interest = Interest::of(&self.snapshot, services, &self.interest);
+        let mut besides = self.besides.clone();
+        besides.services.extend(services.iter().cloned());
+        let interest = Interest::of(&self.snapshot, besides, &self.interest);
         self.settled = self.snapshot.clone();
+        self.besides_settled = true;
         if interest == *self.interest {
             return None;
         }

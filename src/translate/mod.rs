@@ -14,6 +14,7 @@ mod custom_entity;
 mod draft;
 mod expression;
 mod facade;
+pub mod fallback;
 mod gateway;
 mod ingress;
 mod key_pair;
@@ -119,7 +120,7 @@ pub struct FeatureGates {
     pub kong_service_facade: bool,
     /// `KongCustomEntity`: KongCustomEntities are translated; needs `fill_ids`.
     pub kong_custom_entity: bool,
-    /// `FallbackConfiguration`: what a proxy refuses is left out, the rest is pushed.
+    /// `FallbackConfiguration`: what a proxy refuses is left out, the rest is pushed. On here, off there.
     pub fallback_configuration: bool,
 }
 
@@ -130,7 +131,7 @@ impl Default for FeatureGates {
             rewrite_uris: false,
             kong_service_facade: false,
             kong_custom_entity: true,
-            fallback_configuration: false,
+            fallback_configuration: true,
         }
     }
 }

@@ -25,13 +25,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    archive::{self, Archive},
     fleet::{
         self, Command, ConditionStatus, Fleet, FleetEvent, FleetView,
         discovery::{self, AdminService},
     },
     lease::{self, LeaseSettings, Reach, ReplicaPod},
     liveness::Liveness,
-    model::{Leadership, NamespacedName, ProxyTarget, Snapshot},
+    model::{Leadership, NamespacedName, ProxyTarget, Snapshot, Storage},
     observe::{self, metrics::Metrics},
     pki::{CertificateMaterial, FleetKnowledge, client::AdminTls},
     push,
@@ -66,6 +67,7 @@ pub struct Controller {
     tasks: JoinSet<&'static str>,
     resignation: Resignation,
     lease_task: Option<tokio::task::JoinHandle<()>>,
+    archive: Option<Archive>,
 }
 
 /// The steps by which a leader stops.
@@ -102,13 +104,20 @@ impl Resignation {
 impl Controller {
     /// Gives the Lease up after the last push, so that another replica leads at once.
     pub async fn release(&mut self) {
-        let Some(task) = self.lease_task.take() else {
-            return;
-        };
-        self.resignation.last_pushes(&mut self.view).await;
-        self.resignation.lease.cancel();
-        // It ends by itself; when it can't reach the API server, the Lease runs out.
-        let _ = tokio::time::timeout(Duration::from_secs(6), task).await;
+        if let Some(task) = self.lease_task.take() {
+            self.resignation.last_pushes(&mut self.view).await;
+            // While it still leads: the next leader has nothing to write so soon.
+            if let Some(archive) = &self.archive {
+                archive.finish();
+            }
+            self.resignation.lease.cancel();
+            // It ends by itself; when it can't reach the API server, the Lease runs out.
+            let _ = tokio::time::timeout(Duration::from_secs(6), task).await;
+        }
+        if let Some(archive) = self.archive.take() {
+            archive.finish();
+            archive.finished().await;
+        }
     }
 
     /// Ends when a task ended that must not, and the Lease was given up for it.
@@ -147,7 +156,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         _ => (lease::always_leader(), None),
     };
 
-    let snapshot = source::start(&settings, client.as_ref(), &mut tasks)?;
+    let (snapshot, store) = source::start(&settings, client.as_ref(), &mut tasks)?;
     let (rendition_sender, rendition) = watch::channel(None);
     let (view_sender, view) = watch::channel(Arc::new(FleetView::default()));
     let (considered_sender, considered) = watch::channel(None);
@@ -204,6 +213,8 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     let pipeline = pipeline::run(
         settings.translation.clone(),
         settings.profile.clone(),
+        settings.keep_last_valid,
+        store,
         snapshot.clone(),
         view.clone(),
         rendition_sender,
@@ -249,6 +260,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
             metrics.clone(),
         ),
     );
+    let (archive, archived) = put_away(&settings, client.as_ref(), &view, &leadership, &events);
     let (outcomes, rim_events) = mpsc::channel(EVENT_QUEUE);
     spawn(
         &mut tasks,
@@ -280,12 +292,16 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
             rendition: rendition.clone(),
             snapshot,
             leadership,
+            storage: archived.clone(),
         };
         if let Some(record) = settings.upgrade_record.clone() {
             let removal = leftovers::remove(client.clone(), record, inputs.leadership.clone());
             spawn(&mut tasks, "leftovers", removal);
         }
-        statuses::write(client, &settings, inputs, metrics, &mut tasks)?;
+        statuses::write(client, &settings, inputs, metrics.clone(), &mut tasks)?;
+    }
+    if let Some(storage) = archived {
+        spawn(&mut tasks, "storage metrics", follow_storage(storage, metrics));
     }
     spawn(&mut tasks, "reach", follow_reach(view.clone(), reach_sender));
     Ok(Controller {
@@ -295,7 +311,23 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         tasks,
         resignation,
         lease_task,
+        archive,
     })
+}
+
+/// What proxies accept is put away, if there is a place for it.
+fn put_away(
+    settings: &ControllerSettings,
+    client: Option<&kube::Client>,
+    view: &watch::Receiver<Arc<FleetView>>,
+    leadership: &watch::Receiver<Leadership>,
+    events: &mpsc::Sender<FleetEvent>,
+) -> (Option<Archive>, Option<watch::Receiver<Storage>>) {
+    let Some(place) = &settings.archive else {
+        return (None, None);
+    };
+    let (archive, report) = archive::follow(place, client.cloned(), view.clone(), leadership.clone(), events.clone());
+    (Some(archive), Some(report))
 }
 
 fn spawn(tasks: &mut JoinSet<&'static str>, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
@@ -513,6 +545,16 @@ fn reach_of(view: &FleetView) -> Reach {
         reachable: reach.reachable + usize::from(proxy.reachable.status == ConditionStatus::True),
         total: reach.total + 1,
     })
+}
+
+async fn follow_storage(mut storage: watch::Receiver<Storage>, metrics: Arc<Metrics>) {
+    loop {
+        metrics.stored(&storage.borrow_and_update());
+        if storage.changed().await.is_err() {
+            // It ends when the controller does.
+            return std::future::pending().await;
+        }
+    }
 }
 
 /// Carries the fleet's commands out, as soon as there are certificates to do it with.

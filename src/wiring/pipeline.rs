@@ -7,21 +7,42 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::ProfileOverride;
 use crate::{
     fleet::FleetView,
     model::{Profile, Snapshot},
-    render::{Renderer, Rendition},
-    translate::{GatewayStatuses, Participants, Settings, Translator},
+    render::{Given, Lane, LastGood, Rendition},
+    store::{self, References},
+    translate::{GatewayStatuses, Participants, Settings, fallback::Refusals},
 };
 
-/// What is remembered of a profile from one snapshot to the next.
-#[derive(Default)]
-struct Lane {
-    translator: Translator,
-    renderer: Renderer,
+/// What the fleet says of the profiles: what renderings depend on besides the objects.
+#[derive(Clone, Default)]
+struct Experience {
+    refusals: BTreeMap<Profile, Arc<Refusals>>,
+    last_good: BTreeMap<Profile, Arc<LastGood>>,
+}
+
+impl Experience {
+    fn of(view: &FleetView) -> Self {
+        Self {
+            refusals: view.refusals.clone(),
+            last_good: view.good.clone(),
+        }
+    }
+
+    /// Whether the same was refused. What was accepted last matters only where something was.
+    fn is_same(&self, other: &Self) -> bool {
+        let same =
+            |(a, b): ((&Profile, &Arc<Refusals>), (&Profile, &Arc<Refusals>))| a.0 == b.0 && Arc::ptr_eq(a.1, b.1);
+        let stored =
+            |experience: &Self| -> Vec<bool> { experience.last_good.values().map(|good| good.stored).collect() };
+        self.refusals.len() == other.refusals.len()
+            && self.refusals.iter().zip(&other.refusals).all(same)
+            && stored(self) == stored(other)
+    }
 }
 
 /// Translates and renders the latest snapshot for every profile, until a side hangs up.
@@ -31,6 +52,8 @@ struct Lane {
 pub(super) async fn run(
     settings: Settings,
     assumed: ProfileOverride,
+    keep: bool,
+    store: mpsc::WeakSender<store::Event>,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     mut views: watch::Receiver<Arc<FleetView>>,
     renditions: watch::Sender<Option<Arc<Rendition>>>,
@@ -39,22 +62,43 @@ pub(super) async fn run(
     let mut profiles = BTreeSet::new();
     let mut lanes = BTreeMap::new();
     let mut valid_until = None;
+    let mut referred = References::default();
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
-        profiles = wanted_profiles(&settings, &views.borrow_and_update().profiles, profiles);
+        let experience = {
+            let view = views.borrow_and_update();
+            profiles = wanted_profiles(&settings, &view.profiles, profiles);
+            Experience::of(&view)
+        };
         if snapshot.is_complete() {
             let (settings, assumed) = (settings.clone(), assumed.clone());
             let (wanted, last) = (profiles.clone(), renditions.borrow().clone());
             let mut kept = std::mem::take(&mut lanes);
             let translated = snapshot.clone();
+            let known = experience.clone();
             let made = tokio::task::spawn_blocking(move || {
-                let made = render_all(&snapshot, &settings, &assumed, &wanted, &mut kept, last.as_deref());
+                let inputs = Inputs {
+                    snapshot: &snapshot,
+                    settings: &settings,
+                    assumed: &assumed,
+                    experience: &known,
+                    keep,
+                };
+                let made = render_all(inputs, &wanted, &mut kept, last.as_deref());
                 (made, kept)
             })
             .await;
             let ((rendition, end), kept) = made.expect("translation is total: it does not panic");
             lanes = kept;
             valid_until = end;
+            let wanted = besides(&rendition, &experience);
+            if wanted != referred {
+                referred = wanted.clone();
+                // Without it the store has ended, and everything with it.
+                if let Some(store) = store.upgrade() {
+                    let _ = store.send(store::Event::Besides(wanted)).await;
+                }
+            }
             renditions.send_if_modified(|current| {
                 let changed = current
                     .as_ref()
@@ -74,9 +118,15 @@ pub(super) async fn run(
                     Err(_) => return,
                 },
                 changed = views.changed() => match changed {
-                    // Views change with every probe; only another set of profiles needs another rendering.
-                    Ok(()) if wanted_profiles(&settings, &views.borrow_and_update().profiles, profiles.clone()) == profiles => {}
-                    Ok(()) => break,
+                    // Views change with every probe; only other profiles or refusals need another rendering.
+                    Ok(()) => {
+                        let view = views.borrow_and_update();
+                        let is_same = wanted_profiles(&settings, &view.profiles, profiles.clone()) == profiles
+                            && experience.is_same(&Experience::of(&view));
+                        if !is_same {
+                            break;
+                        }
+                    }
                     Err(_) => return,
                 },
                 () = ends(valid_until) => break,
@@ -117,6 +167,18 @@ pub(super) fn as_of_now(settings: &Settings) -> Settings {
     }
 }
 
+/// What objects of a former moment refer to that stand in for those of now.
+fn besides(rendition: &Rendition, experience: &Experience) -> References {
+    let mut references = References::default();
+    for (profile, fallback) in &rendition.fallbacks {
+        let stands_in = fallback.kept.is_some() || fallback.old > 0;
+        if let Some(good) = experience.last_good.get(profile).filter(|_| stands_in) {
+            references.extend(References::of(&good.sources));
+        }
+    }
+    references
+}
+
 /// The profiles to render: those of the proxies, at most [`Profile::MAX`]; the default one as long as there are none.
 pub(super) fn wanted_profiles(
     settings: &Settings,
@@ -133,47 +195,64 @@ pub(super) fn wanted_profiles(
     present.iter().take(Profile::MAX).cloned().collect()
 }
 
+#[derive(Clone, Copy)]
+struct Inputs<'a> {
+    snapshot: &'a Arc<Snapshot>,
+    settings: &'a Settings,
+    assumed: &'a ProfileOverride,
+    experience: &'a Experience,
+    keep: bool,
+}
+
 /// Renders for each profile; with the last second in which it would come out the same.
 fn render_all(
-    snapshot: &Arc<Snapshot>,
-    settings: &Settings,
-    assumed: &ProfileOverride,
+    inputs: Inputs<'_>,
     profiles: &BTreeSet<Profile>,
     lanes: &mut BTreeMap<Profile, Lane>,
     last: Option<&Rendition>,
 ) -> (Rendition, Option<Timestamp>) {
     let began = Instant::now();
-    let settings = as_of_now(settings);
+    let settings = as_of_now(inputs.settings);
     let mut valid_until = None;
+    let snapshot = inputs.snapshot;
     let mut rendered = BTreeMap::new();
+    let mut fallbacks = BTreeMap::new();
     let mut problems = BTreeSet::from_iter(snapshot.malformed.iter().cloned());
     let mut objects = Participants::default();
     let mut gateways: Option<Arc<GatewayStatuses>> = None;
+    let hold = hold(snapshot, last);
+    let nothing = Arc::new(Refusals::default());
     lanes.retain(|profile, _| profiles.contains(profile));
     for profile in profiles {
         let lane = lanes.entry(profile.clone()).or_default();
-        let translation = lane.translator.translate(
+        let product = lane.render(Given {
             snapshot,
-            &Settings {
-                profile: assumed.of(profile),
+            settings: &Settings {
+                profile: inputs.assumed.of(profile),
                 ..settings.clone()
             },
-        );
-        rendered.insert(profile.clone(), Arc::new(lane.renderer.render(&translation)));
-        problems.extend(translation.problems);
-        objects.extend(&translation.objects);
-        valid_until = valid_until.into_iter().chain(translation.valid_until).min();
+            refusals: inputs.experience.refusals.get(profile).unwrap_or(&nothing),
+            last_good: inputs.experience.last_good.get(profile).map(AsRef::as_ref),
+            keep: inputs.keep,
+            held: hold.is_some(),
+        });
+        rendered.insert(profile.clone(), product.rendered);
+        fallbacks.extend(product.fallback.map(|fallback| (profile.clone(), fallback)));
+        problems.extend(product.problems);
+        objects.extend(&product.objects);
+        valid_until = valid_until.into_iter().chain(product.valid_until).min();
         match &mut gateways {
-            None => gateways = Some(translation.gateways),
-            Some(gateways) if *gateways == translation.gateways => {}
-            Some(gateways) => Arc::make_mut(gateways).join(&translation.gateways),
+            None => gateways = Some(product.gateways),
+            Some(gateways) if *gateways == product.gateways => {}
+            Some(gateways) => Arc::make_mut(gateways).join(&product.gateways),
         }
     }
     let rendition = Rendition {
         generation: snapshot.generation,
         snapshot: snapshot.clone(),
-        hold: hold(snapshot, last),
+        hold,
         profiles: rendered,
+        fallbacks,
         problems: problems.into_iter().collect(),
         objects,
         gateways: gateways.unwrap_or_default(),
@@ -195,6 +274,7 @@ fn hold(snapshot: &Snapshot, last: Option<&Rendition>) -> Option<String> {
 
 fn says_the_same(one: &Rendition, other: &Rendition) -> bool {
     one.profiles == other.profiles
+        && one.fallbacks == other.fallbacks
         && one.problems == other.problems
         && one.objects == other.objects
         && one.gateways == other.gateways
@@ -277,6 +357,7 @@ mod tests {
             snapshot: Arc::default(),
             hold: None,
             profiles: BTreeMap::new(),
+            fallbacks: BTreeMap::new(),
             problems: Vec::new().into(),
             objects: objects.collect(),
             gateways: Arc::default(),

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
+    archive,
     model::{Edition, Kind, NamespacedName, Object, Profile, RouterFlavor},
     pki::{Workload, client::Pins},
     translate,
@@ -218,6 +219,10 @@ pub struct ControllerSettings {
     pub probe_timeout: Duration,
     /// Limit of one push.
     pub push_timeout: Duration,
+    /// Where is put away what proxies accepted last; nowhere if `None`.
+    pub archive: Option<archive::Place>,
+    /// Whether a refused object stays in force as it was accepted last, rather than be left out.
+    pub keep_last_valid: bool,
     /// Share of a Kong proxy's time for applying, in percent.
     pub push_duty: u8,
     /// Simultaneous pushes.
@@ -273,6 +278,8 @@ impl ControllerSettings {
             probe_interval: Duration::from_secs(5),
             probe_timeout: Self::PROBE_TIMEOUT,
             push_timeout: Duration::from_secs(30),
+            archive: None,
+            keep_last_valid: false,
             push_duty: 25,
             max_concurrent_pushes: 64,
             max_push_bandwidth: 0,

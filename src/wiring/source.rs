@@ -66,13 +66,14 @@ pub async fn client(source: &Source) -> anyhow::Result<Option<Client>> {
     }))
 }
 
-/// Starts the source and the store; gives the snapshots.
+/// Starts the source and the store; gives the snapshots, and the way to the store for others.
 pub(super) fn start(
     settings: &ControllerSettings,
     client: Option<&Client>,
     tasks: &mut JoinSet<&'static str>,
-) -> anyhow::Result<watch::Receiver<Arc<Snapshot>>> {
+) -> anyhow::Result<(watch::Receiver<Arc<Snapshot>>, mpsc::WeakSender<Event>)> {
     let (events, store_events) = mpsc::channel(EVENT_QUEUE);
+    let others = events.downgrade();
     let (snapshots, snapshot) = watch::channel(Arc::new(Snapshot {
         pending: Arc::new(Kind::ALL.iter().copied().collect()),
         ..Snapshot::default()
@@ -150,7 +151,7 @@ pub(super) fn start(
         "first listing",
         complain_of_missing_lists(snapshot.clone(), settings.first_list_patience),
     );
-    Ok(snapshot)
+    Ok((snapshot, others))
 }
 
 /// Says once which kinds have not been listed after a while. Waiting goes on: without them nothing is rendered.
@@ -209,7 +210,7 @@ mod tests {
         settings.unread_kinds.insert(Kind::Ingress);
         settings.unread_kinds.insert(Kind::KongConsumer);
         let mut tasks = JoinSet::new();
-        let mut snapshot = start(&settings, Some(&api.client()), &mut tasks).expect("it starts");
+        let (mut snapshot, _) = start(&settings, Some(&api.client()), &mut tasks).expect("it starts");
         let complete = snapshot.wait_for(|snapshot| snapshot.is_complete());
         let complete = tokio::time::timeout(Duration::from_secs(60), complete).await;
         let snapshot = complete.expect("all kinds are listed").expect("the store runs").clone();

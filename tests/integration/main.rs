@@ -4,6 +4,7 @@
 mod bad_input;
 mod command_line;
 mod demo;
+mod fallback;
 mod flags;
 mod golden_run;
 mod harness;
@@ -12,4 +13,5 @@ mod log;
 mod mixed_fleet;
 mod offline;
 mod proxy_faults;
+mod stub;
 mod webhook;

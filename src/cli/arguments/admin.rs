@@ -52,6 +52,9 @@ pub(crate) struct AdminArguments {
     /// Limit of one push to one proxy, in seconds.
     #[arg(long, env = "CONTROLLER_PROXY_TIMEOUT_SECONDS", value_name = "SECONDS", default_value = "30", value_parser = value::seconds, help_heading = PUSH)]
     pub(crate) proxy_timeout_seconds: Duration,
+    /// Keep an object that a proxy refuses in the version that was accepted last, instead of leaving it out.
+    #[arg(long, env = "CONTROLLER_USE_LAST_VALID_CONFIG_FOR_FALLBACK", value_name = "BOOL", default_value = "false", value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, help_heading = PUSH)]
+    pub(crate) use_last_valid_config_for_fallback: bool,
     /// Share of its time that a Kong proxy may spend applying configurations, in percent; 100 does not pace.
     #[arg(long, env = "CONTROLLER_PUSH_DUTY", value_name = "PERCENT", default_value_t = 25, value_parser = clap::value_parser!(u8).range(1..=100), help_heading = PUSH)]
     pub(crate) push_duty: u8,

@@ -38,7 +38,6 @@ const DATABASE: &str = "the proxies have no database; remove it";
 const AS_THEY_COME: &str = "changes are pushed as they come, 50 ms after the last of them; remove it";
 const NO_PROXY_NEEDED: &str =
     "the controller starts with no proxy in reach, and configures each as soon as it answers; remove it";
-const FALLBACK: &str = "a proxy that refuses a configuration keeps its last good one; remove it";
 const BY_REFERENCE: &str =
     "only what objects refer to is read, and credentials and CA certificates by their labels; remove it";
 
@@ -103,7 +102,6 @@ pub(crate) const INERT: &[Inert] = &[
         "update-status-queue-buffer-size",
         "statuses are written from the latest state, without a queue; remove it, or see --status-qps and --status-burst",
     ),
-    switch("use-last-valid-config-for-fallback", FALLBACK),
 ];
 
 /// Values that are refused since going on without them would do less than what was asked for: flag, value, and why.
@@ -139,11 +137,6 @@ impl InertArguments {
             };
             format!("{name} has no effect: {}", inert.why)
         })
-    }
-
-    /// Whether that one was given.
-    pub(crate) fn has(&self, flag: &str) -> bool {
-        self.given.iter().any(|(inert, _)| inert.flag == flag)
     }
 }
 

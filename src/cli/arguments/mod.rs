@@ -5,6 +5,7 @@
 
 mod admin;
 mod admission;
+mod archive;
 mod certificates;
 mod inert;
 mod kinds;
@@ -26,6 +27,7 @@ pub(crate) use self::inert::REFUSED;
 pub(crate) use self::{
     admin::AdminArguments,
     admission::AdmissionArguments,
+    archive::ArchiveArguments,
     certificates::CertificateArguments,
     inert::{INERT, InertArguments, refusal},
     kinds::KindArguments,
@@ -54,6 +56,8 @@ pub(super) struct RunArguments {
     pub(super) admin: AdminArguments,
     #[command(flatten)]
     pub(super) certificates: CertificateArguments,
+    #[command(flatten)]
+    pub(super) archive: ArchiveArguments,
     #[command(flatten)]
     pub(super) translation: TranslationArguments,
     #[command(flatten)]

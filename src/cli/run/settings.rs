@@ -10,10 +10,11 @@ use std::{
 use anyhow::{Context, bail, ensure};
 
 use super::super::arguments::{
-    AccessFilter, AdminArguments, AdmissionArguments, CertificateArguments, Election, RunArguments, ServingArguments,
-    SourceArguments, listener, refusal,
+    AccessFilter, AdminArguments, AdmissionArguments, ArchiveArguments, CertificateArguments, Election, RunArguments,
+    ServingArguments, SourceArguments, listener, refusal,
 };
 use crate::{
+    archive::Place,
     translate::ProxyZone,
     wiring::{
         AdminCertificates, AdmissionCertificate, AdmissionSettings, ControllerSettings, ProfileOverride,
@@ -34,12 +35,13 @@ pub(super) fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSett
         source,
         admin,
         certificates,
+        archive,
         translation,
         kinds,
         status,
         admission,
         serving,
-        inert,
+        inert: _,
     } = arguments;
     if admin.kong_admin_svc.is_empty() && admin.kong_admin_url.is_empty() {
         bail!(
@@ -70,8 +72,11 @@ pub(super) fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSett
     if translated.proxy_zone == ProxyZone::Unknown {
         translated.proxy_zone = ProxyZone::OfServices(admin.kong_admin_svc.clone());
     }
-    if inert.has("use-last-valid-config-for-fallback") && !translated.feature_gates.fallback_configuration {
-        bail!("--use-last-valid-config-for-fallback needs --feature-gates=FallbackConfiguration=true");
+    if admin.use_last_valid_config_for_fallback && !translated.feature_gates.fallback_configuration {
+        bail!(
+            "--use-last-valid-config-for-fallback needs the gate FallbackConfiguration, which is on unless it is set to \
+             false in --feature-gates"
+        );
     }
     for url in &admin.kong_admin_url {
         check_admin_url(url)?;
@@ -92,6 +97,7 @@ pub(super) fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSett
         },
         translation: translated,
         unread_kinds: kinds.unread,
+        archive: archive_place(archive, &certificates, source.directory.is_some())?,
         certificates: admin_certificates(&certificates, source.directory.is_some())?,
         identity: identity_settings(&certificates)?,
         server_name: Some(certificates.kong_admin_tls_server_name).filter(|name| !name.is_empty()),
@@ -108,6 +114,7 @@ pub(super) fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSett
         probe_interval,
         probe_timeout,
         push_timeout: admin.proxy_timeout_seconds,
+        keep_last_valid: admin.use_last_valid_config_for_fallback,
         push_duty: admin.push_duty,
         max_concurrent_pushes: admin.max_concurrent_pushes,
         max_push_bandwidth: admin.max_push_bandwidth,
@@ -133,6 +140,29 @@ pub(super) fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSett
         first_list_patience: source.cache_sync_timeout,
         ..ControllerSettings::new(source_settings(source)?)
     })
+}
+
+fn archive_place(
+    arguments: ArchiveArguments,
+    certificates: &CertificateArguments,
+    offline: bool,
+) -> anyhow::Result<Option<Place>> {
+    if let Some(name) = arguments.last_good_secret {
+        ensure!(
+            !offline,
+            "--last-good-secret needs a cluster; with --directory give --last-good-directory"
+        );
+        return Ok(Some(Place::Secrets(name)));
+    }
+    let Some(directory) = arguments.last_good_directory else {
+        return Ok(None);
+    };
+    let beside_certificates = certificates.pki_directory.as_ref();
+    let key = arguments
+        .last_good_key_file
+        .or_else(|| Some(beside_certificates?.join("last-good.key")))
+        .context("--last-good-directory needs a key that is kept elsewhere: give --last-good-key-file FILE")?;
+    Ok(Some(Place::Directory { directory, key }))
 }
 
 fn source_settings(arguments: SourceArguments) -> anyhow::Result<Source> {

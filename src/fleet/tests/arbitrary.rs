@@ -18,6 +18,8 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 enum Action {
     Run(u8),
     RunBad(u8),
+    RunReduced(u8, u8),
+    RunKept(u8, u8),
     Hold,
     Lead,
     Follow,
@@ -44,6 +46,8 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
     let action = prop_oneof![
         4 => (0u8..4).prop_map(Action::Run),
         2 => (0u8..2).prop_map(Action::RunBad),
+        2 => (0u8..2, 0u8..4).prop_map(|(whole, reduced)| Action::RunReduced(whole, reduced)),
+        1 => (0u8..2, 0u8..4).prop_map(|(newest, kept)| Action::RunKept(newest, kept)),
         1 => Just(Action::Hold),
         2 => Just(Action::Lead),
         1 => Just(Action::Follow),
@@ -70,6 +74,8 @@ fn perform(world: &mut World, action: Action) {
     match action {
         Action::Run(which) => world.run(&format!("good {which}")),
         Action::RunBad(which) => world.run_bad(&format!("bad {which}")),
+        Action::RunReduced(whole, reduced) => world.run_reduced(&format!("bad {whole}"), &format!("good {reduced}")),
+        Action::RunKept(newest, kept) => world.run_kept(&format!("bad {newest}"), &format!("good {kept}")),
         Action::Hold => world.hold("half"),
         Action::Lead => world.lead(leader(1)),
         Action::Follow => world.lead(Leadership::Follower { holder: None }),

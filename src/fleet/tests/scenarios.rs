@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::world::{Mood, World, hash, id, leader, target};
+use super::world::{Mood, World, hash, id, leader, rendered, salted, target};
 use crate::{
-    fleet::{ConditionStatus, FleetEvent, Phase, Settings},
-    model::{Edition, Leadership, Reason},
+    fleet::{ConditionStatus, FleetEvent, HashMode, Phase, Settings},
+    model::{Edition, Leadership, Profile, Reason, RouterFlavor},
+    render::LastGood,
 };
 
 const fn seconds(seconds: u64) -> Duration {
@@ -517,5 +518,213 @@ fn views_are_published_only_when_something_changed() {
     assert!(
         Arc::ptr_eq(&before.proxies[0], &world.view.proxies[0]),
         "probes that tell nothing new change nothing"
+    );
+}
+
+#[test]
+fn a_proxy_that_hashes_otherwise_is_believed() {
+    let mut world = World::new(&["a"]);
+    world.proxy("a").is_salted = true;
+    world.run("one");
+    world.pass(seconds(60));
+    let shown = world.shown("a");
+    assert_eq!((shown.phase, shown.hash_mode), (Phase::Synced, HashMode::Learned));
+    assert_eq!(shown.observed, Some(hash("one")), "under our name for it");
+    assert_eq!(
+        shown.report.as_ref().map(|report| report.hash),
+        Some(salted(hash("one")))
+    );
+    assert_eq!(world.pushes, 1, "it is not sent again");
+    world.run("two");
+    world.pass(seconds(10));
+    assert_eq!(world.shown("a").observed, Some(hash("two")));
+    assert_eq!(world.pushes, 2);
+    // Another process with the same disk.
+    world.restart("a", true);
+    world.pass(seconds(30));
+    assert_eq!((world.shown("a").phase, world.pushes), (Phase::Synced, 2));
+    // What nobody here gave it is no name of anything.
+    world.proxy("a").hash = hash("foreign");
+    world.pass(seconds(30));
+    assert_eq!(world.shown("a").phase, Phase::Synced);
+    assert_eq!(world.proxy("a").hash, hash("two"), "it was repaired");
+    assert_eq!(world.pushes, 3);
+}
+
+#[test]
+fn a_proxy_that_hashes_as_predicted_is_known_to() {
+    let mut world = World::new(&["a"]);
+    world.run("one");
+    world.pass(seconds(10));
+    assert_eq!(world.shown("a").hash_mode, HashMode::Predicted);
+}
+
+#[test]
+fn what_was_accepted_may_take_a_while_to_show() {
+    let mut world = World::new(&["a"]);
+    world.run("one");
+    world.pass(seconds(10));
+    world.proxy("a").effective_after = Some(seconds(8));
+    world.run("two");
+    world.pass(seconds(30));
+    let shown = world.shown("a");
+    assert_eq!((shown.phase, shown.hash_mode), (Phase::Synced, HashMode::Predicted));
+    assert_eq!(world.pushes, 2, "it is not sent again meanwhile");
+}
+
+#[test]
+fn a_proxy_that_says_yes_and_does_not_is_asked_once_a_minute() {
+    let mut world = World::new(&["a"]);
+    world.run("one");
+    world.pass(seconds(10));
+    world.proxy("a").effective_after = None;
+    world.run("two");
+    world.pass(seconds(300));
+    let shown = world.shown("a");
+    assert_eq!(
+        (shown.synced.status, shown.observed),
+        (ConditionStatus::False, Some(hash("one")))
+    );
+    assert!(
+        (3..=7).contains(&world.pushes),
+        "{} pushes in five minutes",
+        world.pushes
+    );
+}
+
+/// Loads are not ordered: a large one that was given up may be done after a later one.
+#[test]
+fn a_load_that_overtakes_another_is_put_right() {
+    let mut world = World::new(&["a"]);
+    world.run("one");
+    world.pass(seconds(10));
+    world.proxy("a").mood = Mood::Hangs { loads: false };
+    world.run("two");
+    world.pass(seconds(100));
+    world.proxy("a").mood = Mood::Healthy;
+    world.run("three");
+    world.pass(seconds(120));
+    assert_eq!(world.shown("a").observed, Some(hash("three")));
+    let pushes = world.pushes;
+    world.proxy("a").hash = hash("two");
+    world.pass(seconds(30));
+    assert_eq!(world.shown("a").observed, Some(hash("three")));
+    assert_eq!(world.pushes, pushes + 1);
+    assert_ne!(&*world.shown("a").synced.reason, "ForeignWriter");
+}
+
+#[test]
+fn what_others_refused_and_nobody_runs_is_not_sent_to_a_newcomer() {
+    let mut world = World::new(&["a"]);
+    world.run_bad("whole");
+    world.pass(seconds(10));
+    assert_eq!(world.shown("a").phase, Phase::Rejected);
+    world.run_reduced("whole", "reduced");
+    world.pass(seconds(10));
+    let shown = world.shown("a");
+    assert_eq!(
+        (shown.phase, shown.error_count),
+        (Phase::Synced, 1),
+        "what it refused is still told"
+    );
+    world.add("b", Edition::OpenSource);
+    world.retarget();
+    world.pass(seconds(10));
+    assert_eq!(world.shown("b").phase, Phase::Synced);
+    let received: Vec<_> = world.proxy("b").received.iter().map(|(_, hash)| *hash).collect();
+    assert_eq!(received, [hash("reduced")]);
+}
+
+#[test]
+fn without_blame_the_last_good_one_is_sent_with_the_addresses_of_now() {
+    let mut world = World::new(&["a"]);
+    world.run("good");
+    world.pass(seconds(10));
+    world.run_bad("newest");
+    world.pass(seconds(10));
+    world.run_kept("newest", "good, other addresses");
+    world.pass(seconds(10));
+    let shown = world.shown("a");
+    assert_eq!(
+        (shown.phase, shown.observed),
+        (Phase::Rejected, Some(hash("good, other addresses")))
+    );
+    assert_eq!(&*shown.complete.reason, "ObjectsLeftOut");
+    world.add("b", Edition::OpenSource);
+    world.retarget();
+    world.pass(seconds(10));
+    let received: Vec<_> = world.proxy("b").received.iter().map(|(_, hash)| *hash).collect();
+    assert_eq!(received[0], hash("good, other addresses"));
+}
+
+fn stored(text: &str) -> FleetEvent {
+    let good = LastGood {
+        rendered: rendered(text),
+        sources: Arc::default(),
+        stored: true,
+    };
+    let profile = Profile {
+        router_flavor: RouterFlavor::Traditional,
+        edition: Some(Edition::OpenSource),
+        version: Some((3, 9)),
+        plugins: None,
+    };
+    FleetEvent::Stored([(profile, Arc::new(good))].into())
+}
+
+#[test]
+fn bytes_of_an_earlier_run_go_to_empty_proxies_until_the_cluster_is_known() {
+    let mut world = World::new(&["a"]);
+    world.event(stored("of then"));
+    world.pass(seconds(10));
+    let shown = world.shown("a");
+    assert_eq!(
+        (shown.observed, shown.ready.status),
+        (Some(hash("of then")), ConditionStatus::True)
+    );
+    world.run_bad("newest");
+    world.pass(seconds(30));
+    assert_eq!(world.shown("a").observed, Some(hash("of then")), "it keeps what it has");
+    // From now on old bytes are nothing to begin with.
+    world.add("b", Edition::OpenSource);
+    world.retarget();
+    world.pass(seconds(30));
+    assert!(
+        !world
+            .proxy("b")
+            .received
+            .iter()
+            .any(|(_, sent)| *sent == hash("of then"))
+    );
+    world.run_kept("newest", "of then, other addresses");
+    world.pass(seconds(60));
+    for name in ["a", "b"] {
+        assert_eq!(
+            world.shown(name).observed,
+            Some(hash("of then, other addresses")),
+            "{name}"
+        );
+    }
+    world.run("mended");
+    world.pass(seconds(60));
+    assert_eq!(world.shown("a").phase, Phase::Synced);
+    assert_eq!(world.view.last_good.values().next(), Some(&hash("mended")));
+}
+
+#[test]
+fn a_configuration_close_to_the_limit_is_warned_of() {
+    let mut world = World::new(&["a"]);
+    world.proxy("a").body_limit = Some(100);
+    world.run(&"x".repeat(80));
+    world.pass(seconds(10));
+    assert_eq!(world.shown("a").nearly_too_large(), None);
+    world.run(&"x".repeat(81));
+    world.pass(seconds(10));
+    let shown = world.shown("a");
+    assert!(shown.nearly_too_large().is_some());
+    assert!(
+        shown.synced.message.contains("nginx_admin_client_max_body_size"),
+        "{:?}",
+        shown.synced
     );
 }

@@ -21,7 +21,7 @@ use crate::{
         step::{Event, Want, step},
         verdict,
     },
-    model::{Edition, Generation, RouterFlavor},
+    model::{Edition, RouterFlavor},
 };
 
 #[derive(Debug, Clone)]
@@ -60,7 +60,8 @@ struct Single {
 fn configuration(which: u8) -> Option<Configuration> {
     (which > 0).then(|| Configuration {
         rendered: rendered(&which.to_string()),
-        generation: Generation(which.into()),
+        sequence: which.into(),
+        sources: Default::default(),
         incomplete: None,
     })
 }
@@ -126,6 +127,7 @@ impl Single {
                     database: "off".to_owned(),
                     node_id: Some(process.to_string()),
                     started_at: None,
+                    body_limit: None,
                     hash,
                     security: ConnectionSecurity::Mutual,
                     certificate: None,
@@ -178,6 +180,8 @@ impl Single {
                         _ => Permission::Free,
                     },
                     desired: configuration(desired),
+                    whole: None,
+                    kept: None,
                     last_good: configuration(last_good),
                     last_good_first: last_good > desired,
                     profile_served: true,
@@ -217,7 +221,7 @@ fn the_table_is_what_happens() {
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
     );
     let strategy = inputs();
-    for _ in 0..20_000 {
+    for _ in 0..50_000 {
         let inputs = strategy
             .new_tree(&mut runner)
             .expect("the strategy filters nothing")

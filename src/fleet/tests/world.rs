@@ -21,7 +21,7 @@ use crate::{
         Edition, Epoch, Generation, Leadership, NamespacedName, ObjectRef, Problem, Profile, ProxyId, ProxyTarget,
         Reason, RouterFlavor,
     },
-    render::{Rendered, Rendition},
+    render::{Fallback, Rendered, Rendition, Restored},
 };
 
 pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(5);
@@ -50,6 +50,11 @@ pub(crate) struct Proxy {
     pub(crate) edition: Edition,
     pub(crate) database: &'static str,
     pub(crate) takes: Duration,
+    /// From its answer that it has taken a configuration until it reports it; `None` for never.
+    pub(crate) effective_after: Option<Duration>,
+    /// Whether it hashes otherwise than is predicted.
+    pub(crate) is_salted: bool,
+    pub(crate) body_limit: Option<u64>,
     pub(crate) under_way: bool,
     /// Every hash that it was sent, with the time since the start.
     pub(crate) received: Vec<(Duration, ConfigHash)>,
@@ -116,6 +121,11 @@ pub(crate) fn rendered(text: &str) -> Arc<Rendered> {
 
 pub(crate) fn hash(text: &str) -> ConfigHash {
     ConfigHash::of(text.as_bytes())
+}
+
+/// What a proxy calls a configuration that hashes otherwise.
+pub(crate) fn salted(hash: ConfigHash) -> ConfigHash {
+    ConfigHash::of(hash.to_string().as_bytes())
 }
 
 pub(crate) fn target(name: &str) -> ProxyTarget {
@@ -188,6 +198,9 @@ impl World {
             edition,
             database: "off",
             takes: Duration::from_millis(100),
+            effective_after: Some(Duration::ZERO),
+            is_salted: false,
+            body_limit: None,
             under_way: false,
             received: Vec::new(),
             refused: BTreeSet::new(),
@@ -265,7 +278,46 @@ impl World {
         self.rendition(text, None, vec![problem]);
     }
 
+    /// What the proxies refused is left out: this is what remains.
+    pub(crate) fn run_reduced(&mut self, whole: &str, reduced: &str) {
+        self.bad.insert(hash(whole));
+        let fallback = Fallback {
+            whole: Some(rendered(whole)),
+            sources: Arc::default(),
+            kept: None,
+            left_out: 1,
+            old: 0,
+        };
+        self.rendition_with(reduced, None, Vec::new(), Some(&fallback));
+    }
+
+    /// Every proxy refuses the newest, and nobody is to blame: this is the last good one with the addresses of now.
+    pub(crate) fn run_kept(&mut self, newest: &str, kept: &str) {
+        self.bad.insert(hash(newest));
+        let fallback = Fallback {
+            whole: None,
+            sources: Arc::default(),
+            kept: Some(Restored {
+                rendered: rendered(kept),
+                sources: Arc::default(),
+            }),
+            left_out: 0,
+            old: 0,
+        };
+        self.rendition_with(newest, None, Vec::new(), Some(&fallback));
+    }
+
     fn rendition(&mut self, text: &str, hold: Option<String>, problems: Vec<Problem>) {
+        self.rendition_with(text, hold, problems, None);
+    }
+
+    fn rendition_with(
+        &mut self,
+        text: &str,
+        hold: Option<String>,
+        problems: Vec<Problem>,
+        fallback: Option<&Fallback>,
+    ) {
         self.generation += 1;
         let shared = rendered(text);
         if hold.is_none() && self.desired != Some(shared.hash) {
@@ -279,6 +331,10 @@ impl World {
             profiles: profiles()
                 .into_iter()
                 .map(|profile| (profile, shared.clone()))
+                .collect(),
+            fallbacks: fallback
+                .into_iter()
+                .flat_map(|fallback| profiles().into_iter().map(|profile| (profile, fallback.clone())))
                 .collect(),
             problems: problems.into(),
             objects: crate::translate::Participants::default(),
@@ -380,8 +436,10 @@ impl World {
                     proxy.refused.insert(hash);
                 }
                 if matches!(result, PushResult::Accepted) {
-                    proxy.hash = hash;
                     proxy.told = Some(hash);
+                    if proxy.effective_after == Some(Duration::ZERO) {
+                        proxy.hash = hash;
+                    }
                 }
                 let outcome = PushOutcome {
                     hash,
@@ -421,7 +479,12 @@ impl World {
                     database: proxy.database.to_owned(),
                     node_id: Some(proxy.process.to_string()),
                     started_at: None,
-                    hash: proxy.hash,
+                    body_limit: proxy.body_limit,
+                    hash: if proxy.is_salted && !proxy.hash.is_none() {
+                        salted(proxy.hash)
+                    } else {
+                        proxy.hash
+                    },
                     security: ConnectionSecurity::Mutual,
                     certificate: None,
                 })
@@ -480,6 +543,7 @@ impl World {
         proxy.received.push((elapsed, hash));
         self.pushes += 1;
         let (mood, process, takes) = (proxy.mood, proxy.process, proxy.takes);
+        let effective_after = proxy.effective_after;
         let fault = |kind| TransportFault {
             kind,
             message: "it failed".to_owned(),
@@ -523,7 +587,9 @@ impl World {
                 (takes, rejected)
             }
             Mood::Healthy => {
-                self.after(takes, Future::Load(id.clone(), process, hash));
+                if let Some(after) = effective_after {
+                    self.after(takes + after, Future::Load(id.clone(), process, hash));
+                }
                 (takes, PushResult::Accepted)
             }
         };

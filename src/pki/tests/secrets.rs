@@ -88,6 +88,7 @@ fn proxy(name: &str, edition: Edition, certificate: &str, not_after: Timestamp) 
         database: "off".to_owned(),
         node_id: None,
         started_at: None,
+        body_limit: None,
         hash: ConfigHash::NONE,
         security: ConnectionSecurity::Mutual,
         certificate: Some(PeerCertificate {

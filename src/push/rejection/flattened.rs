@@ -14,9 +14,20 @@ use crate::fleet::EntityError;
 #[derive(Default)]
 pub(super) struct Errors(pub(super) super::Errors);
 
-/// One entity. What is repeated of it (`entity`) is not even read.
+/// What an entity is known by that has no name. All else that is repeated of it (`entity`) is not even read.
+#[derive(Deserialize)]
+struct Identity {
+    #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
+    target: Option<String>,
+}
+
+/// One entity.
 #[derive(Deserialize)]
 struct Entry {
+    #[serde(default)]
+    entity: Option<Maybe<Identity>>,
     #[serde(default)]
     entity_type: Option<String>,
     #[serde(default)]
@@ -91,9 +102,14 @@ impl<'de> Visitor<'de> for ErrorsVisitor {
 }
 
 fn add(entry: Entry, errors: &mut super::Errors) {
+    let known_by = match entry.entity {
+        Some(Maybe::Known(identity)) => identity.target.or(identity.username),
+        _ => None,
+    };
+    let name = entry.entity_name.or(known_by).or(entry.entity_id);
     let error = |field: Option<String>, message: String| EntityError {
         entity_type: entry.entity_type.clone().unwrap_or_default(),
-        entity_name: entry.entity_name.clone().or_else(|| entry.entity_id.clone()),
+        entity_name: name.clone(),
         entity_tags: entry.entity_tags.clone().unwrap_or_default(),
         field,
         message,

@@ -155,6 +155,61 @@ fn too_large_says_what_to_raise() {
     assert!(rejection.message.contains("lmdb_map_size"), "{}", rejection.message);
 }
 
+fn owners(rejection: &Rejection) -> Vec<&str> {
+    let tags = rejection.entities.iter().map(|error| &error.entity_tags);
+    let names = tags.map(|tags| tags.iter().find_map(|tag| tag.strip_prefix("k8s-name:")));
+    names.flatten().collect()
+}
+
+#[test]
+fn what_is_declared_twice_is_the_later_ones_fault() {
+    let cases = [
+        ("invalid-keyauth-dup-key", "b"),
+        ("invalid-sni-duplicate", "certificate-1"),
+        ("invalid-duplicate-route-names-across-services", "s2-0"),
+    ];
+    for (name, owner) in cases {
+        let rejection = recorded(name);
+        assert_eq!(owners(&rejection), [owner], "{name}: {:?}", rejection.entities);
+        assert_eq!(rejection.count, 1, "{name}");
+    }
+}
+
+#[test]
+fn what_has_no_tags_is_the_fault_of_what_it_is_nested_in() {
+    let rejection = recorded("invalid-upstream-duplicate-target");
+    assert_eq!(owners(&rejection), ["u1"], "{:?}", rejection.entities);
+    let sent =
+        json!({"upstreams": [{"name": "u", "tags": ["k8s-name:web"], "targets": [{"target": "a:80", "weight": "x"}]}]});
+    let answer = json!({"message": "…", "fields": {"upstreams": [{"targets": [{"weight": "expected an integer"}]}]}});
+    let rejection = rejection_of(&answer, &sent);
+    assert_eq!(owners(&rejection), ["web"]);
+    assert_eq!(
+        line(&rejection.entities[0]),
+        r#"target "a:80" weight: expected an integer"#
+    );
+}
+
+fn rejection_of(answer: &Value, sent: &Value) -> Rejection {
+    rejection(&answer.to_string(), sent)
+}
+
+#[test]
+fn every_object_at_fault_is_known_however_many_errors_there_are() {
+    let error = |object: usize, field: usize| {
+        json!({"entity_type": "route", "entity_name": format!("r{object}"), "entity_tags": [format!("k8s-name:o{object}"), "mine"],
+            "errors": [{"type": "field", "field": format!("f{field}"), "message": "wrong"}]})
+    };
+    let errors: Vec<_> = (0..1000)
+        .flat_map(|object| (0..3).map(move |field| error(object, field)))
+        .collect();
+    let rejection = rejection_of(&json!({ "flattened_errors": errors }), &json!({}));
+    assert_eq!(rejection.count, 3000);
+    let known: std::collections::BTreeSet<_> = owners(&rejection).into_iter().collect();
+    assert_eq!(known.len(), 1000);
+    assert!(rejection.entities.len() <= MAX_ERRORS + 1000);
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

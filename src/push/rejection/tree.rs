@@ -13,6 +13,8 @@ struct Place<'a> {
     entity_type: String,
     /// The innermost entity, as it was sent.
     entity: Option<&'a Map<String, Value>>,
+    /// The innermost one that says by its tags whose it is: what is nested in it is of the same object.
+    tagged: Option<&'a Map<String, Value>>,
     /// The key under which the tree names it, if it was not found.
     key: Option<String>,
     /// Path within the entity.
@@ -54,7 +56,7 @@ fn find<'a>(sent: &'a Value, key: &str) -> Option<&'a Value> {
         return sent.get(key);
     };
     let named = items.iter().find(|item| {
-        ["name", "id", "username", "target"]
+        IDENTITIES
             .iter()
             .any(|field| item.get(field).and_then(Value::as_str) == Some(key))
     });
@@ -69,6 +71,7 @@ impl<'a> Place<'a> {
             // an identity.
             Some(Value::Object(object)) if self.in_list() && is_entity(object) => {
                 next.entity = Some(object);
+                next.tagged = Some(object).filter(|object| has_tags(object)).or(self.tagged);
                 next.entity_type = singular(self.field.last().map_or("", String::as_str));
                 next.key = None;
                 next.field.clear();
@@ -89,27 +92,81 @@ impl<'a> Place<'a> {
 
     fn error(&self, message: &str) -> EntityError {
         let text = |name: &str| self.entity.and_then(|entity| entity.get(name)).and_then(Value::as_str);
-        let tags = self
-            .entity
-            .and_then(|entity| entity.get("tags"))
-            .and_then(Value::as_array);
         EntityError {
             entity_type: self.entity_type.clone(),
-            entity_name: ["name", "username", "target", "id"]
+            entity_name: IDENTITIES
                 .iter()
                 .find_map(|name| text(name))
                 .map(str::to_owned)
                 .or_else(|| self.key.clone()),
-            entity_tags: tags
-                .into_iter()
-                .flatten()
-                .filter_map(|tag| tag.as_str().map(str::to_owned))
-                .collect(),
+            entity_tags: self.tagged.map(tags).unwrap_or_default(),
             field: (!self.field.is_empty()).then(|| self.field.join(".")),
             message: message.to_owned(),
         }
     }
 }
+
+fn has_tags(object: &Map<String, Value>) -> bool {
+    object
+        .get("tags")
+        .and_then(Value::as_array)
+        .is_some_and(|tags| !tags.is_empty())
+}
+
+fn tags(object: &Map<String, Value>) -> Vec<String> {
+    let tags = object.get("tags").and_then(Value::as_array);
+    let tags = tags.into_iter().flatten();
+    tags.filter_map(|tag| tag.as_str().map(str::to_owned)).collect()
+}
+
+/// The tags of an entity that was sent, or of the one that it is nested in: some have none of their own (targets, SNIs).
+pub(super) fn tags_of(sent: &Value, entity_type: &str, name: &str) -> Option<Vec<String>> {
+    let mut found = None;
+    let Value::Object(document) = sent else { return None };
+    visit(document, None, &mut |list, entity, tagged| {
+        let bears = |field: &&str| entity.get(*field).and_then(Value::as_str) == Some(name);
+        if found.is_none() && singular(list) == entity_type && IDENTITIES.iter().any(|field| bears(&field)) {
+            found = tagged.map(tags);
+        }
+    });
+    found
+}
+
+/// Entities of a list, wherever it is nested, that have the same in a field as one before: Kong says of them what they
+/// have, and not which they are (reference: admin-api.md 23). The tags of each.
+pub(super) fn duplicates(sent: &Value, list: &str, field: &str, value: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    if let Value::Object(document) = sent {
+        visit(document, None, &mut |of, entity, tagged| {
+            if of == list && entity.get(field).and_then(Value::as_str) == Some(value) {
+                found.push(tagged.map(tags).unwrap_or_default());
+            }
+        });
+    }
+    found.drain(..found.len().min(1));
+    found
+}
+
+/// Calls back with every entity, the name of its list, and the innermost of it and what it is nested in that has tags.
+fn visit<'a>(
+    within: &'a Map<String, Value>,
+    tagged: Option<&'a Map<String, Value>>,
+    each: &mut impl FnMut(&str, &'a Map<String, Value>, Option<&'a Map<String, Value>>),
+) {
+    for (list, items) in within
+        .iter()
+        .filter_map(|(list, items)| Some((list, items.as_array()?)))
+    {
+        for entity in items.iter().filter_map(Value::as_object) {
+            let tagged = Some(entity).filter(|entity| has_tags(entity)).or(tagged);
+            each(list, entity, tagged);
+            visit(entity, tagged, each);
+        }
+    }
+}
+
+/// Fields that an entity is known by.
+const IDENTITIES: [&str; 4] = ["name", "username", "target", "id"];
 
 fn is_entity(object: &Map<String, Value>) -> bool {
     ["tags", "name", "id", "username", "target"]

@@ -216,6 +216,13 @@ function show(overview) {
   for (const service of overview.paused) {
     held.unshift(`Paused: no change goes to the proxies behind ${service} (silverback resume, or spec.paused of its ProxyFleet)`);
   }
+  for (const { profile, leftOut, old, kept } of overview.fallbacks) {
+    const parts = [];
+    if (leftOut) parts.push(`${count(leftOut, "object is", "objects are")} left out`);
+    if (old) parts.push(`${count(old, "object stays", "objects stay")} as accepted last`);
+    if (kept) parts.push("proxies that do not take the configuration stay with what they accepted last");
+    if (parts.length) held.push(`Refused by proxies of the profile ${profile}: ${parts.join(", ")}`);
+  }
   if (overview.hold) held.unshift(`Nothing is sent to the proxies: ${overview.hold}`);
   byId("banner").hidden = !held.length;
   byId("banner").textContent = held.join(" · ");

@@ -3,7 +3,8 @@
 //! Unlike there, a problem that stays is told once, and again only when it came back after it was gone.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -30,8 +31,13 @@ pub(in crate::status) const APPLY_FAILED: &str = "KongConfigurationApplyFailed";
 pub(in crate::status) const SUCCEEDED: &str = "KongConfigurationSucceeded";
 /// Ours: proxies are configured without that both sides have verified each other.
 pub(in crate::status) const UNPROTECTED: &str = "AdminAPIUnprotected";
+/// The proxies have a configuration without what they refused.
+pub(in crate::status) const FALLBACK_SUCCEEDED: &str = "FallbackKongConfigurationSucceeded";
 /// Ours: an Admin Service has no proxies.
 pub(in crate::status) const NO_PROXIES: &str = "NoProxies";
+
+/// Ours: the configuration is close to the size that a proxy takes.
+pub(in crate::status) const NEARLY_TOO_LARGE: &str = "ConfigurationNearlyTooLarge";
 
 /// How many problems are told at once: beyond that, the dashboard has them all.
 const MOST: usize = 2000;
@@ -95,7 +101,7 @@ pub(super) fn of_rendition(rendition: &Rendition) -> Problems {
     let mut problems = Problems::new();
     for problem in rendition.problems.iter() {
         let reason = match problem.reason {
-            Reason::ConfigRejected => APPLY_FAILED,
+            Reason::ConfigRejected | Reason::DependsOnRejected => APPLY_FAILED,
             _ => TRANSLATION_FAILED,
         };
         let field = problem
@@ -116,9 +122,14 @@ pub(super) fn of_rendition(rendition: &Rendition) -> Problems {
 /// What is wrong with the proxies, and with objects as they see them.
 pub(super) fn of_fleet(settings: &Settings, own_pod: Option<&ObjectRef>, world: &World) -> Problems {
     let mut problems = Problems::new();
+    let left_out = left_out(world.rendition.as_deref());
     for proxy in &world.view.proxies {
         for error in &proxy.errors {
-            let Some(object) = &error.object else { continue };
+            // Of what is left out for it the rendition tells.
+            let object = error.object.as_ref();
+            let Some(object) = object.filter(|object| !left_out.contains(&object.uid)) else {
+                continue;
+            };
             let field = error
                 .field
                 .as_ref()
@@ -127,6 +138,20 @@ pub(super) fn of_fleet(settings: &Settings, own_pod: Option<&ObjectRef>, world: 
             let note = format!("refused by a proxy: {} {field}{}", error.entity_type, error.message);
             add(&mut problems, note.clone(), warning(object.clone(), APPLY_FAILED, note));
         }
+    }
+    let close = world
+        .view
+        .proxies
+        .iter()
+        .find_map(|proxy| Some((proxy, proxy.nearly_too_large()?)));
+    if let (Some(pod), Some((proxy, size))) = (own_pod, close) {
+        // Sizes change with every change: one event for as long as it lasts.
+        let note = format!("{}: {size}", proxy.target.name);
+        add(
+            &mut problems,
+            String::new(),
+            warning(pod.clone(), NEARLY_TOO_LARGE, note),
+        );
     }
     for (reason, note) in failures(world) {
         if let Some(pod) = own_pod {
@@ -162,6 +187,13 @@ pub(super) fn of_fleet(settings: &Settings, own_pod: Option<&ObjectRef>, world: 
         }
     }
     problems
+}
+
+/// UIDs of objects that are left out since proxies refused them.
+fn left_out(rendition: Option<&Rendition>) -> HashSet<Arc<str>> {
+    let problems = rendition.into_iter().flat_map(|rendition| rendition.problems.iter());
+    let rejected = problems.filter(|problem| problem.reason == Reason::ConfigRejected);
+    rejected.map(|problem| problem.object.uid.clone()).collect()
 }
 
 fn add(problems: &mut Problems, discriminator: String, document: EventDocument) {
@@ -265,15 +297,23 @@ pub(super) fn tell_successes(
             count += 1;
             proxy.synced.status == ConditionStatus::True && proxy.observed == Some(*hash)
         });
+        let rendition = world.rendition.as_ref();
+        let fallback = rendition.and_then(|rendition| rendition.fallbacks.get(profile));
+        let refused = fallback.map_or(0, |fallback| fallback.left_out + fallback.old);
         let (profile, hash) = (profile.to_string(), hash.to_string());
         if !all || count == 0 || log.successes.get(&profile) == Some(&hash) {
             continue;
         }
-        let note = format!("successfully applied Kong configuration to all proxies of profile {profile}");
+        let mut note = format!("successfully applied Kong configuration to all proxies of profile {profile}");
+        let mut reason = SUCCEEDED;
+        if refused > 0 {
+            note += &format!(", but for {refused} objects: proxies refused them, or what they depend on");
+            reason = FALLBACK_SUCCEEDED;
+        }
         let document = EventDocument {
             normal: true,
             spacing: SUCCESS_SPACING,
-            ..warning(pod.clone(), SUCCEEDED, note)
+            ..warning(pod.clone(), reason, note)
         };
         log.tell(document, planner, now);
         log.successes.insert(profile, hash);

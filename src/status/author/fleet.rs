@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::World;
 use crate::{
     fleet::{Condition, ConditionStatus, ProxyView},
-    model::NamespacedName,
+    model::{NamespacedName, Storage},
     status::resource::{ProfileStatus, ProxyCounts, ProxyFleetStatus, ServiceReference, StatusCondition, bound},
 };
 
@@ -35,6 +35,10 @@ pub(super) fn status(
     let pausing = condition("Paused", holds, reason, message.to_owned(), former);
     let (holds, reason, message) = source_unavailable(world);
     let unavailable = condition("SourceUnavailable", holds, reason, message, former);
+    let stored = world.storage.as_ref().map(|storage| {
+        let (holds, reason, message) = last_good_stored(storage);
+        condition("LastGoodStored", holds, reason, message, former)
+    });
     ProxyFleetStatus {
         service: Some(ServiceReference {
             namespace: service.namespace.to_string(),
@@ -42,7 +46,7 @@ pub(super) fn status(
         }),
         proxies: counts,
         profiles: profiles(world, &proxies),
-        conditions: vec![synced, pausing, unavailable],
+        conditions: [synced, pausing, unavailable].into_iter().chain(stored).collect(),
     }
 }
 
@@ -145,6 +149,27 @@ fn source_unavailable(world: &World) -> (ConditionStatus, String, String) {
             );
             (ConditionStatus::False, "UnusedKindUnavailable".to_owned(), message)
         }
+    }
+}
+
+fn last_good_stored(storage: &Storage) -> (ConditionStatus, String, String) {
+    match storage {
+        Storage::Stored { .. } => (
+            ConditionStatus::True,
+            "Stored".to_owned(),
+            "what proxies accepted last survives the controller".to_owned(),
+        ),
+        // As good as the one before: minutes old at the most.
+        Storage::Waiting => (
+            ConditionStatus::True,
+            "Waiting".to_owned(),
+            "what proxies accepted last will be put away within minutes".to_owned(),
+        ),
+        Storage::Failed { reason, message } => (
+            ConditionStatus::False,
+            (*reason).to_owned(),
+            format!("what proxies accepted last would not survive the controller: {message}"),
+        ),
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use proxy_config_schema::ConfigHash;
+
 use crate::{
-    fleet::{ConditionStatus, ProxyError, ProxyReport, ProxyView},
+    fleet::{ConditionStatus, HashMode, ProxyError, ProxyReport, ProxyView},
     model::{Edition, NamespacedName, Profile, ProxyTarget, RouterFlavor, Snapshot},
     status::{
         document::{Document, Gate, Key},
@@ -62,8 +64,9 @@ pub(in crate::status) fn status(
 
 fn configuration(proxy: &ProxyView, problems: Option<u32>) -> ConfigurationStatus {
     ConfigurationStatus {
-        observed_hash: proxy.observed.map(|hash| hash.to_string()),
+        observed_hash: reported(proxy).map(|hash| hash.to_string()),
         short_hash: proxy.observed.filter(|hash| !hash.is_none()).map(|hash| hash.short()),
+        hash_mode: (proxy.hash_mode != HashMode::Unknown).then(|| proxy.hash_mode.as_str().to_owned()),
         applied_at: proxy.applied_at.map(whole_seconds),
         size_bytes: proxy.size_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
         apply_duration: proxy.apply_duration.map(duration_text),
@@ -74,6 +77,14 @@ fn configuration(proxy: &ProxyView, problems: Option<u32>) -> ConfigurationStatu
             ConditionStatus::Unknown => None,
         },
         problems,
+    }
+}
+
+/// What the proxy itself calls what it runs.
+fn reported(proxy: &ProxyView) -> Option<ConfigHash> {
+    match (proxy.hash_mode, &proxy.report) {
+        (HashMode::Learned, Some(report)) => Some(report.hash),
+        _ => proxy.observed,
     }
 }
 

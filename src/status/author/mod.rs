@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     fleet::{FleetView, ProxyView},
-    model::{Epoch, Kind, NamespacedName, ObjectRef, PodRef, ProxyId, Snapshot, fleet_names},
+    model::{Epoch, Kind, NamespacedName, ObjectRef, PodRef, ProxyId, Snapshot, Storage, fleet_names},
     render::Rendition,
 };
 
@@ -46,6 +46,7 @@ pub(super) struct World {
     pub(super) rendition: Option<Arc<Rendition>>,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) epoch: Epoch,
+    pub(super) storage: Option<Storage>,
 }
 
 /// Tells the planner what shall stand in the cluster.

@@ -145,10 +145,15 @@ pub struct ConfigurationStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub observed_hash: Option<String>,
-    /// The first 12 digits of `observedHash`.
+    /// The first 12 digits of the hash of what it runs, the same for all proxies that run the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 12))]
     pub short_hash: Option<String>,
+    /// `predicted` when the proxy reports what the bytes hash to; `learned` when it hashes otherwise, and is believed as
+    /// to what it calls the configurations that it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = bound::WORD))]
+    pub hash_mode: Option<String>,
     /// When it accepted a configuration last.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "optional_date_time")]

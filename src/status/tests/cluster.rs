@@ -51,6 +51,7 @@ impl Cluster {
             rendition: rendition_receiver,
             snapshot: snapshot_receiver,
             leadership: leadership_receiver,
+            storage: None,
         };
         let (future, reports) = writer(api.client(), settings, inputs);
         Self {

@@ -91,6 +91,7 @@ fn rendition_with(text: &str, objects: &[Object], settings: &translate::Settings
     Some(Arc::new(Rendition {
         generation: snapshot.generation,
         profiles: BTreeMap::from([(profile(), Arc::new(rendered))]),
+        fallbacks: BTreeMap::new(),
         problems: translation.problems.into(),
         objects: translation.objects,
         gateways: translation.gateways,

@@ -66,6 +66,7 @@ fn rendition(text: &str, objects: &[Object], taking_part: &[&str], problems: Vec
     Some(Arc::new(Rendition {
         generation: snapshot.generation,
         profiles: BTreeMap::from([(profile(), Arc::new(rendered))]),
+        fallbacks: Default::default(),
         problems: problems.into(),
         objects: taking_part.map(Object::object_ref).collect(),
         snapshot: Arc::new(snapshot),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 
 use crate::{
-    fleet::{Condition, ConditionStatus, ConnectionSecurity, FleetView, Phase, ProxyReport, ProxyView},
+    fleet::{Condition, ConditionStatus, ConnectionSecurity, FleetView, HashMode, Phase, ProxyReport, ProxyView},
     model::{
         Edition, NamespacedName, Object, ObjectRef, PeerCertificate, PodRef, Problem, Profile, ProxyId, ProxyTarget,
         Reason, RouterFlavor, Snapshot,
@@ -110,6 +110,7 @@ pub(super) fn newcomer(name: &str) -> ProxyView {
             database: "off".to_owned(),
             node_id: None,
             started_at: Some(at(-60)),
+            body_limit: None,
             hash: ConfigHash::NONE,
             security: ConnectionSecurity::Mutual,
             certificate: Some(PeerCertificate {
@@ -121,6 +122,7 @@ pub(super) fn newcomer(name: &str) -> ProxyView {
         }),
         desired: Some(hash("one")),
         observed: Some(ConfigHash::NONE),
+        hash_mode: HashMode::Unknown,
         last_good: None,
         applied_at: None,
         apply_duration: None,
@@ -206,6 +208,7 @@ pub(super) fn rendition(text: &str, objects: &[&str], problems: Vec<Problem>) ->
         generation: Default::default(),
         snapshot: Arc::default(),
         profiles: BTreeMap::from([(profile(), Arc::new(rendered))]),
+        fallbacks: Default::default(),
         problems: problems.into(),
         objects: objects.iter().map(|name| ingress_ref(name)).collect(),
         gateways: Default::default(),

@@ -10,7 +10,10 @@ use super::{
     config::PluginObject,
 };
 use crate::{
-    model::{Reason, Snapshot, kong::label},
+    model::{
+        Reason, Snapshot,
+        kong::{KongClusterPlugin, label},
+    },
     translate::{MissingPlugin, class::Class, problems::Owner, state::State},
 };
 use proxy_config_schema::Plugin;
@@ -34,17 +37,21 @@ const OBSERVING: &[&str] = &[
     "zipkin",
 ];
 
+/// Whether all requests would be open without the plugin.
+pub(in crate::translate) fn protects_everything(plugin: &KongClusterPlugin) -> bool {
+    let fields = &plugin.plugin;
+    is_global(plugin) && !fields.disabled && !OBSERVING.contains(&fields.plugin.as_str())
+}
+
+fn is_global(plugin: &KongClusterPlugin) -> bool {
+    let global = plugin.metadata.labels.get(label::GLOBAL);
+    global.is_some_and(|value| value == "true")
+}
+
 /// The global plugins of our class, in order of precedence.
 pub(super) fn find<'a>(snapshot: &'a Snapshot, class: &Class<'a>) -> Vec<PluginObject<'a>> {
     let plugins = snapshot.cluster_plugins.values();
-    let global = plugins.filter(|plugin| {
-        plugin
-            .metadata
-            .labels
-            .get(label::GLOBAL)
-            .is_some_and(|value| value == "true")
-            && class.takes_annotated(&plugin.metadata)
-    });
+    let global = plugins.filter(|plugin| is_global(plugin) && class.takes_annotated(&plugin.metadata));
     let mut found: Vec<_> = global.map(|plugin| PluginObject::cluster(plugin)).collect();
     found.sort_by_key(|plugin| precedence(*plugin));
     found

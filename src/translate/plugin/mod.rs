@@ -24,6 +24,7 @@ pub(super) use attachment::{Attachments, Catalogue, Note, Relations, Target, pre
 pub(super) use closing::{Closed, Members};
 pub(super) use combine::entity;
 pub(super) use config::{PluginObject, Resolved, resolve};
+pub(super) use global::protects_everything;
 
 use self::{
     attachment::{Precedence, Relation},

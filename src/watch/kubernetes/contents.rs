@@ -24,8 +24,8 @@ use crate::{
     store::{Event, Interest},
 };
 
-/// Keeps Helm's release Secrets out: many, big, and never referred to.
-const SELECTOR: &str = "type!=helm.sh/release.v1";
+/// Keeps out Helm's release Secrets, which are many, big, and never referred to, and what this program puts away itself.
+const SELECTOR: &str = "type!=helm.sh/release.v1,type!=gateway.silverback.dev/last-good";
 
 /// Objects that are fetched at the same time.
 const FETCHES: usize = 16;

@@ -101,8 +101,12 @@ fn refused_values_say_why() {
     assert!(problem(&[DISCOVERED, "--skip-ca-certificates"]).contains("database"));
     assert!(of(&[DISCOVERED, "--skip-ca-certificates=false"]).is_ok());
     let fallback = "--use-last-valid-config-for-fallback";
-    assert!(problem(&[DISCOVERED, fallback]).contains("FallbackConfiguration"));
-    assert!(of(&[DISCOVERED, fallback, "--feature-gates=FallbackConfiguration=true"]).is_ok());
+    assert!(
+        problem(&[DISCOVERED, fallback, "--feature-gates=FallbackConfiguration=false"])
+            .contains("FallbackConfiguration")
+    );
+    assert!(of(&[DISCOVERED, fallback]).unwrap().keep_last_valid);
+    assert!(!of(&[DISCOVERED]).unwrap().keep_last_valid);
     assert!(problem(&[DISCOVERED, "--feature-gates=FillIDs=false"]).contains("KongCustomEntity"));
 }
 

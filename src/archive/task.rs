@@ -1,0 +1,236 @@
+//! When it is put away: a little after it changed, at most once in five minutes, and when the controller stops.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::Client;
+use proxy_config_schema::ConfigHash;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Error, LastGoods, Place, Store,
+    directory::Directory,
+    seal::{self, Key},
+    secrets::Secrets,
+};
+use crate::{
+    fleet::{FleetEvent, FleetView},
+    model::{Leadership, Profile, Storage},
+};
+
+/// The least time between two writes.
+pub(super) const INTERVAL: Duration = Duration::from_secs(300);
+/// From a change to the write, so that changes that come together are written together.
+pub(super) const CALM: Duration = Duration::from_secs(10);
+/// Before what failed is tried again.
+pub(super) const RETRY: Duration = Duration::from_secs(60);
+/// How long what was put away is looked for at the start: without it the controller goes on, too.
+const LOAD_WITHIN: Duration = Duration::from_secs(30);
+/// Between two attempts to find it.
+const LOAD_AGAIN: Duration = Duration::from_secs(2);
+/// How long the last write may take when the controller stops.
+const LAST_WRITE: Duration = Duration::from_secs(5);
+
+/// What puts it away; to be stopped last.
+pub struct Archive {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Archive {
+    /// Begins to write what has not been written yet, as the last thing.
+    pub fn finish(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits for that, for a bounded time.
+    pub async fn finished(self) {
+        // An error means that it panicked, and is in the log.
+        let _ = timeout(LAST_WRITE, self.task).await;
+    }
+}
+
+/// Looks for what was put away and tells the fleet, then puts away what proxies accept as long as this replica leads.
+pub fn follow(
+    place: &Place,
+    client: Option<Client>,
+    view: watch::Receiver<Arc<FleetView>>,
+    leadership: watch::Receiver<Leadership>,
+    events: mpsc::Sender<FleetEvent>,
+) -> (Archive, watch::Receiver<Storage>) {
+    let (reports, report) = watch::channel(Storage::Waiting);
+    let stop = CancellationToken::new();
+    let inputs = Inputs {
+        view,
+        leadership,
+        events,
+        reports,
+        stop: stop.clone(),
+    };
+    let task = match (place, client) {
+        (Place::Directory { directory, key }, _) => {
+            let (directory, key) = (directory.clone(), key.clone());
+            tokio::spawn(run(Directory { directory, key }, inputs))
+        }
+        (Place::Secrets(name), Some(client)) => tokio::spawn(run(Secrets::new(client, name.clone()), inputs)),
+        (Place::Secrets(_), None) => unreachable!("the flags are refused without a cluster"),
+    };
+    (Archive { stop, task }, report)
+}
+
+/// What the task lives on.
+pub(super) struct Inputs {
+    pub(super) view: watch::Receiver<Arc<FleetView>>,
+    pub(super) leadership: watch::Receiver<Leadership>,
+    pub(super) events: mpsc::Sender<FleetEvent>,
+    pub(super) reports: watch::Sender<Storage>,
+    pub(super) stop: CancellationToken,
+}
+
+type Hashes = BTreeMap<Profile, ConfigHash>;
+
+fn hashes(goods: &LastGoods) -> Hashes {
+    let goods = goods.iter();
+    goods
+        .map(|(profile, good)| (profile.clone(), good.rendered.hash))
+        .collect()
+}
+
+pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
+    let mut key = None;
+    let found = load(&store, &mut key, &inputs).await;
+    let mut written = hashes(&found);
+    let mut report = Storage::Stored { at: None, size: None };
+    if !found.is_empty() {
+        let names: Vec<String> = found.keys().map(ToString::to_string).collect();
+        tracing::info!(
+            profiles = names.join(", "),
+            "found what proxies accepted last, of an earlier run"
+        );
+        if inputs.events.send(FleetEvent::Stored(found)).await.is_err() {
+            return;
+        }
+    }
+    let mut next = Instant::now();
+    let mut due = None;
+    let mut led = false;
+    loop {
+        led = inputs.leadership.borrow_and_update().is_leader() || (led && inputs.stop.is_cancelled());
+        let good = inputs.view.borrow_and_update().good.clone();
+        let is_new = good.values().any(|good| !good.stored) && hashes(&good) != written;
+        if !is_new {
+            due = None;
+        } else if due.is_none() {
+            due = Some((Instant::now() + CALM).max(next));
+        }
+        let latest = if is_new && led && !matches!(report, Storage::Failed { .. }) {
+            Storage::Waiting
+        } else {
+            report.clone()
+        };
+        publish(&inputs.reports, latest);
+        let stops = inputs.stop.is_cancelled();
+        if is_new && led && (stops || due.is_some_and(|due| due <= Instant::now())) {
+            let outcome = save(&store, &mut key, &good).await;
+            report = match outcome {
+                Ok(size) => {
+                    written = hashes(&good);
+                    next = Instant::now() + INTERVAL;
+                    Storage::Stored {
+                        at: Some(Timestamp::now()),
+                        size: Some(size),
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "what proxies accepted last can't be put away; a restart of everything would lose it");
+                    next = Instant::now() + RETRY;
+                    Storage::Failed {
+                        reason: error.reason(),
+                        message: error.to_string(),
+                    }
+                }
+            };
+            due = None;
+            publish(&inputs.reports, report.clone());
+            if !stops {
+                continue;
+            }
+        }
+        if stops {
+            return;
+        }
+        tokio::select! {
+            changed = inputs.view.changed() => if changed.is_err() { return },
+            changed = inputs.leadership.changed() => if changed.is_err() { return },
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && led => {}
+            () = inputs.stop.cancelled() => {}
+        }
+    }
+}
+
+fn publish(reports: &watch::Sender<Storage>, report: Storage) {
+    reports.send_if_modified(|known| {
+        let changed = *known != report;
+        *known = report;
+        changed
+    });
+}
+
+/// What was put away; nothing if it can't be had in time.
+async fn load(store: &impl Store, key: &mut Option<Key>, inputs: &Inputs) -> LastGoods {
+    let attempts = async {
+        loop {
+            match try_load(store, key).await {
+                Ok(found) => return found,
+                Err(error @ Error::Kubernetes(_)) => {
+                    tracing::debug!(%error, "what was put away can't be read yet");
+                    tokio::time::sleep(LOAD_AGAIN).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "what was put away can't be read; going on without it");
+                    return LastGoods::new();
+                }
+            }
+        }
+    };
+    tokio::select! {
+        found = timeout(LOAD_WITHIN, attempts) => found.unwrap_or_else(|_| {
+            tracing::warn!("what was put away can't be read within {LOAD_WITHIN:?}; going on without it");
+            LastGoods::new()
+        }),
+        () = inputs.stop.cancelled() => LastGoods::new(),
+    }
+}
+
+async fn try_load(store: &impl Store, key: &mut Option<Key>) -> Result<LastGoods, Error> {
+    // Without anything there a key need not be made.
+    let Some(sealed) = store.load().await? else {
+        return Ok(LastGoods::new());
+    };
+    let found = store.key().await?;
+    *key = Some(found.clone());
+    let opened = tokio::task::spawn_blocking(move || seal::open(sealed, &found)).await;
+    opened.expect("reading does not panic")
+}
+
+async fn save(store: &impl Store, key: &mut Option<Key>, good: &LastGoods) -> Result<u64, Error> {
+    let found = match key {
+        Some(key) => key.clone(),
+        None => key.insert(store.key().await?).clone(),
+    };
+    let good = good.clone();
+    let sealed = tokio::task::spawn_blocking(move || seal::seal(&good, &found)).await;
+    let sealed = sealed.expect("sealing does not panic");
+    let size = sealed.len() as u64;
+    let saved = store.save(sealed).await;
+    if saved.is_err() {
+        // It may have been deleted, with the key.
+        *key = None;
+    }
+    saved.map(|()| size)
+}

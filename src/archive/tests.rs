@@ -1,0 +1,376 @@
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use proxy_config_schema::ConfigHash;
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Error, LastGoods, Store,
+    directory::Directory,
+    seal::{self, Key},
+    task::{CALM, INTERVAL, Inputs, RETRY, run},
+};
+use crate::{
+    fleet::{FleetEvent, FleetView},
+    manifest::{self, Limits},
+    model::{Epoch, Kind, Leadership, Object, Profile, Snapshot, Storage},
+    render::{LastGood, Rendered},
+};
+
+fn profile(minor: u16) -> Profile {
+    Profile {
+        router_flavor: Default::default(),
+        edition: None,
+        version: Some((3, minor)),
+        plugins: None,
+    }
+}
+
+fn good(text: &str, sources: Snapshot) -> Arc<LastGood> {
+    let bytes = Bytes::from(text.to_owned());
+    let rendered = Rendered {
+        hash: ConfigHash::of(&bytes),
+        bytes,
+        confidential: Arc::new(["hunter2".to_owned()].into()),
+    };
+    Arc::new(LastGood {
+        rendered: Arc::new(rendered),
+        sources: Arc::new(sources),
+        stored: false,
+    })
+}
+
+fn goods(text: &str) -> LastGoods {
+    [(profile(9), good(text, Snapshot::default()))].into()
+}
+
+/// All objects of all golden cases.
+fn everything() -> Snapshot {
+    fn files(directory: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                files(&path, found);
+            } else if path.ends_with("in.yaml") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    files(
+        &std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/translate/testdata"),
+        &mut found,
+    );
+    let mut snapshot = Snapshot::default();
+    for path in found {
+        let text = std::fs::read(&path).unwrap();
+        for mut object in manifest::parse("in.yaml", &text, &Limits::default()).objects {
+            object.metadata_mut().source = None;
+            snapshot.insert(object);
+        }
+    }
+    snapshot
+}
+
+#[test]
+fn all_kinds_of_objects_come_back_as_they_were() {
+    let snapshot = everything();
+    let key = Key::random();
+    let other = good("the other", snapshot.clone());
+    let put: LastGoods = [(profile(8), good("one\ntext", snapshot.clone())), (profile(9), other)].into();
+    let sealed = seal::seal(&put, &key);
+    let got = seal::open(sealed, &key).unwrap();
+    assert_eq!(got.len(), 2);
+    for (profile, good) in &got {
+        assert_eq!(good.rendered, put[profile].rendered);
+        assert!(good.stored);
+        let mut kinds = 0;
+        for kind in Kind::ALL.iter().copied() {
+            let keys = snapshot.keys(kind);
+            kinds += usize::from(!keys.is_empty());
+            for key in keys {
+                let expected = snapshot.get(kind, &key).unwrap();
+                let found = good.sources.get(kind, &key);
+                if matches!(kind, Kind::Secret | Kind::EndpointSlice | Kind::ProxyFleet) {
+                    assert_eq!(found, None);
+                } else {
+                    assert_eq!(found, Some(expected), "{} {key}", kind.name());
+                }
+            }
+        }
+        assert!(kinds > 20, "only {kinds} kinds");
+    }
+    let sources: Vec<_> = got.values().map(|good| &good.sources).collect();
+    assert!(Arc::ptr_eq(sources[0], sources[1]), "equal objects are put away once");
+}
+
+#[test]
+fn what_is_put_away_shows_nothing_and_is_authenticated() {
+    let secret = "a-password-that-nobody-may-see";
+    let put = goods(&secret.repeat(3));
+    let key = Key::random();
+    let sealed = seal::seal(&put, &key);
+    assert!(!sealed.windows(8).any(|window| secret.as_bytes().starts_with(window)));
+    let is_damaged = |sealed: Vec<u8>, key: &Key| matches!(seal::open(sealed, key), Err(Error::Damaged(_)));
+    assert!(is_damaged(sealed.clone(), &Key::random()));
+    for index in [0, 8, 20, sealed.len() - 1] {
+        let mut damaged = sealed.clone();
+        damaged[index] ^= 1;
+        assert!(is_damaged(damaged, &key), "byte {index}");
+    }
+    for length in [0, 7, 8, 19, 20, sealed.len() - 1] {
+        assert!(is_damaged(sealed[..length].to_owned(), &key), "{length} bytes");
+    }
+    assert!(!format!("{key:?}").contains(&key.to_text()));
+    assert_eq!(Key::from_text(key.to_text().as_bytes()).unwrap(), key);
+    assert!(Key::from_text(b"short").is_err());
+}
+
+#[test]
+fn ten_thousand_routes_fit() {
+    let mut snapshot = Snapshot::default();
+    let mut text = String::new();
+    for number in 0..10_000 {
+        let backend = json!({"service": {"name": format!("service-{number}"), "port": {"number": 80}}});
+        let paths = json!([{"path": format!("/path-{number}"), "pathType": "Prefix", "backend": backend}]);
+        let rules = json!([{"host": format!("host-{number}.example"), "http": {"paths": paths}}]);
+        let uid = ConfigHash::of(number.to_string().as_bytes()).to_string();
+        let metadata = json!({"name": format!("web-{number}"), "namespace": "shop", "uid": uid});
+        let ingress = json!({"metadata": metadata, "spec": {"ingressClassName": "kong", "rules": rules}});
+        text.push_str(&ingress.to_string());
+        snapshot.insert(Object::from_json(Kind::Ingress, ingress).unwrap());
+    }
+    let put: LastGoods = [(profile(9), good(&text, snapshot))].into();
+    let sealed = seal::seal(&put, &Key::random());
+    assert!(sealed.len() < 2 * super::secrets::MOST, "{} bytes", sealed.len());
+}
+
+#[tokio::test]
+async fn a_directory_keeps_it_for_its_owner_alone() {
+    let state = tempfile::tempdir().unwrap();
+    let store = Directory {
+        directory: state.path().join("kept"),
+        key: state.path().join("keys/key"),
+    };
+    assert!(store.load().await.unwrap().is_none());
+    let key = store.key().await.unwrap();
+    assert_eq!(store.key().await.unwrap(), key, "the key stays");
+    store.save(b"one".to_vec()).await.unwrap();
+    store.save(b"two".to_vec()).await.unwrap();
+    assert_eq!(store.load().await.unwrap().unwrap(), b"two");
+    for path in [&store.key, &store.directory.join("last-good")] {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "{}", path.display());
+    }
+}
+
+/// A store in memory that can be made to fail.
+#[derive(Clone)]
+struct Memory(Arc<Mutex<Kept>>);
+
+struct Kept {
+    key: Key,
+    sealed: Option<Vec<u8>>,
+    writes: usize,
+    room: usize,
+}
+
+impl Store for Memory {
+    async fn key(&self) -> Result<Key, Error> {
+        Ok(self.0.lock().unwrap().key.clone())
+    }
+
+    async fn load(&self) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.0.lock().unwrap().sealed.clone())
+    }
+
+    async fn save(&self, sealed: Vec<u8>) -> Result<(), Error> {
+        let mut kept = self.0.lock().unwrap();
+        if sealed.len() > kept.room {
+            return Err(Error::TooLarge {
+                needed: sealed.len(),
+                room: kept.room,
+            });
+        }
+        kept.writes += 1;
+        kept.sealed = Some(sealed);
+        Ok(())
+    }
+}
+
+struct World {
+    kept: Memory,
+    view: watch::Sender<Arc<FleetView>>,
+    leadership: watch::Sender<Leadership>,
+    events: mpsc::Receiver<FleetEvent>,
+    reports: watch::Receiver<Storage>,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+fn memory() -> Memory {
+    Memory(Arc::new(Mutex::new(Kept {
+        key: Key::random(),
+        sealed: None,
+        writes: 0,
+        room: usize::MAX,
+    })))
+}
+
+fn leader() -> Leadership {
+    Leadership::Leader {
+        epoch: Epoch {
+            lease_uid: "lease".into(),
+            transitions: 1,
+        },
+    }
+}
+
+impl World {
+    fn new(kept: &Memory) -> Self {
+        let (view, views) = watch::channel(Arc::new(FleetView::default()));
+        let (leadership, parts) = watch::channel(leader());
+        let (sender, events) = mpsc::channel(4);
+        let (reporter, reports) = watch::channel(Storage::Waiting);
+        let stop = CancellationToken::new();
+        let inputs = Inputs {
+            view: views,
+            leadership: parts,
+            events: sender,
+            reports: reporter,
+            stop: stop.clone(),
+        };
+        Self {
+            kept: kept.clone(),
+            view,
+            leadership,
+            events,
+            reports,
+            stop,
+            task: tokio::spawn(run(kept.clone(), inputs)),
+        }
+    }
+
+    fn accept(&self, text: &str) {
+        let view = FleetView {
+            good: goods(text),
+            ..FleetView::default()
+        };
+        self.view.send_replace(Arc::new(view));
+    }
+
+    fn writes(&self) -> usize {
+        self.kept.0.lock().unwrap().writes
+    }
+
+    /// Time passes; blocking work is awaited by polling, since the clock stands still meanwhile.
+    async fn pass(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    async fn written(&self, count: usize) {
+        let limit = std::time::Instant::now() + Duration::from_secs(30);
+        while self.writes() < count {
+            assert!(
+                std::time::Instant::now() < limit,
+                "{} writes, not {count}",
+                self.writes()
+            );
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_written_at_most_once_in_five_minutes_and_on_the_way_out() {
+    let kept = memory();
+    let mut world = World::new(&kept);
+    world.accept("one");
+    world.pass(CALM / 2).await;
+    assert_eq!(world.writes(), 0);
+    world.pass(CALM).await;
+    world.written(1).await;
+    for number in 0..20 {
+        world.accept(&format!("change {number}"));
+        world.pass(Duration::from_secs(10)).await;
+    }
+    assert_eq!(world.writes(), 1);
+    world.pass(INTERVAL).await;
+    world.written(2).await;
+    world.accept("the last");
+    world.pass(Duration::from_secs(1)).await;
+    world.stop.cancel();
+    (&mut world.task).await.unwrap();
+    assert_eq!(world.writes(), 3);
+
+    let mut next = World::new(&kept);
+    let Some(FleetEvent::Stored(found)) = next.events.recv().await else {
+        panic!("it is found");
+    };
+    assert_eq!(&*found[&profile(9)].rendered.bytes, b"the last");
+    // What is found is what there is: nothing to write.
+    next.accept("the last");
+    next.pass(INTERVAL * 2).await;
+    assert_eq!(next.writes(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_leader_writes() {
+    let mut world = World::new(&memory());
+    world.leadership.send_replace(Leadership::Follower { holder: None });
+    world.accept("one");
+    world.pass(INTERVAL * 2).await;
+    assert_eq!(world.writes(), 0);
+    world.leadership.send_replace(leader());
+    world.pass(CALM).await;
+    world.written(1).await;
+    world.accept("two");
+    world.leadership.send_replace(Leadership::Follower { holder: None });
+    world.pass(Duration::from_secs(1)).await;
+    world.stop.cancel();
+    (&mut world.task).await.unwrap();
+    assert_eq!(world.writes(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_is_told_and_tried_again() {
+    let kept = memory();
+    kept.0.lock().unwrap().room = 10;
+    let mut world = World::new(&kept);
+    world.accept("one");
+    let is_failed = |report: &Storage| matches!(report, Storage::Failed { reason: "TooLarge", .. });
+    let told = world.reports.wait_for(is_failed).await.unwrap().clone();
+    let Storage::Failed { message, .. } = told else {
+        unreachable!()
+    };
+    assert!(message.contains("--last-good-directory"), "{message}");
+    kept.0.lock().unwrap().room = usize::MAX;
+    world.pass(RETRY + Duration::from_secs(1)).await;
+    world.written(1).await;
+    let is_stored = |report: &Storage| matches!(report, Storage::Stored { size: Some(_), .. });
+    world.reports.wait_for(is_stored).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_as_if_it_were_not_there() {
+    let kept = memory();
+    kept.0.lock().unwrap().sealed = Some(b"nonsense".to_vec());
+    let mut world = World::new(&kept);
+    world.accept("one");
+    world.pass(CALM + Duration::from_secs(1)).await;
+    world.written(1).await;
+    assert!(world.events.try_recv().is_err());
+    let (sealed, key) = {
+        let kept = kept.0.lock().unwrap();
+        (kept.sealed.clone().unwrap(), kept.key.clone())
+    };
+    let opened = seal::open(sealed, &key);
+    assert_eq!(opened.unwrap().keys().collect::<Vec<_>>(), [&profile(9)]);
+}

@@ -1,0 +1,476 @@
+//! Proxies that refuse an object: it is left out or stays as it was, the rest arrives, and it is told.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{LIMIT, client, eventually, free_ports, signal, silverback},
+    stub::Stub,
+};
+
+/// A controller on a directory of its own.
+struct Controller {
+    child: Child,
+    arguments: Vec<OsString>,
+    dashboard: String,
+    manifests: PathBuf,
+    client: reqwest::Client,
+    _state: tempfile::TempDir,
+}
+
+impl Controller {
+    fn start(proxies: &[&Stub], flags: &[&str], text: &str) -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let manifests = state.path().join("manifests");
+        std::fs::create_dir(&manifests).unwrap();
+        std::fs::write(manifests.join("in.yaml"), text).unwrap();
+        let dashboard = format!("127.0.0.1:{}", free_ports(1));
+        let fixed = [
+            "run",
+            "--health-probe-bind-address=off",
+            "--metrics-bind-address=off",
+            "--probe-interval=200ms",
+            "--push-duty=100",
+            "--dashboard-bind-address",
+            &dashboard,
+            "--directory",
+        ];
+        let mut arguments: Vec<OsString> = fixed.iter().map(Into::into).collect();
+        arguments.push(manifests.clone().into());
+        arguments.extend(flags.iter().map(Into::into));
+        for proxy in proxies {
+            arguments.extend(["--proxy", &proxy.url].map(Into::into));
+        }
+        let child = spawn(&arguments);
+        Self {
+            child,
+            arguments,
+            dashboard,
+            manifests,
+            client: client().build().unwrap(),
+            _state: state,
+        }
+    }
+
+    /// Ends as in a pod that is deleted, and waits.
+    async fn stop(&mut self) {
+        signal(self.child.id(), "TERM");
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert!(status.success(), "{status}");
+                return;
+            }
+            assert!(begin.elapsed() < LIMIT, "the controller does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Another process on the same directory.
+    fn start_again(&mut self) {
+        self.child = spawn(&self.arguments);
+    }
+
+    /// Replaces the manifest as an editor does: beside it, then renamed.
+    fn write(&self, text: &str) {
+        let beside = self.manifests.join(".in.yaml.new");
+        std::fs::write(&beside, text).unwrap();
+        std::fs::rename(beside, self.manifests.join("in.yaml")).unwrap();
+    }
+
+    async fn api(&self, path: &str) -> Result<Vec<Value>, String> {
+        let url = format!("http://{}/api/v1/{path}", self.dashboard);
+        let answer = self.client.get(url).send().await.map_err(|error| error.to_string())?;
+        let body = answer.bytes().await.map_err(|error| error.to_string())?;
+        serde_json::from_slice(&body).map_err(|error| error.to_string())
+    }
+
+    /// Waits until the first proxy, as it is shown, passes the check.
+    async fn proxy(&self, what: &str, check: impl Fn(&Value) -> bool) -> Value {
+        eventually(what, async || {
+            let proxy = self.api("proxies").await?.first().cloned().unwrap_or_default();
+            if check(&proxy) {
+                Ok(proxy)
+            } else {
+                Err(format!("{proxy:#}"))
+            }
+        })
+        .await
+    }
+
+    /// Object and reason of all problems.
+    async fn problems(&self) -> Vec<(String, String)> {
+        let text = |problem: &Value, field: &str| problem[field].as_str().unwrap().to_owned();
+        let problems = self.api("problems").await.unwrap();
+        problems
+            .iter()
+            .map(|problem| (text(problem, "object"), text(problem, "reason")))
+            .collect()
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        // Ended already is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(arguments: &[OsString]) -> Child {
+    let mut command = silverback();
+    let command = command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+fn directories(path: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> = entries.filter(|path| path.is_dir()).collect();
+    found.sort();
+    found
+}
+
+fn yaml(text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap()
+}
+
+/// One flattened error for each object with the annotation, tagged as Kong Ingress Controller's test proxy does.
+fn errors_of_broken(manifests: &str) -> Vec<Value> {
+    let objects = manifests.split("\n---").map(|text| text.trim_start_matches("---"));
+    let objects = objects.filter(|text| !text.trim().is_empty()).map(yaml);
+    let broken = objects.filter(|object| object["metadata"]["annotations"]["test.konghq.com/broken"] == "true");
+    let error = |object: Value| {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let api = text(&object["apiVersion"]);
+        let (group, version) = api.split_once('/').unwrap_or(("", &api));
+        let metadata = &object["metadata"];
+        json!({
+            "errors": [{"messages": ["broken object"]}],
+            "entity_tags": [
+                format!("k8s-name:{}", text(&metadata["name"])),
+                format!("k8s-namespace:{}", text(&metadata["namespace"])),
+                format!("k8s-kind:{}", text(&object["kind"])),
+                format!("k8s-group:{group}"),
+                format!("k8s-version:{version}"),
+                format!("k8s-uid:{}", text(&metadata["uid"])),
+            ],
+        })
+    };
+    broken.map(error).collect()
+}
+
+fn refusal(flattened: &[Value]) -> (&'static str, Value) {
+    let body = json!({
+        "code": 14, "name": "invalid declarative configuration", "message": "declarative config is invalid: {}",
+        "fields": {}, "flattened_errors": flattened,
+    });
+    ("400 Bad Request", body)
+}
+
+fn in_order(value: &Value) -> String {
+    serde_saphyr::to_string(value).unwrap()
+}
+
+#[tokio::test]
+async fn golden_cases_of_broken_objects() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/testdata/kic-fallback");
+    let mut runs = 0;
+    for case in directories(&root) {
+        let input = std::fs::read_to_string(case.join("in.yaml")).unwrap();
+        for variant in directories(&case) {
+            let arguments = std::fs::read_to_string(variant.join("arguments")).unwrap();
+            let flags: Vec<&str> = arguments.split_whitespace().collect();
+            let errors = errors_of_broken(&input);
+            let count = errors.len();
+            let first = AtomicBool::new(true);
+            let proxy = Stub::start(move |_| first.swap(false, Ordering::Relaxed).then(|| refusal(&errors)));
+            let controller = Controller::start(&[&proxy], &flags, &input);
+            let shown = controller
+                .proxy(&format!("{} settles", variant.display()), |proxy| {
+                    proxy["phase"] == "Synced"
+                })
+                .await;
+            assert_eq!(proxy.refused(), 1, "{}", variant.display());
+            let accepted = proxy.accepted();
+            assert_eq!(accepted.len(), 1, "{}", variant.display());
+            let expected = yaml(&std::fs::read_to_string(variant.join("config.yaml")).unwrap());
+            assert_eq!(in_order(&accepted[0]), in_order(&expected), "{}", variant.display());
+            assert_eq!(shown["conditions"]["Complete"]["reason"], "ObjectsLeftOut", "{shown:#}");
+            assert_eq!(shown["errorCount"], count, "{shown:#}");
+            let rejected = controller.problems().await;
+            let rejected = rejected.iter().filter(|(_, reason)| reason == "ConfigRejected").count();
+            assert_eq!(rejected, count, "{}", variant.display());
+            runs += 1;
+        }
+    }
+    assert_eq!(runs, 8);
+}
+
+/// An Ingress with a Service of its own at that address.
+fn web(name: &str, path: &str, address: &str) -> String {
+    format!(
+        "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}, namespace: demo}}\nspec:\n  \
+         ingressClassName: kong\n  rules:\n  - host: {name}.localhost\n    http: {{paths: [{{path: {path}, pathType: Prefix, \
+         backend: {{service: {{name: {name}, port: {{number: 80}}}}}}}}]}}\n\
+         ---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: demo}}\nspec: {{selector: {{app: {name}}}, ports: [{{name: http, port: 80}}]}}\n\
+         ---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n\
+         metadata: {{name: {name}-1, namespace: demo, labels: {{kubernetes.io/service-name: {name}}}}}\n\
+         ports: [{{name: http, port: 9}}]\nendpoints: [{{addresses: [{address}]}}]\n"
+    )
+}
+
+fn routes(document: &Value) -> Vec<&Value> {
+    let services = document["services"].as_array().into_iter().flatten();
+    services
+        .flat_map(|service| service["routes"].as_array().into_iter().flatten())
+        .collect()
+}
+
+fn paths(document: &Value) -> Vec<String> {
+    let paths = routes(document)
+        .into_iter()
+        .map(|route| route["paths"][0].as_str().unwrap().trim_end_matches('/').to_owned());
+    let mut paths: Vec<_> = paths.collect();
+    paths.sort();
+    paths
+}
+
+fn targets(document: &Value) -> Vec<String> {
+    let upstreams = document["upstreams"].as_array().into_iter().flatten();
+    let targets = upstreams.flat_map(|upstream| upstream["targets"].as_array().into_iter().flatten());
+    targets
+        .map(|target| target["target"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Refuses routes whose path has that word in it, one at a time: each hides the next.
+fn one_at_a_time(document: &Value) -> Option<(&'static str, Value)> {
+    let bad = |route: &&Value| route["paths"][0].as_str().unwrap().contains("bad");
+    let route = routes(document).into_iter().find(bad)?;
+    Some(refusal(&[json!({
+        "entity_type": "route", "entity_name": route["name"], "entity_tags": route["tags"], "entity": route,
+        "errors": [{"type": "field", "field": "paths.1", "message": "it is bad"}],
+    })]))
+}
+
+#[tokio::test]
+async fn as_many_rounds_as_it_takes_and_what_is_mended_comes_back() {
+    let proxy = Stub::start(one_at_a_time);
+    let text = |third: &str| {
+        let bad: String = ["one", "two", "four"]
+            .map(|name| web(name, "/bad", "127.0.0.1"))
+            .concat();
+        format!(
+            "{bad}{}{}",
+            web("three", third, "127.0.0.1"),
+            web("good", "/good", "127.0.0.1")
+        )
+    };
+    let controller = Controller::start(&[&proxy], &[], &text("/bad"));
+    let is_synced = |proxy: &Value| proxy["phase"] == "Synced" && proxy["conditions"]["Complete"]["status"] == "False";
+    controller.proxy("the good route is there", is_synced).await;
+    assert_eq!(proxy.refused(), 4);
+    assert_eq!(paths(proxy.accepted().last().unwrap()), ["/good"]);
+    controller.write(&text("/mended"));
+    eventually("the mended route is there", async || {
+        let last = proxy.accepted().last().cloned().unwrap();
+        if paths(&last) == ["/good", "/mended"] {
+            Ok(())
+        } else {
+            Err(format!("{last:#}"))
+        }
+    })
+    .await;
+    assert_eq!(proxy.refused(), 4, "what is known to be bad is not tried again");
+}
+
+#[tokio::test]
+async fn with_the_flag_a_refused_object_stays_as_it_was_with_the_addresses_of_now() {
+    let proxy = Stub::start(one_at_a_time);
+    let text = |path: &str, address: &str| format!("{}{}", web("one", path, address), web("two", "/two", "127.0.0.1"));
+    let controller = Controller::start(
+        &[&proxy],
+        &["--use-last-valid-config-for-fallback"],
+        &text("/one", "127.0.0.2"),
+    );
+    controller
+        .proxy("it is in sync", |proxy| proxy["phase"] == "Synced")
+        .await;
+    controller.write(&text("/bad", "127.0.0.2"));
+    let is_kept = |proxy: &Value| proxy["phase"] == "Synced" && proxy["errorCount"] == 1;
+    controller.proxy("the former path stays", is_kept).await;
+    assert_eq!(paths(proxy.accepted().last().unwrap()), ["/one", "/two"]);
+    let problems = controller.problems().await;
+    assert_eq!(problems, [("Ingress demo/one".to_owned(), "ConfigRejected".to_owned())]);
+    // Every pod behind it is replaced.
+    controller.write(&text("/bad", "127.0.0.3"));
+    eventually("the new address is there", async || {
+        let last = proxy.accepted().last().cloned().unwrap();
+        let found = (paths(&last), targets(&last));
+        let expected = ["127.0.0.3:9", "127.0.0.1:9"];
+        if found.0 == ["/one", "/two"]
+            && expected
+                .iter()
+                .all(|target| found.1.iter().any(|found| found == target))
+        {
+            Ok(())
+        } else {
+            Err(format!("{found:?}"))
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn with_nobody_to_blame_the_last_good_one_stays_and_gets_new_addresses() {
+    let is_moody = Arc::new(Mutex::new(false));
+    let judge = {
+        let is_moody = is_moody.clone();
+        move |document: &Value| {
+            let is_bad = paths(document).iter().any(|path| path == "/newer");
+            (is_bad && *is_moody.lock().unwrap()).then(|| {
+                (
+                    "500 Internal Server Error",
+                    json!({"message": "An unexpected error occurred"}),
+                )
+            })
+        }
+    };
+    let proxy = Stub::start(judge);
+    let text = |path: &str, address: &str| format!("{}{}", web("one", path, address), web("two", "/two", address));
+    let controller = Controller::start(&[&proxy], &[], &text("/one", "127.0.0.2"));
+    controller
+        .proxy("it is in sync", |proxy| proxy["phase"] == "Synced")
+        .await;
+    *is_moody.lock().unwrap() = true;
+    controller.write(&text("/newer", "127.0.0.2"));
+    let shown = controller
+        .proxy("it is told", |proxy| proxy["phase"] == "Rejected")
+        .await;
+    assert_eq!(shown["conditions"]["Synced"]["reason"], "ConfigRejected");
+    controller.write(&text("/newer", "127.0.0.3"));
+    eventually("what is kept has the new address", async || {
+        let last = proxy.accepted().last().cloned().unwrap();
+        let found = (paths(&last), targets(&last));
+        let is_new = found.1.iter().all(|target| target == "127.0.0.3:9");
+        if found.0 == ["/one", "/two"] && is_new {
+            Ok(())
+        } else {
+            Err(format!("{found:?}"))
+        }
+    })
+    .await;
+    // A newcomer gets the same, and not the bytes of then.
+    let before = proxy.accepted().len();
+    proxy.restart();
+    eventually("the newcomer is configured", async || {
+        let accepted = proxy.accepted();
+        if accepted.len() > before {
+            Ok(())
+        } else {
+            Err("nothing yet".to_owned())
+        }
+    })
+    .await;
+    assert!(
+        targets(&proxy.accepted()[before])
+            .iter()
+            .all(|target| target == "127.0.0.3:9")
+    );
+}
+
+#[tokio::test]
+async fn what_one_proxy_refuses_is_not_taken_from_another() {
+    let choosy = Stub::start(one_at_a_time);
+    let easy = Stub::start(|_| None);
+    let text = format!("{}{}", web("one", "/bad", "127.0.0.1"), web("two", "/two", "127.0.0.1"));
+    let controller = Controller::start(&[&choosy, &easy], &[], &text);
+    eventually("both are in sync", async || {
+        let proxies = controller.api("proxies").await?;
+        let all = proxies.len() == 2 && proxies.iter().all(|proxy| proxy["phase"] == "Synced");
+        let found = (choosy.accepted(), easy.accepted());
+        let ends = |accepted: &[Value]| accepted.last().map(paths).unwrap_or_default();
+        if all && ends(&found.0) == ["/two"] && ends(&found.1) == ["/bad", "/two"] {
+            Ok(())
+        } else {
+            Err(format!("{proxies:#?}"))
+        }
+    })
+    .await;
+    assert_eq!(choosy.refused(), 1);
+}
+
+/// Controller and proxies are gone at once, and what is there then is refused with nobody to blame.
+#[tokio::test]
+async fn what_was_accepted_last_survives_the_controller() {
+    let is_moody = Arc::new(AtomicBool::new(false));
+    let judge = {
+        let is_moody = is_moody.clone();
+        move |document: &Value| {
+            let is_bad = paths(document).iter().any(|path| path == "/newer");
+            (is_bad && is_moody.load(Ordering::Relaxed)).then(|| {
+                (
+                    "500 Internal Server Error",
+                    json!({"message": "An unexpected error occurred"}),
+                )
+            })
+        }
+    };
+    let proxy = Stub::start(judge);
+    let kept = tempfile::tempdir().unwrap();
+    let flags = [
+        format!("--last-good-directory={}", kept.path().join("volume").display()),
+        format!("--last-good-key-file={}", kept.path().join("key").display()),
+    ];
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let text = |path: &str, address: &str| format!("{}{}", web("one", path, address), web("two", "/two", address));
+    let mut controller = Controller::start(&[&proxy], &flags, &text("/one", "127.0.0.2"));
+    controller
+        .proxy("it is in sync", |proxy| proxy["phase"] == "Synced")
+        .await;
+    controller.stop().await;
+    let sealed = std::fs::read(kept.path().join("volume/last-good")).unwrap();
+    assert!(
+        !sealed.windows(8).any(|window| window == b"demo.one"),
+        "it is encrypted"
+    );
+
+    is_moody.store(true, Ordering::Relaxed);
+    let before = proxy.accepted().len();
+    proxy.restart();
+    controller.write(&text("/newer", "127.0.0.3"));
+    controller.start_again();
+    let shown = controller
+        .proxy("it is told", |proxy| proxy["phase"] == "Rejected")
+        .await;
+    assert_eq!(shown["conditions"]["Synced"]["reason"], "ConfigRejected");
+    eventually("what was accepted last is there, with the address of now", async || {
+        let accepted = proxy.accepted();
+        let found = accepted.last().map(|last| (paths(last), targets(last))).unwrap();
+        let is_new = found.1.iter().all(|target| target == "127.0.0.3:9");
+        if accepted.len() > before && found.0 == ["/one", "/two"] && is_new {
+            Ok(())
+        } else {
+            Err(format!("{found:?}"))
+        }
+    })
+    .await;
+    let ready = controller
+        .proxy("it is ready", |proxy| proxy["conditions"]["Ready"]["status"] == "True")
+        .await;
+    assert_eq!(ready["phase"], "Rejected");
+}
