@@ -96,7 +96,7 @@ impl ServerCertificate {
                 clients: None,
                 generation: 1,
             }),
-            stamps: Mutex::default(),
+            stamps: Mutex::new(Stamps::of([])),
         })
     }
 
