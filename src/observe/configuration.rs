@@ -24,7 +24,7 @@ pub async fn configuration(tls: &AdminTls, target: &ProxyTarget) -> Result<Vec<u
     };
     let mut fault = "it has no address".to_owned();
     for url in &target.urls {
-        match read(tls, url, target.server_name.as_deref(), &limits).await {
+        match read(tls, url, target, &limits).await {
             Ok(body) => return Ok(body),
             Err(error) => fault = error,
         }
@@ -35,10 +35,10 @@ pub async fn configuration(tls: &AdminTls, target: &ProxyTarget) -> Result<Vec<u
 async fn read(
     tls: &AdminTls,
     url: &str,
-    server_name: Option<&str>,
+    target: &ProxyTarget,
     limits: &ConnectionLimits,
 ) -> Result<Vec<u8>, String> {
-    let client = tls.client(url, server_name, limits).map_err(|fault| fault.message)?;
+    let client = tls.client(url, target, limits).map_err(|fault| fault.message)?;
     let fault = |error: &reqwest::Error| client.fault(error).message;
     let mut answer = client.get("/config").send().await.map_err(|error| fault(&error))?;
     if !answer.status().is_success() {

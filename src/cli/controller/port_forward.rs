@@ -162,13 +162,13 @@ async fn receive(
             continue;
         }
         let whole = std::mem::take(&mut message);
-        let Some((channel @ (DATA | ERROR), payload)) = whole.split_first() else {
+        let Some((&channel @ (DATA | ERROR), payload)) = whole.split_first() else {
             bail!("a message of no channel of ours");
         };
-        if !std::mem::replace(&mut announced[usize::from(*channel)], true) {
+        if !std::mem::replace(&mut announced[usize::from(channel)], true) {
             continue;
         }
-        if *channel == ERROR {
+        if channel == ERROR {
             bail!("the node says: {}", String::from_utf8_lossy(payload).trim());
         }
         to_client.write_all(payload).await?;
