@@ -339,6 +339,9 @@ fn another_controller(cluster: &Cluster) -> anyhow::Result<()> {
         let route = cluster.get(&[ROUTE, "-n", SHOP])?;
         let said = said(&ours(&route)?["conditions"], &route)?;
         ensure!(said[1] == "Programmed True ConfiguredInGateway", "{said:?}");
+        let gateway = cluster.get(&["gateway", "edge", "-n", SHOP])?;
+        let attached = &gateway["status"]["listeners"][0]["attachedRoutes"];
+        ensure!(*attached == 4, "{attached} routes are attached");
         Ok(())
     })
 }
