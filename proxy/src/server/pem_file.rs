@@ -47,7 +47,7 @@ pub(crate) fn content(path: &Path) -> Result<Vec<u8>, PemFileError> {
 }
 
 /// Which versions of some files there are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Stamps(Vec<Option<Stamp>>);
 
 /// Which version of a file: device, inode, size, modification time in nanoseconds.
