@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    fleet::{Condition, ConditionStatus, FleetView, Phase, ProxyView},
+    fleet::{Condition, ConditionStatus, FleetView, HashMode, Phase, ProxyView},
     model::{Digest, Kind, NamespacedName, Object, Profile, ProxyId, ProxyTarget, Snapshot},
     render::{Rendered, Rendition},
     translate::Settings,
@@ -147,6 +147,7 @@ fn proxy(name: &str, runs: &str, desired: &str) -> ProxyView {
         desired: Some(hash(desired)),
         observed: Some(hash(runs)),
         last_good: None,
+        hash_mode: HashMode::Predicted,
         applied_at: None,
         apply_duration: None,
         size_bytes: None,
@@ -177,6 +178,7 @@ fn rendition(snapshot: &Arc<Snapshot>, says: &str) -> Arc<Rendition> {
         generation: snapshot.generation,
         snapshot: snapshot.clone(),
         profiles: BTreeMap::from([(profile(), Arc::new(rendered))]),
+        fallbacks: BTreeMap::new(),
         problems: Arc::new([]),
         objects: [snapshot.get(Kind::Ingress, &name("web")).unwrap().object_ref()]
             .into_iter()

@@ -32,12 +32,7 @@ pub async fn configuration(tls: &AdminTls, target: &ProxyTarget) -> Result<Vec<u
     Err(fault)
 }
 
-async fn read(
-    tls: &AdminTls,
-    url: &str,
-    target: &ProxyTarget,
-    limits: &ConnectionLimits,
-) -> Result<Vec<u8>, String> {
+async fn read(tls: &AdminTls, url: &str, target: &ProxyTarget, limits: &ConnectionLimits) -> Result<Vec<u8>, String> {
     let client = tls.client(url, target, limits).map_err(|fault| fault.message)?;
     let fault = |error: &reqwest::Error| client.fault(error).message;
     let mut answer = client.get("/config").send().await.map_err(|error| fault(&error))?;

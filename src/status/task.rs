@@ -83,7 +83,7 @@ async fn news_of(storage: Option<&mut watch::Receiver<Storage>>) {
         None => false,
     };
     if !changed {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

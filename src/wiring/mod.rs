@@ -211,9 +211,11 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
 
     spawn(&mut tasks, "news", news::follow(rendition.clone(), view.clone()));
     let pipeline = pipeline::run(
-        settings.translation.clone(),
-        settings.profile.clone(),
-        settings.keep_last_valid,
+        pipeline::Rules {
+            settings: settings.translation.clone(),
+            assumed: settings.profile.clone(),
+            keep: settings.keep_last_valid,
+        },
         store,
         snapshot.clone(),
         view.clone(),

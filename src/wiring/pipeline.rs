@@ -35,14 +35,25 @@ impl Experience {
 
     /// Whether the same was refused. What was accepted last matters only where something was.
     fn is_same(&self, other: &Self) -> bool {
-        let same =
-            |(a, b): ((&Profile, &Arc<Refusals>), (&Profile, &Arc<Refusals>))| a.0 == b.0 && Arc::ptr_eq(a.1, b.1);
         let stored =
             |experience: &Self| -> Vec<bool> { experience.last_good.values().map(|good| good.stored).collect() };
+        let of_other = |profile| other.refusals.get(profile);
         self.refusals.len() == other.refusals.len()
-            && self.refusals.iter().zip(&other.refusals).all(same)
+            && self
+                .refusals
+                .iter()
+                .all(|(profile, refusals)| of_other(profile).is_some_and(|others| Arc::ptr_eq(refusals, others)))
             && stored(self) == stored(other)
     }
+}
+
+/// By what is translated, whatever the objects are.
+pub(super) struct Rules {
+    pub(super) settings: Settings,
+    /// What is taken for granted of the proxies.
+    pub(super) assumed: ProfileOverride,
+    /// Whether objects that proxies refuse stay as they were accepted last, rather than being left out.
+    pub(super) keep: bool,
 }
 
 /// Translates and renders the latest snapshot for every profile, until a side hangs up.
@@ -50,9 +61,11 @@ impl Experience {
 /// Nothing is rendered before every kind has been listed once. A result that says the same as the last one is not
 /// published: nobody is woken for nothing. Which snapshot was translated last is told by `considered`.
 pub(super) async fn run(
-    settings: Settings,
-    assumed: ProfileOverride,
-    keep: bool,
+    Rules {
+        settings,
+        assumed,
+        keep,
+    }: Rules,
     store: mpsc::WeakSender<store::Event>,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     mut views: watch::Receiver<Arc<FleetView>>,
@@ -326,7 +339,14 @@ mod tests {
         let (_snapshots, snapshots) = watch::channel(Arc::new(snapshot));
         let (_views, views) = watch::channel(Arc::new(FleetView::default()));
         let (sender, mut renditions) = watch::channel(None);
-        let pipeline = tokio::spawn(run(settings, ProfileOverride::default(), snapshots, views, sender));
+        let rules = Rules {
+            settings,
+            assumed: ProfileOverride::default(),
+            keep: false,
+        };
+        let (store, _events) = mpsc::channel(1);
+        let (considered, _) = watch::channel(None);
+        let pipeline = tokio::spawn(run(rules, store.downgrade(), snapshots, views, sender, considered));
         let mut counts = Vec::new();
         let seen = tokio::time::timeout(Duration::from_secs(30), async {
             while counts.last() != Some(&1) {

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    fleet::{Condition, ConditionStatus, Phase, ProxyView},
+    fleet::{Condition, ConditionStatus, HashMode, Phase, ProxyView},
     model::{NamespacedName, PodRef, ProxyId, ProxyTarget},
 };
 
@@ -51,6 +51,7 @@ pub(super) fn proxy_view(pod: PodRef) -> ProxyView {
         desired: None,
         observed: None,
         last_good: None,
+        hash_mode: HashMode::Unknown,
         applied_at: None,
         apply_duration: None,
         size_bytes: None,

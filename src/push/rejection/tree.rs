@@ -125,7 +125,7 @@ pub(super) fn tags_of(sent: &Value, entity_type: &str, name: &str) -> Option<Vec
     let Value::Object(document) = sent else { return None };
     visit(document, None, &mut |list, entity, tagged| {
         let bears = |field: &&str| entity.get(*field).and_then(Value::as_str) == Some(name);
-        if found.is_none() && singular(list) == entity_type && IDENTITIES.iter().any(|field| bears(&field)) {
+        if found.is_none() && singular(list) == entity_type && IDENTITIES.iter().any(bears) {
             found = tagged.map(tags);
         }
     });

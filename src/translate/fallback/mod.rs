@@ -187,9 +187,7 @@ impl Isolation {
         // What was refused in this very version does not get better by being kept.
         let is_refused = |id: &ObjectId| self.guilty.get(id).is_some_and(|blame| blame.holds(last));
         let can_stay = |id: &&ObjectId| {
-            last.get(id.0, &id.1).is_some()
-                && !is_refused(id)
-                && !transitive(id, last).iter().any(|dependency| is_refused(dependency))
+            last.get(id.0, &id.1).is_some() && !is_refused(id) && !transitive(id, last).iter().any(is_refused)
         };
         wanted.filter(can_stay).cloned().collect()
     }
