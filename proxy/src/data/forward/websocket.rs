@@ -166,7 +166,11 @@ mod tests {
     async fn a_cut_comes_between_frames() {
         for size in [0, 5, 126, 70_000] {
             let whole = frame(&vec![7; size]);
-            for held_back in [1, 2, whole.len() - 1] {
+            // Of a frame that is under way something has been read.
+            for held_back in [1, 2, whole.len() - 1]
+                .into_iter()
+                .filter(|held_back| *held_back < whole.len())
+            {
                 let (mut upstream, ours) = duplex(1 << 20);
                 let cut = CancellationToken::new();
                 let mut frames = Frames::new(ours, cut.clone());
