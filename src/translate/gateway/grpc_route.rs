@@ -310,6 +310,11 @@ fn read_match<'a>(index: usize, given: &'a GrpcRouteMatch, state: &mut State<'_>
                     "write one slash",
                 );
             }
+            // The path is `/service/method`.
+            if value.starts_with('/') || (name == "service" && value.ends_with('/')) {
+                let message = format!("{value:?} has a slash at its end, where one stands anyway");
+                return invalid(field, message, "remove the slash");
+            }
         }
     }
     for (position, header) in given.headers.iter().enumerate() {

@@ -26,7 +26,7 @@ use crate::{
         problems::Owner,
         route_annotations::RouteSettings,
         state::State,
-        tags,
+        syntax, tags,
     },
 };
 
@@ -233,11 +233,17 @@ fn combined_name(rule: &Rule<'_>) -> String {
         return prefix + "_";
     };
     let name = format!("{prefix}{}", backends.join("_"));
-    if name.len() <= LONGEST_NAME {
+    // The API server takes any text for the name of a backend; Kong does not.
+    let is_sound = rule.spec.backend_refs.iter().all(|HttpBackendRef { backend, .. }| {
+        let namespace = backend.namespace.as_deref().unwrap_or(namespace);
+        syntax::is_object_name(&backend.name) && (namespace.is_empty() || syntax::is_object_name(namespace))
+    });
+    if is_sound && name.len() <= LONGEST_NAME {
         return name;
     }
     let digest = Sha256::digest(name.as_bytes());
     let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let first = if is_sound { first.as_str() } else { "" };
     format!("{prefix}{first}_combined.{hash}")
 }
 
