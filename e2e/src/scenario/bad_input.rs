@@ -27,7 +27,6 @@ pub(super) fn mistakes(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
          spec: {{selector: {{app: nobody}}, ports: [{{port: 80}}]}}\n",
         ingress("bad", "/bad", "bad")
     );
-    let regex = ingress("bad", "'/~/bad/(['", "web").replace("pathType: Prefix", "pathType: ImplementationSpecific");
     let path = "spec.rules[0].http.paths[0]";
     for (what, manifest, kind, reason, field, words) in [
         (
@@ -61,14 +60,6 @@ pub(super) fn mistakes(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
             "Conflict",
             "spec.rules[0]".to_owned(),
             ["shop/web", "; "],
-        ),
-        (
-            "a regular expression that does not compile",
-            regex,
-            "Ingress",
-            "InvalidRegex",
-            format!("{path}.path"),
-            ["unclosed", "; "],
         ),
         (
             "a Secret with a broken key",

@@ -15,6 +15,7 @@ mod pause;
 mod policies;
 mod release;
 mod source;
+mod takeover;
 mod upgrade;
 mod verbs;
 mod webhook;
@@ -74,10 +75,17 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "leader",
+        story: "when the leader goes, the other controller takes over, and changes go on",
+        first: false,
+        by_name_only: false,
+        run: takeover::run,
+    },
+    Scenario {
+        name: "leader-faults",
         story: "the leader is asked to end, killed, stopped, cut off: the other takes over, and nothing older comes after \
                 something newer",
         first: false,
-        by_name_only: false,
+        by_name_only: true,
         run: leadership::run,
     },
     Scenario {
