@@ -3,9 +3,11 @@
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
-use super::release::{HOST, NAMESPACE, RELEASE, SHOP, all_answer, in_sync, ingress, pods, ways};
+use super::release::{NAMESPACE, RELEASE, SHOP, all_answer_for, in_sync, ingress_of, pods, ways};
 use crate::{Arguments, cluster::Cluster, http};
 
+/// Host of the object that is waited for; what nobody claims is a 404.
+const HOST: &str = "verbs.example";
 const SECRET: &str = "correct-horse-battery-staple";
 const NEWER: &str = "gateway.silverback.dev/definitions-version=99.0.0";
 const DEFINITION: &str = "crd/kongplugins.configuration.konghq.com";
@@ -90,7 +92,7 @@ impl User<'_> {
     /// Only an annotation changes, then only a Secret; then nothing goes out.
     fn wait(&self) -> anyhow::Result<()> {
         let wait = ["wait", "ingress/verbs", "-n", SHOP, "--timeout", "30s"];
-        self.cluster.apply(&ingress("verbs", "/verbs", "web"))?;
+        self.cluster.apply(&ingress_of("verbs", HOST, "/verbs", "web"))?;
         self.good(&wait)?;
         self.each_answers(200)?;
         // Nothing else says that it is everywhere: the generation stays.
@@ -104,7 +106,7 @@ impl User<'_> {
             if name == "one" {
                 let tls = format!(
                     "{}  tls: [{{hosts: [{HOST}], secretName: verbs-tls}}]\n",
-                    ingress("verbs", "/verbs", "web")
+                    ingress_of("verbs", HOST, "/verbs", "web")
                 );
                 self.cluster.apply(&tls)?;
             }
@@ -127,7 +129,7 @@ impl User<'_> {
         self.good(&["resume", &fleet, "-n", NAMESPACE])?;
         held?;
         self.good(&wait)?;
-        all_answer(self.cluster, "/verbs", 200)
+        all_answer_for(self.cluster, HOST, "/verbs", 200)
     }
 
     /// At once: no proxy may be asked twice.
