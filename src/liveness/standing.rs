@@ -38,7 +38,10 @@ pub fn holdups(rendition: &Rendition, view: &FleetView) -> Vec<Holdup> {
     if counted(view).next().is_none() {
         return vec![Holdup::general("NoProxies", "there is no proxy that serves")];
     }
-    counted(view).filter_map(|proxy| holdup(rendition, proxy)).collect()
+    counted(view)
+        .filter(|proxy| !runs(rendition, proxy))
+        .map(|proxy| holdup(view, proxy))
+        .collect()
 }
 
 /// Whether nothing is missing. Views come often: it is found out without a word.
@@ -52,30 +55,34 @@ fn counted(view: &FleetView) -> impl Iterator<Item = &ProxyView> {
     proxies.filter(|proxy| !proxy.target.terminating && proxy.ready.status != ConditionStatus::False)
 }
 
+/// By what it was seen to run: `Synced` stays True for a while when there is something newer.
 fn runs(rendition: &Rendition, proxy: &ProxyView) -> bool {
     let wanted = proxy
         .profile
         .as_ref()
         .and_then(|profile| rendition.profiles.get(profile));
-    wanted.is_some_and(|wanted| proxy.desired == Some(wanted.hash)) && proxy.synced.status == ConditionStatus::True
+    wanted.is_some_and(|wanted| proxy.observed == Some(wanted.hash)) && proxy.synced.status == ConditionStatus::True
 }
 
-fn holdup(rendition: &Rendition, proxy: &ProxyView) -> Option<Holdup> {
-    if runs(rendition, proxy) {
-        return None;
-    }
+fn holdup(view: &FleetView, proxy: &ProxyView) -> Holdup {
+    let service = proxy.target.service.as_ref();
+    let is_paused = service.is_some_and(|service| view.paused.contains(service));
     let (reason, message) = match proxy.synced.status {
-        // In sync with what came before: the fleet is about to hear of this rendition.
+        ConditionStatus::True if is_paused => (
+            "Paused".to_owned(),
+            "the operator has paused the fleet: silverback resume ends that".to_owned(),
+        ),
+        // In sync with what came before.
         ConditionStatus::True => ("Pending".to_owned(), "it is about to get the configuration".to_owned()),
         _ => (proxy.synced.reason.to_string(), proxy.synced.message.clone()),
     };
     let target = &proxy.target;
-    Some(Holdup {
+    Holdup {
         proxy: Some(match &*target.namespace {
             "" => target.name.to_string(),
             namespace => format!("{namespace}/{}", target.name),
         }),
         reason,
         message,
-    })
+    }
 }

@@ -242,6 +242,31 @@ fn a_changed_annotation_is_live_when_the_last_proxy_runs_it() {
 }
 
 #[test]
+fn a_proxy_that_still_counts_as_synced_with_what_came_before_holds_it_up() {
+    let (mut tracker, mut snapshot) = live();
+    put(
+        &mut snapshot,
+        Kind::Ingress,
+        "web",
+        ingress(json!({ "konghq.com/methods": "GET" })),
+    );
+    let snapshot = Arc::new(snapshot);
+    tracker.read(&snapshot, now(10));
+    tracker.considered(snapshot.clone(), rendition(&snapshot, "two"));
+    // What it shall run is new already, and it has a while until that counts as a lag.
+    let mut behind = proxy("a", "one", "two");
+    behind.synced = condition(ConditionStatus::True, "Synced");
+    Arc::make_mut(&mut behind.target).service = Some(name("admin"));
+    let mut view = view(vec![behind]);
+    assert!(!tracker.view(&view, now(11)));
+    let reason = |view: &FleetView| asked(&tracker, view).holdups[0].reason.clone();
+    assert_eq!(reason(&view), "Pending");
+    view.paused = [name("admin")].into();
+    assert_eq!(reason(&view), "Paused");
+    assert!(!asked(&tracker, &view).live);
+}
+
+#[test]
 fn a_changed_secret_counts_for_whoever_refers_to_it() {
     let (mut tracker, mut snapshot) = live();
     put(

@@ -148,7 +148,7 @@ pub(crate) const ALL: &[Scenario] = &[
         name: "verbs",
         story: "what users run by hand: definitions are applied once, preflight tells what is in the way, wait returns when a changed annotation or Secret is everywhere, one proxy's configuration, a bundle without a secret",
         first: false,
-        by_name_only: true,
+        by_name_only: false,
         run: verbs::run,
     },
     Scenario {
