@@ -126,7 +126,6 @@ struct OfProfile {
     whole: Option<Configuration>,
     kept: Option<Configuration>,
     last_good: Option<Configuration>,
-    refused: Vec<ConfigHash>,
     refusals: Arc<Refusals>,
     /// Whose processes refused something.
     refusers: BTreeSet<ProxyId>,
@@ -223,12 +222,6 @@ impl Configurations {
             return;
         };
         let hash = configuration.hash();
-        if !known.refused.contains(&hash) {
-            if known.refused.len() == MAX_REFUSED {
-                known.refused.remove(0);
-            }
-            known.refused.push(hash);
-        }
         known.refusers.insert(id.clone());
         if known.refusals.contain(hash) {
             return;
@@ -310,7 +303,7 @@ impl Configurations {
             known
                 .desired
                 .as_ref()
-                .is_some_and(|desired| known.refused.contains(&desired.hash()))
+                .is_some_and(|desired| known.refusals.contain(desired.hash()))
         })
     }
 

@@ -26,11 +26,10 @@ pub struct AdminService {
     pub has_identities: bool,
 }
 
-impl AdminService {
-    /// The name that the certificate which its proxies share bears (KIC's, whatever `--kong-admin-tls-server-name` says).
-    pub fn server_name(&self) -> String {
-        format!("pod.{}.{}.svc", self.name.name, self.name.namespace)
-    }
+/// The name that the certificate bears which the proxies of an Admin Service share (KIC's, whatever
+/// `--kong-admin-tls-server-name` says).
+pub fn shared_server_name(service: &NamespacedName) -> String {
+    format!("pod.{}.{}.svc", service.name, service.namespace)
 }
 
 /// The proxies behind the Admin Services, by namespace and name.
@@ -163,7 +162,7 @@ impl Found {
             urls: self.addresses.iter().map(url).collect(),
             server_name: Some(match service.has_identities {
                 true => self.pod.uid.clone(),
-                false => service.server_name().into(),
+                false => shared_server_name(&service.name).into(),
             }),
             service: Some(service.name.clone()),
             terminating: self.terminating,

@@ -153,6 +153,19 @@ pub(super) async fn run(
     loop {
         let (current, now) = (*reach.borrow_and_update(), Instant::now());
         patience.update(leadership.borrow_and_update().is_leader(), current, now);
+        // First: whether the own Lease can be written has nothing to do with what the others say.
+        if patience.look_at.is_some_and(|at| at <= now) {
+            let better = replicas.one_that_reaches_some().await.unwrap_or_default();
+            if let Some((name, reaches)) = &better {
+                tracing::warn!(
+                    replica = %name, %reaches,
+                    "this leader reaches no proxy and another replica does: giving the Lease up"
+                );
+                give_up.notify_one();
+            }
+            patience.looked(better.is_some(), Instant::now());
+            continue;
+        }
         let write_at = record.due(current, now);
         if write_at.is_some_and(|at| at <= now) {
             let outcome = replicas.write(&mut known, current).await;
@@ -171,18 +184,6 @@ pub(super) async fn run(
                 // Also news waits after a failure.
                 tokio::time::sleep(RETRY).await;
             }
-            continue;
-        }
-        if patience.look_at.is_some_and(|at| at <= now) {
-            let better = replicas.one_that_reaches_some().await.unwrap_or_default();
-            if let Some((name, reaches)) = &better {
-                tracing::warn!(
-                    replica = %name, %reaches,
-                    "this leader reaches no proxy and another replica does: giving the Lease up"
-                );
-                give_up.notify_one();
-            }
-            patience.looked(better.is_some(), Instant::now());
             continue;
         }
         let wake_at = write_at.into_iter().chain(patience.look_at).min();

@@ -1,7 +1,7 @@
 //! Remembers which snapshot all proxies run, and how long changes took.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -50,7 +50,7 @@ pub struct Tracker {
     /// Changes in the order in which they came.
     order: VecDeque<(Kind, NamespacedName)>,
     /// Those without an effective time.
-    pending: Vec<(Kind, NamespacedName)>,
+    pending: BTreeSet<(Kind, NamespacedName)>,
 }
 
 impl Tracker {
@@ -61,7 +61,8 @@ impl Tracker {
 
     /// A snapshot was read. What stands in the first complete one was not changed under our eyes.
     pub fn read(&mut self, snapshot: &Arc<Snapshot>, now: Timestamp) {
-        if !snapshot.is_complete() {
+        let is_known = self.read.as_ref().is_some_and(|read| Arc::ptr_eq(read, snapshot));
+        if is_known || !snapshot.is_complete() {
             return;
         }
         if let Some(former) = self.read.replace(snapshot.clone()) {
@@ -86,11 +87,12 @@ impl Tracker {
                 if changes.insert(key.clone(), change).is_none() {
                     order.push_back(key.clone());
                 }
-                pending.push(key);
+                pending.insert(key);
             });
             while order.len() > MOST_CHANGES {
                 if let Some(oldest) = order.pop_front() {
                     changes.remove(&oldest);
+                    pending.remove(&oldest);
                 }
             }
         }

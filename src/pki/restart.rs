@@ -28,13 +28,13 @@ const ANNOTATION: &str = "gateway.silverback.dev/certificate";
 const BEFORE_EXPIRY: Duration = Duration::from_secs(15 * 24 * 3600);
 
 /// A workload whose pods are restarted: `deployment/NAMESPACE/NAME`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Workload {
     kind: WorkloadKind,
     name: NamespacedName,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum WorkloadKind {
     Deployment,
     DaemonSet,
@@ -100,8 +100,8 @@ pub(super) struct Restarter {
     client: Client,
     workloads: Vec<Workload>,
     /// The fingerprint that each was restarted for.
-    done: BTreeMap<String, String>,
-    complained: BTreeSet<String>,
+    done: BTreeMap<Workload, String>,
+    complained: BTreeSet<Workload>,
 }
 
 impl Restarter {
@@ -128,7 +128,7 @@ impl Restarter {
         }
         for workload in &self.workloads {
             let name = workload.name.to_string();
-            if self.done.get(&name) == Some(&current) {
+            if self.done.get(workload) == Some(&current) {
                 continue;
             }
             let api: Api<DynamicObject> =
@@ -138,11 +138,11 @@ impl Restarter {
             match api.patch(&workload.name.name, &parameters, &Patch::Merge(&patch)).await {
                 Ok(_) => {
                     tracing::info!(workload = %name, "rolling restart: its proxies have to read a new certificate");
-                    self.complained.remove(&name);
-                    self.done.insert(name, current.clone());
+                    self.complained.remove(workload);
+                    self.done.insert(workload.clone(), current.clone());
                 }
                 Err(error) => {
-                    if self.complained.insert(name.clone()) {
+                    if self.complained.insert(workload.clone()) {
                         tracing::error!(
                             workload = %name, %error,
                             "can't begin a rolling restart: its proxies go on with a certificate that expires; grant patch \

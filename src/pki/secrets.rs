@@ -368,9 +368,15 @@ impl Keeper {
             return Ok(Some(Timestamp::MAX));
         }
         if self.issuing.is_some() {
+            let mut trusted = given.trusted;
+            if !authorities.leaves.is_empty() {
+                // Proxies ask for new certificates when the file changes; what stands between certificates is no part
+                // of them. It must stay one line.
+                trusted += &format!("# {}\n", authorities.leaves.escape_debug());
+            }
             let is_current =
-                self.proxies.text("ca.crt").as_ref() == Some(&given.trusted) && self.proxies.text("tls.key").is_none();
-            let data = BTreeMap::from([("ca.crt".to_owned(), given.trusted)]);
+                self.proxies.text("ca.crt").as_ref() == Some(&trusted) && self.proxies.text("tls.key").is_none();
+            let data = BTreeMap::from([("ca.crt".to_owned(), trusted)]);
             let is_current = is_current || self.proxies.fill(data).await;
             return Ok(is_current.then_some(Timestamp::MAX));
         }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::{Bytes, BytesMut};
 use reqwest::{
     Response, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
@@ -158,13 +159,13 @@ impl Attempt {
             return PushResult::NotSent(fault);
         }
         match status {
-            StatusCode::BAD_REQUEST => match rejection::parse(&body, &self.rendered) {
+            StatusCode::BAD_REQUEST => match self.parse(&body).await {
                 Some(rejection) if rejection.names_somebody() => rejection.into_result(),
                 Some(rejection) => self.ask_for_more(client, rejection).await.into_result(),
                 None => unexpected(format!("answered 400, not as Kong does: {}", excerpt(&body))),
             },
             StatusCode::PAYLOAD_TOO_LARGE => rejection::too_large(&body, &self.rendered).into_result(),
-            StatusCode::INTERNAL_SERVER_ERROR => match rejection::parse(&body, &self.rendered) {
+            StatusCode::INTERNAL_SERVER_ERROR => match self.parse(&body).await {
                 Some(rejection) => rejection.internal_error().into_result(),
                 None => unexpected(format!("answered 500: {}", excerpt(&body))),
             },
@@ -187,15 +188,22 @@ impl Attempt {
             return first;
         }
         match read(response).await {
-            Ok(body) => rejection::parse(&body, &self.rendered).unwrap_or(first),
+            Ok(body) => self.parse(&body).await.unwrap_or(first),
             Err(_) => first,
         }
+    }
+
+    /// Takes the longer the larger the configuration is, and so happens on no thread that others wait for.
+    async fn parse(&self, body: &Bytes) -> Option<rejection::Rejection> {
+        let (body, rendered) = (body.clone(), self.rendered.clone());
+        let parsed = tokio::task::spawn_blocking(move || rejection::parse(&body, &rendered)).await;
+        parsed.expect("reading an answer does not panic")
     }
 }
 
 /// At most [`MAX_ANSWER`] bytes of a body.
-async fn read(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
-    let mut body = Vec::new();
+async fn read(mut response: Response) -> Result<Bytes, reqwest::Error> {
+    let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await? {
         body.extend_from_slice(&chunk);
         if body.len() > MAX_ANSWER {
@@ -203,7 +211,7 @@ async fn read(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
             break;
         }
     }
-    Ok(body)
+    Ok(body.freeze())
 }
 
 /// Seconds only: Kong sends no dates.

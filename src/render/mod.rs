@@ -3,7 +3,7 @@
 mod lane;
 mod told;
 
-pub use self::told::{InvalidTold, told};
+pub use self::told::{InvalidTold, told, yaml};
 
 use std::{
     collections::{BTreeMap, BTreeSet},

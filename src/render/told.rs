@@ -32,18 +32,7 @@ pub struct InvalidTold(&'static str);
 pub fn told(answer: &[u8], desired: Option<&Rendered>) -> Result<Value, InvalidTold> {
     let answer: Value = serde_json::from_slice(answer).map_err(|_| InvalidTold("no JSON"))?;
     let text = answer["config"].as_str().ok_or(InvalidTold("no field config"))?;
-    let limits = Limits::default();
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_depth: limits.depth,
-            max_nodes: limits.values,
-            max_events: limits.values.saturating_mul(2),
-            max_total_scalar_bytes: limits.bytes,
-            max_documents: 2,
-        },
-        with_snippet: false,
-    };
-    let document: Value = serde_saphyr::from_str_with_options(text, options).map_err(|_| InvalidTold("no YAML"))?;
+    let document = yaml(text).map_err(|_| InvalidTold("no YAML"))?;
     let configuration = Configuration::from_value(document).map_err(|_| InvalidTold("an entity of another form"))?;
     let mut shown = BTreeSet::new();
     let mut known = desired.map(redacted).unwrap_or_default();
@@ -61,6 +50,25 @@ pub fn told(answer: &[u8], desired: Option<&Rendered>) -> Result<Value, InvalidT
         }
     });
     Ok(told)
+}
+
+/// A proxy's configuration as YAML, within the limits of one.
+///
+/// # Errors
+/// It is no YAML, or exceeds a limit. The message may quote it.
+pub fn yaml(text: &str) -> Result<Value, serde_saphyr::Error> {
+    let limits = Limits::default();
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: limits.depth,
+            max_nodes: limits.values,
+            max_events: limits.values.saturating_mul(2),
+            max_total_scalar_bytes: limits.bytes,
+            max_documents: 2,
+        },
+        with_snippet: false,
+    };
+    serde_saphyr::from_str_with_options(text, options)
 }
 
 /// Calls back with every text in settings, wherever the entities stand.

@@ -62,7 +62,7 @@ async fn configuration(
     let runs_it = proxy.observed.is_some() && proxy.observed == proxy.desired;
     let (asked, configuration) = match &desired {
         Some(desired) if runs_it => (false, render::redacted(desired)),
-        _ => (true, ask(&sources, &proxy, desired.as_deref()).await?),
+        _ => (true, ask(&sources, &proxy, desired.clone()).await?),
     };
     Ok(Json(ProxyConfiguration {
         name: proxy.target.name.to_string(),
@@ -103,10 +103,13 @@ fn desired(sources: &Sources, proxy: &ProxyView) -> Option<Arc<Rendered>> {
         .cloned()
 }
 
-async fn ask(sources: &Sources, proxy: &ProxyView, desired: Option<&Rendered>) -> Result<Value, Refusal> {
+async fn ask(sources: &Sources, proxy: &ProxyView, desired: Option<Arc<Rendered>>) -> Result<Value, Refusal> {
     let failed = |why: String| (StatusCode::BAD_GATEWAY, format!("proxy {}: {why}\n", proxy.target.name));
     let answer = (sources.read_configuration)(proxy.target.clone())
         .await
         .map_err(failed)?;
-    render::told(&answer, desired).map_err(|error| failed(error.to_string()))
+    // Takes the longer the larger it is, and so happens on no thread that others wait for.
+    let told = tokio::task::spawn_blocking(move || render::told(&answer, desired.as_deref())).await;
+    told.expect("reading a configuration does not panic")
+        .map_err(|error| failed(error.to_string()))
 }

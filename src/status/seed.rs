@@ -269,7 +269,8 @@ fn bundles(client: &Client) -> impl Stream<Item = Found> + Send + use<> {
                 Ok(watcher::Event::InitDone) => Some(bundle.clone()),
                 Err(error) => {
                     debug!(%error, "the definitions of the Gateway API can't be read");
-                    Some(None)
+                    // The watch goes on where it was: what is known stays known.
+                    Some(bundle.clone())
                 }
             };
             future::ready(Some(found.map(Found::Bundle)))

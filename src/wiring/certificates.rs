@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::settings::{AdminCertificates, ControllerSettings};
 use crate::{
-    fleet::discovery::AdminService,
+    fleet::discovery,
     pki::{
         self, CertificateFiles, CertificateMaterial, FleetKnowledge, Issuing, KeyPairPem, PkiDirectory, SecretSettings,
         client::{AdminTls, AdminTlsError, AdminTlsMaterial},
@@ -65,12 +65,10 @@ pub(super) fn follow(
         } => {
             let client = client.context("certificates in Secrets need a cluster")?;
             let names = settings.admin_services.iter().flat_map(|service| {
-                let server_name = AdminService {
-                    name: service.clone(),
-                    has_identities: false,
-                }
-                .server_name();
-                [format!("*.{}.{}.svc", service.name, service.namespace), server_name]
+                [
+                    format!("*.{}.{}.svc", service.name, service.namespace),
+                    discovery::shared_server_name(service),
+                ]
             });
             let settings = SecretSettings {
                 workloads: workloads.clone(),

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     archive::{self, Archive},
     fleet::{
-        self, Command, ConditionStatus, Fleet, FleetEvent, FleetView,
+        self, Command, ConditionStatus, Fleet, FleetEvent, FleetView, PushResult,
         discovery::{self, AdminService},
     },
     lease::{self, LeaseSettings, Reach, ReplicaPod},
@@ -520,7 +520,12 @@ async fn carry_outcomes(
         if let FleetEvent::Pushed(id, outcome) = &report
             && let Some(proxy) = view.borrow().proxies.iter().find(|proxy| proxy.target.id == *id)
         {
-            tracing::info!(proxy = %proxy.target.name, hash = %outcome.hash.short(), result = ?outcome.result, took = ?outcome.took, "push");
+            let result = match &outcome.result {
+                // The entities stand in the statuses; there may be thousands.
+                PushResult::Rejected { message, .. } => format!("Rejected: {message}"),
+                other => format!("{other:?}"),
+            };
+            tracing::info!(proxy = %proxy.target.name, hash = %outcome.hash.short(), result, took = ?outcome.took, "push");
             metrics.pushed(&proxy.target, outcome);
         }
         if events.send(report).await.is_err() {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use proxy_config_schema::ConfigHash;
 use tokio::sync::{mpsc, watch};
 
 use super::ProfileOverride;
@@ -33,17 +34,22 @@ impl Experience {
         }
     }
 
-    /// Whether the same was refused. What was accepted last matters only where something was.
-    fn is_same(&self, other: &Self) -> bool {
-        let stored =
-            |experience: &Self| -> Vec<bool> { experience.last_good.values().map(|good| good.stored).collect() };
+    /// Whether the same was refused. What was accepted last matters only where it is rendered again: where something was
+    /// refused, or is held.
+    fn is_same(&self, other: &Self, renders_again: impl Fn(&Profile) -> bool) -> bool {
+        let goods = |experience: &Self| -> Vec<(bool, Option<ConfigHash>)> {
+            let goods = experience.last_good.iter();
+            goods
+                .map(|(profile, good)| (good.stored, renders_again(profile).then_some(good.rendered.hash)))
+                .collect()
+        };
         let of_other = |profile| other.refusals.get(profile);
         self.refusals.len() == other.refusals.len()
             && self
                 .refusals
                 .iter()
                 .all(|(profile, refusals)| of_other(profile).is_some_and(|others| Arc::ptr_eq(refusals, others)))
-            && stored(self) == stored(other)
+            && goods(self) == goods(other)
     }
 }
 
@@ -124,6 +130,11 @@ pub(super) async fn run(
             // After what came of it: the rendition of now stands for this snapshot.
             considered.send_replace(Some(translated));
         }
+        let current = renditions.borrow().clone();
+        let renders_again = |profile: &Profile| {
+            let fallback = current.as_ref().and_then(|current| current.fallbacks.get(profile));
+            fallback.is_some_and(|fallback| fallback.kept.is_some())
+        };
         loop {
             tokio::select! {
                 changed = snapshots.changed() => match changed {
@@ -135,7 +146,7 @@ pub(super) async fn run(
                     Ok(()) => {
                         let view = views.borrow_and_update();
                         let is_same = wanted_profiles(&settings, &view.profiles, profiles.clone()) == profiles
-                            && experience.is_same(&Experience::of(&view));
+                            && experience.is_same(&Experience::of(&view), renders_again);
                         if !is_same {
                             break;
                         }
@@ -310,7 +321,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{Kind, Object, ObjectRef};
+    use crate::{
+        model::{Kind, Object, ObjectRef},
+        translate::Translator,
+    };
 
     /// A CA certificate in a Secret, good for that long.
     fn authority(name: &str, id: u8, good_for: Duration) -> Object {
@@ -324,6 +338,21 @@ mod tests {
             "stringData": {"id": format!("11111111-2222-4333-8444-5555555555{id:02}"), "cert": certificate.pem()},
         });
         Object::from_json(Kind::Secret, secret).expect("it fits")
+    }
+
+    #[test]
+    fn without_a_present_nothing_ends() {
+        let mut snapshot = Snapshot::default();
+        snapshot.insert(authority("expiring", 1, Duration::from_secs(62)));
+        let until = |now| {
+            let settings = Settings {
+                now,
+                ..Settings::default()
+            };
+            Translator::default().translate(&snapshot, &settings).valid_until
+        };
+        assert!(until(Some(Timestamp::now())).is_some());
+        assert_eq!(until(None), None);
     }
 
     #[tokio::test]

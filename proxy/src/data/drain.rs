@@ -18,6 +18,14 @@ pub(crate) struct Drain {
 }
 
 impl Drain {
+    /// The same end, for one connection: what is asked at every step must not be shared, and locked, by all of them.
+    pub(super) fn of_connection(&self) -> Self {
+        Self {
+            begun: self.begun.child_token(),
+            cut: self.cut.child_token(),
+        }
+    }
+
     /// Whether clients are told to go.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun.is_cancelled()

@@ -24,7 +24,7 @@ use crate::settings::IdentitySource;
 const LOOK: Duration = Duration::from_secs(2);
 /// Pauses after failures: from the first to the last, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LAST_PAUSE: Duration = Duration::from_secs(30);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A task that ends with its handle.
 pub(crate) struct Renewal(JoinHandle<()>);
@@ -62,6 +62,8 @@ async fn keep(source: IdentitySource) {
                 tracing::info!(controller = %source.host, "got a certificate in this pod's name");
                 verified_by = Some(authorities);
                 pause = FIRST_PAUSE;
+                // Also when it counts as due at once, as where a clock is wrong.
+                sleep(LOOK).await;
             }
             Err(error) => {
                 tracing::warn!(error = format!("{error:#}"), retry_in = ?pause, "no certificate from the controller");

@@ -118,6 +118,10 @@ async fn serve(arguments: DemoArguments) -> anyhow::Result<()> {
 
     let settings = ControllerSettings {
         dashboard: Some(dashboard),
+        translation: translate::Settings {
+            now: Some(now),
+            ..translate::Settings::default()
+        },
         certificates: AdminCertificates::Files {
             client: Some((
                 controller_certificates.join("tls.crt"),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::super::offline::{Outcome, counted, standard_input};
 use crate::{
     manifest::{self, Limits, Manifests},
+    render,
     translate::Settings,
 };
 
@@ -127,18 +128,7 @@ fn invalid_message(source: &str, invalid: &InvalidConfiguration) -> String {
 }
 
 fn yaml(source: &str, text: &str) -> Result<Value, String> {
-    let limits = proxy_config_schema::Limits::default();
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_depth: limits.depth,
-            max_nodes: limits.values,
-            max_events: limits.values.saturating_mul(2),
-            max_total_scalar_bytes: limits.bytes,
-            max_documents: 2,
-        },
-        with_snippet: false,
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+    render::yaml(text).map_err(|error| {
         let line = error.without_snippet().location().map(|location| location.line());
         let line = line.map_or_else(String::new, |line| format!(":{line}"));
         format!("{source}{line}: not valid YAML")

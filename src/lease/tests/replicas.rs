@@ -357,6 +357,19 @@ async fn a_leader_that_reaches_no_proxy_makes_room_for_one_that_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_does_so_too_when_it_can_not_write_its_own_lease() {
+    let api = FakeApi::new();
+    let mut first = replica(&api, "silverback-a");
+    first.leads().await;
+    api.fail(&format!("{DEFAULT_ELECTION_ID}-silverback-a"), 403);
+    let mut second = replica(&api, "silverback-b");
+    second.follows().await;
+    second.reaches(3, 3);
+    first.reaches(0, 3);
+    second.leads().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_that_reaches_no_proxy_stays_while_nobody_does_better() {
     let api = FakeApi::new();
     let mut first = replica(&api, "silverback-a");

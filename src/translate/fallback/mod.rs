@@ -23,6 +23,12 @@ pub use self::{dependencies::ObjectId, restore::restore};
 use super::plugin;
 use crate::model::{Kind, NamespacedName, Object, ObjectRef, Problem, Reason, Snapshot};
 
+/// What an object refers to itself, whether it is there or not.
+pub fn references(object: &Object, snapshot: &Snapshot) -> impl Iterator<Item = ObjectId> {
+    let found = dependencies::direct(object, snapshot);
+    found.into_iter().map(|dependency| dependency.on)
+}
+
 /// What a proxy said against an object, and the object that it said it of.
 #[derive(Clone)]
 pub struct Blame {
@@ -101,6 +107,9 @@ impl Refusals {
 pub struct Isolation {
     forgiven: u64,
     guilty: BTreeMap<ObjectId, Blame>,
+    /// What depends on what, and the objects that this was found of: as long as something is refused, every change of
+    /// an endpoint would find it anew.
+    known: Option<(Snapshot, Dependencies)>,
 }
 
 /// A snapshot that stands in for another one.
@@ -135,11 +144,12 @@ impl Isolation {
     ///
     /// `last` is what was accepted last. With `keep`, objects stay as they were there. Without it they do so only where
     /// to leave one out would open everything: a plugin for all requests. Was that never accepted, nothing can be left out.
-    pub fn reduce(&self, snapshot: &Snapshot, last: Option<&Snapshot>, keep: bool) -> Option<Reduced> {
+    pub fn reduce(&mut self, snapshot: &Snapshot, last: Option<&Snapshot>, keep: bool) -> Option<Reduced> {
         if self.guilty.is_empty() {
+            self.known = None;
             return None;
         }
-        let affected = Dependencies::of(snapshot).affected(self.guilty.keys());
+        let affected = self.affected(snapshot);
         let kept = self.kept(&affected, last, keep);
         let protects_everything = |id: &&ObjectId| {
             id.0 == Kind::KongClusterPlugin
@@ -174,6 +184,19 @@ impl Isolation {
             left_out: affected.len() - kept.len(),
             kept: kept.len(),
         })
+    }
+
+    /// What is at fault, and what depends on it.
+    fn affected(&mut self, snapshot: &Snapshot) -> BTreeMap<ObjectId, ObjectId> {
+        let former = self.known.take().filter(|(known, _)| {
+            let mut is_same = true;
+            snapshot.changes_since(known, |kind, _| is_same &= is_apart(kind));
+            is_same
+        });
+        let dependencies = former.map_or_else(|| Dependencies::of(snapshot), |(_, dependencies)| dependencies);
+        let affected = dependencies.affected(self.guilty.keys());
+        self.known = Some((snapshot.clone(), dependencies));
+        affected
     }
 
     /// The affected objects that can stay as they were accepted last.

@@ -121,7 +121,8 @@ impl Translator {
         };
         merge::finish(&mut translation, &parts, &rest, &common, problems);
         // Of what is kept the ends are known already. That of something gone costs a translation from nothing, once.
-        valid_until = earliest(valid_until, common.index.end());
+        // Without a present nothing ends.
+        valid_until = settings.now.and_then(|_| earliest(valid_until, common.index.end()));
         translation.valid_until = valid_until;
         self.former = Some(Former {
             snapshot: snapshot.clone(),

@@ -24,6 +24,9 @@ use crate::{
     },
 };
 
+/// Changes up to which it pays: each is compared with all consumers.
+const MOST_CHANGES: usize = 64;
+
 /// Brings `rest` up to date. False if that takes a translation of the whole: `rest` can't be used any more then.
 pub(super) fn revise(
     rest: &mut Rest,
@@ -33,6 +36,9 @@ pub(super) fn revise(
 ) -> bool {
     if changes.is_empty() {
         return true;
+    }
+    if changes.len() > MOST_CHANGES {
+        return false;
     }
     let mut revision = Revision { rest, before, common };
     revision.rest.is_separate && revision.carry_out(changes).is_some()

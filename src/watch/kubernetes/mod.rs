@@ -166,8 +166,14 @@ async fn report_none(kind: Kind, events: mpsc::Sender<Event>) {
 async fn run(source: Source, mut stream: Guarded<Read>, report: Arc<Report>) {
     loop {
         let change = stream.next().await;
+        let is_dropped =
+            matches!(change, Change::Listed(_)) && source.definition.as_ref().is_some_and(Definition::is_dying);
         if source.tell(change, &report).await.is_err() {
             return;
+        }
+        if is_dropped {
+            // Nothing else would list again what is there by the time that the CRD is known to be back.
+            stream.restart();
         }
     }
 }

@@ -82,13 +82,14 @@ pub(super) fn for_upstream(
     let product = &exchange.plane.options.product;
     append_via(headers, parts.version, product);
     let (client, origin) = (exchange.client, &exchange.origin);
-    let peer = client.peer.ip().to_canonical().to_string();
+    let (peer, real) = (client.peer.ip().to_canonical().to_string(), origin.address.to_string());
     let earlier = headers.get_all(FORWARDED_FOR).iter();
     let mut chain: Vec<&str> = earlier.filter_map(|value| value.to_str().ok()).collect();
-    chain.push(&peer);
+    // As Kong: the first in the chain is the client, whoever told of it.
+    chain.push(if chain.is_empty() { &real } else { &peer });
     let chain = chain.join(", ");
     set(headers, FORWARDED_FOR, &chain);
-    set(headers, REAL_IP, &origin.address.to_string());
+    set(headers, REAL_IP, &real);
     let port = client.local.port();
     let port = exchange.plane.options.port_maps.get(&port).unwrap_or(&port).to_string();
     for (name, own) in [

@@ -77,7 +77,7 @@ async fn admit(
         .expect("the semaphore is never closed");
     let plane = Arc::clone(plane);
     let acceptor = acceptor.cloned();
-    let drain = drain.clone();
+    let drain = drain.of_connection();
     let upgraded = tasks.clone();
     tasks.spawn(async move {
         connection::serve(plane, stream, peer, local, acceptor, drain, upgraded).await;

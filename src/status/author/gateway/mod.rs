@@ -137,7 +137,11 @@ impl GatewayApi {
         for (key, document) in &wanted {
             planner.want(key, document.clone(), now);
         }
-        self.told = wanted;
+        // What was found of a kind that is not listed to its end waits for that.
+        let known = &self.known;
+        self.told
+            .retain(|key, _| matches!(key, Key::Object(kind, ..) if !known.contains(kind)));
+        self.told.extend(wanted);
         self.made_of = Some(sources);
     }
 
