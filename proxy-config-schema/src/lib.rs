@@ -11,6 +11,7 @@
 
 mod canonical;
 mod crosscheck;
+mod defaults;
 mod entity;
 mod error;
 mod finding;
@@ -29,6 +30,7 @@ mod validate;
 mod violation;
 mod written;
 
+pub use defaults::defaults;
 pub use entity::*;
 pub use error::*;
 pub use hash::*;

@@ -37,7 +37,7 @@ enum ProxiesVerb {
 #[command(after_help = "\
 A proxy whose hash is that of what it shall run is not asked: that is what it runs. Any other is asked (GET /config), through
 the controller, which alone holds the certificate for it. Secrets are not shown; of settings of plugins that differ it is only
-said that they do. Kong tells default values too, so that these show as differences.
+said that they do. Kong fills in default settings of plugins, so that these show as differences.
 
 Needs list on pods and create on pods/portforward in the controller's namespace, list on proxyfleets; or --controller URL.
 Exit code: 0 printed, and the same; 1 it differs (with --diff), or failed; 2 usage.
@@ -133,7 +133,7 @@ async fn told(arguments: &ConfigArguments) -> anyhow::Result<Told> {
 }
 
 fn differences(name: &str, told: Told) -> anyhow::Result<(String, bool)> {
-    let Some(desired) = told.desired else {
+    let Some(mut desired) = told.desired else {
         return Ok(match told.desired_hash {
             Some(hash) if told.reason == "Synced" => (format!("{name} runs what it shall: {hash}\n"), false),
             _ => (
@@ -144,7 +144,9 @@ fn differences(name: &str, told: Told) -> anyhow::Result<(String, bool)> {
     };
     let read =
         |document: Value| Configuration::from_value(document).map_err(|_| anyhow::anyhow!("it is no configuration"));
-    let (runs, desired) = (read(told.configuration)?, read(desired)?);
+    let mut runs = told.configuration;
+    diff::without_additions(&mut runs, &mut desired);
+    let (runs, desired) = (read(runs)?, read(desired)?);
     let changes = diff::diff(&runs, &desired, &std::collections::BTreeSet::new());
     let head = format!(
         "{name} does not run what it shall ({}); from what it runs to what it shall run:\n",
@@ -188,5 +190,48 @@ mod tests {
         assert!(!differs && text.contains("runs what it shall: 9f2c"), "{text}");
         let (_, differs) = differences("kong-1", told(None, "Pending")).unwrap();
         assert!(differs);
+    }
+
+    #[test]
+    fn what_a_proxy_adds_is_no_difference() {
+        let id = "24b7278c-bf6b-539d-bd6b-7c83220ed5b6";
+        let given = json!({
+            "_format_version": "3.0",
+            "services": [{
+                "id": id, "name": "web", "host": "web.80", "port": 80, "retries": 5, "protocol": "http",
+                "routes": [{ "id": "6ad4a5c2-5d6c-5c1e-8c5f-3a6f0f0d2f11", "name": "web", "paths": ["/"], "strip_path": false }],
+            }],
+            "upstreams": [{ "name": "web.80", "algorithm": "round-robin", "targets": [{ "target": "10.0.0.1:80" }] }],
+        });
+        let runs = |path: &str| {
+            json!({
+                "_format_version": "3.0",
+                "routes": [{
+                    "id": "6ad4a5c2-5d6c-5c1e-8c5f-3a6f0f0d2f11", "name": "web", "paths": [path], "strip_path": false,
+                    "service": id, "created_at": 1, "updated_at": 1, "preserve_host": false, "methods": null,
+                    "protocols": ["http", "https"],
+                }],
+                "services": [{
+                    "id": id, "name": "web", "host": "web.80", "port": 80, "retries": 5, "protocol": "http",
+                    "connect_timeout": 60000, "created_at": 1, "updated_at": 1,
+                }],
+                "targets": [{
+                    "id": "11111111-2222-4333-8444-555555555555", "target": "10.0.0.1:80", "weight": 100,
+                    "upstream": "99999999-2222-4333-8444-555555555555", "created_at": 1.5,
+                }],
+                "upstreams": [{ "id": "99999999-2222-4333-8444-555555555555", "name": "web.80", "slots": 10000, "created_at": 1 }],
+            })
+        };
+        let told = |path: &str| Told {
+            reason: "Pending".to_owned(),
+            configuration: runs(path),
+            desired: Some(given.clone()),
+            desired_hash: None,
+        };
+        let (text, _) = differences("kong-1", told("/")).unwrap();
+        assert!(text.contains("nothing that is shown differs"), "{text}");
+        let (text, _) = differences("kong-1", told("/old")).unwrap();
+        assert!(text.contains("/old") && text.contains("route web"), "{text}");
+        assert!(text.contains("0 added, 1 changed, 0 removed"), "{text}");
     }
 }

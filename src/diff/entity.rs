@@ -224,6 +224,9 @@ pub(super) fn all(configuration: &Configuration, confidential: &BTreeSet<String>
     let raw = document(configuration);
     let redacted = document(&configuration.redacted_with(confidential));
     let mut found = Found::default();
+    for (list, entities) in &redacted {
+        found.note_names(list, entities);
+    }
     for (list, entities) in raw {
         if let (Value::Array(entities), Some(Value::Array(redacted))) = (entities, redacted.get(&list)) {
             found.add_list(&list, entities, redacted, None);
@@ -254,6 +257,16 @@ struct Found {
 }
 
 impl Found {
+    /// Whatever stands further on may be referred to.
+    fn note_names(&mut self, list: &str, entities: &Value) {
+        let known = TYPES.iter().find(|known| known.list == list);
+        for entity in entities.as_array().into_iter().flatten().filter_map(Value::as_object) {
+            if let Some(id) = entity.get("id").and_then(Value::as_str) {
+                self.names.insert((list.to_owned(), id.to_owned()), name(known, entity));
+            }
+        }
+    }
+
     fn add_list(&mut self, list: &str, entities: Vec<Value>, redacted: &[Value], parent: Option<&Parent<'_>>) {
         for (entity, redacted) in entities.into_iter().zip(redacted) {
             if let (Value::Object(raw), Value::Object(redacted)) = (entity, redacted) {
@@ -278,9 +291,6 @@ impl Found {
         // By the names of the redacted copy: a name is shown.
         let name = name(known, &redacted);
         let object = SourceObject::of(&raw).or_else(|| parent.and_then(|parent| parent.object.clone()));
-        if let Some(id) = raw.get("id").and_then(Value::as_str) {
-            self.names.insert((list.to_owned(), id.to_owned()), name.clone());
-        }
         let nested = TYPES
             .iter()
             .filter(|child| child.parents.iter().any(|(_, parent)| *parent == list));

@@ -7,6 +7,7 @@
 mod entity;
 mod field;
 mod text;
+mod told;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use self::entity::Entity;
 pub use self::{
     entity::{EntityKey, SourceObject},
     field::{FieldChange, Shown},
+    told::without_additions,
 };
 
 /// All that changes from one configuration to another.

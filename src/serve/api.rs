@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::Sources;
 use crate::{
     fleet::{Condition, ProxyView},
-    model::{PeerCertificate, Problem},
+    model::{Leadership, PeerCertificate, Problem},
     render::{self, Rendition},
 };
 
@@ -32,6 +32,27 @@ pub(super) fn router() -> Router<Sources> {
         .route("/api/v1/configuration", get(configuration))
         .route("/api/v1/problems", get(problems))
         .route("/api/v1/events", get(events))
+        .route("/api/v1/leadership", get(leadership))
+}
+
+/// Who leads: what the others know of proxies is what their own probes tell, which come seldom.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownLeadership {
+    leads: bool,
+    /// The identity of the leader, if another one is known.
+    holder: Option<String>,
+}
+
+async fn leadership(State(sources): State<Sources>) -> Json<ShownLeadership> {
+    let leadership = sources.leadership.borrow();
+    Json(ShownLeadership {
+        leads: leadership.is_leader(),
+        holder: match &*leadership {
+            Leadership::Follower { holder } => holder.as_deref().map(str::to_owned),
+            _ => None,
+        },
+    })
 }
 
 #[derive(Serialize)]

@@ -67,16 +67,26 @@ impl ControllerArguments {
             Some(namespace) => namespace.clone(),
             None => namespace(client).await?,
         };
-        let (pod, port) = pod(client, &namespace).await?;
-        Ok(Controller {
+        let pods = pods(client, &namespace).await?;
+        let to = |(pod, port): &(String, u16)| Controller {
             way: Way::Pod(Box::new(InPod {
                 client: client.clone(),
-                namespace,
-                pod,
-                port,
+                namespace: namespace.clone(),
+                pod: pod.clone(),
+                port: *port,
                 connection: None,
             })),
-        })
+        };
+        let mut first = to(&pods[0]);
+        if pods.len() == 1 {
+            return Ok(first);
+        }
+        // One that can't say who leads is asked all the same: it may be of an older version, and knows enough.
+        let holder = first.leader().await.unwrap_or_default();
+        let leader = pods
+            .iter()
+            .find(|(pod, _)| holder.as_deref().is_some_and(|holder| names(holder, pod)));
+        Ok(leader.map_or(first, to))
     }
 }
 
@@ -105,6 +115,14 @@ impl Controller {
             Way::Address(_, address) => address.clone(),
             Way::Pod(pod) => format!("pod {}/{}", pod.namespace, pod.pod),
         }
+    }
+
+    /// The identity of the one that leads, if that is another. It knows of the proxies at once, the others by their own
+    /// probes.
+    async fn leader(&mut self) -> anyhow::Result<Option<String>> {
+        let answer = self.get("/api/v1/leadership").await?;
+        let answer: serde_json::Value = serde_json::from_slice(&answer)?;
+        Ok(answer["holder"].as_str().map(str::to_owned))
     }
 
     /// The body of an answer.
@@ -208,21 +226,32 @@ async fn namespace(client: &Client) -> anyhow::Result<String> {
     }
 }
 
-/// A pod of the controller that is ready, and the port of its dashboard.
-async fn pod(client: &Client, namespace: &str) -> anyhow::Result<(String, u16)> {
+/// Whether an identity is that of a pod: its name, with or without something that makes it unique.
+fn names(identity: &str, pod: &str) -> bool {
+    let rest = identity.strip_prefix(pod);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+}
+
+/// The pods of the controller that are ready, one at least, each with the port of its dashboard.
+async fn pods(client: &Client, namespace: &str) -> anyhow::Result<Vec<(String, u16)>> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let pods = pods.list(&ListParams::default().limit(1000)).await;
     let pods = pods.map_err(|error| failure(&format!("list the pods of {namespace}"), "list on pods", &error))?;
+    let mut found = Vec::new();
     for pod in pods.items {
         let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
         let is_ready = conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True");
         let mut containers = pod.spec.iter().flat_map(|spec| &spec.containers);
         let controller = containers.find(|container| is_controller(container));
         if let (true, Some(container), Some(name)) = (is_ready, controller, pod.metadata.name) {
-            return Ok((name, port(container)?));
+            found.push((name, port(container)?));
         }
     }
-    bail!("no controller is ready in namespace {namespace}: kubectl get pods -n {namespace}")
+    ensure!(
+        !found.is_empty(),
+        "no controller is ready in namespace {namespace}: kubectl get pods -n {namespace}"
+    );
+    Ok(found)
 }
 
 /// As the charts call it.
