@@ -4,8 +4,10 @@
 //! Objects that routes come from are grouped by what they could have in common ([`outline`], [`partition`]); a group is
 //! translated by itself ([`part`]) and kept until one of its objects changes, or anything that was looked up on the way
 //! ([`groups`]). What is for all routes together ([`rest`]) is kept until an object of its kinds or an attachment of a
-//! plugin changes, and revised where a change leaves everything in its place ([`revise`]).
+//! plugin changes, and revised where a change leaves everything in its place ([`revise`]) or routes with plugins come and
+//! go ([`attach`]).
 
+mod attach;
 mod groups;
 mod merge;
 mod outline;
@@ -101,18 +103,23 @@ impl Translator {
                 && !COMMON.iter().any(|kind| changes.kinds.contains(kind))
         });
         let mut valid_until = None;
-        let (groups, rest) = match former {
+        let (groups, parts, rest) = match former {
             Some(mut former) => {
                 valid_until = former.valid_until;
                 former.groups.update(&changes, &common);
-                let can_be_kept = revise::revise(&mut former.rest, &changes.of_rest, &former.snapshot, &common);
-                (former.groups, can_be_kept.then_some(former.rest))
+                let parts = former.groups.parts();
+                let can_be_kept = revise::revise(&mut former.rest, &changes.of_rest, &former.snapshot, &common)
+                    && attach::revise(&mut former.rest, &parts, &former.snapshot, &common);
+                (former.groups, parts, can_be_kept.then_some(former.rest))
             }
-            None => (Groups::of_all(&common), None),
+            None => {
+                let groups = Groups::of_all(&common);
+                let parts = groups.parts();
+                (groups, parts, None)
+            }
         };
-        let parts = groups.parts();
         let mut translation = merge::routes(&parts);
-        let rest = match rest.filter(|rest| rest.fits(&parts)) {
+        let rest = match rest {
             Some(rest) => {
                 rest::add(&rest, &mut translation.configuration);
                 rest

@@ -52,6 +52,11 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// Whether what is for all routes together depends on it.
+    pub(super) fn matters(&self) -> bool {
+        !self.notes.is_empty() || !self.claims.is_empty() || self.has_plugins
+    }
+
     /// Brings lists within entities into canonical order, so that they need not be copied for that each time that the part
     /// is used.
     fn canonicalize(&mut self) {

@@ -43,17 +43,13 @@ pub(super) struct Rest {
     pub(super) parts: Vec<Arc<Part>>,
 }
 
-fn matters(part: &&Arc<Part>) -> bool {
-    !part.notes.is_empty() || !part.claims.is_empty() || part.has_plugins
-}
-
 impl Rest {
     /// Whether other parts would lead to the same.
     pub(super) fn fits(&self, parts: &[Arc<Part>]) -> bool {
         let same = |(a, b): (&Arc<Part>, &Arc<Part>)| {
             Arc::ptr_eq(a, b) || (!a.has_plugins && !b.has_plugins && a.notes == b.notes && a.claims == b.claims)
         };
-        let mattering = || parts.iter().filter(matters);
+        let mattering = || parts.iter().filter(|part| part.matters());
         self.is_separate && mattering().count() == self.parts.len() && mattering().zip(&self.parts).all(same)
     }
 }
@@ -98,7 +94,7 @@ pub(super) fn translate(common: &Common<'_>, parts: &[Arc<Part>], configuration:
             ..configuration.clone()
         },
         is_separate: !placed.has_closed && !has_lost && configuration.custom.is_empty(),
-        parts: parts.iter().filter(matters).cloned().collect(),
+        parts: parts.iter().filter(|part| part.matters()).cloned().collect(),
         problems: state.problems.finish(),
         objects: Arc::new(state.objects),
         confidential: state.confidential,

@@ -350,3 +350,55 @@ fn what_changes_in_its_place_is_all_that_is_made_anew() {
         before = after;
     }
 }
+
+/// An Ingress of another host with plugins.
+fn ingress_with(name: &str, plugins: &str) -> Object {
+    let backend = json!({"service": {"name": name, "port": {"number": 80}}});
+    let value = json!({
+        "metadata": {"name": name, "namespace": "shop", "annotations": {"konghq.com/plugins": plugins}},
+        "spec": {"ingressClassName": "kong", "rules": [{"host": format!("{name}.example"), "http": {"paths": [
+            {"path": "/", "pathType": "Prefix", "backend": backend}]}}]},
+    });
+    Object::from_json(Kind::Ingress, value).expect("it fits")
+}
+
+#[test]
+fn routes_with_plugins_come_and_go_without_the_plugins_of_others() {
+    let settings = settings(RouterFlavor::Traditional);
+    let mut snapshot = snapshot_of_two();
+    let mut translator = Translator::default();
+    let mut before = translator.translate(&snapshot, &settings);
+    let gone = |name: &str| ingress_with(name, "").key();
+    // What is edited, and how many plugins there are and are the very same afterwards.
+    let edits: [(&dyn Fn(&mut Snapshot), usize, usize); 6] = [
+        (&|snapshot| snapshot.insert(ingress_with("other", "one")), 3, 2),
+        (&|snapshot| snapshot.insert(ingress_with("other", "two,one")), 4, 2),
+        (&|snapshot| snapshot.insert(ingress_with("third", "two")), 5, 4),
+        (&|snapshot| snapshot.remove(Kind::Ingress, &gone("other")), 3, 3),
+        // Nobody has the first one any more; then somebody has it again.
+        (&|snapshot| snapshot.insert(ingress_with("web", "two")), 2, 1),
+        (&|snapshot| snapshot.insert(ingress_with("third", "one")), 2, 1),
+    ];
+    for (number, (edit, plugins, kept)) in edits.into_iter().enumerate() {
+        edit(&mut snapshot);
+        let after = translator.translate(&snapshot, &settings);
+        let fresh = in_one_piece(&snapshot, &settings);
+        assert_eq!(
+            after.configuration.to_bytes(),
+            fresh.configuration.to_bytes(),
+            "edit {number}"
+        );
+        assert_eq!(after.problems, fresh.problems, "edit {number}");
+        let objects = |translation: &Translation| -> BTreeSet<_> { translation.objects.iter().cloned().collect() };
+        assert_eq!(objects(&after), objects(&fresh), "edit {number}");
+        let others = &before.configuration.plugins;
+        let is_same = |plugin: &&Arc<_>| others.iter().any(|other| Arc::ptr_eq(other, plugin));
+        let same = after.configuration.plugins.iter().filter(is_same).count();
+        assert_eq!(
+            (after.configuration.plugins.len(), same),
+            (plugins, kept),
+            "edit {number}"
+        );
+        before = after;
+    }
+}

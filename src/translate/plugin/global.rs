@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::{
-        Reason, Snapshot,
+        Kind, Reason, Snapshot,
         kong::{KongClusterPlugin, label},
     },
     translate::{MissingPlugin, class::Class, problems::Owner, state::State},
@@ -46,6 +46,12 @@ pub(in crate::translate) fn protects_everything(plugin: &KongClusterPlugin) -> b
 fn is_global(plugin: &KongClusterPlugin) -> bool {
     let global = plugin.metadata.labels.get(label::GLOBAL);
     global.is_some_and(|value| value == "true")
+}
+
+/// Whether a plugin is for all requests, whatever names it.
+pub(super) fn is_global_object(plugin: PluginObject<'_>) -> bool {
+    let global = plugin.owner.metadata.labels.get(label::GLOBAL);
+    plugin.owner.kind == Kind::KongClusterPlugin && global.is_some_and(|value| value == "true")
 }
 
 /// The global plugins of our class, in order of precedence.

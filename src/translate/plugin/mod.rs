@@ -9,6 +9,7 @@ mod combine;
 mod config;
 mod global;
 mod patch;
+mod revision;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub(super) use closing::{Closed, Members};
 pub(super) use combine::entity;
 pub(super) use config::{PluginObject, Resolved, resolve};
 pub(super) use global::protects_everything;
+pub(super) use revision::{Moves, revise};
 
 use self::{
     attachment::{Precedence, Relation},

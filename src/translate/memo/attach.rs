@@ -1,0 +1,85 @@
+//! Routes with plugins come and go: the plugins of those alone are made anew. Pure.
+//!
+//! Everything else, and all that is not plain, is left to a translation of the whole ([`rest`](super::rest)).
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
+
+use super::{part::Part, rest::Rest};
+use crate::{
+    model::Snapshot,
+    translate::{
+        plugin::{self, Attachments, Moves},
+        state::{Common, State},
+    },
+};
+
+/// Parts that come and go up to which it pays: each is compared with all plugins.
+const MOST_PARTS: usize = 64;
+
+/// Brings `rest` up to date with other parts. False if that takes a translation of the whole: `rest` can't be used any
+/// more then.
+pub(super) fn revise(rest: &mut Rest, parts: &[Arc<Part>], before: &Snapshot, common: &Common<'_>) -> bool {
+    if rest.fits(parts) {
+        return true;
+    }
+    rest.is_separate && common.snapshot.custom_entities.is_empty() && carry_out(rest, parts, before, common).is_some()
+}
+
+/// `None` when it can't be done.
+fn carry_out(rest: &mut Rest, parts: &[Arc<Part>], before: &Snapshot, common: &Common<'_>) -> Option<()> {
+    let now: Vec<Arc<Part>> = parts.iter().filter(|part| part.matters()).cloned().collect();
+    let former = std::mem::take(&mut rest.parts);
+    let gone = without(&former, &now);
+    let come = without(&now, &former);
+    // Certificates that are wanted, and plugins that routes have of their own, matter for all.
+    let is_simple = |part: &&Arc<Part>| part.claims.is_empty() && !part.has_plugins;
+    if gone.len() + come.len() > MOST_PARTS || !gone.iter().chain(&come).all(is_simple) {
+        return None;
+    }
+    let notes = |parts: &[&'_ Arc<Part>]| {
+        parts
+            .iter()
+            .flat_map(|part| part.notes.iter().cloned())
+            .collect::<Vec<_>>()
+    };
+    let (gone, come) = (notes(&gone), notes(&come));
+    let (ended, state) = {
+        let mut state = State::new(common);
+        let moves = Moves {
+            gone: Attachments::of(gone.iter(), before),
+            before,
+            come: Attachments::of(come.iter(), common.snapshot),
+        };
+        let plugins = &mut rest.configuration.plugins;
+        let ended = plugin::revise(&moves, &common.index.grants, &rest.problems, plugins, &mut state)?;
+        let ended: Vec<_> = ended
+            .into_iter()
+            .map(|owner| owner.kind.object_ref(owner.metadata))
+            .collect();
+        (ended, (state.objects, state.confidential))
+    };
+    let (objects, confidential) = state;
+    rest.confidential.extend(confidential);
+    if !ended.is_empty() || !objects.is_subset(&rest.objects) {
+        let known: &mut BTreeSet<_> = Arc::make_mut(&mut rest.objects);
+        known.extend(objects);
+        for reference in &ended {
+            known.remove(reference);
+        }
+    }
+    rest.configuration.canonicalize();
+    rest.parts = now;
+    Some(())
+}
+
+/// Those that the others are not.
+fn without<'a>(parts: &'a [Arc<Part>], others: &[Arc<Part>]) -> Vec<&'a Arc<Part>> {
+    let others: HashSet<*const Part> = others.iter().map(Arc::as_ptr).collect();
+    parts
+        .iter()
+        .filter(|part| !others.contains(&Arc::as_ptr(part)))
+        .collect()
+}
