@@ -19,23 +19,28 @@ impl Configuration {
     /// An entity that others share and that is in order already is not copied.
     pub fn canonicalize(&mut self) {
         arrange(&mut self.services);
-        sort(&mut self.services, by_name);
         arrange(&mut self.routes);
-        sort(&mut self.routes, by_name);
         arrange(&mut self.upstreams);
+        arrange(&mut self.consumers);
+        arrange(&mut self.consumer_groups);
+        arrange(&mut self.certificates);
+        self.sort();
+    }
+
+    /// Brings the lists of the document into canonical order, where those within each entity are in it already.
+    pub fn sort(&mut self) {
+        sort(&mut self.services, by_name);
+        sort(&mut self.routes, by_name);
         sort(&mut self.upstreams, |a, b| b.name.cmp(&a.name));
         sort(&mut self.targets, by_target);
         sort(&mut self.plugins, by_attachment);
-        arrange(&mut self.consumers);
         sort(&mut self.consumers, |a, b| {
             (&a.username, &a.custom_id).cmp(&(&b.username, &b.custom_id))
         });
-        arrange(&mut self.consumer_groups);
         sort(&mut self.consumer_groups, |a, b| b.name.cmp(&a.name));
         sort(&mut self.consumer_group_consumers, |a, b| {
             a.consumer.key().cmp(b.consumer.key())
         });
-        arrange(&mut self.certificates);
         sort(&mut self.certificates, |a, b| b.cert.cmp(&a.cert));
         sort(&mut self.snis, |a, b| a.name.cmp(&b.name));
         sort(&mut self.ca_certificates, |a, b| b.cert.cmp(&a.cert));

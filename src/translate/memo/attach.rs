@@ -21,19 +21,20 @@ const MOST_PARTS: usize = 64;
 
 /// Brings `rest` up to date with other parts. False if that takes a translation of the whole: `rest` can't be used any
 /// more then.
-pub(super) fn revise(rest: &mut Rest, parts: &[Arc<Part>], before: &Snapshot, common: &Common<'_>) -> bool {
-    if rest.fits(parts) {
+pub(super) fn revise(rest: &mut Rest, mattering: &[Arc<Part>], before: &Snapshot, common: &Common<'_>) -> bool {
+    if rest.fits(mattering) {
         return true;
     }
-    rest.is_separate && common.snapshot.custom_entities.is_empty() && carry_out(rest, parts, before, common).is_some()
+    rest.is_separate
+        && common.snapshot.custom_entities.is_empty()
+        && carry_out(rest, mattering, before, common).is_some()
 }
 
 /// `None` when it can't be done.
-fn carry_out(rest: &mut Rest, parts: &[Arc<Part>], before: &Snapshot, common: &Common<'_>) -> Option<()> {
-    let now: Vec<Arc<Part>> = parts.iter().filter(|part| part.matters()).cloned().collect();
+fn carry_out(rest: &mut Rest, now: &[Arc<Part>], before: &Snapshot, common: &Common<'_>) -> Option<()> {
     let former = std::mem::take(&mut rest.parts);
-    let gone = without(&former, &now);
-    let come = without(&now, &former);
+    let gone = without(&former, now);
+    let come = without(now, &former);
     // Certificates that are wanted, and plugins that routes have of their own, matter for all.
     let is_simple = |part: &&Arc<Part>| part.claims.is_empty() && !part.has_plugins;
     if gone.len() + come.len() > MOST_PARTS || !gone.iter().chain(&come).all(is_simple) {
@@ -70,8 +71,8 @@ fn carry_out(rest: &mut Rest, parts: &[Arc<Part>], before: &Snapshot, common: &C
             known.remove(reference);
         }
     }
-    rest.configuration.canonicalize();
-    rest.parts = now;
+    rest.configuration.sort();
+    rest.parts = now.to_vec();
     Some(())
 }
 

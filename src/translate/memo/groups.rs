@@ -50,8 +50,27 @@ struct Outlined {
 
 struct Group {
     /// In their order.
-    sources: Vec<Source>,
+    sources: Box<[Source]>,
     part: Arc<Part>,
+    /// Whether the part matters for all routes together: known without a look at it, since there are many.
+    matters: bool,
+}
+
+impl Group {
+    fn new(sources: Box<[Source]>, part: Arc<Part>) -> Self {
+        Self {
+            matters: part.matters(),
+            sources,
+            part,
+        }
+    }
+}
+
+/// What came of all groups, in order.
+pub(super) struct Parts {
+    pub(super) all: Vec<Arc<Part>>,
+    /// Those that what is for all routes together depends on.
+    pub(super) mattering: Vec<Arc<Part>>,
 }
 
 impl Groups {
@@ -64,9 +83,15 @@ impl Groups {
     }
 
     /// What came of all groups.
-    pub(super) fn parts(&self) -> Vec<Arc<Part>> {
-        let groups = self.order.values().filter_map(|place| self.groups[*place].as_ref());
-        groups.map(|group| group.part.clone()).collect()
+    pub(super) fn parts(&self) -> Parts {
+        let (mut all, mut mattering) = (Vec::with_capacity(self.order.len()), Vec::new());
+        for group in self.order.values().filter_map(|place| self.groups[*place].as_ref()) {
+            all.push(group.part.clone());
+            if group.matters {
+                mattering.push(group.part.clone());
+            }
+        }
+        Parts { all, mattering }
     }
 
     /// Does again what changes touch: the translation of groups, and who belongs together.
@@ -107,6 +132,7 @@ impl Groups {
         for place in touched {
             let group = self.groups[place].as_mut().expect("the lookups are those of groups");
             let part = translate(&group.sources, common);
+            group.matters = part.matters();
             let former = std::mem::replace(&mut group.part, part.clone());
             self.forget_lookups(place, &former, &part);
             self.note_lookups(place, &part, &former);
@@ -141,7 +167,7 @@ impl Groups {
     /// sources is taken from `former`.
     fn regroup(
         &mut self,
-        mut former: BTreeMap<Vec<Source>, Arc<Part>>,
+        mut former: BTreeMap<Box<[Source]>, Arc<Part>>,
         mut added: Vec<(Source, Box<[Key]>)>,
         common: &Common<'_>,
     ) {
@@ -149,7 +175,7 @@ impl Groups {
         let mut partition = Partition::with_capacity(added.len());
         added.iter().for_each(|(_, keys)| partition.add(keys));
         for members in partition.groups() {
-            let sources: Vec<Source> = members.iter().map(|member| added[*member].0.clone()).collect();
+            let sources: Box<[Source]> = members.iter().map(|member| added[*member].0.clone()).collect();
             let part = former.remove(&sources).unwrap_or_else(|| translate(&sources, common));
             let place = self.free.pop().unwrap_or(self.groups.len());
             for member in members {
@@ -160,7 +186,7 @@ impl Groups {
             }
             self.order.insert(sources[0].clone(), place);
             self.note_lookups(place, &part, &Part::default());
-            let group = Some(Group { sources, part });
+            let group = Some(Group::new(sources, part));
             match self.groups.get_mut(place) {
                 Some(free) => *free = group,
                 None => self.groups.push(group),

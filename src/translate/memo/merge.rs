@@ -17,7 +17,7 @@ use super::{
 };
 use crate::model::Kind;
 
-/// The services, upstreams and certificates of all parts.
+/// The services, upstreams and certificates of all parts, in canonical order.
 pub(super) fn routes(parts: &[Arc<Part>]) -> Translation {
     let mut configuration = kong::Configuration::new();
     let mut gateways = Arc::default();
@@ -29,6 +29,8 @@ pub(super) fn routes(parts: &[Arc<Part>]) -> Translation {
         }
     }
     add_certificates(parts, &mut configuration);
+    configuration.certificates = arranged(configuration.certificates);
+    configuration.sort();
     Translation {
         configuration,
         problems: Vec::new(),
@@ -37,6 +39,16 @@ pub(super) fn routes(parts: &[Arc<Part>]) -> Translation {
         confidential: Default::default(),
         valid_until: None,
     }
+}
+
+/// With their own lists in canonical order, as those of services and upstreams are.
+fn arranged(certificates: Vec<Arc<kong::Certificate>>) -> Vec<Arc<kong::Certificate>> {
+    let mut alone = kong::Configuration {
+        certificates,
+        ..kong::Configuration::default()
+    };
+    alone.canonicalize();
+    alone.certificates
 }
 
 /// Adds certificates. Secrets with the same certificate and key become one: the oldest, then by identifier.
@@ -71,7 +83,7 @@ fn add_certificates(parts: &[Arc<Part>], configuration: &mut kong::Configuration
     }
 }
 
-/// Adds what is said of the objects, and brings everything into order.
+/// Adds what is said of the objects.
 pub(super) fn finish(
     translation: &mut Translation,
     parts: &[Arc<Part>],
@@ -98,7 +110,6 @@ pub(super) fn finish(
     problems.extend(rest.problems.iter().cloned());
     translation.problems = problems.finish();
     translation.confidential = rest.confidential.clone();
-    translation.configuration.canonicalize();
     if translation.configuration.is_empty() {
         translation.configuration = kong::Configuration::stub();
     }

@@ -109,7 +109,7 @@ impl Translator {
                 former.groups.update(&changes, &common);
                 let parts = former.groups.parts();
                 let can_be_kept = revise::revise(&mut former.rest, &changes.of_rest, &former.snapshot, &common)
-                    && attach::revise(&mut former.rest, &parts, &former.snapshot, &common);
+                    && attach::revise(&mut former.rest, &parts.mattering, &former.snapshot, &common);
                 (former.groups, parts, can_be_kept.then_some(former.rest))
             }
             None => {
@@ -118,7 +118,7 @@ impl Translator {
                 (groups, parts, None)
             }
         };
-        let mut translation = merge::routes(&parts);
+        let mut translation = merge::routes(&parts.all);
         let rest = match rest {
             Some(rest) => {
                 rest::add(&rest, &mut translation.configuration);
@@ -126,7 +126,7 @@ impl Translator {
             }
             None => rest::translate(&common, &parts, &mut translation.configuration),
         };
-        merge::finish(&mut translation, &parts, &rest, &common, problems);
+        merge::finish(&mut translation, &parts.all, &rest, &common, problems);
         // Of what is kept the ends are known already. That of something gone costs a translation from nothing, once.
         // Without a present nothing ends.
         valid_until = settings.now.and_then(|_| earliest(valid_until, common.index.end()));

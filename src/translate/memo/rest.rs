@@ -11,6 +11,7 @@ use super::{
         state::{Common, State},
         vault,
     },
+    groups::Parts,
     part::Part,
 };
 use crate::model::{Kind, ObjectRef, Problem};
@@ -44,26 +45,25 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    /// Whether other parts would lead to the same.
-    pub(super) fn fits(&self, parts: &[Arc<Part>]) -> bool {
+    /// Whether other parts, those that matter, would lead to the same.
+    pub(super) fn fits(&self, mattering: &[Arc<Part>]) -> bool {
         let same = |(a, b): (&Arc<Part>, &Arc<Part>)| {
             Arc::ptr_eq(a, b) || (!a.has_plugins && !b.has_plugins && a.notes == b.notes && a.claims == b.claims)
         };
-        let mattering = || parts.iter().filter(|part| part.matters());
-        self.is_separate && mattering().count() == self.parts.len() && mattering().zip(&self.parts).all(same)
+        self.is_separate && mattering.len() == self.parts.len() && mattering.iter().zip(&self.parts).all(same)
     }
 }
 
 /// Adds all of it to a configuration that has the services, upstreams and certificates.
-pub(super) fn translate(common: &Common<'_>, parts: &[Arc<Part>], configuration: &mut Configuration) -> Rest {
+pub(super) fn translate(common: &Common<'_>, parts: &Parts, configuration: &mut Configuration) -> Rest {
     let Common { snapshot, class, .. } = common;
     let mut state = State::new(common);
-    let claims: Vec<_> = parts.iter().flat_map(|part| &part.claims).collect();
+    let claims: Vec<_> = parts.mattering.iter().flat_map(|part| &part.claims).collect();
     let has_lost = ca_certificate::translate(snapshot, &claims, configuration, &mut state);
     vault::translate(snapshot, class, configuration, &mut state);
     license::translate(snapshot, configuration, &mut state);
     let mut closed = Closed::default();
-    let notes = parts.iter().flat_map(|part| &part.notes);
+    let notes = parts.mattering.iter().flat_map(|part| &part.notes);
     let mut attachments = Attachments::of(notes, snapshot);
     let members = consumer::translate(
         snapshot,
@@ -94,7 +94,7 @@ pub(super) fn translate(common: &Common<'_>, parts: &[Arc<Part>], configuration:
             ..configuration.clone()
         },
         is_separate: !placed.has_closed && !has_lost && configuration.custom.is_empty(),
-        parts: parts.iter().filter(|part| part.matters()).cloned().collect(),
+        parts: parts.mattering.clone(),
         problems: state.problems.finish(),
         objects: Arc::new(state.objects),
         confidential: state.confidential,

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use proxy_config_schema::{Consumer, Plugin};
+use proxy_config_schema::{Configuration, Consumer, Plugin};
 
 use super::rest::Rest;
 use crate::{
@@ -64,7 +64,12 @@ impl Revision<'_, '_> {
                 _ => return None,
             }
         }
-        consumers.iter().try_for_each(|key| self.consumer(key))
+        consumers.iter().try_for_each(|key| self.consumer(key))?;
+        if self.common.settings.raw_objects {
+            // Two of one place are in the order of their settings.
+            self.rest.configuration.sort();
+        }
+        Some(())
     }
 
     /// The consumers that a changed Secret is a credential of; nothing else may depend on it.
@@ -173,7 +178,7 @@ impl Revision<'_, '_> {
             return None;
         }
         let place = consumers.iter().position(|other| is_same(other))?;
-        consumers[place] = Arc::new(revised);
+        consumers[place] = arranged(revised)?;
         Some(())
     }
 
@@ -197,6 +202,16 @@ impl Revision<'_, '_> {
                 .any(|kind| *problem.object.kind == *kind.name())
         })
     }
+}
+
+/// With its credentials in canonical order.
+fn arranged(consumer: Consumer) -> Option<Arc<Consumer>> {
+    let mut alone = Configuration {
+        consumers: vec![consumer.into()],
+        ..Configuration::default()
+    };
+    alone.canonicalize();
+    alone.consumers.pop()
 }
 
 /// Where settings come from.

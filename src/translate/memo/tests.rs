@@ -197,10 +197,14 @@ fn in_one_piece(snapshot: &Snapshot, settings: &Settings) -> Translation {
     let policies = TlsPolicies::find(snapshot, settings, &mut problems);
     let common = Common::new(snapshot, settings, &policies, &mut problems);
     let sources: Vec<Source> = outlines(snapshot, &common.class).into_keys().collect();
-    let parts = [groups::translate(&sources, &common)];
-    let mut translation = merge::routes(&parts);
+    let all = vec![groups::translate(&sources, &common)];
+    let parts = groups::Parts {
+        mattering: all.iter().filter(|part| part.matters()).cloned().collect(),
+        all,
+    };
+    let mut translation = merge::routes(&parts.all);
     let rest = rest::translate(&common, &parts, &mut translation.configuration);
-    merge::finish(&mut translation, &parts, &rest, &common, problems);
+    merge::finish(&mut translation, &parts.all, &rest, &common, problems);
     translation
 }
 
