@@ -17,7 +17,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    cluster::{ClusterArguments, failure, is_missing},
+    cluster::{self, ClusterArguments, failure, is_forbidden, is_missing},
     helm,
 };
 use crate::upgrade::{
@@ -39,15 +39,18 @@ Of what the deployed revision owns and the new one does not render, definitions,
 Secrets and ConfigMaps get the annotation helm.sh/resource-policy: keep, and all of these but definitions are recorded in a
 ConfigMap. The controller that leads (silverback run --upgrade-record) removes them, and the record, once no pod uses them.
 
-Needs list and get on secrets in the namespace, patch on the kinds above (roles: escalate and bind too, since the API server
+Needs list and get on secrets in the release's namespace, patch on the kinds above (roles: escalate and bind too, since the API server
 takes any change for a grant), create and patch on configmaps; where Helm keeps no Secrets, list on the kinds above as well. Exit code: 0 done or nothing to do, 1 something failed, 2 usage.")]
 pub(super) struct AdoptArguments {
     /// Name of the Helm release
     #[arg(long, value_name = "NAME")]
     release: String,
-    /// Its namespace; that of the kubeconfig's context by default
+    /// Namespace of its objects; that of the kubeconfig's context by default
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
+    /// Namespace where Helm keeps the release; that of its objects by default (the chart's value `namespace` parts the two)
+    #[arg(long, value_name = "NAMESPACE")]
+    release_namespace: Option<String>,
     /// ConfigMap that holds the record; RELEASE-upgrade-record by default
     #[arg(long, value_name = "NAME")]
     record: Option<String>,
@@ -64,18 +67,17 @@ pub(super) struct AdoptArguments {
 /// Carries the verb out.
 pub(super) async fn run(arguments: AdoptArguments) -> anyhow::Result<()> {
     let client = arguments.cluster.client().await?;
-    let namespace = arguments
-        .namespace
-        .clone()
-        .unwrap_or_else(|| client.default_namespace().to_owned());
+    let namespace = cluster::namespace(arguments.namespace.as_deref(), &client);
+    let release_namespace = arguments.release_namespace.clone().unwrap_or_else(|| namespace.clone());
     let given = arguments
         .new_manifest
         .as_ref()
-        .map(|path| given(path, &namespace))
+        .map(|path| given(path, &release_namespace))
         .transpose()?;
     let adoption = Adoption {
         client,
         namespace,
+        release_namespace,
         arguments,
     };
     adoption.carry_out(given, &mut |line| println!("{line}")).await
@@ -95,8 +97,20 @@ fn given(path: &Path, namespace: &str) -> anyhow::Result<Vec<ManifestObject>> {
 
 struct Adoption {
     client: Client,
+    /// Where the release's objects are.
     namespace: String,
+    /// Where Helm keeps the release.
+    release_namespace: String,
     arguments: AdoptArguments,
+}
+
+/// What became of an object that Helm would delete too early.
+enum Outcome {
+    /// It is kept; its UID.
+    Kept(Option<String>),
+    Gone,
+    /// There is no right to, in a namespace that is not the release's own.
+    NotKept(anyhow::Error),
 }
 
 impl Adoption {
@@ -109,13 +123,15 @@ impl Adoption {
         let mut record = Record::default();
         for name in kept {
             match self.keep(&name).await? {
-                Some(uid) => {
+                Outcome::Kept(uid) => {
                     say(format!("{name}: kept"));
                     if !keep::is_definition(&name) {
+                        let uid = uid.unwrap_or_default();
                         record.objects.push(RecordedObject { name, uid });
                     }
                 }
-                None => say(format!("{name}: is not there any more")),
+                Outcome::Gone => say(format!("{name}: is not there any more")),
+                Outcome::NotKept(error) => say(format!("{name}: not kept, Helm deletes it: {error:#}")),
             }
         }
         if record.objects.is_empty() {
@@ -132,7 +148,7 @@ impl Adoption {
 
     /// What Helm would delete too early.
     async fn to_keep(&self, given: Option<Vec<ManifestObject>>) -> anyhow::Result<Vec<ObjectName>> {
-        let (release, namespace) = (&self.arguments.release, &self.namespace);
+        let (release, namespace) = (&self.arguments.release, &self.release_namespace);
         let revisions = helm::revisions(&self.client, namespace).await;
         let revisions = revisions.map_err(|error| {
             let doing = format!("list the Helm releases of namespace {namespace}");
@@ -191,7 +207,7 @@ impl Adoption {
                     .is_some_and(|chart| chart.starts_with("silverback-"));
                 if is_own
                     || !is("meta.helm.sh/release-name", release)
-                    || !is("meta.helm.sh/release-namespace", &self.namespace)
+                    || !is("meta.helm.sh/release-namespace", &self.release_namespace)
                 {
                     continue;
                 }
@@ -213,12 +229,12 @@ impl Adoption {
         Ok(keep::kept(&found, given.as_deref()))
     }
 
-    /// Keeps Helm from deleting it; its UID, if it is there.
-    async fn keep(&self, name: &ObjectName) -> anyhow::Result<Option<String>> {
+    /// Keeps Helm from deleting it.
+    async fn keep(&self, name: &ObjectName) -> anyhow::Result<Outcome> {
         let kind = keep::kept_kind(name).expect("only such kinds are kept");
         let mut annotations = json!({ "helm.sh/resource-policy": "keep" });
         if !keep::is_definition(name) {
-            annotations[KEPT_FOR] = json!(format!("{}/{}", self.namespace, self.arguments.release));
+            annotations[KEPT_FOR] = json!(format!("{}/{}", self.release_namespace, self.arguments.release));
         }
         let parameters = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -228,8 +244,8 @@ impl Adoption {
         let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
         let api = api(&self.client, &kind, &name.namespace);
         match api.patch_metadata(&name.name, &parameters, &patch).await {
-            Ok(object) => Ok(object.metadata.uid),
-            Err(error) if is_missing(&error) => Ok(None),
+            Ok(object) => Ok(Outcome::Kept(object.metadata.uid)),
+            Err(error) if is_missing(&error) => Ok(Outcome::Gone),
             Err(error) => {
                 // The API server takes any change of a role or binding for a grant of what is in it.
                 let right = match kind.name {
@@ -239,9 +255,19 @@ impl Adoption {
                     }
                     _ => format!("patch on {}", kind.plural),
                 };
-                Err(failure(&format!("keep {name}"), &right, &error))
+                let failure = failure(&format!("keep {name}"), &right, &error);
+                // Namespaces that the old release watched and the new one does not: what goes on there is not worth an end.
+                match self.is_elsewhere(name) && is_forbidden(&error) {
+                    true => Ok(Outcome::NotKept(failure)),
+                    false => Err(failure),
+                }
             }
         }
+    }
+
+    /// Whether it is in a namespace that is not the release's own.
+    fn is_elsewhere(&self, name: &ObjectName) -> bool {
+        !["", &self.namespace, &self.release_namespace].contains(&name.namespace.as_str())
     }
 
     async fn write(&self, record: &Record) -> anyhow::Result<()> {
@@ -323,12 +349,18 @@ mod tests {
     }
 
     async fn adopt(api: &FakeApi, dry_run: bool) -> (anyhow::Result<()>, Vec<String>) {
+        adopt_into(api, "gateway", dry_run).await
+    }
+
+    async fn adopt_into(api: &FakeApi, namespace: &str, dry_run: bool) -> (anyhow::Result<()>, Vec<String>) {
         let adoption = Adoption {
             client: api.client(),
-            namespace: "gateway".to_owned(),
+            namespace: namespace.to_owned(),
+            release_namespace: "gateway".to_owned(),
             arguments: AdoptArguments {
                 release: "shop".to_owned(),
                 namespace: None,
+                release_namespace: None,
                 record: None,
                 new_manifest: None,
                 dry_run,
@@ -412,6 +444,47 @@ mod tests {
             message.contains("keep ClusterRole shop-kong") && message.contains("patch and escalate on clusterroles"),
             "{message}"
         );
+    }
+
+    #[tokio::test]
+    async fn what_is_in_namespaces_without_rights_is_not_kept_and_said() {
+        let api = installed();
+        let elsewhere = "\
+{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: shop-kong-team, namespace: team}}
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: shop-kong}}
+";
+        api.put(
+            "/apis/rbac.authorization.k8s.io/v1/namespaces/team/roles/shop-kong-team",
+            json!({}),
+        );
+        revision(&api, 1, "deployed", elsewhere);
+        revision(&api, 2, "pending-upgrade", "");
+        api.fail("namespaces/team", 403);
+        let (outcome, said) = adopt(&api, false).await;
+        outcome.unwrap();
+        assert!(
+            said[0].starts_with("Role team/shop-kong-team: not kept")
+                && said[0].contains("patch and escalate on roles"),
+            "{said:?}"
+        );
+        assert_eq!(said[1], "ServiceAccount gateway/shop-kong: kept");
+        let record = api.get(RECORD).unwrap();
+        let record = Record::read(record["data"][Record::KEY].as_str().unwrap()).unwrap();
+        assert_eq!(record.objects.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_record_is_where_the_objects_are_and_helm_s_secrets_where_the_release_is() {
+        let api = installed();
+        revision(&api, 2, "pending-upgrade", "");
+        let (outcome, _) = adopt_into(&api, "proxies", false).await;
+        outcome.unwrap();
+        assert!(api.get(RECORD).is_none());
+        let record = RECORD.replace("/gateway/", "/proxies/");
+        assert!(api.get(&record).is_some());
+        let annotations = &api.get(ACCOUNT).unwrap()["metadata"]["annotations"];
+        assert_eq!(annotations[KEPT_FOR], "gateway/shop");
     }
 
     #[tokio::test]

@@ -2,8 +2,6 @@
 //!
 //! Writes an annotation of the Secret of `--ca-secret`; the controller does the rest.
 
-use std::path::PathBuf;
-
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -13,7 +11,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 
-use super::run::client;
+use super::cluster::{self, ClusterArguments};
 use crate::pki::ROTATE;
 
 /// Verbs of `silverback certificates`.
@@ -42,19 +40,16 @@ struct RotateArguments {
     /// New certificates of the proxies only, from the authority that there is
     #[arg(long)]
     leaves: bool,
-    /// Kubeconfig file; $KUBECONFIG or ~/.kube/config by default
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArguments,
 }
 
 /// Asks for it and says what happens then.
 pub(super) async fn run(arguments: CertificatesArguments) -> anyhow::Result<()> {
     let CertificatesVerb::Rotate(arguments) = arguments.verb;
-    let client = client(arguments.kubeconfig.as_deref()).await?;
-    let api: Api<Secret> = match &arguments.namespace {
-        Some(namespace) => Api::namespaced(client, namespace),
-        None => Api::default_namespaced(client),
-    };
+    let client = arguments.cluster.client().await?;
+    let namespace = cluster::namespace(arguments.namespace.as_deref(), &client);
+    let api: Api<Secret> = Api::namespaced(client, &namespace);
     let what = if arguments.leaves { "leaves" } else { "authorities" };
     let request = format!("{what} {}", Timestamp::now());
     let patch = Patch::Merge(serde_json::json!({ "metadata": { "annotations": { ROTATE: request } } }));

@@ -22,11 +22,16 @@ impl ClusterArguments {
     }
 }
 
+/// The namespace that is meant: the one given, or that of the kubeconfig's context.
+pub(super) fn namespace(given: Option<&str>, client: &Client) -> String {
+    given.unwrap_or_else(|| client.default_namespace()).to_owned()
+}
+
 /// What went wrong, with what to do where that can be told: `doing` such as "read Secret shop/ca", `right` such as
 /// "get on secrets".
 pub(super) fn failure(doing: &str, right: &str, error: &kube::Error) -> anyhow::Error {
     match error {
-        kube::Error::Api(status) if status.code == 403 => {
+        error if is_forbidden(error) => {
             anyhow::anyhow!("not allowed to {doing}: give the account {right}, or let somebody do it who may")
         }
         kube::Error::Api(status) if status.code == 401 => {
@@ -35,6 +40,11 @@ pub(super) fn failure(doing: &str, right: &str, error: &kube::Error) -> anyhow::
         kube::Error::Api(status) => anyhow::anyhow!("failed to {doing}: {}", status.message),
         error => anyhow::anyhow!("failed to {doing}: {error}"),
     }
+}
+
+/// Whether the API server says that it is not allowed.
+pub(super) fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
 /// Whether the API server says that there is no such thing.

@@ -2,8 +2,6 @@
 //!
 //! Writes `spec.paused` of the ProxyFleet and nothing else, so that RBAC, audit and GitOps govern it as any object.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, bail};
 use clap::Args;
 use kube::{
@@ -11,7 +9,7 @@ use kube::{
     api::{ListParams, Patch, PatchParams},
 };
 
-use super::run::client;
+use super::cluster::{self, ClusterArguments};
 use crate::status::resource::ProxyFleet;
 
 /// Flags of `silverback pause` and `silverback resume`.
@@ -25,18 +23,15 @@ pub(super) struct PauseArguments {
     /// Namespace of the controller; that of the kubeconfig's context by default
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// Kubeconfig file; $KUBECONFIG or ~/.kube/config by default
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArguments,
 }
 
 /// Sets `spec.paused` and says what that means.
 pub(super) async fn run(arguments: PauseArguments, paused: bool) -> anyhow::Result<()> {
-    let client = client(arguments.kubeconfig.as_deref()).await?;
-    let api: Api<ProxyFleet> = match &arguments.namespace {
-        Some(namespace) => Api::namespaced(client, namespace),
-        None => Api::default_namespaced(client),
-    };
+    let client = arguments.cluster.client().await?;
+    let namespace = cluster::namespace(arguments.namespace.as_deref(), &client);
+    let api: Api<ProxyFleet> = Api::namespaced(client, &namespace);
     let name = match arguments.name {
         Some(name) => name,
         None => only_one(&api).await?,

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    cluster::{ClusterArguments, failure, is_missing},
+    cluster::{self, ClusterArguments, failure, is_missing},
     controller::{Controller, ControllerArguments},
     offline::{OutputFormat, USAGE},
     run::block_on,
@@ -92,10 +92,7 @@ pub(super) fn run(arguments: WaitArguments) -> ExitCode {
     block_on(async move {
         let client = arguments.cluster.client().await?;
         let namespace = match kind.is_namespaced() {
-            true => arguments
-                .namespace
-                .clone()
-                .unwrap_or_else(|| client.default_namespace().to_owned()),
+            true => cluster::namespace(arguments.namespace.as_deref(), &client),
             false => String::new(),
         };
         let name = NamespacedName::new(namespace, name);

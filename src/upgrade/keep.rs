@@ -150,26 +150,37 @@ pub struct PodNeeds {
     pub secrets: BTreeSet<String>,
     /// ConfigMaps, the same.
     pub config_maps: BTreeSet<String>,
+    /// Arguments of the controller beside its proxy, if it runs one as pods of the kong chart and of sidecar mode do.
+    pub sidecar: Option<Vec<String>>,
     /// Whether all of its containers have ended for good.
     pub has_ended: bool,
 }
 
 impl PodNeeds {
-    fn needs(&self, object: &RecordedObject) -> bool {
+    fn needs(&self, object: &RecordedObject, own_sidecar: Option<&Vec<String>>) -> bool {
         let name = &object.name.name;
         match object.name.kind.as_str() {
             "ServiceAccount" => self.service_account == *name,
             "Secret" => self.secrets.contains(name),
             "ConfigMap" => self.config_maps.contains(name),
-            _ => false,
+            // Rights: which pod has them by which binding is not asked, for whoever else runs a controller may.
+            _ => self.sidecar.is_some() && self.sidecar.as_ref() != own_sidecar,
         }
     }
 }
 
 /// Pods of the old release that are still there: those that run with an account, or use a Secret or ConfigMap, that only
-/// the old release has. Nothing may be removed before there are none.
-pub fn old_pods<'a>(record: &Record, pods: &'a [PodNeeds]) -> Vec<&'a str> {
-    let needs = |pod: &&PodNeeds| !pod.has_ended && record.objects.iter().any(|object| pod.needs(object));
+/// the old release has; and, if it left rights, those with a controller other than that in the pod `own`. Nothing may be
+/// removed before there are none.
+pub fn old_pods<'a>(record: &Record, pods: &'a [PodNeeds], own: Option<&str>) -> Vec<&'a str> {
+    let own_sidecar = pods
+        .iter()
+        .find(|pod| own == Some(pod.name.as_str()))
+        .and_then(|pod| pod.sidecar.as_ref());
+    let needs = |pod: &&PodNeeds| {
+        let mut objects = record.objects.iter();
+        !pod.has_ended && objects.any(|object| pod.needs(object, own_sidecar))
+    };
     pods.iter().filter(needs).map(|pod| pod.name.as_str()).collect()
 }
 
@@ -261,7 +272,33 @@ mod tests {
             secrets: BTreeSet::from(["shop-both".to_owned()]),
             ..pod("mounting", "default")
         };
-        assert!(old_pods(&record, &[new.clone(), ended.clone()]).is_empty());
-        assert_eq!(old_pods(&record, &[new, old, ended, mounting]), ["old", "mounting"]);
+        assert!(old_pods(&record, &[new.clone(), ended.clone()], None).is_empty());
+        assert_eq!(
+            old_pods(&record, &[new, old, ended, mounting], None),
+            ["old", "mounting"]
+        );
+    }
+
+    #[test]
+    fn rights_stay_as_long_as_a_controller_beside_a_proxy_may_have_them() {
+        let mut rights = record();
+        rights.objects.retain(|object| object.name.kind == "ClusterRole");
+        // The account is the same in both releases.
+        let pod = |name: &str, arguments: Option<&[&str]>| PodNeeds {
+            name: name.to_owned(),
+            service_account: "shop-kong".to_owned(),
+            sidecar: arguments.map(|arguments| arguments.iter().map(|word| (*word).to_owned()).collect()),
+            ..PodNeeds::default()
+        };
+        let split = [pod("controller", None), pod("proxy", None), pod("old", Some(&[]))];
+        assert_eq!(old_pods(&rights, &split, Some("controller")), ["old"]);
+        assert!(old_pods(&rights, &split[..2], Some("controller")).is_empty());
+        let sidecars = [
+            pod("own", Some(&["run"])),
+            pod("other", Some(&["run"])),
+            pod("old", Some(&[])),
+        ];
+        assert_eq!(old_pods(&rights, &sidecars, Some("own")), ["old"]);
+        assert!(old_pods(&rights, &sidecars[..2], Some("own")).is_empty());
     }
 }

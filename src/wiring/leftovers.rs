@@ -1,7 +1,7 @@
 //! Removes what an upgrade left for the pods of the former release (`silverback adopt` recorded it), once none of them is
 //! there any more. The leader does it; without a record it costs one request when it begins to lead.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use k8s_openapi::api::{
@@ -10,7 +10,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client,
-    api::{DeleteParams, ListParams, Preconditions},
+    api::{DeleteParams, ListParams, ObjectMeta, Preconditions},
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
 use tokio::sync::watch;
@@ -26,15 +26,25 @@ const PAUSE: Duration = Duration::from_secs(10);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(120);
 /// Pods in one answer.
 const PAGE: u32 = 500;
+/// The controller in the proxies' pods, in Kong's charts and in sidecar mode.
+const SIDECAR: &str = "ingress-controller";
+/// Label of pods and of the record: the name of the release.
+const INSTANCE: &str = "app.kubernetes.io/instance";
 
-/// Removes what is recorded, whenever this replica leads. Does not end.
-pub(super) async fn remove(client: Client, record: NamespacedName, mut leadership: watch::Receiver<Leadership>) {
+/// Removes what is recorded, whenever this replica leads. Does not end. `own` is the pod that it runs in: one of the new
+/// release.
+pub(super) async fn remove(
+    client: Client,
+    record: NamespacedName,
+    own: Option<Arc<str>>,
+    mut leadership: watch::Receiver<Leadership>,
+) {
     loop {
         if leadership.wait_for(Leadership::is_leader).await.is_err() {
             return std::future::pending().await;
         }
         tokio::select! {
-            () = remove_as_leader(&client, &record) => {}
+            () = remove_as_leader(&client, &record, own.as_deref()) => {}
             _ = leadership.wait_for(|part| !part.is_leader()) => continue,
         }
         if leadership.wait_for(|part| !part.is_leader()).await.is_err() {
@@ -44,11 +54,12 @@ pub(super) async fn remove(client: Client, record: NamespacedName, mut leadershi
 }
 
 /// Ends when there is nothing left to remove.
-async fn remove_as_leader(client: &Client, record: &NamespacedName) {
+async fn remove_as_leader(client: &Client, record: &NamespacedName, own: Option<&str>) {
     // One look is not enough: a pod that was lost with its node is replaced a moment later.
     let mut looks_without_old_pods = 0;
+    let mut told = Vec::new();
     loop {
-        let pause = match look(client, record, looks_without_old_pods).await {
+        let pause = match look(client, record, own, looks_without_old_pods).await {
             Ok(Look::Done) => return,
             Ok(Look::NoOldPods) => {
                 looks_without_old_pods += 1;
@@ -58,6 +69,18 @@ async fn remove_as_leader(client: &Client, record: &NamespacedName) {
                 looks_without_old_pods = 0;
                 tracing::debug!(?pods, "what was kept for pods of the former release stays");
                 PAUSE
+            }
+            Ok(Look::Forbidden(objects)) => {
+                if told != objects {
+                    tracing::warn!(
+                        %record,
+                        ?objects,
+                        "what an upgrade left may not be removed, and no pod needs it: kubectl delete it, or give the \
+                         controller get and delete on it"
+                    );
+                    told = objects;
+                }
+                PAUSE_AFTER_FAILURE
             }
             Err(error) => {
                 tracing::warn!(%record, "what an upgrade left can't be removed yet: {error:#}");
@@ -73,9 +96,16 @@ enum Look {
     Done,
     NoOldPods,
     OldPods(Vec<String>),
+    /// All has been removed but these, for which there is no right.
+    Forbidden(Vec<String>),
 }
 
-async fn look(client: &Client, name: &NamespacedName, looks_without_old_pods: u32) -> anyhow::Result<Look> {
+async fn look(
+    client: &Client,
+    name: &NamespacedName,
+    own: Option<&str>,
+    looks_without_old_pods: u32,
+) -> anyhow::Result<Look> {
     let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), &name.namespace);
     let found = config_maps
         .get_opt(&name.name)
@@ -86,18 +116,24 @@ async fn look(client: &Client, name: &NamespacedName, looks_without_old_pods: u3
     };
     let data = found.data.unwrap_or_default();
     let record = Record::read(data.get(Record::KEY).map_or("", String::as_str))?;
-    let needs = needs(client, &name.namespace).await?;
-    let old = keep::old_pods(&record, &needs);
+    let release = found.metadata.labels.and_then(|mut labels| labels.remove(INSTANCE));
+    let needs = needs(client, &name.namespace, release.as_deref()).await?;
+    let old = keep::old_pods(&record, &needs, own);
     if !old.is_empty() {
         return Ok(Look::OldPods(old.into_iter().map(str::to_owned).collect()));
     }
     if looks_without_old_pods == 0 {
         return Ok(Look::NoOldPods);
     }
+    let mut forbidden = Vec::new();
     for object in &record.objects {
-        remove_object(client, object)
-            .await
-            .with_context(|| format!("failed to remove {}", object.name))?;
+        match remove_object(client, object).await {
+            Err(kube::Error::Api(status)) if status.code == 403 => forbidden.push(object.name.to_string()),
+            outcome => outcome.with_context(|| format!("failed to remove {}", object.name))?,
+        }
+    }
+    if !forbidden.is_empty() {
+        return Ok(Look::Forbidden(forbidden));
     }
     let deletion = config_maps.delete(&name.name, &only(found.metadata.uid)).await;
     ignore_missing(deletion.map(drop)).context("failed to remove the record")?;
@@ -148,8 +184,8 @@ fn ignore_missing(outcome: Result<(), kube::Error>) -> Result<(), kube::Error> {
     }
 }
 
-/// What the pods of the namespace need, and those that its Deployments would make.
-async fn needs(client: &Client, namespace: &str) -> anyhow::Result<Vec<PodNeeds>> {
+/// What the pods of the namespace need, and those that its Deployments would make. Controllers count that are of the release.
+async fn needs(client: &Client, namespace: &str, release: Option<&str>) -> anyhow::Result<Vec<PodNeeds>> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
     let mut needs = Vec::new();
@@ -159,8 +195,12 @@ async fn needs(client: &Client, namespace: &str) -> anyhow::Result<Vec<PodNeeds>
         for pod in page.items {
             let phase = pod.status.and_then(|status| status.phase).unwrap_or_default();
             let has_ended = phase == "Succeeded" || phase == "Failed";
-            let name = pod.metadata.name.unwrap_or_default();
-            needs.extend(pod.spec.map(|spec| needs_of(name, &spec, has_ended)));
+            let name = pod.metadata.name.clone().unwrap_or_default();
+            let is_of_release = is_of(&pod.metadata, release);
+            needs.extend(pod.spec.map(|spec| PodNeeds {
+                has_ended,
+                ..needs_of(name, &spec, is_of_release)
+            }));
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => parameters = parameters.continue_token(&token),
@@ -172,14 +212,21 @@ async fn needs(client: &Client, namespace: &str) -> anyhow::Result<Vec<PodNeeds>
         .await
         .context("failed to list the Deployments")?;
     for deployment in found.items {
-        let name = deployment.metadata.name.unwrap_or_default();
-        let spec = deployment.spec.and_then(|spec| spec.template.spec);
-        needs.extend(spec.map(|spec| needs_of(name, &spec, false)));
+        // No pod has a name with a slash in it.
+        let name = format!("deployment/{}", deployment.metadata.name.unwrap_or_default());
+        let template = deployment.spec.map(|spec| spec.template).unwrap_or_default();
+        let is_of_release = is_of(&template.metadata.unwrap_or_default(), release);
+        needs.extend(template.spec.map(|spec| needs_of(name, &spec, is_of_release)));
     }
     Ok(needs)
 }
 
-fn needs_of(name: String, spec: &PodSpec, has_ended: bool) -> PodNeeds {
+fn is_of(pod: &ObjectMeta, release: Option<&str>) -> bool {
+    let label = pod.labels.as_ref().and_then(|labels| labels.get(INSTANCE));
+    release.is_none_or(|release| label.is_some_and(|label| label == release))
+}
+
+fn needs_of(name: String, spec: &PodSpec, is_of_release: bool) -> PodNeeds {
     let mut secrets = BTreeSet::new();
     let mut config_maps = BTreeSet::new();
     for volume in spec.volumes.iter().flatten() {
@@ -206,12 +253,15 @@ fn needs_of(name: String, spec: &PodSpec, has_ended: bool) -> PodNeeds {
             config_maps.extend(source.config_map_key_ref.as_ref().map(|key| key.name.clone()));
         }
     }
+    let mut containers = spec.containers.iter().filter(|_| is_of_release);
+    let sidecar = containers.find(|container| container.name == SIDECAR);
     PodNeeds {
         name,
         service_account: spec.service_account_name.clone().unwrap_or_default(),
         secrets,
         config_maps,
-        has_ended,
+        sidecar: sidecar.map(|container| container.args.clone().unwrap_or_default()),
+        has_ended: false,
     }
 }
 
@@ -268,7 +318,8 @@ mod tests {
             },
         });
         let record = NamespacedName::new("gateway", "shop-upgrade-record");
-        (sender, tokio::spawn(remove(api.client(), record, leadership)))
+        let own = Some("own".into());
+        (sender, tokio::spawn(remove(api.client(), record, own, leadership)))
     }
 
     /// Until no record is left, or for ten minutes.
@@ -307,6 +358,47 @@ mod tests {
         api.put("/apis/apps/v1/namespaces/gateway/deployments/shop-kong", deployment);
         let (_sender, task) = leading(&api);
         assert!(!removed(&api).await);
+        task.abort();
+    }
+
+    /// A pod with a controller beside its proxy, with an account that both releases have.
+    fn sidecar(release: &str, arguments: Value) -> Value {
+        json!({
+            "metadata": { "labels": { (INSTANCE): release } },
+            "spec": { "serviceAccountName": "shop-both", "containers": [{ "name": SIDECAR, "args": arguments }] },
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rights_stay_while_a_controller_of_the_former_release_runs() {
+        let api = FakeApi::new();
+        let objects = vec![object(&api, ROLE, "ClusterRole", "rbac.authorization.k8s.io/v1")];
+        let record = json!({
+            "metadata": { "labels": { (INSTANCE): "shop" } },
+            "data": { (Record::KEY): Record { objects }.text() },
+        });
+        api.put(RECORD, record);
+        api.put(POD, sidecar("shop", Value::Null));
+        api.put("/api/v1/namespaces/gateway/pods/own", sidecar("shop", json!(["run"])));
+        api.put("/api/v1/namespaces/gateway/pods/beside", sidecar("other", Value::Null));
+        let (_sender, task) = leading(&api);
+        assert!(!removed(&api).await, "the old pod reads the cluster by it");
+        api.delete(POD);
+        assert!(removed(&api).await);
+        assert!(api.get(ROLE).is_none());
+        task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_not_be_removed_stays_recorded_and_the_rest_goes() {
+        let api = upgraded();
+        api.fail("DELETE /api/v1/namespaces/gateway/serviceaccounts", 403);
+        let (_sender, task) = leading(&api);
+        assert!(!removed(&api).await);
+        assert!(api.get(ACCOUNT).is_some() && api.get(ROLE).is_none());
+        api.heal();
+        assert!(removed(&api).await);
+        assert!(api.get(ACCOUNT).is_none());
         task.abort();
     }
 

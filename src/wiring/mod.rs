@@ -38,7 +38,7 @@ use crate::{
     push,
     render::Rendition,
     serve::{self, MetricsAccess, ServeSettings, Sources},
-    status,
+    status::{self, OwnPod},
 };
 
 pub use source::client;
@@ -297,7 +297,8 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
             storage: archived.clone(),
         };
         if let Some(record) = settings.upgrade_record.clone() {
-            let removal = leftovers::remove(client.clone(), record, inputs.leadership.clone());
+            let own = OwnPod::from_environment().map(|pod| pod.name);
+            let removal = leftovers::remove(client.clone(), record, own, inputs.leadership.clone());
             spawn(&mut tasks, "leftovers", removal);
         }
         statuses::write(client, &settings, inputs, metrics.clone(), &mut tasks)?;

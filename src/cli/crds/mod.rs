@@ -21,7 +21,7 @@ pub(super) struct CrdsArguments {
 
 #[derive(Debug, Subcommand)]
 enum CrdsVerb {
-    /// Print them as YAML: `silverback crds print | kubectl apply --server-side -f -`
+    /// Print them as YAML: `silverback crds print | kubectl apply --server-side --force-conflicts -f -`
     Print(PrintArguments),
     /// Put them into the cluster, over older ones and those of Kong Ingress Controller
     Apply(apply::ApplyArguments),

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, process::ExitCode};
 use clap::{Args, ValueEnum};
 
 use super::{
-    cluster::ClusterArguments,
+    cluster::{self, ClusterArguments},
     offline::{OutputFormat, PROBLEMS, usage_error},
     run::block_on,
 };
@@ -27,9 +27,15 @@ pub(super) struct PreflightArguments {
     /// Name of the Helm release
     #[arg(long, value_name = "NAME")]
     release: String,
-    /// Its namespace; that of the kubeconfig's context by default
+    /// Namespace of its objects; that of the kubeconfig's context by default
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
+    /// Namespace where Helm keeps the release; that of its objects by default (the chart's value `namespace` parts the two)
+    #[arg(long, value_name = "NAMESPACE")]
+    release_namespace: Option<String>,
+    /// Where controllers run: in a Deployment of their own, or one in each proxy pod
+    #[arg(long, value_name = "MODE", default_value = "split")]
+    mode: ModeArgument,
     /// Whose names it keeps: those of the chart kong, or of the chart ingress
     #[arg(long, value_name = "CHART", default_value = "kong")]
     adopt: AdoptArgument,
@@ -85,6 +91,15 @@ enum AdoptArgument {
     Ingress,
 }
 
+/// `--mode`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ModeArgument {
+    /// In a Deployment of their own.
+    Split,
+    /// One in each proxy pod.
+    Sidecar,
+}
+
 /// `A=B,C=D`
 type Labels = BTreeMap<String, String>;
 
@@ -132,6 +147,8 @@ impl PreflightArguments {
         };
         Plan {
             adopt,
+            has_sidecars: self.mode == ModeArgument::Sidecar,
+            release_namespace: self.release_namespace.unwrap_or_else(|| namespace.clone()),
             proxy_selector: self.proxy_selector.unwrap_or_else(selector),
             proxy_service: self
                 .proxy_service
@@ -163,10 +180,7 @@ pub(super) fn run(arguments: PreflightArguments) -> ExitCode {
     let mut failures = 0;
     let outcome = block_on(async {
         let client = arguments.cluster.client().await?;
-        let namespace = arguments
-            .namespace
-            .clone()
-            .unwrap_or_else(|| client.default_namespace().to_owned());
+        let namespace = cluster::namespace(arguments.namespace.as_deref(), &client);
         let plan = arguments.plan(namespace);
         let facts = read::facts(&client, &plan).await?;
         let report = judge(&plan, &facts);
@@ -206,6 +220,10 @@ mod tests {
     #[test]
     fn names_follow_from_the_release_as_in_the_charts() {
         let kong = plan(&[]);
+        assert_eq!((&*kong.release_namespace, kong.has_sidecars), ("gateway", false));
+        let parted = plan(&["--release-namespace", "helm", "--mode", "sidecar"]);
+        assert_eq!((&*parted.namespace, &*parted.release_namespace), ("gateway", "helm"));
+        assert!(parted.has_sidecars);
         assert_eq!(kong.proxy_deployment, "shop-kong");
         assert_eq!(kong.proxy_service, "shop-kong-proxy");
         assert_eq!(kong.controller_deployment, "shop-kong-controller");

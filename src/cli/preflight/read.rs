@@ -149,10 +149,14 @@ impl Reader<'_> {
     }
 
     async fn releases(&mut self, plan: &Plan) {
-        let revisions = match helm::revisions(self.client, &plan.namespace).await {
+        let revisions = match helm::revisions(self.client, &plan.release_namespace).await {
             Ok(revisions) => revisions,
             Err(error) => {
-                self.unread("Helm releases", "list and get on secrets in the namespace", &error);
+                self.unread(
+                    "Helm releases",
+                    "list and get on secrets in the release's namespace",
+                    &error,
+                );
                 return;
             }
         };
@@ -184,12 +188,12 @@ impl Reader<'_> {
     }
 
     async fn release(&mut self, plan: &Plan, revision: &helm::Revision) -> Option<Release> {
-        match helm::read(self.client, &plan.namespace, revision).await {
+        match helm::read(self.client, &plan.release_namespace, revision).await {
             Ok(release) => Some(release),
             Err(error) => {
                 self.facts.unread.push(Unread {
                     what: format!("revision {} of release {}", revision.number, revision.release),
-                    right: "get on secrets in the namespace".to_owned(),
+                    right: "get on secrets in the release's namespace".to_owned(),
                     why: format!("{error:#}"),
                 });
                 None

@@ -11,7 +11,11 @@ use clap::Args;
 use jiff::Timestamp;
 
 use self::{archive::Archive, collect::Collector};
-use super::{cluster::ClusterArguments, controller::ControllerArguments, value::byte_count};
+use super::{
+    cluster::{self, ClusterArguments},
+    controller::ControllerArguments,
+    value::byte_count,
+};
 
 /// Flags of `silverback support-bundle`.
 #[derive(Debug, Clone, Args)]
@@ -51,10 +55,7 @@ fn max_size(text: &str) -> Result<u64, String> {
 /// Carries the verb out.
 pub(super) async fn run(arguments: SupportBundleArguments) -> anyhow::Result<()> {
     let client = arguments.cluster.client().await?;
-    let namespace = arguments
-        .namespace
-        .clone()
-        .unwrap_or_else(|| client.default_namespace().to_owned());
+    let namespace = cluster::namespace(arguments.namespace.as_deref(), &client);
     let now = Timestamp::now();
     let name = format!("silverback-support-{}", now.strftime("%Y%m%d-%H%M%S"));
     let path = arguments

@@ -82,7 +82,7 @@ pub(super) fn definitions(plan: &Plan, facts: &Facts) -> Vec<Finding> {
         }
         if let Some((namespace, release)) = found.as_ref().and_then(|found| found.helm_release.as_ref())
             && !found.as_ref().is_some_and(|found| found.is_kept)
-            && (*release != plan.release || *namespace != plan.namespace)
+            && (*release != plan.release || *namespace != plan.release_namespace)
         {
             findings.push(Finding::warning(
                 CHECK,
@@ -98,7 +98,7 @@ pub(super) fn definitions(plan: &Plan, facts: &Facts) -> Vec<Finding> {
         findings.push(Finding::failure(
             CHECK,
             format!("missing, and crds.manage is false: {}", missing.join(", ")),
-            "silverback crds apply, or silverback crds print | kubectl apply --server-side -f -",
+            "silverback crds apply, or silverback crds print | kubectl apply --server-side --force-conflicts -f -",
         ));
     }
     if findings.is_empty() && !facts.definitions.is_empty() {
@@ -131,7 +131,7 @@ pub(super) fn ingress_class(plan: &Plan, facts: &Facts) -> Option<Finding> {
             format!("IngressClass {name} is of another controller, {controller}"),
             "give another name in ingressClass.name",
         )
-    } else if plan.creates_ingress_class && !is_owned(class, &plan.release, &plan.namespace) {
+    } else if plan.creates_ingress_class && !is_owned(class, &plan.release, &plan.release_namespace) {
         let owner = class["metadata"]["annotations"]["meta.helm.sh/release-name"].as_str();
         Finding::failure(
             CHECK,
@@ -166,7 +166,7 @@ pub(super) fn other_controllers(plan: &Plan, facts: &Facts) -> Vec<Finding> {
                     "{} serves the class {} too: both would write the statuses of the same objects",
                     controller.workload, plan.ingress_class
                 ),
-                "give one of the two another class (ingressClass.name) or other namespaces (watchNamespaces); if both are \
+                "give one of the two another class (ingressClass.name) or other namespaces (controller.watchNamespaces); if both are \
                  meant to serve it, --ignore other-controllers",
             )
         })

@@ -41,10 +41,14 @@ pub struct NewPods {
 pub struct Plan {
     /// Its name.
     pub release: String,
-    /// Its namespace.
+    /// Namespace of its objects.
     pub namespace: String,
+    /// Namespace where Helm keeps it: another one only with the chart's value `namespace`.
+    pub release_namespace: String,
     /// Whose names it keeps.
     pub adopt: Adopt,
+    /// Whether there is a controller in each proxy pod, instead of a Deployment of controllers.
+    pub has_sidecars: bool,
     /// Name of the proxies' Deployment.
     pub proxy_deployment: String,
     /// Labels by which that Deployment selects its pods.
@@ -69,6 +73,16 @@ pub struct Plan {
     pub is_hook: bool,
     /// Checks whose failures are warnings.
     pub ignored: Vec<String>,
+}
+
+impl Plan {
+    /// A value of Kong's chart for the proxies, where the chart whose names are kept has it.
+    pub(super) fn proxy_value(&self, path: &str) -> String {
+        match self.adopt {
+            Adopt::Kong => path.to_owned(),
+            Adopt::Ingress => format!("gateway.{path}"),
+        }
+    }
 }
 
 /// Something that could not be read.

@@ -127,8 +127,11 @@ pub(super) fn proxies(plan: &Plan, facts: &Facts) -> Vec<Finding> {
             findings.push(Finding::failure(
                 "kind",
                 format!("the proxies are a {kind}, {found}, and would be deleted at once when they become a Deployment"),
-                "set deployment.daemonset=false in the old chart first and let it roll out; with host ports, move traffic \
-                 to another release meanwhile",
+                format!(
+                    "set {} in the old chart first and let it roll out; with host ports, move traffic to another release \
+                     meanwhile",
+                    plan.proxy_value("deployment.daemonset=false")
+                ),
             ));
         } else if found != plan.proxy_deployment {
             findings.push(Finding::failure(
@@ -150,7 +153,10 @@ pub(super) fn proxies(plan: &Plan, facts: &Facts) -> Vec<Finding> {
                         shown(&here),
                         shown(&plan.proxy_selector)
                     ),
-                    "set nameOverride, or the release name, so that the labels are the same",
+                    format!(
+                        "set {}, or the release name, so that the labels are the same",
+                        plan.proxy_value("nameOverride")
+                    ),
                 ));
             }
         }
@@ -160,8 +166,10 @@ pub(super) fn proxies(plan: &Plan, facts: &Facts) -> Vec<Finding> {
             Ok(database) => findings.push(Finding::failure(
                 "database",
                 format!("the proxies of {kind} {found} have a database ({database}); only DB-less proxies are driven"),
-                "move to DB-less first: export the configuration to Kubernetes objects, and set env.database=off in the \
-                 old chart",
+                format!(
+                    "move to DB-less first: export the configuration to Kubernetes objects, and set {} in the old chart",
+                    plan.proxy_value("env.database=off")
+                ),
             )),
             Err(()) => findings.push(Finding::warning(
                 "database",
@@ -175,8 +183,8 @@ pub(super) fn proxies(plan: &Plan, facts: &Facts) -> Vec<Finding> {
 
 fn rename_remedy(plan: &Plan, found: &str) -> String {
     match found.strip_prefix(&format!("{}-", plan.release)) {
-        Some(rest) => format!("--set nameOverride={rest}"),
-        None => format!("--set fullnameOverride={found}"),
+        Some(rest) => format!("--set {}={rest}", plan.proxy_value("nameOverride")),
+        None => format!("--set {}={found}", plan.proxy_value("fullnameOverride")),
     }
 }
 
@@ -214,7 +222,7 @@ pub(super) fn services(plan: &Plan, facts: &Facts) -> Vec<Finding> {
                 owned.join(", "),
                 plan.proxy_service
             ),
-            format!("--set proxy.nameOverride={}", owned[0]),
+            format!("--set {}={}", plan.proxy_value("proxy.nameOverride"), owned[0]),
         ));
     }
     let Some(service) = live(facts, "Service", &plan.proxy_service) else {
@@ -263,23 +271,36 @@ fn traffic_services(deployed: &Release, of_traffic: impl Fn(&Value) -> bool) -> 
 pub(super) fn new_objects(plan: &Plan, facts: &Facts) -> Vec<Finding> {
     const CHECK: &str = "names";
     let mut findings = Vec::new();
-    for (kind, wanted) in [
-        ("Deployment", &plan.proxy_deployment),
-        ("Service", &plan.proxy_service),
-        ("Deployment", &plan.controller_deployment),
-        ("Service", &plan.admin_service),
-    ] {
+    let of_proxies = plan.proxy_value("nameOverride");
+    let of_proxies = of_proxies.as_str();
+    let of_controllers = match plan.adopt {
+        Adopt::Kong => "nameOverride",
+        Adopt::Ingress => "controller.nameOverride",
+    };
+    let mut made = vec![
+        ("Deployment", &plan.proxy_deployment, of_proxies),
+        ("Service", &plan.proxy_service, of_proxies),
+    ];
+    if !plan.has_sidecars {
+        made.push(("Deployment", &plan.controller_deployment, of_controllers));
+        made.push(("Service", &plan.admin_service, of_proxies));
+    }
+    for (kind, wanted, value) in made {
         let Some(found) = live(facts, kind, wanted) else {
             continue;
         };
-        if !is_owned(found, &plan.release, &plan.namespace) {
+        if !is_owned(found, &plan.release, &plan.release_namespace) {
             findings.push(Finding::failure(
                 CHECK,
                 format!("{kind} {wanted} is there, and does not belong to this release: Helm refuses to touch it"),
-                "delete or rename it, set nameOverride or fullnameOverride; or give it to the release: helm upgrade \
-                 --take-ownership",
+                format!(
+                    "delete or rename it, or set {value}; or give it to the release: helm upgrade --take-ownership"
+                ),
             ));
         }
+    }
+    if plan.has_sidecars {
+        return findings;
     }
     if let Some(admin) = live(facts, "Service", &plan.admin_service)
         && admin["spec"]["clusterIP"] != "None"

@@ -15,34 +15,42 @@ pub(super) fn outlook(plan: &Plan, facts: &Facts) -> Vec<String> {
     let mut lines = Vec::new();
     lines.extend(definitions_line(plan, facts));
     let Some(deployed) = &facts.deployed else {
-        lines.push(format!(
-            "Deployments {} and {} are made",
-            plan.proxy_deployment, plan.controller_deployment
-        ));
+        lines.push(if plan.has_sidecars {
+            format!(
+                "Deployment {} is made: a controller in each of its pods",
+                plan.proxy_deployment
+            )
+        } else {
+            format!(
+                "Deployments {} and {} are made",
+                plan.proxy_deployment, plan.controller_deployment
+            )
+        });
         lines.push("proxies are Ready as soon as they have their first configuration".to_owned());
         return lines;
     };
     let new = facts.pending.as_ref().filter(|_| plan.is_hook);
     let kept = keep::kept(&deployed.objects, new.map(|new| new.objects.as_slice()));
-    lines.extend(kept_line(&kept));
-    let made = facts
-        .deployments
-        .iter()
-        .all(|deployment| name(deployment) != plan.controller_deployment);
-    let verb = if made { "is made" } else { "is changed in place" };
-    lines.push(format!(
-        "Deployment {} {verb}: one controller for all proxies",
-        plan.controller_deployment
-    ));
+    lines.extend(kept_line(&kept, new.is_some()));
+    let mut deployments = facts.deployments.iter();
+    let has_controllers = deployments.any(|deployment| name(deployment) == plan.controller_deployment);
+    let controllers = match (plan.has_sidecars, has_controllers) {
+        (false, false) => Some("is made: one controller for all proxies"),
+        (false, true) => Some("is changed in place: one controller for all proxies"),
+        (true, true) => Some("is deleted: old proxies keep what they run until they end"),
+        (true, false) => None,
+    };
+    lines.extend(controllers.map(|what| format!("Deployment {} {what}", plan.controller_deployment)));
     let proxies = facts
         .deployments
         .iter()
         .find(|deployment| name(deployment) == plan.proxy_deployment);
     if let Some(proxies) = proxies.filter(|proxies| proxy(proxies).is_some()) {
         let replicas = proxies["spec"]["replicas"].as_u64().unwrap_or(1);
-        let sidecar = match Controller::of(proxies) {
-            Some(_) => "; the controllers in the old pods go with them",
-            None => "",
+        let sidecar = match (plan.has_sidecars, Controller::of(proxies)) {
+            (true, _) => "; each of them brings a controller of its own",
+            (false, Some(_)) => "; the controllers in the old pods go with them",
+            (false, None) => "",
         };
         lines.push(format!(
             "Deployment {} rolls over its {replicas} pods: each new one takes requests as soon as it has its configuration, \
@@ -78,7 +86,8 @@ fn definitions_line(plan: &Plan, facts: &Facts) -> Option<String> {
     })
 }
 
-fn kept_line(kept: &[ObjectName]) -> Option<String> {
+/// Without the new manifest it is not known what of it the new release has, too.
+fn kept_line(kept: &[ObjectName], is_certain: bool) -> Option<String> {
     let (definitions, others): (Vec<_>, Vec<_>) = kept.iter().partition(|name| keep::is_definition(name));
     let mut names: Vec<String> = others.iter().map(ToString::to_string).collect();
     if !definitions.is_empty() {
@@ -87,7 +96,12 @@ fn kept_line(kept: &[ObjectName]) -> Option<String> {
             definitions.len()
         ));
     }
-    (!names.is_empty()).then(|| format!("kept, since old pods need them: {}", names.join(", ")))
+    let condition = if is_certain {
+        ""
+    } else {
+        ", as far as the new release does not have them"
+    };
+    (!names.is_empty()).then(|| format!("kept, since old pods need them{condition}: {}", names.join(", ")))
 }
 
 /// What Helm deletes; known as soon as the new manifest is.
