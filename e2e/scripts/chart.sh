@@ -77,6 +77,8 @@ refused "gateway.admin.tls.client.caBundle" --set adopt=ingress --set gateway.ad
 refused "pki.certManager" --set adopt=ingress --set gateway.admin.tls.client.caBundle=PEM
 refused "Services and Deployments select by it" --set "proxy.podLabels.app\.kubernetes\.io/name=other"
 refused "mode=split" --set adopt=ingress,mode=sidecar
+refused "controller.keepLastGood=false" --set 'controller.args={--last-good-directory=/kept}'
+render --set 'controller.keepLastGood=false,controller.args={--last-good-directory=/kept}' >/dev/null
 # What --reuse-values brings from another chart: its values, and none of ours.
 sed -n 's/^\([a-zA-Z]*\):.*/\1/p' deploy/chart/values.yaml | while read -r key; do
   if [ "$key" = proxy ]; then echo "proxy: {replicas: null, image: null, service: null, env: null, enabled: true, type: LoadBalancer}"; else echo "$key: null"; fi
@@ -96,4 +98,30 @@ grep -q "audience: identity.gateway.silverback.dev" "$out/identity"
 ! grep -n restart-workload "$out/first" || { echo "the embedded proxy needs no restart, and there is the above"; exit 1; }
 render --set proxy.image.repository=kong >"$out/kong"
 grep -q -- "--restart-workload=deployment/gateway/silverback-kong$" "$out/kong"
+# The release in one namespace, its objects in another: hooks look for Helm's Secrets where these are, and all else is with the objects.
+render --set namespace=proxies >"$out/parted"
+[ "$(grep -c -- '"--release-namespace=gateway"' "$out/parted")" = 2 ]
+diff <(grep -B1 -E '^  namespace: gateway$' "$out/parted" | grep name: | sort | uniq -c | tr -s ' ') <(printf ' 2 name: proxies-silverback-kong-%s\n' adopt preflight) || {
+  echo "objects are not where they should be: the above"; exit 1; }
+# rights VERBS: namespaces and names of the Roles that somebody has these rights on.
+rights() {
+  awk -v verbs="$1" '
+    /^---/ { namespace = "" }
+    /^  namespace: / { namespace = $2 }
+    /resources: \[roles, rolebindings\]/ { inside = 1; names = ""; next }
+    inside && /verbs:/ { if (index($0, verbs)) print namespace, names; inside = 0 }
+    inside { gsub(/resourceNames:|[][,-] /, " "); gsub(/[][,]/, " "); $1 = $1; names = names (names == "" ? "" : " ") $0 }' | sort
+}
+# What adopt keeps of rights, the leader may remove, and nothing else.
+render --set 'controller.watchNamespaces={shop,team}' >"$out/watching"
+[ "$(rights escalate <"$out/watching" | wc -l)" = 3 ]
+diff <(rights escalate <"$out/watching") <(rights 'get, delete' <"$out/watching") || {
+  echo "adopt and the leader have rights on different roles: the above"; exit 1; }
+# Sidecars remove what an upgrade left as well; they have no leader to put anything away.
+render --set mode=sidecar >"$out/sidecar"
+grep -q -- "--upgrade-record=gateway/silverback-upgrade-record" "$out/sidecar"
+! grep -nE "last-good-secret=|^type: gateway.silverback.dev/last-good" "$out/sidecar" || { echo "sidecars put nothing away, and there is the above"; exit 1; }
+grep -q -- "--last-good-secret=gateway/silverback-kong-last-good" "$out/first"
+render --set controller.keepLastGood=false >"$out/forgetting"
+! grep -nE "last-good-secret=|^type: gateway.silverback.dev/last-good" "$out/forgetting" || { echo "nothing is to be put away, and there is the above"; exit 1; }
 echo "the chart is good"

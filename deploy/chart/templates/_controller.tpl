@@ -29,8 +29,9 @@
 - --election-id={{ include "silverback.election-id" . }}
 {{- end }}
 - --publish-service={{ $namespace }}/{{ include "silverback.proxy-service" . }}
-{{- if not $sidecar }}
 - --upgrade-record={{ $namespace }}/{{ .Release.Name }}-upgrade-record
+{{- if eq (include "silverback.keeps-last-good" .) "true" }}
+- --last-good-secret={{ $namespace }}/{{ include "silverback.last-good" . }}
 {{- end }}
 {{- if $settings.proxy.udp.enabled }}
 - --publish-service-udp={{ $namespace }}/{{ include "silverback.fullname" . }}-udp-proxy

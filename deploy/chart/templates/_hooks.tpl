@@ -9,11 +9,19 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 helm.sh/hook-output-log-policy: hook-failed
 {{- end }}
 
-{{/* dict context name events weight rules clusterRules: ServiceAccount and rights of a hook. */}}
+{{/*
+dict context name events weight rules clusterRules elsewhere: ServiceAccount and rights of a hook. `rules` are for the namespace of
+the release's objects, `elsewhere` has those for further namespaces by their names.
+*/}}
 {{- define "silverback.hook-rights" -}}
 {{- $context := .context }}{{ $name := .name }}{{ $hook := include "silverback.hook" (list .events .weight) }}
 {{- $namespace := include "silverback.namespace" $context }}
 {{- $labels := include "silverback.common-labels" $context }}
+{{- $abroad := printf "%s-%s" $namespace $name }}
+{{- $roles := list (dict "kind" "Role" "name" $name "namespace" $namespace "rules" .rules) (dict "kind" "ClusterRole" "name" $abroad "rules" .clusterRules) }}
+{{- range $elsewhere, $rules := .elsewhere }}
+{{- $roles = append $roles (dict "kind" "Role" "name" $abroad "namespace" $elsewhere "rules" $rules) }}
+{{- end }}
 apiVersion: v1
 kind: ServiceAccount
 metadata:
@@ -23,29 +31,29 @@ metadata:
     {{- $labels | nindent 4 }}
   annotations:
     {{- $hook | nindent 4 }}
-{{- range $scope, $rules := dict "Role" .rules "ClusterRole" .clusterRules }}
-{{- if $rules }}
+{{- range $role := $roles }}
+{{- if $role.rules }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
-kind: {{ $scope }}
+kind: {{ $role.kind }}
 metadata:
-  name: {{ ternary $name (printf "%s-%s" $namespace $name) (eq $scope "Role") }}
-  {{- if eq $scope "Role" }}
-  namespace: {{ $namespace }}
+  name: {{ $role.name }}
+  {{- with $role.namespace }}
+  namespace: {{ . }}
   {{- end }}
   labels:
     {{- $labels | nindent 4 }}
   annotations:
     {{- $hook | nindent 4 }}
 rules:
-  {{- $rules | nindent 2 }}
+  {{- $role.rules | nindent 2 }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
-kind: {{ $scope }}Binding
+kind: {{ $role.kind }}Binding
 metadata:
-  name: {{ ternary $name (printf "%s-%s" $namespace $name) (eq $scope "Role") }}
-  {{- if eq $scope "Role" }}
-  namespace: {{ $namespace }}
+  name: {{ $role.name }}
+  {{- with $role.namespace }}
+  namespace: {{ . }}
   {{- end }}
   labels:
     {{- $labels | nindent 4 }}
@@ -53,8 +61,8 @@ metadata:
     {{- $hook | nindent 4 }}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
-  kind: {{ $scope }}
-  name: {{ ternary $name (printf "%s-%s" $namespace $name) (eq $scope "Role") }}
+  kind: {{ $role.kind }}
+  name: {{ $role.name }}
 subjects:
   - {kind: ServiceAccount, name: {{ $name }}, namespace: {{ $namespace }}}
 {{- end }}
@@ -121,22 +129,4 @@ spec:
 {{- end }}
 {{- end }}
 {{- join "," $parts }}
-{{- end }}
-
-{{/*
-Names of the Roles and ClusterRoles, and of their bindings, that the release before may have had: those of Kong's chart, and
-those of our other mode.
-*/}}
-{{- define "silverback.old-roles" -}}
-{{- $name := include "silverback.fullname" . }}{{ $controller := include "silverback.controller" . }}
-{{- $suffix := ternary "-sidecar" "" (eq .Values.mode "split") }}
-{{- $names := list $name $controller (printf "%s%s" $controller $suffix) }}
-{{- range (include "silverback.settings" . | fromYaml).controller.watchNamespaces }}
-{{- $names = concat $names (list (printf "%s-%s" $name .) (printf "%s-%s%s" $controller . $suffix)) }}
-{{- end }}
-{{- toYaml (uniq $names) }}
-{{- end }}
-{{- define "silverback.old-cluster-roles" -}}
-{{- $suffix := ternary "-sidecar" "" (eq .Values.mode "split") }}
-{{- toYaml (uniq (list (include "silverback.fullname" .) (include "silverback.controller" .) (printf "%s%s" (include "silverback.cluster-role" .) $suffix))) }}
 {{- end }}

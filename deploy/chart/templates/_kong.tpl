@@ -88,6 +88,13 @@ fine, and what to do instead.
 {{- fail "mode=sidecar: the ingress chart has controller and proxies apart; use mode=split, or adopt=kong in a new release." }}
 {{- end }}
 {{- $settings := include "silverback.settings" . | fromYaml }}
+{{- if eq (include "silverback.keeps-last-good" .) "true" }}
+{{- range $settings.controller.args }}
+{{- if hasPrefix "--last-good-" . }}
+{{- fail (printf "controller.args has %s, and controller.keepLastGood the Secrets of the release: set controller.keepLastGood=false, or remove the flag." .) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range $name := concat (keys $settings.proxy.podLabels) (keys .Values.extraLabels) }}
 {{- if has $name (list "app.kubernetes.io/name" "app.kubernetes.io/component" "app.kubernetes.io/instance" "gateway.silverback.dev/admin") }}
 {{- fail (printf "label %s can't be set by podLabels or extraLabels: Services and Deployments select by it." $name) }}

@@ -60,6 +60,17 @@ silverback
 {{- define "silverback.client-secret" -}}{{ include "silverback.fullname" . }}-controller-tls{{- end }}
 {{- define "silverback.webhook-secret" -}}{{ include "silverback.fullname" . }}-webhook-tls{{- end }}
 
+{{/* What proxies accepted last: four Secrets, and one with their key. Sidecars have no leader that could write them. */}}
+{{- define "silverback.last-good" -}}{{ include "silverback.fullname" . }}-last-good{{- end }}
+{{- define "silverback.last-good-secrets" -}}
+{{- range list "0" "1" "2" "3" "key" }}
+- {{ include "silverback.last-good" $ }}-{{ . }}
+{{- end }}
+{{- end }}
+{{- define "silverback.keeps-last-good" -}}
+{{- and .Values.controller.keepLastGood (eq .Values.mode "split") }}
+{{- end }}
+
 {{- define "silverback.identity-service" -}}{{ include "silverback.controller" . }}-identity{{- end }}
 
 {{/* "true" where proxies get certificates of their own, in their pods' names. */}}

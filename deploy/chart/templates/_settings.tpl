@@ -33,7 +33,6 @@ A key of those charts wins: it was set by the user, while ours may be a default.
 {{- define "silverback.proxy-settings" -}}
 {{- $context := index . 0 }}{{ $kong := index . 1 }}
 {{- $own := $context.Values.proxy }}
-{{- $ingress := eq $context.Values.adopt "ingress" }}
 {{- $deployment := default (dict) $kong.deployment }}
 {{- $service := default (dict) $kong.proxy }}
 {{- $settings := deepCopy $own }}
