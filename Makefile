@@ -40,7 +40,7 @@ test-long: ## `test`, and what takes longer: the reference of the code, the dash
 
 # ---- parts
 
-.PHONY: prerequisites format deny audit build lint pure unit integration chart browser bench bench-fleet e2e e2e-upgrade docs
+.PHONY: prerequisites format deny audit build lint pure unit integration chart browser bench bench-fleet e2e e2e-upgrade conformance docs
 prerequisites: ## installs what is missing on a Debian 12 as root; names it elsewhere
 	@$(SCRIPTS)/prerequisites.sh
 
@@ -83,6 +83,9 @@ e2e: ## scenarios on a real cluster of their own (SCENARIOS="names": some; KEEP=
 
 e2e-upgrade: ## the long table of upgrades: both Helms, several releases, everything that happens to them
 	@$(SCRIPTS)/scenarios.sh upgrade-sidecar upgrade-long upgrade-helm4
+
+conformance: ## the Gateway API's own conformance suite on a cluster of its own; in no other target (SUITE="-run-test=NAME": its flags)
+	@$(SCRIPTS)/conformance.sh $(SUITE)
 
 browser: ## the dashboard in a real Chromium
 	cargo build --locked
