@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use super::release::{HOST, LIMIT, NAMESPACE, RELEASE, SHOP, change_goes_live, front, in_sync};
+use super::release::{HOST, LIMIT, NAMESPACE, RELEASE, SHOP, change_goes_live, condition, front, in_sync};
 use crate::{Arguments, cluster::Cluster, load::Load, poll::eventually};
 
 /// A proxy, what is bad about it, and what its row must say.
@@ -135,9 +135,7 @@ fn shown(cluster: &Cluster) -> anyhow::Result<()> {
 
 /// What the condition of a row says, if it is the truth.
 fn truth(row: &Value, bad: &Bad) -> anyhow::Result<String> {
-    let conditions = row["status"]["conditions"].as_array().context("it has no conditions")?;
-    let find = |name: &str| conditions.iter().find(|condition| condition["type"] == name);
-    let found = find(bad.condition).context("the condition is missing")?;
+    let found = condition(row, bad.condition)?;
     let reason = found["reason"].as_str().unwrap_or_default();
     let message = found["message"].as_str().unwrap_or_default();
     ensure!(
@@ -145,7 +143,7 @@ fn truth(row: &Value, bad: &Bad) -> anyhow::Result<String> {
         "{} is {found}",
         bad.condition
     );
-    let ready = find("Ready").context("no condition Ready")?;
+    let ready = condition(row, "Ready")?;
     ensure!(ready["status"] == "False", "it counts as ready: {ready}");
     Ok(format!("{} False, {reason}: {message}", bad.condition))
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use super::release::{CHANGE, SHOP, change_goes_live};
+use super::release::{CHANGE, SHOP, change_goes_live, foreign_entry};
 use crate::{Arguments, cluster::Cluster, poll::eventually};
 
 const POLICY: &str = "kongupstreampolicies/slots";
@@ -20,26 +20,8 @@ pub(super) fn run(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
     })?;
 
     println!("   another controller has an entry there as well; then the policy changes");
-    let foreign = json!({
-        "ancestorRef": { "group": "core", "kind": "Service", "namespace": SHOP, "name": "web" },
-        "controllerName": "example.com/other",
-        "conditions": [{
-            "type": "Accepted", "status": "False", "reason": "Refused", "message": "",
-            "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1,
-        }],
-    });
-    let patch = json!([{ "op": "add", "path": "/status/ancestors/-", "value": foreign }]).to_string();
-    let arguments = [
-        "patch",
-        POLICY,
-        "-n",
-        SHOP,
-        "--subresource=status",
-        "--type=json",
-        "-p",
-        &patch,
-    ];
-    cluster.kubectl(&arguments)?;
+    let service = json!({ "ancestorRef": { "group": "core", "kind": "Service", "namespace": SHOP, "name": "web" } });
+    let foreign = foreign_entry(cluster, POLICY, "ancestors", service)?;
     cluster.apply(&policy(200))?;
     eventually("the status speaks of the change", CHANGE, || {
         let policy = cluster.get(&[POLICY, "-n", SHOP])?;

@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use super::release::{CHANGE, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer_for, change_goes_live};
+use super::release::{CHANGE, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer_for, change_goes_live, foreign_entry};
 use crate::{Arguments, cluster::Cluster, poll::eventually};
 
 const CONTROLLER: &str = "konghq.com/kic-gateway-controller";
@@ -34,46 +34,6 @@ metadata: {name: theirs, namespace: shop}
 spec:
   gatewayClassName: theirs
   listeners: [{name: web, port: 80, protocol: HTTP}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: missing, namespace: shop}
-spec:
-  parentRefs: [{name: edge, sectionName: web}]
-  hostnames: [missing.example]
-  rules: [{backendRefs: [{name: no-such-service, port: 80}]}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: across, namespace: gateway}
-spec:
-  parentRefs: [{name: edge, namespace: shop, sectionName: web}]
-  hostnames: [across.example]
-  rules: [{backendRefs: [{name: web, port: 80}]}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: reaching, namespace: shop}
-spec:
-  parentRefs: [{name: edge, sectionName: web}]
-  hostnames: [reaching.example]
-  rules: [{backendRefs: [{name: web, namespace: bank, port: 80}]}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: GRPCRoute
-metadata: {name: calls, namespace: shop}
-spec:
-  parentRefs: [{name: edge, sectionName: web}]
-  hostnames: [calls.example]
-  rules: [{backendRefs: [{name: web, port: 80}]}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: TLSRoute
-metadata: {name: through, namespace: shop}
-spec:
-  parentRefs: [{name: edge, sectionName: web}]
-  hostnames: [through.example]
-  rules: [{backendRefs: [{name: web, port: 80}]}]
 "#;
 /// The application in another namespace, which the route `reaching` refers to: its pods are those of the shop.
 const BANK: &str = r#"
@@ -95,13 +55,47 @@ spec:
   to: [{group: "", kind: Service}]
 "#;
 const ROUTE: &str = "httproutes.gateway.networking.k8s.io/web";
+/// The listener for HTTP of our Gateway, seen from its namespace.
+const EDGE: &str = "[{name: edge, sectionName: web}]";
 
-fn route(parents: &str, path: &str) -> String {
+/// A route of that kind and name with one rule, for the host of the name.
+fn route_of(kind: &str, namespace: &str, name: &str, parents: &str, rule: &str) -> String {
     format!(
-        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: web, namespace: {SHOP}}}\nspec:\n  \
-         parentRefs: {parents}\n  hostnames: [gateway.example]\n  rules:\n    - matches: [{{path: {{value: {path}}}}}]\n      \
-         backendRefs: [{{name: web, port: 80}}]\n"
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
+         spec:\n  parentRefs: {parents}\n  hostnames: [{name}.example]\n  rules: [{{{rule}}}]\n"
     )
+}
+
+/// Routes that stay as they are.
+fn other_routes() -> String {
+    const WEB: &str = "backendRefs: [{name: web, port: 80}]";
+    let across = "[{name: edge, namespace: shop, sectionName: web}]";
+    [
+        route_of(
+            "HTTPRoute",
+            SHOP,
+            "missing",
+            EDGE,
+            "backendRefs: [{name: no-such-service, port: 80}]",
+        ),
+        route_of("HTTPRoute", NAMESPACE, "across", across, WEB),
+        route_of(
+            "HTTPRoute",
+            SHOP,
+            "reaching",
+            EDGE,
+            "backendRefs: [{name: web, namespace: bank, port: 80}]",
+        ),
+        route_of("GRPCRoute", SHOP, "calls", EDGE, WEB),
+        route_of("TLSRoute", SHOP, "through", EDGE, WEB),
+    ]
+    .concat()
+}
+
+/// The route that changes.
+fn route(parents: &str, path: &str) -> String {
+    let rule = format!("matches: [{{path: {{value: {path}}}}}], backendRefs: [{{name: web, port: 80}}]");
+    route_of("HTTPRoute", SHOP, "web", parents, &rule)
 }
 
 pub(super) fn run(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
@@ -112,9 +106,10 @@ pub(super) fn run(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()
     cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
     cluster.apply(BANK)?;
     cluster.apply(OBJECTS)?;
-    cluster.apply(&route("[{name: edge, sectionName: web}]", "/"))?;
+    cluster.apply(&other_routes())?;
+    cluster.apply(&route(EDGE, "/"))?;
     class_and_gateway(cluster)?;
-    all_answer_for(cluster, "gateway.example", "/", 200)?;
+    all_answer_for(cluster, "web.example", "/", 200)?;
     routes(cluster)?;
     reference_grant(cluster)?;
     another_controller(cluster)?;
@@ -127,9 +122,10 @@ pub(super) fn run(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()
     ensure!(before == after, "{before:?}, then {after:?}");
 
     println!("   all of it goes, the definitions last");
+    cluster.delete(&other_routes())?;
     cluster.delete(OBJECTS)?;
     cluster.kubectl(&["delete", ROUTE, "-n", SHOP])?;
-    all_answer_for(cluster, "gateway.example", "/", 404)?;
+    all_answer_for(cluster, "web.example", "/", 404)?;
     cluster.delete(BANK)?;
     cluster.kubectl(&["delete", "-f", definitions])?;
     change_goes_live(cluster)
@@ -292,26 +288,8 @@ fn reference_grant(cluster: &Cluster) -> anyhow::Result<()> {
 /// Another controller has an entry of its own on the route; then the route changes, and leaves our Gateway.
 fn another_controller(cluster: &Cluster) -> anyhow::Result<()> {
     println!("   another controller has an entry on the route; the route changes, then leaves our Gateway");
-    let foreign = json!({
-        "parentRef": { "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "theirs" },
-        "controllerName": "example.com/other",
-        "conditions": [{
-            "type": "Accepted", "status": "False", "reason": "Pending", "message": "",
-            "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1,
-        }],
-    });
-    let patch = json!([{ "op": "add", "path": "/status/parents/-", "value": foreign }]).to_string();
-    let patching = [
-        "patch",
-        ROUTE,
-        "-n",
-        SHOP,
-        "--subresource=status",
-        "--type=json",
-        "-p",
-        &patch,
-    ];
-    cluster.kubectl(&patching)?;
+    let theirs = json!({ "parentRef": { "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "theirs" } });
+    let foreign = foreign_entry(cluster, ROUTE, "parents", theirs)?;
     cluster.apply(&route("[{name: edge, sectionName: web}, {name: theirs}]", "/changed"))?;
     eventually("the status speaks of the change", CHANGE, || {
         let route = cluster.get(&[ROUTE, "-n", SHOP])?;
@@ -320,8 +298,8 @@ fn another_controller(cluster: &Cluster) -> anyhow::Result<()> {
         ensure!(entries.len() == 2 && entries.contains(&foreign), "{entries:?}");
         Ok(())
     })?;
-    all_answer_for(cluster, "gateway.example", "/changed", 200)?;
-    all_answer_for(cluster, "gateway.example", "/", 404)?;
+    all_answer_for(cluster, "web.example", "/changed", 200)?;
+    all_answer_for(cluster, "web.example", "/", 404)?;
     cluster.apply(&route("[{name: theirs}]", "/"))?;
     eventually("our own entry is gone", CHANGE, || {
         let route = cluster.get(&[ROUTE, "-n", SHOP])?;
@@ -332,9 +310,9 @@ fn another_controller(cluster: &Cluster) -> anyhow::Result<()> {
         ensure!(*attached == 3, "{attached} routes are attached");
         Ok(())
     })?;
-    all_answer_for(cluster, "gateway.example", "/changed", 404)?;
-    cluster.apply(&route("[{name: edge, sectionName: web}]", "/"))?;
-    all_answer_for(cluster, "gateway.example", "/", 200)?;
+    all_answer_for(cluster, "web.example", "/changed", 404)?;
+    cluster.apply(&route(EDGE, "/"))?;
+    all_answer_for(cluster, "web.example", "/", 200)?;
     eventually("our entry is back", CHANGE, || {
         let route = cluster.get(&[ROUTE, "-n", SHOP])?;
         let said = said(&ours(&route)?["conditions"], &route)?;

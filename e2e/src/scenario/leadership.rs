@@ -13,7 +13,9 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
-use super::release::{HOST, LIMIT, NAMESPACE, SHOP, all_answer, change_goes_live, front, in_sync, leader, pods};
+use super::release::{
+    HOST, LIMIT, NAMESPACE, SHOP, all_answer, change_goes_live, front, in_sync, leader, pods, rolled_out,
+};
 use crate::{
     Arguments,
     cluster::{Cluster, Forward},
@@ -24,7 +26,7 @@ use crate::{
 
 /// Answers with the number of the configuration that a proxy runs.
 const NUMBER_HOST: &str = "number.example";
-const CONTROLLER: &str = "deployment/silverback-kong-controller";
+const CONTROLLER: &str = "silverback-kong-controller";
 /// Longer than a Lease: another one leads by then.
 const AWAY: Duration = Duration::from_secs(25);
 
@@ -60,7 +62,7 @@ fn ways_to_go(cluster: &Cluster, changes: &Changes) -> anyhow::Result<()> {
             cluster.signal_container(&node, &container, "SIGCONT")?;
         }
         changes.go_on()?;
-        controllers_are_ready(cluster)?;
+        rolled_out(cluster, CONTROLLER)?;
     }
     cut_off(cluster, changes)
 }
@@ -90,7 +92,7 @@ fn asked_to_end(cluster: &Cluster) -> anyhow::Result<()> {
         milliseconds(leading),
         milliseconds(pushed)
     );
-    controllers_are_ready(cluster)
+    rolled_out(cluster, CONTROLLER)
 }
 
 /// The leader's node loses its network: neither the API server nor the other node is in reach.
@@ -113,7 +115,7 @@ fn cut_off(cluster: &Cluster, changes: &Changes) -> anyhow::Result<()> {
     cluster.kubectl(&["wait", "--for=condition=Ready", "node", "--all", "--timeout=60s"])?;
     in_sync(cluster, 2)?;
     changes.go_on()?;
-    controllers_are_ready(cluster)
+    rolled_out(cluster, CONTROLLER)
 }
 
 /// The API server is away, and a proxy loses what it runs.
@@ -185,11 +187,6 @@ fn controllers(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
         .iter()
         .filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned));
     Ok(names.collect())
-}
-
-fn controllers_are_ready(cluster: &Cluster) -> anyhow::Result<()> {
-    cluster.kubectl(&["rollout", "status", "-n", NAMESPACE, CONTROLLER, "--timeout=60s"])?;
-    Ok(())
 }
 
 /// Node and container of a pod.

@@ -5,6 +5,7 @@ mod bad_proxies;
 mod certificates;
 mod conditions;
 mod crds;
+mod disaster;
 mod fleet;
 mod gateway;
 mod idle;
@@ -192,6 +193,14 @@ pub(crate) const ALL: &[Scenario] = &[
         first: false,
         by_name_only: false,
         run: source::fail_closed,
+    },
+    Scenario {
+        name: "disaster",
+        story: "all controllers and proxies go at once while the cluster holds what proxies refuse: they come back with what was \
+                accepted last, and all else as it is now",
+        first: false,
+        by_name_only: false,
+        run: disaster::run,
     },
     Scenario {
         name: "rotation",

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use super::release::{LIMIT, NAMESPACE, SHOP, holds, in_sync, ingress_of, leader};
+use super::release::{LIMIT, NAMESPACE, SHOP, condition, holds, in_sync, ingress_of, leader, rolled_out};
 use crate::{Arguments, cluster::Cluster, http, poll::eventually};
 
 /// Leases of 15 s and a node's grace of 12 s run out one after the other.
@@ -36,14 +36,7 @@ pub(super) fn run(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
     );
     cluster.kubectl(&["delete", "ingress", "-n", SHOP, "meanwhile"])?;
     cluster.kubectl(&["wait", "--for=condition=Ready", "node", "--all", "--timeout=60s"])?;
-    cluster.kubectl(&[
-        "rollout",
-        "status",
-        "-n",
-        NAMESPACE,
-        "deployment/silverback-kong-controller",
-        "--timeout=60s",
-    ])?;
+    rolled_out(cluster, "silverback-kong-controller")?;
     in_sync(cluster, 2)
 }
 
@@ -55,9 +48,7 @@ fn cut_off(cluster: &Cluster, name: &str, node: &str) -> anyhow::Result<()> {
         NOTICED,
         || {
             let row = cluster.get(&["proxyinstance", "-n", NAMESPACE, name])?;
-            let conditions = row["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            let reachable = conditions.iter().find(|condition| condition["type"] == "Reachable");
-            let reachable = reachable.context("no condition Reachable")?;
+            let reachable = condition(&row, "Reachable")?;
             ensure!(reachable["status"] == "False", "it says {reachable}");
             Ok([&reachable["reason"], &reachable["message"]]
                 .map(|text| text.as_str().unwrap_or_default())

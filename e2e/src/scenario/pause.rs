@@ -1,8 +1,11 @@
 //! The operator's brake.
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
-use super::release::{CHANGE, HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer_for, front, in_sync, ingress_of, pods};
+use super::release::{
+    CHANGE, HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer_for, condition, fleet, front, holds, in_sync, ingress_of,
+    pods,
+};
 use crate::{Arguments, cluster::Cluster, http, load::Load, poll::eventually};
 
 /// Host of the change that waits; what nobody claims is a 404.
@@ -13,15 +16,15 @@ pub(super) fn run(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
     let load = Load::start(front.address, HOST, "/", 2);
     pause(cluster, true)?;
     eventually("the fleet says that it is paused", CHANGE, || {
-        ensure!(paused(cluster)? == "True", "not yet");
+        ensure!(holds(&fleet(cluster)?, "Paused"), "not yet");
         Ok(())
     })?;
     cluster.apply(&ingress_of("paused", WAITS, "/", "web"))?;
     eventually("the proxies are behind, because of the pause", LIMIT, || {
-        let rows = cluster.get(&["proxyinstances", "-n", NAMESPACE])?;
-        let rows = rows["items"].as_array().context("no rows")?;
-        let reasons: Vec<_> = rows.iter().map(|row| reason(row, "Synced")).collect();
-        ensure!(reasons.iter().all(|reason| reason == "Paused"), "{reasons:?}");
+        for row in cluster.list(&["proxyinstances", "-n", NAMESPACE])? {
+            let synced = condition(&row, "Synced")?;
+            ensure!(synced["reason"] == "Paused", "{synced}");
+        }
         Ok(())
     })?;
     all_answer_for(cluster, WAITS, "/", 404)?;
@@ -49,10 +52,6 @@ pub(super) fn run(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
     load.finish()
 }
 
-fn fleet() -> String {
-    format!("{RELEASE}-kong-gateway-admin")
-}
-
 fn pause(cluster: &Cluster, paused: bool) -> anyhow::Result<()> {
     let patch = format!("{{\"spec\":{{\"paused\":{paused}}}}}");
     cluster
@@ -61,31 +60,11 @@ fn pause(cluster: &Cluster, paused: bool) -> anyhow::Result<()> {
             "proxyfleet",
             "-n",
             NAMESPACE,
-            &fleet(),
+            &format!("{RELEASE}-kong-gateway-admin"),
             "--type",
             "merge",
             "-p",
             &patch,
         ])
         .map(drop)
-}
-
-fn paused(cluster: &Cluster) -> anyhow::Result<String> {
-    let fleet = cluster.get(&["proxyfleet", "-n", NAMESPACE, &fleet()])?;
-    Ok(field(&fleet, "Paused", "status"))
-}
-
-fn reason(object: &serde_json::Value, condition: &str) -> String {
-    field(object, condition, "reason")
-}
-
-fn field(object: &serde_json::Value, condition: &str, field: &str) -> String {
-    let conditions = object["status"]["conditions"].as_array();
-    let found = conditions
-        .into_iter()
-        .flatten()
-        .find(|found| found["type"] == condition);
-    found.map_or_else(String::new, |found| {
-        found[field].as_str().unwrap_or_default().to_owned()
-    })
 }

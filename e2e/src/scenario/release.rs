@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     cluster::{Cluster, Forward},
@@ -59,12 +59,64 @@ pub(crate) struct Pod {
     pub(crate) terminating: bool,
 }
 
-/// Whether a condition in a list of conditions is True.
-pub(crate) fn holds(object: &Value, condition: &str) -> bool {
-    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    conditions
-        .iter()
-        .any(|found| found["type"] == condition && found["status"] == "True")
+/// The condition of that type in an object's status.
+pub(crate) fn condition<'a>(object: &'a Value, name: &str) -> anyhow::Result<&'a Value> {
+    let conditions = object["status"]["conditions"].as_array();
+    let mut conditions = conditions.into_iter().flatten();
+    let found = conditions.find(|condition| condition["type"] == name);
+    found.with_context(|| format!("no condition {name}"))
+}
+
+/// Whether a condition is True.
+pub(crate) fn holds(object: &Value, name: &str) -> bool {
+    condition(object, name).is_ok_and(|found| found["status"] == "True")
+}
+
+/// The fleet's own object.
+pub(crate) fn fleet(cluster: &Cluster) -> anyhow::Result<Value> {
+    cluster.get(&["proxyfleet", "-n", NAMESPACE, &format!("{RELEASE}-kong-gateway-admin")])
+}
+
+/// Waits until that many proxy pods are Ready, in sync or not.
+pub(crate) fn ready(cluster: &Cluster, count: usize) -> anyhow::Result<()> {
+    eventually(&format!("{count} proxies are Ready"), LIMIT, || {
+        let ready = pods(cluster)?.iter().filter(|pod| pod.ready).count();
+        ensure!(ready == count, "{ready} are");
+        Ok(())
+    })
+}
+
+/// Waits until a Deployment of the release is as it shall be.
+pub(crate) fn rolled_out(cluster: &Cluster, deployment: &str) -> anyhow::Result<()> {
+    let deployment = format!("deployment/{deployment}");
+    cluster
+        .kubectl(&["rollout", "status", "-n", NAMESPACE, &deployment, "--timeout=60s"])
+        .map(drop)
+}
+
+/// Adds what another controller says to one of the lists in a status, and gives it back.
+pub(crate) fn foreign_entry(cluster: &Cluster, object: &str, list: &str, refers_to: Value) -> anyhow::Result<Value> {
+    let mut entry = json!({
+        "controllerName": "example.com/other",
+        "conditions": [{
+            "type": "Accepted", "status": "False", "reason": "Pending", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1,
+        }],
+    });
+    let entry_fields = entry.as_object_mut().context("it is a map")?;
+    entry_fields.extend(refers_to.as_object().cloned().unwrap_or_default());
+    let patch = json!([{ "op": "add", "path": format!("/status/{list}/-"), "value": entry }]).to_string();
+    cluster.kubectl(&[
+        "patch",
+        object,
+        "-n",
+        SHOP,
+        "--subresource=status",
+        "--type=json",
+        "-p",
+        &patch,
+    ])?;
+    Ok(entry)
 }
 
 /// All proxy pods that have an address.

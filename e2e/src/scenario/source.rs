@@ -3,8 +3,8 @@
 use anyhow::{Context, ensure};
 
 use super::release::{
-    HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer, all_answer_for, change_goes_live, front, in_sync, ingress_of,
-    pods,
+    HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer, all_answer_for, change_goes_live, condition, fleet, front,
+    in_sync, ingress_of, ready,
 };
 use crate::{Arguments, cluster::Cluster, load::Load, poll::eventually};
 
@@ -30,9 +30,9 @@ pub(super) fn admin_service(cluster: &Cluster, _: &Arguments) -> anyhow::Result<
             "   event on {} {}: {}",
             event["involvedObject"]["kind"], name, event["message"]
         );
-        let fleet = cluster.get(&["proxyfleet", "-n", NAMESPACE, &name])?;
+        let fleet = fleet(cluster)?;
         ensure!(
-            condition(&fleet, "Synced").is_some_and(|synced| synced["reason"] == "NoProxies"),
+            condition(&fleet, "Synced")?["reason"] == "NoProxies",
             "the fleet says {}",
             fleet["status"]["conditions"]
         );
@@ -69,9 +69,23 @@ fn rows_go(cluster: &Cluster) -> anyhow::Result<()> {
     })
 }
 
-fn condition<'a>(object: &'a serde_json::Value, name: &str) -> Option<&'a serde_json::Value> {
-    let conditions = object["status"]["conditions"].as_array()?;
-    conditions.iter().find(|condition| condition["type"] == name)
+/// Waits until the fleet says that a kind can't be read, then asks for another proxy: it gets what the others have.
+fn held(cluster: &Cluster, kind: &str, meanwhile: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let message = eventually("the fleet says what can't be read", LIMIT, || {
+        let fleet = fleet(cluster)?;
+        let unavailable = condition(&fleet, "SourceUnavailable")?;
+        let message = unavailable["message"].as_str().unwrap_or_default();
+        ensure!(
+            unavailable["status"] == "True" && message.to_lowercase().contains(kind),
+            "it says {unavailable}"
+        );
+        Ok(message.to_owned())
+    })?;
+    println!("   SourceUnavailable: {message}");
+    meanwhile()?;
+    cluster.kubectl(&["scale", "-n", NAMESPACE, PROXIES, "--replicas=3"])?;
+    ready(cluster, 3)?;
+    all_answer(cluster, "/", 200)
 }
 
 pub(super) fn forbidden(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
@@ -110,28 +124,10 @@ pub(super) fn forbidden(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> 
 }
 
 fn while_forbidden(cluster: &Cluster) -> anyhow::Result<()> {
-    let fleet = format!("{RELEASE}-kong-gateway-admin");
-    let message = eventually("the fleet says what can't be read", LIMIT, || {
-        let fleet = cluster.get(&["proxyfleet", "-n", NAMESPACE, &fleet])?;
-        let unavailable = condition(&fleet, "SourceUnavailable");
-        let unavailable = unavailable.context("no condition SourceUnavailable")?;
-        let message = unavailable["message"].as_str().unwrap_or_default();
-        ensure!(
-            unavailable["status"] == "True" && message.to_lowercase().contains("ingress"),
-            "it says {unavailable}"
-        );
-        Ok(message.to_owned())
+    // Nothing is emptied by it: a change waits.
+    held(cluster, "ingress", || {
+        cluster.apply(&ingress_of("waits", WAITS, "/", "web"))
     })?;
-    println!("   SourceUnavailable: {message}");
-    // Nothing is emptied by it: a change waits, and a newcomer gets what the others have.
-    cluster.apply(&ingress_of("waits", WAITS, "/", "web"))?;
-    cluster.kubectl(&["scale", "-n", NAMESPACE, PROXIES, "--replicas=3"])?;
-    eventually("the newcomer is Ready", LIMIT, || {
-        let ready = pods(cluster)?.iter().filter(|pod| pod.ready).count();
-        ensure!(ready == 3, "{ready} of 3 are");
-        Ok(())
-    })?;
-    all_answer(cluster, "/", 200)?;
     all_answer_for(cluster, WAITS, "/", 404)
 }
 
@@ -188,24 +184,6 @@ pub(super) fn fail_closed(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()
 }
 
 fn without_definition(cluster: &Cluster) -> anyhow::Result<()> {
-    let fleet = format!("{RELEASE}-kong-gateway-admin");
-    let message = eventually("the fleet says what is gone", LIMIT, || {
-        let fleet = cluster.get(&["proxyfleet", "-n", NAMESPACE, &fleet])?;
-        let unavailable = condition(&fleet, "SourceUnavailable").context("no condition SourceUnavailable")?;
-        let message = unavailable["message"].as_str().unwrap_or_default();
-        ensure!(
-            unavailable["status"] == "True" && message.contains("KongPlugin"),
-            "it says {unavailable}"
-        );
-        Ok(message.to_owned())
-    })?;
-    println!("   SourceUnavailable: {message}");
-    cluster.kubectl(&["scale", "-n", NAMESPACE, PROXIES, "--replicas=3"])?;
-    eventually("the newcomer is Ready", LIMIT, || {
-        let ready = pods(cluster)?.iter().filter(|pod| pod.ready).count();
-        ensure!(ready == 3, "{ready} of 3 are");
-        Ok(())
-    })?;
-    all_answer_for(cluster, GUARDED, "/", 418)?;
-    all_answer(cluster, "/", 200)
+    held(cluster, "kongplugin", || Ok(()))?;
+    all_answer_for(cluster, GUARDED, "/", 418)
 }

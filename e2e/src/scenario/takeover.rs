@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::ensure;
 
-use super::release::{HOST, LIMIT, NAMESPACE, change_goes_live, front, in_sync, leader};
+use super::release::{HOST, LIMIT, NAMESPACE, change_goes_live, front, in_sync, leader, rolled_out};
 use crate::{Arguments, cluster::Cluster, load::Load, poll::eventually};
 
 pub(super) fn run(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
@@ -27,14 +27,7 @@ pub(super) fn run(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
             began.elapsed().as_secs_f64()
         );
         change_goes_live(cluster)?;
-        cluster.kubectl(&[
-            "rollout",
-            "status",
-            "-n",
-            NAMESPACE,
-            "deployment/silverback-kong-controller",
-            "--timeout=60s",
-        ])?;
+        rolled_out(cluster, "silverback-kong-controller")?;
     }
     in_sync(cluster, 2)?;
     load.finish()

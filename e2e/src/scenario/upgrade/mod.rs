@@ -22,6 +22,7 @@ pub(super) fn short(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<
         run.step("rollback", Run::roll_back)?;
         run.step("split again", Run::split)?;
         run.step("scale to 4 and back", |run| run.scale(&[4, 2]))?;
+        run.step("what was kept goes", Run::leftovers_go)?;
         run.step("restart of the proxies", Run::restart_proxies)
     })
 }
@@ -42,7 +43,8 @@ pub(super) fn from_sidecar(cluster: &Cluster, arguments: &Arguments) -> anyhow::
         run.steady("steady, sidecar mode", STEADY)?;
         run.step("upgrade to split", Run::split)?;
         run.step("rollback", Run::roll_back)?;
-        run.step("split again", Run::split)
+        run.step("split again", Run::split)?;
+        run.step("what was kept goes", Run::leftovers_go)
     })
 }
 

@@ -164,6 +164,42 @@ impl<'a> Run<'a> {
         self.in_sync(None)
     }
 
+    /// Whatever was kept for old pods goes with the last of them, and the controller may remove all of it.
+    pub(super) fn leftovers_go(&self) -> anyhow::Result<()> {
+        let release = format!("{NAMESPACE}/{RELEASE}");
+        eventually("what was kept for old pods goes", RELEASE_LIMIT, || {
+            let record = format!("configmap/{RELEASE}-upgrade-record");
+            let record =
+                self.cluster
+                    .kubectl(&["get", "-n", NAMESPACE, &record, "--ignore-not-found", "-o", "name"])?;
+            ensure!(record.is_empty(), "there is a record of it");
+            let kinds = "clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts,secrets,configmaps";
+            for object in self.cluster.list(&[kinds, "-n", NAMESPACE])? {
+                let kept = &object["metadata"]["annotations"]["gateway.silverback.dev/kept-for"];
+                ensure!(
+                    *kept != *release,
+                    "{} {} is left",
+                    object["kind"],
+                    object["metadata"]["name"]
+                );
+            }
+            Ok(())
+        })?;
+        let selected = format!("app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=controller");
+        let log = self
+            .cluster
+            .kubectl(&["logs", "-n", NAMESPACE, "-l", &selected, "--tail=-1"])?;
+        ensure!(
+            !log.contains("may not be removed"),
+            "the controller lacks a right: {log}"
+        );
+        let removed = log
+            .lines()
+            .find(|line| line.contains("removed what an upgrade had left"));
+        println!("   {}", removed.unwrap_or("nothing was left"));
+        Ok(())
+    }
+
     fn upgrade(&self, more: &[&str]) -> anyhow::Result<()> {
         let (controller, tag) = super::super::install::split(&self.arguments.controller_image);
         let (proxy, proxy_tag) = super::super::install::split(&self.arguments.proxy_image);
