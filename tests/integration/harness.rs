@@ -103,7 +103,9 @@ pub(crate) fn fake_kong(
                 }
             }
             let mut sent = vec![0; length];
-            reader.read_exact(&mut sent).unwrap();
+            if reader.read_exact(&mut sent).is_err() {
+                return;
+            }
             let request: Vec<&str> = head.split_whitespace().take(2).collect();
             let (status, body) = answer(&request.join(" "), &sent);
             let body = body.to_string();

@@ -1,18 +1,12 @@
 //! A Kong that takes or refuses configurations as a test wants, and remembers them: for what a real one cannot be made to
 //! do at will.
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
-    thread,
-};
+use std::sync::{Arc, Mutex};
 
 use proxy_config_schema::ConfigHash;
 use serde_json::{Value, json};
 
-/// What it says to a configuration: `None` takes it, else status and body.
-type Judge = dyn Fn(&Value) -> Option<(&'static str, Value)> + Send + Sync;
+use crate::harness::fake_kong;
 
 /// It ends with the test's process.
 pub(crate) struct Stub {
@@ -29,17 +23,11 @@ struct State {
 }
 
 impl Stub {
+    /// Starts one; `judge` says what it answers to a configuration: nothing to take it, else status and body.
     pub(crate) fn start(judge: impl Fn(&Value) -> Option<(&'static str, Value)> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::<Mutex<State>>::default();
-        let (shared, judge): (_, Arc<Judge>) = (state.clone(), Arc::new(judge));
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (state, judge) = (shared.clone(), judge.clone());
-                thread::spawn(move || serve(stream, &state, &*judge));
-            }
-        });
+        let (shared, judge) = (state.clone(), Arc::new(judge));
+        let url = fake_kong(move |request, sent| answer(&shared, &*judge, request, sent));
         Self { url, state }
     }
 
@@ -61,60 +49,35 @@ impl Stub {
     }
 }
 
-fn serve(mut stream: TcpStream, state: &Mutex<State>, judge: &Judge) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    loop {
-        let (mut head, mut length) = (String::new(), 0);
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            head.push_str(&line);
-            if line == "\r\n" {
-                break;
-            }
+fn answer(
+    state: &Mutex<State>,
+    judge: &impl Fn(&Value) -> Option<(&'static str, Value)>,
+    request: &str,
+    sent: &[u8],
+) -> (&'static str, Value) {
+    let mut state = state.lock().unwrap();
+    match request {
+        "GET /" => ("200 OK", root(state.process)),
+        "GET /status" => {
+            let hash = state.hash.clone().unwrap_or_else(|| "0".repeat(32));
+            (
+                "200 OK",
+                json!({"configuration_hash": hash, "server": {"total_requests": 1}}),
+            )
         }
-        let mut sent = vec![0; length];
-        if reader.read_exact(&mut sent).is_err() {
-            return;
-        }
-        let mut state = state.lock().unwrap();
-        let (status, body) = match head.split_whitespace().take(2).collect::<Vec<_>>()[..] {
-            ["GET", "/"] => ("200 OK", root(state.process)),
-            ["GET", "/status"] => {
-                let hash = state.hash.clone().unwrap_or_else(|| "0".repeat(32));
-                (
-                    "200 OK",
-                    json!({"configuration_hash": hash, "server": {"total_requests": 1}}),
-                )
-            }
-            _ => {
-                let document: Value = serde_json::from_slice(&sent).unwrap();
-                match judge(&document) {
-                    Some(refusal) => {
-                        state.refused += 1;
-                        refusal
-                    }
-                    None => {
-                        state.hash = Some(ConfigHash::of(&sent).to_string());
-                        state.accepted.push(document);
-                        ("201 Created", json!({}))
-                    }
+        _ => {
+            let document: Value = serde_json::from_slice(sent).unwrap();
+            match judge(&document) {
+                Some(refusal) => {
+                    state.refused += 1;
+                    refusal
+                }
+                None => {
+                    state.hash = Some(ConfigHash::of(sent).to_string());
+                    state.accepted.push(document);
+                    ("201 Created", json!({}))
                 }
             }
-        };
-        drop(state);
-        let body = body.to_string();
-        let answer = format!(
-            "HTTP/1.1 {status}\r\nServer: kong/3.9.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        if stream.write_all(answer.as_bytes()).is_err() {
-            return;
         }
     }
 }
