@@ -366,6 +366,9 @@ fn ingress_with(name: &str, plugins: &str) -> Object {
     Object::from_json(Kind::Ingress, value).expect("it fits")
 }
 
+/// What is done to a snapshot.
+type Edit<'a> = &'a dyn Fn(&mut Snapshot);
+
 #[test]
 fn routes_with_plugins_come_and_go_without_the_plugins_of_others() {
     let settings = settings(RouterFlavor::Traditional);
@@ -374,7 +377,7 @@ fn routes_with_plugins_come_and_go_without_the_plugins_of_others() {
     let mut before = translator.translate(&snapshot, &settings);
     let gone = |name: &str| ingress_with(name, "").key();
     // What is edited, and how many plugins there are and are the very same afterwards.
-    let edits: [(&dyn Fn(&mut Snapshot), usize, usize); 6] = [
+    let edits: [(Edit<'_>, usize, usize); 6] = [
         (&|snapshot| snapshot.insert(ingress_with("other", "one")), 3, 2),
         (&|snapshot| snapshot.insert(ingress_with("other", "two,one")), 4, 2),
         (&|snapshot| snapshot.insert(ingress_with("third", "two")), 5, 4),
