@@ -35,7 +35,11 @@ impl Configuration {
         let mut copy = self.redacted();
         if !confidential.is_empty() {
             copy.visit_plugins(&mut |plugin| {
-                for value in plugin.config.iter_mut().flat_map(|config| config.values_mut()) {
+                for value in plugin
+                    .config
+                    .iter_mut()
+                    .flat_map(|config| Arc::make_mut(config).values_mut())
+                {
                     withhold(value, confidential);
                 }
             });
@@ -282,7 +286,7 @@ secrets_of! {
     HmacAuthCredential: |this, visit| { visit_text(this.secret.as_mut(), visit) }
     JwtSecret: |this, visit| { visit_text(this.secret.as_mut(), visit) }
     Oauth2Credential: |this, visit| { visit_text(this.client_secret.as_mut(), visit) }
-    Plugin: |this, visit| { visit_settings(this.config.as_mut(), visit) }
+    Plugin: |this, visit| { visit_settings(this.config.as_mut().map(Arc::make_mut), visit) }
     Vault: |this, visit| { visit_settings(this.config.as_mut(), visit) }
 }
 

@@ -196,7 +196,7 @@ fn entity(plugin: &Plugin) -> Value {
 /// What must not be repeated of a proxy's answer.
 fn secrets_of(plugin: &Plugin, object: &Object) -> Secrets {
     let empty = JsonObject::new();
-    let config = plugin.config.as_ref().unwrap_or(&empty);
+    let config = plugin.config.as_deref().unwrap_or(&empty);
     match fields(object) {
         Some((metadata, fields)) if !secrets(metadata, fields).is_empty() => Secrets::of_all_texts(config),
         _ => Secrets::of_settings(config),

@@ -109,7 +109,7 @@ fn transformer(uri: &str) -> Plugin {
     config.insert("replace".to_owned(), json!({ "uri": uri }));
     Plugin {
         name: "request-transformer".to_owned(),
-        config: Some(config),
+        config: Some(config.into()),
         ..Plugin::default()
     }
 }
@@ -123,7 +123,7 @@ fn termination() -> Plugin {
     );
     Plugin {
         name: "request-termination".to_owned(),
-        config: Some(config),
+        config: Some(config.into()),
         ..Plugin::default()
     }
 }

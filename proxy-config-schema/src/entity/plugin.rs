@@ -1,6 +1,6 @@
 //! Plugins.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,9 +19,9 @@ pub struct Plugin {
     /// Tells apart several plugins of one type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_name: Option<String>,
-    /// Settings by the type's own schema. May hold secrets.
+    /// Settings by the type's own schema, shared by all places of a plugin. May hold secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config: Option<JsonObject>,
+    pub config: Option<Arc<JsonObject>>,
     /// Whether it acts (default true).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,

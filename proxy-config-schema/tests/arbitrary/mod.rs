@@ -75,7 +75,7 @@ fn plugin() -> impl Strategy<Value = Plugin> {
     )
         .prop_map(|(name, config, enabled, service, consumer, tags)| Plugin {
             name,
-            config,
+            config: config.map(Into::into),
             enabled,
             service,
             consumer,

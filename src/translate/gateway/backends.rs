@@ -223,7 +223,7 @@ pub(super) fn plugin(name: &str, config: serde_json::Value) -> kong::Plugin {
     };
     kong::Plugin {
         name: name.to_owned(),
-        config: Some(config),
+        config: Some(config.into()),
         ..kong::Plugin::default()
     }
 }

@@ -246,7 +246,7 @@ fn termination() -> Plugin {
     config.insert("message".to_owned(), json!("a plugin of this route is missing"));
     Plugin {
         name: CLOSING.to_owned(),
-        config: Some(config),
+        config: Some(config.into()),
         ..Plugin::default()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Values of Secrets never reach a message: of a value that can't be read only the place is told.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::Value;
 
@@ -61,7 +61,7 @@ impl<'a> PluginObject<'a> {
 #[derive(Debug, Clone, Default)]
 pub(in crate::translate) struct Resolved<'a> {
     /// `None` where there are none.
-    pub(in crate::translate) config: Option<JsonObject>,
+    pub(in crate::translate) config: Option<Arc<JsonObject>>,
     /// The Secrets that took part.
     pub(in crate::translate) secrets: Vec<&'a Secret>,
     /// Values that came from Secrets: to be shown nowhere.
@@ -84,7 +84,7 @@ pub(in crate::translate) fn resolve<'a>(
     let is_sound = reader.check_fields();
     let config = reader.config();
     let mut resolved = reader.resolved;
-    resolved.config = config?.filter(|config| !config.is_empty());
+    resolved.config = config?.filter(|config| !config.is_empty()).map(Arc::new);
     is_sound.then_some(resolved)
 }
 
