@@ -267,7 +267,8 @@ fn is_address(text: &str) -> bool {
     text.parse::<Ipv4Addr>().is_ok() || text.parse::<Ipv6Addr>().is_ok()
 }
 
-/// An IP address, or a host name of letters, digits, `-` and `_` in labels, at most 255 long.
+/// An IP address, or a host name of letters, digits, `-` and `_` in labels. Of any length: Kong goes by characters alone,
+/// and names of upstreams are hosts that no DNS ever sees.
 fn is_host(text: &str) -> bool {
     if text.contains(':') {
         return text.parse::<Ipv6Addr>().is_ok();
@@ -279,13 +280,9 @@ fn is_host(text: &str) -> bool {
     }
     let label = |label: &str| {
         let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        !label.is_empty()
-            && label.len() <= 63
-            && label.bytes().all(inner)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
+        !label.is_empty() && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
     };
-    text.len() <= 255 && bare.split('.').all(label)
+    bare.split('.').all(label)
 }
 
 fn matches_or(valid: bool, text: &str) -> Result<(), String> {
