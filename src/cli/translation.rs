@@ -1,5 +1,7 @@
 //! The flags that shape the translation, the same for `run` and the offline verbs.
 
+use std::sync::Arc;
+
 use clap::{Args, ValueEnum};
 
 use super::{
@@ -9,7 +11,7 @@ use super::{
 use crate::{
     manifest::Limits,
     model::{Edition, NamespacedName, Profile, RouterFlavor},
-    translate::{MissingPlugin, ProxyZone, Settings},
+    translate::{EntitySchemas, MissingPlugin, ProxyZone, Settings},
 };
 
 const TRANSLATION: &str = "Translation";
@@ -156,6 +158,11 @@ impl TranslationArguments {
             combined_services: self.combined_services_from_different_httproutes,
             gateway_controller_name: self.gateway_api_controller_name.clone(),
             gateway_to_reconcile: self.gateway_to_reconcile.clone(),
+            entity_schemas: if self.raw_objects {
+                EntitySchemas::of_comparison().into()
+            } else {
+                Arc::default()
+            },
             // As of now: in a comparison time stands still.
             now: (!self.raw_objects).then(jiff::Timestamp::now),
             ..Settings::default()

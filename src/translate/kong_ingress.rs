@@ -51,12 +51,15 @@ pub(super) fn settings<'a>(
     state.takes_part(Owner::new(Kind::KongIngress, &object.metadata));
     let State {
         upstream_settings,
+        settings,
         problems,
         ..
     } = state;
+    let raw_objects = settings.raw_objects;
     let found = upstream_settings.of(Kind::KongIngress, &object.metadata, |owner| {
-        read(owner, object, problems)
+        read(owner, object, raw_objects, problems)
     })?;
+    let policy = policy.filter(|_| !raw_objects);
     if policy.is_some_and(|policy| !upstream_settings::fit_together(&found, policy)) {
         problems.report(
             owner,
@@ -70,8 +73,8 @@ pub(super) fn settings<'a>(
     Some(found)
 }
 
-/// A KongIngress's settings; `None`, with problems on it, if they can't be used.
-fn read(owner: Owner<'_>, object: &KongIngress, problems: &mut Problems) -> Option<Upstream> {
+/// A KongIngress's settings; `None`, with problems on it, if they can't be used. Those of raw objects are sent as they are.
+fn read(owner: Owner<'_>, object: &KongIngress, raw_objects: bool, problems: &mut Problems) -> Option<Upstream> {
     for (section, is_set, message, remedy) in [
         (
             "proxy",
@@ -99,9 +102,17 @@ fn read(owner: Owner<'_>, object: &KongIngress, problems: &mut Problems) -> Opti
     let Ok(Value::Object(settings)) = serde_json::to_value(object.upstream.as_ref()?) else {
         return None;
     };
-    let refusals = match upstream_settings::read(settings, false) {
+    let refusals = match upstream_settings::read(settings.clone(), false) {
         Ok(upstream) => return Some(upstream),
         Err(refusals) => refusals,
+    };
+    let as_given = raw_objects
+        .then(|| upstream_settings::as_given(settings).ok())
+        .flatten();
+    let consequence = if as_given.is_some() {
+        "it is sent all the same, and Kong refuses it"
+    } else {
+        "the upstreams of its Services keep their defaults"
     };
     for (field, message) in refusals {
         let dot = if field.is_empty() { "" } else { "." };
@@ -109,9 +120,9 @@ fn read(owner: Owner<'_>, object: &KongIngress, problems: &mut Problems) -> Opti
             owner,
             format!("upstream{dot}{field}"),
             Reason::InvalidField,
-            format!("{message}; the upstreams of its Services keep their defaults"),
+            format!("{message}; {consequence}"),
             "correct the value",
         );
     }
-    None
+    as_given
 }

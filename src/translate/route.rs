@@ -23,7 +23,10 @@ pub(super) fn render(draft: &RouteDraft<'_>, settings: &Settings) -> kong::Route
     let defaults = &draft.defaults;
     let tags = tags::rule_tags(draft.owner, &draft.rule_names);
     let mut route = kong::Route {
-        id: Some(kong::id::route(&draft.name).to_string()),
+        id: settings
+            .feature_gates
+            .fill_ids
+            .then(|| kong::id::route(&draft.name).to_string()),
         name: Some(draft.name.clone()),
         https_redirect_status_code: annotated
             .https_redirect_status_code
@@ -79,7 +82,10 @@ pub(super) fn render(draft: &RouteDraft<'_>, settings: &Settings) -> kong::Route
         }
         (Matches::Stream(matches), _) => write_stream(matches, annotated, settings, &mut route),
     }
-    fit_protocols(&mut route, flavor);
+    // Kong Ingress Controller leaves protocols of expressions to chance.
+    if flavor == RouterFlavor::Traditional || !settings.raw_objects {
+        fit_protocols(&mut route, flavor);
+    }
     route
 }
 

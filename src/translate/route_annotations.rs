@@ -218,7 +218,10 @@ impl RouteSettings {
             reader.reject(annotations::METHODS, message, "remove one of the two annotations");
         }
         let is_plain = |protocol: &String| matches!(protocol.as_str(), "http" | "grpc" | "ws" | "tcp" | "udp");
-        if self.snis.as_ref().is_some_and(|names| !names.is_empty()) && protocols.iter().all(is_plain) {
+        // Those of gRPC and of HTTP together become http and https.
+        let starts = |prefix: &str| protocols.iter().any(|protocol| protocol.starts_with(prefix));
+        let has_tls = !protocols.iter().all(is_plain) || (starts("grpc") && starts("http"));
+        if self.snis.as_ref().is_some_and(|names| !names.is_empty()) && !has_tls {
             self.snis = None;
             let message = format!("routes with the protocols {listed} can't match on TLS server names");
             reader.reject(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proxy_config_schema as kong;
 
 use super::{
-    annotations, ca_certificate,
+    Settings, annotations, ca_certificate,
     draft::ServiceDraft,
     kong_ingress,
     plugin::Target,
@@ -40,7 +40,8 @@ fn client_certificate<'a>(draft: &ServiceDraft<'a>, state: &mut State<'a>) -> Op
     });
     let (member, owner, name) = named.find(|(_, _, name)| !name.is_empty())?;
     let protocol = service_annotations::effective_protocol(member, draft.defaults.protocol);
-    if service_annotations::takes_tls_settings(protocol) {
+    // Kong Ingress Controller sends it with grpcs as well, which Kong refuses.
+    if service_annotations::takes_tls_settings(protocol) || (state.settings.raw_objects && protocol == "grpcs") {
         return Some((owner, (member.backend.namespace, name)));
     }
     state.problems.annotation(
@@ -61,7 +62,7 @@ pub(super) fn render<'a>(
     let members = service_group::members(draft, &state.index);
     let owner = service_group::owner(draft, &members);
     let tags = owner.map_or_else(tags::unknown_service_tags, tags::object_tags);
-    let mut service = service(draft, &members, tags.clone());
+    let mut service = service(draft, &members, tags.clone(), state.settings);
     let mut upstream = kong::Upstream {
         name: draft.host.clone(),
         algorithm: Some(ALGORITHM.to_owned()),
@@ -75,7 +76,7 @@ pub(super) fn render<'a>(
     for member in &members {
         state.takes_part(member.owner());
         let State { settings, problems, .. } = state;
-        service_annotations::apply(member, &settings.profile, &mut service, &mut upstream, problems);
+        service_annotations::apply(member, settings, &mut service, &mut upstream, problems);
         attach(member, &draft.name, state);
     }
     if let Some(settings) = policy {
@@ -94,11 +95,14 @@ pub(super) fn render<'a>(
 }
 
 /// A service before annotations are looked at.
-fn service(draft: &ServiceDraft<'_>, members: &[Member<'_>], tags: Vec<String>) -> kong::Service {
+fn service(draft: &ServiceDraft<'_>, members: &[Member<'_>], tags: Vec<String>, settings: &Settings) -> kong::Service {
     let port = members.iter().rev().find_map(|member| member.port);
     let defaults = draft.defaults;
     kong::Service {
-        id: Some(kong::id::service(&draft.name).to_string()),
+        id: settings
+            .feature_gates
+            .fill_ids
+            .then(|| kong::id::service(&draft.name).to_string()),
         name: Some(draft.name.clone()),
         protocol: Some(defaults.protocol.to_owned()),
         host: Some(draft.host.clone()),

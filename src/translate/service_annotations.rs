@@ -3,6 +3,7 @@
 use proxy_config_schema as kong;
 
 use super::{
+    Settings,
     annotations::{self, Reader},
     problems::{Owner, Problems, annotation_field},
     service_group::Member,
@@ -28,16 +29,16 @@ const LONGEST: i64 = 2_147_483_646;
 /// that name other objects.
 pub(super) fn apply(
     member: &Member<'_>,
-    profile: &Profile,
+    settings: &Settings,
     service: &mut kong::Service,
     upstream: &mut kong::Upstream,
     problems: &mut Problems,
 ) {
     for owner in member.faces() {
-        apply_one(owner, profile, service, upstream, problems);
+        apply_one(owner, &settings.profile, service, upstream, problems);
     }
     for owner in member.faces() {
-        apply_verification(&mut Reader { owner, problems }, service);
+        apply_verification(&mut Reader { owner, problems }, settings.raw_objects, service);
     }
 }
 
@@ -135,12 +136,13 @@ fn unsigned(reader: &mut Reader<'_, '_>, annotation: &str, least: i64, greatest:
     Some(u32::try_from(number).expect("the bounds are those of Kong, within 32 bits"))
 }
 
-/// Verification of the upstream's certificate. Kong refuses it on services without TLS.
-fn apply_verification(reader: &mut Reader<'_, '_>, service: &mut kong::Service) {
+/// Verification of the upstream's certificate. Kong refuses it on services without TLS; of raw objects it is sent all the
+/// same, as by Kong Ingress Controller.
+fn apply_verification(reader: &mut Reader<'_, '_>, raw_objects: bool, service: &mut kong::Service) {
     let verify = reader.boolean(annotations::TLS_VERIFY);
     let depth = unsigned(reader, annotations::TLS_VERIFY_DEPTH, 0, 64);
     let protocol = service.protocol.as_deref().unwrap_or("http");
-    if takes_tls_settings(protocol) {
+    if takes_tls_settings(protocol) || raw_objects {
         service.tls_verify = verify.or(service.tls_verify);
         service.tls_verify_depth = depth.or(service.tls_verify_depth);
         return;

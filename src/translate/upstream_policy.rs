@@ -23,6 +23,9 @@ use crate::model::{
 /// The Kong version that sticky sessions came with.
 const STICKY_SESSIONS: (u16, u16) = (3, 11);
 
+/// What comes of a policy that can't be used.
+const DEFAULTS: &str = "the upstreams of its Services keep their defaults";
+
 /// What the policy says that the Services of an upstream name; they were found to agree.
 pub(super) fn settings<'a>(members: &[Member<'a>], state: &mut State<'a>) -> Option<Rc<Upstream>> {
     let named = members
@@ -65,25 +68,42 @@ fn read(
 ) -> Option<Upstream> {
     let spec = &policy.spec;
     let mut faults = broken_rules(spec);
+    if settings.raw_objects {
+        faults.extend(checked(spec, settings).err().into_iter().flatten().map(Fault::from));
+        let as_given = upstream_settings::as_given(translate(spec, true)).ok();
+        let consequence = if as_given.is_some() {
+            "it is sent all the same, and Kong refuses it"
+        } else {
+            DEFAULTS
+        };
+        report(owner, faults, consequence, problems);
+        return as_given;
+    }
     if faults.is_empty() {
-        match upstream_settings::read(translate(spec, settings.raw_objects), true) {
+        match checked(spec, settings) {
             Ok(upstream) => return Some(without_what_is_unknown(upstream, owner, settings, problems)),
             Err(refusals) => faults.extend(refusals.into_iter().map(Fault::from)),
         }
     }
+    report(owner, faults, DEFAULTS, problems);
+    None
+}
+
+/// The settings, as Kong would take them.
+fn checked(spec: &KongUpstreamPolicySpec, settings: &Settings) -> Result<Upstream, Vec<Refusal>> {
+    upstream_settings::read(translate(spec, settings.raw_objects), true)
+}
+
+fn report(owner: Owner<'_>, faults: Vec<Fault>, consequence: &str, problems: &mut Problems) {
     for fault in faults {
         problems.report(
             owner,
             fault.field,
             Reason::InvalidField,
-            format!(
-                "{}; the upstreams of its Services keep their defaults",
-                fault.message.trim_end_matches('.')
-            ),
+            format!("{}; {consequence}", fault.message.trim_end_matches('.')),
             fault.remedy,
         );
     }
-    None
 }
 
 /// Proxies that do not know sticky sessions get what else the policy says.

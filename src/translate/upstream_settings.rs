@@ -53,6 +53,15 @@ pub(super) fn read(settings: JsonObject, sticky_sessions: bool) -> Result<Upstre
     serde_json::from_value(Value::Object(upstream)).map_err(|error| vec![(String::new(), error.to_string())])
 }
 
+/// Reads settings without a check, as Kong Ingress Controller does.
+///
+/// # Errors
+/// A field of another type.
+pub(super) fn as_given(mut settings: JsonObject) -> Result<Upstream, Vec<Refusal>> {
+    settings.insert("name".to_owned(), json!("upstream"));
+    serde_json::from_value(Value::Object(settings)).map_err(|error| vec![(String::new(), error.to_string())])
+}
+
 fn refusals(entities: &[proxy_config_schema::EntityError]) -> Vec<Refusal> {
     let errors = entities.iter().flat_map(|entity| &entity.errors);
     let mut refusals: Vec<Refusal> = errors

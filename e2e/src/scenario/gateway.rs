@@ -232,7 +232,7 @@ fn routes(cluster: &Cluster) -> anyhow::Result<()> {
             "tlsroute",
             SHOP,
             "through",
-            "Accepted False NoMatchingParent, Programmed Unknown Unknown",
+            "Accepted False NotAllowedByListeners, Programmed Unknown Unknown",
         ),
     ] {
         eventually(&format!("the {kind} {name} says what became of it"), CHANGE, || {

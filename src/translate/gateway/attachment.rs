@@ -54,7 +54,7 @@ impl Attachment<'_> {
 
 /// Why a listener does not take a route; a later one says that more of it fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Refusal {
+pub(super) enum Refusal {
     NoMatchingParent,
     NotAllowedByListeners,
     NoMatchingListenerHostname,
@@ -251,20 +251,11 @@ fn take<'a>(
     let spec = listener.spec;
     let kind = route.owner.kind;
     if let Some(fault) = &listener.fault {
-        return Err((Refusal::NoMatchingParent, fault.message(spec)));
+        return Err((fault.refusal(), fault.message(spec)));
     }
     if !listener.kinds.contains(&kind) {
         let message = format!("the listener {} takes no routes of kind {}", spec.name, kind.name());
-        let by_kinds = spec
-            .allowed_routes
-            .as_ref()
-            .is_some_and(|allowed| !allowed.kinds.is_empty());
-        let refusal = if by_kinds {
-            Refusal::NotAllowedByListeners
-        } else {
-            Refusal::NoMatchingParent
-        };
-        return Err((refusal, message));
+        return Err((Refusal::NotAllowedByListeners, message));
     }
     if !is_allowed(&route.owner.metadata.namespace, spec, gateway_namespace, state.snapshot) {
         let message = format!(

@@ -39,6 +39,19 @@ pub(super) fn references<'a>(
         .collect()
 }
 
+/// Judges the references of a route of which nothing is translated: its status says what of them does not resolve all the
+/// same. Nothing is said of a route that is none of ours.
+pub(super) fn judge<'a>(owner: Owner<'a>, rules: impl IntoIterator<Item = Vec<Reference<'a>>>, state: &mut State<'a>) {
+    if state
+        .route_outcomes
+        .contains_key(&owner.kind.object_ref(owner.metadata))
+    {
+        for references in rules {
+            resolve(owner, &references, state);
+        }
+    }
+}
+
 /// The backends that resolve, in order. One whose port does not exist is among them: it has no targets.
 pub(super) fn resolve<'a>(owner: Owner<'a>, references: &[Reference<'a>], state: &mut State<'a>) -> Vec<Backend<'a>> {
     let found = references
@@ -153,7 +166,9 @@ fn check(
         let remedy = "move the filters to the rule, or the backend to a rule of its own";
         return refuse(".filters", Reason::Unsupported, None, message, remedy);
     }
-    if !syntax::is_label(name) || !syntax::is_label(namespace) {
+    // Objects of files that are taken as they are may have no namespace, and their Services have none either.
+    let has_no_namespace = state.settings.raw_objects && namespace.is_empty();
+    if !syntax::is_label(name) || !(has_no_namespace || syntax::is_label(namespace)) {
         let message = format!("{name:?} in {namespace:?} can't be the name of a Service");
         return refuse(
             ".name",

@@ -8,9 +8,10 @@ use std::{
 
 use super::{
     attachment::{self, Attachment, Route},
-    backends, host_label, hostnames,
+    backends::{self, Reference},
+    host_label,
     http_filters::{Filters, Place},
-    listeners, translation_error,
+    listeners, note_error, translation_error,
 };
 use crate::{
     model::{
@@ -52,6 +53,8 @@ struct Context<'a> {
 #[derive(Debug, Clone, Default)]
 struct Match<'a> {
     index: usize,
+    /// Whether it says anything of service and method.
+    has_method: bool,
     is_regex: bool,
     service: Option<&'a str>,
     method: Option<&'a str>,
@@ -65,7 +68,11 @@ type Precedence = (Option<jiff::Timestamp>, NamespacedName, usize, usize);
 pub(super) fn translate<'a>(routes: &[&'a GRPCRoute], state: &mut State<'a>) {
     let mut services = Vec::new();
     for route in routes {
-        translate_one(route, &mut services, state);
+        if translate_one(route, &mut services, state).is_none() {
+            let owner = Owner::new(Kind::GRPCRoute, &route.metadata);
+            let unused = route.spec.rules.iter().enumerate();
+            backends::judge(owner, unused.map(|(index, rule)| references(index, rule)), state);
+        }
     }
     break_ties(&mut services);
     state
@@ -76,7 +83,16 @@ pub(super) fn translate<'a>(routes: &[&'a GRPCRoute], state: &mut State<'a>) {
 
 type Drafted<'a> = (ServiceDraft<'a>, Vec<Precedence>);
 
-fn translate_one<'a>(route: &'a GRPCRoute, services: &mut Vec<Drafted<'a>>, state: &mut State<'a>) {
+fn references(index: usize, rule: &GrpcRouteRule) -> Vec<Reference<'_>> {
+    let backends = rule.backend_refs.iter();
+    backends::references(
+        index,
+        backends.map(|reference| (&reference.backend, !reference.filters.is_empty())),
+    )
+}
+
+/// `None` if nothing of the route can be translated.
+fn translate_one<'a>(route: &'a GRPCRoute, services: &mut Vec<Drafted<'a>>, state: &mut State<'a>) -> Option<()> {
     let owner = Owner::new(Kind::GRPCRoute, &route.metadata);
     let spec = &route.spec;
     tags::check(owner, &mut state.problems);
@@ -85,13 +101,11 @@ fn translate_one<'a>(route: &'a GRPCRoute, services: &mut Vec<Drafted<'a>>, stat
         parents: &spec.parent_refs,
         hostnames: &spec.hostnames,
     };
-    let Some(attachment) = attachment::attach(place, state) else {
-        return;
-    };
+    let attachment = attachment::attach(place, state)?;
     if spec.rules.is_empty() {
         let message = "no rules provided";
         translation_error(owner, "spec.rules", Reason::InvalidField, message, "add a rule", state);
-        return;
+        return None;
     }
     let context = context(owner, spec.rules.as_slice(), &attachment, state);
     let matches = spec.rules.iter().map(|rule| rule.matches.len().max(1)).sum::<usize>();
@@ -99,11 +113,12 @@ fn translate_one<'a>(route: &'a GRPCRoute, services: &mut Vec<Drafted<'a>>, stat
         let message = format!("it has more than {MOST_ROUTES} combinations of host names and matches");
         let remedy = "split it into several GRPCRoutes";
         translation_error(owner, "spec.rules", Reason::InvalidField, &message, remedy, state);
-        return;
+        return None;
     }
     for (index, rule) in spec.rules.iter().enumerate() {
         translate_rule(&context, index, rule, services, state);
     }
+    Some(())
 }
 
 fn context<'a>(
@@ -114,11 +129,16 @@ fn context<'a>(
 ) -> Context<'a> {
     let mut names = attachment.hostnames.clone();
     if state.settings.raw_objects && names.is_empty() {
-        let listeners = attachment
+        // Kong Ingress Controller takes those that are named, also where another listener takes any.
+        let named = attachment
             .listeners
             .iter()
-            .map(|listener| listeners::hostname(listener));
-        names = hostnames::served(&[], &listeners.collect::<Vec<_>>()).unwrap_or_default();
+            .filter_map(|listener| listeners::hostname(listener));
+        for name in named {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
     }
     let has_http = attachment.has_protocol("HTTP");
     let by_listeners: Vec<_> = [(has_http, "grpc"), (attachment.has_protocol("HTTPS"), "grpcs")]
@@ -150,11 +170,7 @@ fn translate_rule<'a>(
     state: &mut State<'a>,
 ) {
     let owner = context.owner;
-    let given = rule.backend_refs.iter();
-    let references = backends::references(
-        index,
-        given.map(|reference| (&reference.backend, !reference.filters.is_empty())),
-    );
+    let references = references(index, rule);
     let backends = backends::resolve(owner, &references, state);
     // Kong Ingress Controller passes over filters of GRPCRoutes.
     let filters = if state.settings.raw_objects {
@@ -242,13 +258,10 @@ fn read_matches<'a>(
         let result = read_match(index, given, state);
         result
             .map_err(|fault| {
-                state.problems.report(
-                    owner,
-                    field + &fault.field,
-                    fault.reason,
-                    fault.message + "; the match is left out",
-                    fault.remedy,
-                );
+                let field = field + &fault.field;
+                let message = fault.message + "; the match is left out";
+                note_error(owner, &format!("{field}: {message}"), state);
+                state.problems.report(owner, field, fault.reason, message, fault.remedy);
             })
             .ok()
     });
@@ -277,6 +290,7 @@ fn read_match<'a>(index: usize, given: &'a GrpcRouteMatch, state: &mut State<'_>
         ..Match::default()
     };
     if let Some(method) = &given.method {
+        found.has_method = true;
         found.is_regex = match method.type_.as_deref() {
             None | Some("Exact") => false,
             Some("RegularExpression") => true,
@@ -312,7 +326,7 @@ fn read_match<'a>(index: usize, given: &'a GrpcRouteMatch, state: &mut State<'_>
             }
             // The path is `/service/method`.
             if value.starts_with('/') || (name == "service" && value.ends_with('/')) {
-                let message = format!("{value:?} has a slash at its end, where one stands anyway");
+                let message = format!("{value:?} begins or ends with a slash, where one stands anyway");
                 return invalid(field, message, "remove the slash");
             }
         }
@@ -368,12 +382,6 @@ fn fields(context: &Context<'_>, found: &Match<'_>, raw_objects: bool) -> FieldM
         }
         return fields;
     }
-    let service = found.service.unwrap_or(ANY);
-    let method = found.method.unwrap_or(if found.is_regex { ANY } else { "" });
-    // Kong Ingress Controller leaves the end open, so that a method takes calls of all whose names it begins.
-    let is_whole = !found.is_regex && found.method.is_some() && !raw_objects;
-    let end = if is_whole { "$" } else { "" };
-    fields.paths.push(format!("~/{service}/{method}{end}"));
     let headers = found.headers.iter().map(|header| {
         let value = if is_regex(header) && !raw_objects {
             format!("{HEADER_REGEX_MARKER}{}", header.value)
@@ -383,6 +391,16 @@ fn fields(context: &Context<'_>, found: &Match<'_>, raw_objects: bool) -> FieldM
         (header.name.clone(), vec![value])
     });
     fields.headers = headers.collect::<BTreeMap<_, _>>();
+    // Of raw objects such a match is by headers alone, as in Kong Ingress Controller.
+    if raw_objects && !found.has_method {
+        return fields;
+    }
+    let service = found.service.unwrap_or(ANY);
+    let method = found.method.unwrap_or(if found.is_regex { ANY } else { "" });
+    // Kong Ingress Controller leaves the end open, so that a method takes calls of all whose names it begins.
+    let is_whole = !found.is_regex && found.method.is_some() && !raw_objects;
+    let end = if is_whole { "$" } else { "" };
+    fields.paths.push(format!("~/{service}/{method}{end}"));
     fields
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     backends::plugin,
     http_match::{PathKind, PathRule},
+    note_error,
 };
 use crate::{
     model::{
@@ -78,13 +79,12 @@ impl<'a> Filters<'a> {
                 } else {
                     "requests of the rule get 500"
                 };
-                state.problems.report(
-                    place.owner,
-                    field + fault.field,
-                    fault.reason,
-                    format!("{}; {consequence}", fault.message),
-                    fault.remedy,
-                );
+                let message = format!("{}; {consequence}", fault.message);
+                let field = field + fault.field;
+                note_error(place.owner, &format!("{field}: {message}"), state);
+                state
+                    .problems
+                    .report(place.owner, field, fault.reason, message, fault.remedy);
             }
         }
         found

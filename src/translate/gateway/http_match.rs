@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::note_error;
 use crate::{
     model::{
         Reason, RouterFlavor,
@@ -255,9 +256,9 @@ impl<'a> Reader<'a> {
 
     fn refuse(&self, field: &str, reason: Reason, message: String, remedy: impl Into<String>, state: &mut State<'a>) {
         let field = format!("{}{field}", self.field);
-        state
-            .problems
-            .report(self.owner, field, reason, message + "; the match is left out", remedy);
+        let message = message + "; the match is left out";
+        note_error(self.owner, &format!("{field}: {message}"), state);
+        state.problems.report(self.owner, field, reason, message, remedy);
     }
 }
 

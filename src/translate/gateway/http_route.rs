@@ -75,19 +75,29 @@ impl<'a> Rule<'a> {
     }
 
     fn references(&self) -> Vec<Reference<'a>> {
-        let backends = self.spec.backend_refs.iter();
-        backends::references(
-            self.index,
-            backends.map(|reference| (&reference.backend, !reference.filters.is_empty())),
-        )
+        references(self.index, self.spec)
     }
+}
+
+fn references(index: usize, rule: &HttpRouteRule) -> Vec<Reference<'_>> {
+    let backends = rule.backend_refs.iter();
+    backends::references(
+        index,
+        backends.map(|reference| (&reference.backend, !reference.filters.is_empty())),
+    )
 }
 
 /// Translates the HTTPRoutes that are served, given in order of their names.
 pub(super) fn translate<'a>(routes: &[&'a HTTPRoute], state: &mut State<'a>) {
     let mut rules = Vec::new();
     for route in routes {
-        rules.extend(read(route, state));
+        let own = read(route, state);
+        if own.is_empty() {
+            let owner = Owner::new(Kind::HTTPRoute, &route.metadata);
+            let unused = route.spec.rules.iter().enumerate();
+            backends::judge(owner, unused.map(|(index, rule)| references(index, rule)), state);
+        }
+        rules.extend(own);
     }
     let mut services = Vec::new();
     for (name, rules) in group(rules, state.settings.combined_services) {

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
+    attachment::Refusal,
     hostnames,
     status::{ClassOutcome, ConditionOutcome, GatewayOutcome, ListenerOutcome},
 };
@@ -68,6 +69,28 @@ pub(super) enum ListenerFault {
 }
 
 impl ListenerFault {
+    /// What a route is told that names the listener: one of an unknown protocol takes no kind of routes.
+    pub(super) fn refusal(&self) -> Refusal {
+        match self {
+            Self::UnsupportedProtocol => Refusal::NotAllowedByListeners,
+            Self::InvalidHostname | Self::ProtocolConflict(_) | Self::HostnameConflict(_) => Refusal::NoMatchingParent,
+        }
+    }
+
+    /// The reason of the listener's conditions.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::UnsupportedProtocol => "UnsupportedProtocol",
+            Self::InvalidHostname => "Invalid",
+            Self::ProtocolConflict(_) => "ProtocolConflict",
+            Self::HostnameConflict(_) => "HostnameConflict",
+        }
+    }
+
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::ProtocolConflict(_) | Self::HostnameConflict(_))
+    }
+
     pub(super) fn message(&self, listener: &Listener) -> String {
         match self {
             Self::UnsupportedProtocol => format!(
@@ -317,35 +340,24 @@ impl OurListener<'_> {
     }
 
     fn finish(self) -> ListenerOutcome {
-        let text = self.fault.as_ref().map(|fault| fault.message(self.spec));
-        let text = text.unwrap_or_default();
-        let no_conflicts = || ConditionOutcome::no("Conflicted", "NoConflicts", "");
-        let accepted = || ConditionOutcome::yes("Accepted", "Accepted", "");
-        let mut conditions = match self.fault {
-            None => vec![accepted(), no_conflicts()],
-            Some(ListenerFault::UnsupportedProtocol) => {
-                vec![
-                    ConditionOutcome::no("Accepted", "UnsupportedProtocol", text),
-                    no_conflicts(),
-                ]
-            }
-            Some(ListenerFault::InvalidHostname) => {
-                vec![ConditionOutcome::no("Accepted", "Invalid", text), no_conflicts()]
-            }
-            Some(ListenerFault::ProtocolConflict(_)) => {
-                vec![
-                    accepted(),
-                    ConditionOutcome::yes("Conflicted", "ProtocolConflict", text),
-                ]
-            }
-            Some(ListenerFault::HostnameConflict(_)) => {
-                vec![
-                    accepted(),
-                    ConditionOutcome::yes("Conflicted", "HostnameConflict", text),
-                ]
+        let mut conditions = match &self.fault {
+            None => vec![
+                ConditionOutcome::yes("Accepted", "Accepted", ""),
+                ConditionOutcome::no("Conflicted", "NoConflicts", ""),
+            ],
+            Some(fault) => {
+                let text = fault.message(self.spec);
+                let conflicted = match fault.is_conflict() {
+                    true => ConditionOutcome::yes("Conflicted", fault.reason(), text.clone()),
+                    false => ConditionOutcome::no("Conflicted", "NoConflicts", ""),
+                };
+                vec![ConditionOutcome::no("Accepted", fault.reason(), text), conflicted]
             }
         };
-        let is_programmed = text_is_empty(&conditions) && self.unresolved.is_none();
+        // The first listener of several in conflict is served, and says nothing of it.
+        let reason = self.fault.as_ref().filter(|fault| fault.is_conflict());
+        let reason = reason.map_or("Invalid", ListenerFault::reason);
+        let is_programmed = self.fault.is_none() && self.unresolved.is_none();
         conditions.push(match self.unresolved {
             None => ConditionOutcome::yes("ResolvedRefs", "ResolvedRefs", ""),
             Some((reason, message)) => ConditionOutcome::no("ResolvedRefs", reason, message),
@@ -353,7 +365,7 @@ impl OurListener<'_> {
         conditions.push(if is_programmed {
             ConditionOutcome::yes("Programmed", "Programmed", "")
         } else {
-            ConditionOutcome::no("Programmed", "Invalid", "the other conditions say why")
+            ConditionOutcome::no("Programmed", reason, "the other conditions say why")
         });
         let kinds = self.kinds.iter().map(|kind| RouteGroupKind {
             group: Some(kind.group().to_owned()),
@@ -366,9 +378,4 @@ impl OurListener<'_> {
             conditions,
         }
     }
-}
-
-/// Whether no condition so far has anything to say.
-fn text_is_empty(conditions: &[ConditionOutcome]) -> bool {
-    conditions.iter().all(|condition| condition.message.is_empty())
 }

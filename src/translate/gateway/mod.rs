@@ -119,11 +119,16 @@ fn translation_error(
     state: &mut State<'_>,
 ) {
     let message = format!("{} can't be routed: {message}", owner.kind.name());
+    note_error(owner, &message, state);
+    state.problems.report(owner, field, reason, message, remedy);
+}
+
+/// Notes that a part of a route is left out: its status says of the whole that it is not programmed.
+fn note_error(owner: Owner<'_>, message: &str, state: &mut State<'_>) {
     let outcome = state.route_outcomes.get_mut(&owner.kind.object_ref(owner.metadata));
     if let Some(outcome) = outcome {
-        outcome.translation_error.get_or_insert_with(|| message.clone());
+        outcome.translation_error.get_or_insert_with(|| message.to_owned());
     }
-    state.problems.report(owner, field, reason, message, remedy);
 }
 
 /// How a host name stands in names of entities.

@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use super::{
     attachment::{self, Attachment, Route},
-    backends, listeners, translation_error,
+    backends::{self, Reference},
+    listeners, translation_error,
 };
 use crate::{
     model::{
         Kind, Reason,
-        gateway::{RouteStatus, StreamRouteSpec},
+        gateway::{RouteStatus, StreamRouteRule, StreamRouteSpec},
         kubernetes::Metadata,
     },
     translate::{
@@ -32,6 +33,25 @@ pub(super) fn translate<'a>(
     status: &'a RouteStatus,
     state: &mut State<'a>,
 ) {
+    if translate_one(kind, metadata, spec, status, state).is_none() {
+        let unused = spec.rules.iter().enumerate();
+        let references = unused.map(|(index, rule)| references(index, rule));
+        backends::judge(Owner::new(kind, metadata), references, state);
+    }
+}
+
+fn references(index: usize, rule: &StreamRouteRule) -> Vec<Reference<'_>> {
+    backends::references(index, rule.backend_refs.iter().map(|backend| (backend, false)))
+}
+
+/// `None` if nothing of the route can be translated.
+fn translate_one<'a>(
+    kind: Kind,
+    metadata: &'a Metadata,
+    spec: &'a StreamRouteSpec,
+    status: &'a RouteStatus,
+    state: &mut State<'a>,
+) -> Option<()> {
     let owner = Owner::new(kind, metadata);
     tags::check(owner, &mut state.problems);
     // Host names of the other kinds mean nothing.
@@ -45,16 +65,12 @@ pub(super) fn translate<'a>(
         parents: &spec.parent_refs,
         hostnames,
     };
-    let Some(attachment) = attachment::attach(route, state) else {
-        return;
-    };
-    let Some(matches) = matches(owner, spec, &attachment, state) else {
-        return;
-    };
+    let attachment = attachment::attach(route, state)?;
+    let matches = matches(owner, spec, &attachment, state)?;
     if spec.rules.len() > MOST_ROUTES {
         let message = format!("it has more than {MOST_ROUTES} rules");
         translation_error(owner, "spec.rules", Reason::InvalidField, &message, "split it", state);
-        return;
+        return None;
     }
     let (service_protocol, route_protocol) = match kind {
         Kind::UDPRoute => ("udp", "udp"),
@@ -78,8 +94,7 @@ pub(super) fn translate<'a>(
             translation_error(owner, &field, Reason::InvalidField, &message, "name a Service", state);
             continue;
         }
-        let references = backends::references(index, rule.backend_refs.iter().map(|backend| (backend, false)));
-        let backends = backends::resolve(owner, &references, state);
+        let backends = backends::resolve(owner, &references(index, rule), state);
         let name = format!("{prefix}.{index}");
         let route = RouteDraft {
             name: format!("{name}.0"),
@@ -105,6 +120,7 @@ pub(super) fn translate<'a>(
             routes: vec![route],
         });
     }
+    Some(())
 }
 
 /// What connections are picked by; `None` with a problem if there is nothing.
