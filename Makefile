@@ -40,7 +40,7 @@ test-long: ## `test`, and what takes longer: the reference of the code, the dash
 
 # ---- parts
 
-.PHONY: prerequisites format deny audit build lint pure unit integration chart browser bench bench-fleet e2e e2e-upgrade conformance docs
+.PHONY: prerequisites format deny audit build lint pure unit integration chart browser bench bench-fleet e2e e2e-long e2e-upgrade conformance docs
 prerequisites: ## installs what is missing on a Debian 12 as root; names it elsewhere
 	@$(SCRIPTS)/prerequisites.sh
 
@@ -80,6 +80,9 @@ chart: ## the chart: lint, the same text twice, and refused values
 
 e2e: ## scenarios on a real cluster of their own (SCENARIOS="names": some; KEEP=1: leave it up)
 	@$(SCRIPTS)/scenarios.sh $(SCENARIOS)
+
+e2e-long: ## leaders that are killed, stopped and cut off under changes; five minutes without an API server
+	@$(SCRIPTS)/scenarios.sh leader-faults no-api-server-long
 
 e2e-upgrade: ## the long table of upgrades: both Helms, several releases, everything that happens to them
 	@$(SCRIPTS)/scenarios.sh upgrade-sidecar upgrade-long upgrade-helm4

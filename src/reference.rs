@@ -108,6 +108,37 @@ fn states_of_a_proxy() {
 }
 
 #[test]
+fn each_limit_of_kong_has_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/reference/kong.md")).expect("the page is there");
+    let mut sources = String::new();
+    let mut open = vec![root.join("src"), root.join("tests")];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).expect("the directory is there") {
+            let path = entry.expect("it can be read").path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources += &std::fs::read_to_string(path).expect("sources are text");
+            }
+        }
+    }
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 15, "only {} rows were found", rows.len());
+    for row in rows {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "no test is named: {row}");
+        for name in names {
+            assert!(
+                sources.contains(&format!("fn {name}(")),
+                "there is no test {name}: {row}"
+            );
+        }
+    }
+}
+
+#[test]
 fn links_between_pages_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages: Vec<PathBuf> = ["README.md", "UPGRADING.md", "CHANGELOG.md"]

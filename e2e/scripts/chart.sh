@@ -95,6 +95,7 @@ grep -q "secretName: mine" "$out/provided.yaml"
 render --set proxy.identity=pod >"$out/identity"
 ! grep -nE 'tls\.key|ADMIN_SSL_CERT"?$' "$out/identity" || { echo "keys never leave the pods, and there is the above"; exit 1; }
 grep -q "audience: identity.gateway.silverback.dev" "$out/identity"
+grep -A1 KONG_NGINX_ADMIN_CLIENT_MAX_BODY_SIZE "$out/first" | grep -q 'value: "64m"' || { echo "Kong's limit of 10 MiB is not raised"; exit 1; }
 ! grep -n restart-workload "$out/first" || { echo "the embedded proxy needs no restart, and there is the above"; exit 1; }
 render --set proxy.image.repository=kong >"$out/kong"
 grep -q -- "--restart-workload=deployment/gateway/silverback-kong$" "$out/kong"

@@ -37,7 +37,7 @@ enum ProxiesVerb {
 #[command(after_help = "\
 A proxy whose hash is that of what it shall run is not asked: that is what it runs. Any other is asked (GET /config), through
 the controller, which alone holds the certificate for it. Secrets are not shown; of settings of plugins that differ it is only
-said that they do. Kong fills in default settings of plugins, so that these show as differences.
+said that they do. Kong fills in default settings of plugins: fields that it alone sets are counted, --output shows them.
 
 Needs list on pods and create on pods/portforward in the controller's namespace, list on proxyfleets; or --controller URL.
 Exit code: 0 printed, and the same; 1 it differs (with --diff), or failed; 2 usage.
@@ -147,7 +147,8 @@ fn differences(name: &str, told: Told) -> anyhow::Result<(String, bool)> {
     let mut runs = told.configuration;
     diff::without_additions(&mut runs, &mut desired);
     let (runs, desired) = (read(runs)?, read(desired)?);
-    let changes = diff::diff(&runs, &desired, &std::collections::BTreeSet::new());
+    let mut changes = diff::diff(&runs, &desired, &std::collections::BTreeSet::new());
+    let filled_in = changes.forget_filled_in();
     let head = format!(
         "{name} does not run what it shall ({}); from what it runs to what it shall run:\n",
         told.reason
@@ -158,7 +159,13 @@ fn differences(name: &str, told: Told) -> anyhow::Result<(String, bool)> {
     } else {
         changes.to_string()
     };
-    Ok((head + &rest, true))
+    let more = match filled_in {
+        0 => String::new(),
+        count => {
+            format!("{count} fields are set by the proxy alone: default values, unless somebody else wrote them\n")
+        }
+    };
+    Ok((head + &rest + &more, true))
 }
 
 #[cfg(test)]
@@ -168,6 +175,44 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::render;
+
+    /// A Kong 3.9.3 was sent this, and told that: with default values, times, identifiers (random ones where it was given
+    /// none), and references by them.
+    #[test]
+    fn what_kong_fills_in_is_no_difference() {
+        let recorded: Value = serde_json::from_str(include_str!("proxies/kong-3.9.3-config.json")).unwrap();
+        let sent = Configuration::from_value(recorded["sent"].clone()).unwrap();
+        let rendered = |configuration: &Configuration| {
+            let bytes = configuration.to_bytes();
+            render::Rendered {
+                hash: proxy_config_schema::ConfigHash::of(&bytes),
+                bytes,
+                confidential: std::sync::Arc::default(),
+            }
+        };
+        let told = |desired: &Configuration| {
+            let answer = serde_json::json!({ "config": recorded["told"] }).to_string();
+            let desired = rendered(desired);
+            Told {
+                reason: "Drifted".to_owned(),
+                configuration: render::told(answer.as_bytes(), Some(&desired)).unwrap(),
+                desired: Some(render::redacted(&desired)),
+                desired_hash: None,
+            }
+        };
+        let (text, _) = differences("kong-1", told(&sent)).unwrap();
+        assert!(text.contains("nothing that is shown differs"), "{text}");
+        assert!(text.contains("fields are set by the proxy alone"), "{text}");
+        // What does differ is not lost among it.
+        let mut other = sent;
+        let mut services = other.services.iter_mut();
+        let service = services.find(|service| service.name.as_deref() == Some("echo"));
+        std::sync::Arc::make_mut(service.unwrap()).port = Some(9999);
+        let (text, _) = differences("kong-1", told(&other)).unwrap();
+        assert!(text.contains("9000") && text.contains("9999"), "{text}");
+        assert!(text.lines().count() < 10, "{text}");
+    }
 
     fn of(host: &str) -> Value {
         json!({ "_format_version": "3.0", "services": [{ "name": "web", "host": host }] })

@@ -72,6 +72,24 @@ impl Changes {
     pub fn is_empty(&self) -> bool {
         self.objects.is_empty()
     }
+
+    /// Takes out the fields that only the first configuration sets, of entities that both have: a proxy tells default
+    /// values, identifiers and times of its own, too. Says how many there were.
+    pub fn forget_filled_in(&mut self) -> usize {
+        let mut forgotten = 0;
+        for object in &mut self.objects {
+            for entity in &mut object.entities {
+                if entity.change == ChangeKind::Changed {
+                    let before = entity.fields.len();
+                    entity.fields.retain(|field| field.after != Shown::Unset);
+                    forgotten += before - entity.fields.len();
+                }
+            }
+            object.entities.retain(|entity| !entity.fields.is_empty());
+        }
+        self.objects.retain(|object| !object.entities.is_empty());
+        forgotten
+    }
 }
 
 /// What changes from the first configuration to the second. `confidential` are values that settings of plugins have from

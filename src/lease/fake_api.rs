@@ -76,6 +76,15 @@ impl FakeApi {
         keys.map(|key| key.2.clone()).collect()
     }
 
+    /// All that stands there, as text.
+    pub(crate) fn dump(&self) -> String {
+        let content = self.content();
+        let objects = content.objects.iter();
+        objects
+            .map(|((resource, ..), object)| format!("{resource} {object}\n"))
+            .collect()
+    }
+
     /// Writes an object as somebody else would.
     pub(crate) fn put(&self, path: &str, mut object: Value) {
         let (key, ..) = parse(path).expect("a path of an object");

@@ -13,3 +13,9 @@ mod tests;
 
 pub use inquiry::Inquirer;
 pub use pusher::{Pusher, Settings};
+
+/// What comes of an answer that refuses a configuration; for tests of what is shown of it.
+#[cfg(test)]
+pub(crate) fn refusal(answer: &[u8], rendered: &crate::render::Rendered) -> Option<crate::fleet::PushResult> {
+    rejection::parse(answer, rendered).map(rejection::Rejection::into_result)
+}

@@ -252,6 +252,4 @@ fn limited(text: &str, characters: usize) -> String {
 }
 
 #[cfg(test)]
-mod secrecy;
-#[cfg(test)]
 mod tests;

@@ -30,16 +30,17 @@ impl Budget {
         self.rate
     }
 
-    /// When there is a token.
-    pub(super) fn available_at(&mut self, now: Instant) -> Instant {
+    /// When there is a token, beside those that are kept for what is more urgent: a tenth of the bucket, if `keep`.
+    pub(super) fn available_at(&mut self, now: Instant, keep: bool) -> Instant {
         let passed = now.saturating_duration_since(self.at);
         self.tokens = (self.tokens + passed.as_secs_f64() * self.rate).min(self.burst);
         self.at = self.at.max(now);
-        if self.tokens >= 1.0 {
+        let wanted = if keep { 1.0 + (self.burst / 10.0).floor() } else { 1.0 };
+        if self.tokens >= wanted {
             return now;
         }
         // Rounded up to a microsecond, so that the token is there when the time has come.
-        now + Duration::from_secs_f64((1.0 - self.tokens) / self.rate) + Duration::from_micros(1)
+        now + Duration::from_secs_f64((wanted - self.tokens) / self.rate) + Duration::from_micros(1)
     }
 
     /// Takes tokens, also such as are not there yet: a write that took more requests than it seemed is paid afterwards.

@@ -2,8 +2,9 @@
 //!
 //! Nothing is written on a timer, nothing that says the same as what stands there, and never two writes at once to one
 //! object. Three lanes share one budget (DESIGN.md §4): Pods' readiness gates, transitions, refreshes. Refreshes wait a
-//! second so that a change that comes in pieces is one write, and the time between two of one object grows with the
-//! queue. What the API server refuses for good is left until it changes; everything else is tried again, ever more slowly.
+//! second so that a change that comes in pieces is one write, the time between two of one object grows with the
+//! queue, and they leave some of the budget and of the writes at once to the others. What the API server refuses for good
+//! is left until it changes; everything else is tried again, ever more slowly.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -19,7 +20,9 @@ use super::{
 };
 
 /// How many writes are under way at once.
-const MAX_UNDER_WAY: usize = 16;
+const MAX_UNDER_WAY: usize = 48;
+/// How many of them are refreshes: however slow the API server is, there is room for what is urgent.
+const MAX_REFRESHES_UNDER_WAY: usize = 16;
 /// How long a refresh waits for more.
 const SETTLE: Duration = Duration::from_secs(1);
 /// How long a kind that is refused or missing is left alone.
@@ -95,12 +98,18 @@ struct Item {
     /// What stands there, as far as is known.
     written: Option<Arc<Document>>,
     /// What is being written.
-    under_way: Option<Action>,
+    under_way: Option<UnderWay>,
     last_write: Option<Instant>,
     retry_at: Option<Instant>,
     failures: u32,
     /// Nobody is interested any more; it goes when what is under way has ended.
     forgotten: bool,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    action: Action,
+    lane: Lane,
 }
 
 /// An item whose wanted and written content differ.
@@ -117,6 +126,8 @@ pub(super) struct Planner {
     items: HashMap<Key, Item>,
     dirty: BTreeMap<Key, Dirty>,
     under_way: usize,
+    /// Those of them that are refreshes.
+    refreshes_under_way: usize,
     refused: HashMap<(Class, Arc<str>), Instant>,
     held: BTreeSet<Class>,
     unreachable_until: Option<Instant>,
@@ -132,6 +143,7 @@ impl Planner {
             items: HashMap::new(),
             dirty: BTreeMap::new(),
             under_way: 0,
+            refreshes_under_way: 0,
             refused: HashMap::new(),
             held: BTreeSet::new(),
             unreachable_until: None,
@@ -245,9 +257,13 @@ impl Planner {
         }
         let refreshes = self.dirty.values().filter(|dirty| dirty.lane == Lane::Refresh).count();
         let stretched = Duration::from_secs_f64(refreshes as f64 / self.budget.rate());
+        let may_refresh = self.refreshes_under_way < MAX_REFRESHES_UNDER_WAY;
         let mut chosen: Option<(Lane, Instant, &Key)> = None;
         let mut earliest: Option<Instant> = None;
         for (key, dirty) in &self.dirty {
+            if dirty.lane == Lane::Refresh && !may_refresh {
+                continue;
+            }
             let Some(at) = self.due_at(key, dirty, stretched) else {
                 continue;
             };
@@ -257,23 +273,28 @@ impl Planner {
                 chosen = Some((dirty.lane, dirty.since, key));
             }
         }
-        let Some((_, _, key)) = chosen else {
+        let Some((lane, _, key)) = chosen else {
             return earliest.map_or(Next::Nothing, Next::At);
         };
-        let token_at = self.budget.available_at(now);
+        let token_at = self.budget.available_at(now, lane == Lane::Refresh);
         if token_at > now {
-            return Next::At(token_at);
+            // Something urgent may become due before that.
+            return Next::At(earliest.map_or(token_at, |earliest| earliest.min(token_at)));
         }
         let key = key.clone();
         self.budget.take(1);
         self.under_way += 1;
+        self.refreshes_under_way += usize::from(lane == Lane::Refresh);
         let item = self.items.get_mut(&key).expect("what is dirty is an item");
         let action = match (&item.wanted, &item.written) {
             (None, _) => Action::Delete,
             (Some(wanted), Some(written)) if is_of_another(wanted, written) => Action::Replace(wanted.clone()),
             (Some(wanted), _) => Action::Put(wanted.clone()),
         };
-        item.under_way = Some(action.clone());
+        item.under_way = Some(UnderWay {
+            action: action.clone(),
+            lane,
+        });
         item.last_write = Some(now);
         Next::Write(Write { key, action })
     }
@@ -331,8 +352,11 @@ impl Planner {
             self.unreachable_until = None;
         }
         let Some(item) = self.items.get_mut(key) else { return };
-        let Some(action) = item.under_way.take() else { return };
+        let Some(UnderWay { action, lane }) = item.under_way.take() else {
+            return;
+        };
         self.under_way -= 1;
+        self.refreshes_under_way -= usize::from(lane == Lane::Refresh);
         if item.forgotten {
             self.items.remove(key);
             return;

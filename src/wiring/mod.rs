@@ -10,6 +10,8 @@ mod liveness;
 mod news;
 mod pipeline;
 mod request_rate;
+#[cfg(test)]
+mod secrecy;
 mod settings;
 mod source;
 mod statuses;

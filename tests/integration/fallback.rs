@@ -1,141 +1,20 @@
 //! Proxies that refuse an object: it is left out or stays as it was, the rest arrives, and it is told.
 
 use std::{
-    ffi::OsString,
     path::{Path, PathBuf},
-    process::{Child, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{LIMIT, client, eventually, free_ports, signal, silverback},
+    controller::{Controller, paths, routes, web},
+    harness::eventually,
     stub::Stub,
 };
-
-/// A controller on a directory of its own.
-struct Controller {
-    child: Child,
-    arguments: Vec<OsString>,
-    dashboard: String,
-    manifests: PathBuf,
-    client: reqwest::Client,
-    _state: tempfile::TempDir,
-}
-
-impl Controller {
-    fn start(proxies: &[&Stub], flags: &[&str], text: &str) -> Self {
-        let state = tempfile::tempdir().unwrap();
-        let manifests = state.path().join("manifests");
-        std::fs::create_dir(&manifests).unwrap();
-        std::fs::write(manifests.join("in.yaml"), text).unwrap();
-        let dashboard = format!("127.0.0.1:{}", free_ports(1));
-        let fixed = [
-            "run",
-            "--health-probe-bind-address=off",
-            "--metrics-bind-address=off",
-            "--probe-interval=200ms",
-            "--push-duty=100",
-            "--dashboard-bind-address",
-            &dashboard,
-            "--directory",
-        ];
-        let mut arguments: Vec<OsString> = fixed.iter().map(Into::into).collect();
-        arguments.push(manifests.clone().into());
-        arguments.extend(flags.iter().map(Into::into));
-        for proxy in proxies {
-            arguments.extend(["--proxy", &proxy.url].map(Into::into));
-        }
-        let child = spawn(&arguments);
-        Self {
-            child,
-            arguments,
-            dashboard,
-            manifests,
-            client: client().build().unwrap(),
-            _state: state,
-        }
-    }
-
-    /// Ends as in a pod that is deleted, and waits.
-    async fn stop(&mut self) {
-        signal(self.child.id(), "TERM");
-        let begin = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                assert!(status.success(), "{status}");
-                return;
-            }
-            assert!(begin.elapsed() < LIMIT, "the controller does not end");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Another process on the same directory.
-    fn start_again(&mut self) {
-        self.child = spawn(&self.arguments);
-    }
-
-    /// Replaces the manifest as an editor does: beside it, then renamed.
-    fn write(&self, text: &str) {
-        let beside = self.manifests.join(".in.yaml.new");
-        std::fs::write(&beside, text).unwrap();
-        std::fs::rename(beside, self.manifests.join("in.yaml")).unwrap();
-    }
-
-    async fn api(&self, path: &str) -> Result<Vec<Value>, String> {
-        let url = format!("http://{}/api/v1/{path}", self.dashboard);
-        let answer = self.client.get(url).send().await.map_err(|error| error.to_string())?;
-        let body = answer.bytes().await.map_err(|error| error.to_string())?;
-        serde_json::from_slice(&body).map_err(|error| error.to_string())
-    }
-
-    /// Waits until the first proxy, as it is shown, passes the check.
-    async fn proxy(&self, what: &str, check: impl Fn(&Value) -> bool) -> Value {
-        eventually(what, async || {
-            let proxy = self.api("proxies").await?.first().cloned().unwrap_or_default();
-            if check(&proxy) {
-                Ok(proxy)
-            } else {
-                Err(format!("{proxy:#}"))
-            }
-        })
-        .await
-    }
-
-    /// Object and reason of all problems.
-    async fn problems(&self) -> Vec<(String, String)> {
-        let text = |problem: &Value, field: &str| problem[field].as_str().unwrap().to_owned();
-        let problems = self.api("problems").await.unwrap();
-        problems
-            .iter()
-            .map(|problem| (text(problem, "object"), text(problem, "reason")))
-            .collect()
-    }
-}
-
-impl Drop for Controller {
-    fn drop(&mut self) {
-        // Ended already is as good.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn spawn(arguments: &[OsString]) -> Child {
-    let mut command = silverback();
-    let command = command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command.spawn().unwrap()
-}
 
 fn directories(path: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
@@ -221,34 +100,6 @@ async fn golden_cases_of_broken_objects() {
 }
 
 /// An Ingress with a Service of its own at that address.
-fn web(name: &str, path: &str, address: &str) -> String {
-    format!(
-        "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}, namespace: demo}}\nspec:\n  \
-         ingressClassName: kong\n  rules:\n  - host: {name}.localhost\n    http: {{paths: [{{path: {path}, pathType: Prefix, \
-         backend: {{service: {{name: {name}, port: {{number: 80}}}}}}}}]}}\n\
-         ---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: demo}}\nspec: {{selector: {{app: {name}}}, ports: [{{name: http, port: 80}}]}}\n\
-         ---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n\
-         metadata: {{name: {name}-1, namespace: demo, labels: {{kubernetes.io/service-name: {name}}}}}\n\
-         ports: [{{name: http, port: 9}}]\nendpoints: [{{addresses: [{address}]}}]\n"
-    )
-}
-
-fn routes(document: &Value) -> Vec<&Value> {
-    let services = document["services"].as_array().into_iter().flatten();
-    services
-        .flat_map(|service| service["routes"].as_array().into_iter().flatten())
-        .collect()
-}
-
-fn paths(document: &Value) -> Vec<String> {
-    let paths = routes(document)
-        .into_iter()
-        .map(|route| route["paths"][0].as_str().unwrap().trim_end_matches('/').to_owned());
-    let mut paths: Vec<_> = paths.collect();
-    paths.sort();
-    paths
-}
-
 fn targets(document: &Value) -> Vec<String> {
     let upstreams = document["upstreams"].as_array().into_iter().flatten();
     let targets = upstreams.flat_map(|upstream| upstream["targets"].as_array().into_iter().flatten());

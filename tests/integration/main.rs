@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod command_line;
+mod controller;
 mod demo;
 mod fallback;
 mod flags;
@@ -11,6 +12,7 @@ mod harness;
 mod laptop;
 mod log;
 mod mixed_fleet;
+mod newcomers;
 mod offline;
 mod proxy_faults;
 mod stub;

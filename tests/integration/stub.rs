@@ -20,6 +20,8 @@ struct State {
     process: u32,
     accepted: Vec<Value>,
     refused: usize,
+    /// It answers nothing yet.
+    is_starting: bool,
 }
 
 impl Stub {
@@ -29,6 +31,17 @@ impl Stub {
         let (shared, judge) = (state.clone(), Arc::new(judge));
         let url = fake_kong(move |request, sent| answer(&shared, &*judge, request, sent));
         Self { url, state }
+    }
+
+    /// It is not there yet, until it begins.
+    pub(crate) fn starting(self) -> Self {
+        self.state.lock().unwrap().is_starting = true;
+        self
+    }
+
+    /// It is there.
+    pub(crate) fn begin(&self) {
+        self.state.lock().unwrap().is_starting = false;
     }
 
     /// The configurations that it took, in order.
@@ -55,29 +68,37 @@ fn answer(
     request: &str,
     sent: &[u8],
 ) -> (&'static str, Value) {
-    let mut state = state.lock().unwrap();
-    match request {
-        "GET /" => ("200 OK", root(state.process)),
-        "GET /status" => {
-            let hash = state.hash.clone().unwrap_or_else(|| "0".repeat(32));
-            (
-                "200 OK",
-                json!({"configuration_hash": hash, "server": {"total_requests": 1}}),
-            )
-        }
-        _ => {
-            let document: Value = serde_json::from_slice(sent).unwrap();
-            match judge(&document) {
-                Some(refusal) => {
-                    state.refused += 1;
-                    refusal
-                }
-                None => {
-                    state.hash = Some(ConfigHash::of(sent).to_string());
-                    state.accepted.push(document);
-                    ("201 Created", json!({}))
-                }
+    let ended = ("503 Service Unavailable", json!({"message": "not here"}));
+    let process = {
+        let state = state.lock().unwrap();
+        match request {
+            _ if state.is_starting => return ended,
+            "GET /" => return ("200 OK", root(state.process)),
+            "GET /status" => {
+                let hash = state.hash.clone().unwrap_or_else(|| "0".repeat(32));
+                return (
+                    "200 OK",
+                    json!({"configuration_hash": hash, "server": {"total_requests": 1}}),
+                );
             }
+            _ => state.process,
+        }
+    };
+    let document: Value = serde_json::from_slice(sent).unwrap();
+    // It may take its time, and answers probes meanwhile.
+    let refusal = judge(&document);
+    let mut state = state.lock().unwrap();
+    match refusal {
+        // What was under way ends with its process.
+        _ if state.process != process => ended,
+        Some(refusal) => {
+            state.refused += 1;
+            refusal
+        }
+        None => {
+            state.hash = Some(ConfigHash::of(sent).to_string());
+            state.accepted.push(document);
+            ("201 Created", json!({}))
         }
     }
 }

@@ -23,6 +23,7 @@
   "status_listen" (join ", " $status)
   "port_maps" (join ", " $ports)
   "prefix" "/kong_prefix"
+  "nginx_admin_client_max_body_size" "64m"
 }}
 {{- if $stream }}{{ $_ := set $env "stream_listen" (join ", " $stream) }}{{ end }}
 {{- if $sidecar }}
@@ -289,7 +290,7 @@ securityContext:
 
 {{/* 80 % of KONG_NGINX_ADMIN_CLIENT_MAX_BODY_SIZE, which is written as nginx writes sizes. */}}
 {{- define "silverback.body-threshold" -}}
-{{- $size := lower (toString (default "10m" (include "silverback.proxy-env" . | fromYaml).nginx_admin_client_max_body_size)) }}
+{{- $size := lower (toString (include "silverback.proxy-env" . | fromYaml).nginx_admin_client_max_body_size) }}
 {{- $factor := 1 }}
 {{- if hasSuffix "k" $size }}{{ $factor = 1024 }}{{ else if hasSuffix "m" $size }}{{ $factor = 1048576 }}{{ else if hasSuffix "g" $size }}{{ $factor = 1073741824 }}{{ end }}
 {{- div (mul (int64 (regexFind "^[0-9]+" $size)) $factor 8) 10 }}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -28,6 +29,7 @@ const admin = "/etc/silverback/admin/"
 //	refuses   configurations: 400, and the first route is at fault
 //	fails     500 to each configuration
 //	stalls    no answer to a configuration, to all else there is
+//	late      one configuration can be held, and is loaded whenever it is let go (late.go)
 func badProxy(way string) {
 	if way == "absent" {
 		time.Sleep(24 * time.Hour)
@@ -53,13 +55,10 @@ func badProxy(way string) {
 			}()
 		}
 	}
-	mux := http.NewServeMux()
-	answer := func(w http.ResponseWriter, status int, body any) {
-		w.Header().Set("Server", "kong/3.9.1")
-		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		w.WriteHeader(status)
-		json.NewEncoder(w).Encode(body)
+	if way == "late" {
+		late(listener)
 	}
+	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, 200, map[string]any{
 			"version": "3.9.1", "tagline": "Welcome to kong", "hostname": "bad", "node_id": "4c2c0a64-3d2b-4e43-9d4f-0d9c7f6f8a01",
@@ -102,6 +101,17 @@ func badProxy(way string) {
 		}
 	})
 	fail((&http.Server{Handler: mux}).Serve(listener))
+}
+
+// answer is one of Kong's.
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Server", "kong/3.9.1")
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	text, err := json.Marshal(body)
+	fail(err)
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	w.Write(text)
 }
 
 // adminTLS wants certificates of the controller, and shows that of the proxies, or one that nobody trusts.

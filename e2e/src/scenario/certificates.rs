@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 
 use super::release::{HOST, LIMIT, NAMESPACE, RELEASE, change_goes_live, front, holds, in_sync};
+use super::strangers;
 use crate::{Arguments, cluster::Cluster, load::Load, poll::eventually};
 
 /// Kubelet brings a changed Secret into pods within about a minute and a half, and then everybody has to notice.
@@ -57,7 +58,7 @@ pub(super) fn identities(cluster: &Cluster, arguments: &Arguments) -> anyhow::Re
     let front = front(cluster)?;
     let load = Load::start(front.address, HOST, "/", 2);
     upgrade(cluster, arguments, "pod")?;
-    let outcome = each_in_its_own_name(cluster);
+    let outcome = each_in_its_own_name(cluster).and_then(|()| strangers::get_no_certificate(cluster, arguments));
     // What is left there whatever happened would disturb the scenarios after this one.
     upgrade(cluster, arguments, "shared")?;
     outcome?;

@@ -16,6 +16,7 @@ mod pause;
 mod policies;
 mod release;
 mod source;
+mod strangers;
 mod takeover;
 mod upgrade;
 mod verbs;
@@ -84,17 +85,24 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         name: "leader-faults",
         story: "the leader is asked to end, killed, stopped, cut off: the other takes over, and nothing older comes after \
-                something newer",
+                something newer; what a deposed leader has sent to a Kong is put right within one probe",
         first: false,
         by_name_only: true,
-        run: leadership::run,
+        run: leadership::faults,
     },
     Scenario {
         name: "no-api-server",
-        story: "the API server hangs, and a proxy that loses its configuration gets it back",
+        story: "the API server hangs, and a proxy that restarts without its disk gets its configuration back",
         first: false,
         by_name_only: false,
         run: leadership::without_api_server,
+    },
+    Scenario {
+        name: "no-api-server-long",
+        story: "the same for five minutes",
+        first: false,
+        by_name_only: true,
+        run: leadership::long_without_api_server,
     },
     Scenario {
         name: "node",
@@ -211,7 +219,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "identities",
-        story: "proxies get certificates in their pods' names, whose keys never leave them, and go back",
+        story: "proxies get certificates in their pods' names, whose keys never leave them; others get none; and back",
         first: false,
         by_name_only: false,
         run: certificates::identities,

@@ -1,9 +1,14 @@
-//! The fleet as a whole: scenarios, and arbitrary sequences of events.
+//! The fleet as a whole: case by case, and under arbitrary sequences of events.
 
 #![allow(clippy::unwrap_used)]
 
 mod actor;
 mod arbitrary;
-mod scenarios;
+mod hashes;
+mod newcomers;
+mod permission;
+mod pushing;
+mod refusals;
+mod shown;
 mod states;
 mod world;

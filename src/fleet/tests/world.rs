@@ -93,6 +93,14 @@ pub(crate) struct World {
     pub(crate) most_at_once: usize,
 }
 
+pub(crate) const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub(crate) const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
 pub(crate) fn id(name: &str) -> ProxyId {
     ProxyId(format!("uid-{name}").into())
 }

@@ -12,7 +12,7 @@ fn a_burst_is_free_and_then_the_rate_holds() {
     let mut budget = Budget::new(20, 100, start);
     let mut now = start;
     for written in 0..300_u32 {
-        now = budget.available_at(now);
+        now = budget.available_at(now, false);
         budget.take(1);
         if written == 99 {
             assert_eq!(now, start);
@@ -31,10 +31,10 @@ fn tokens_are_kept_up_to_the_burst_and_no_further() {
     let mut budget = Budget::new(10, 5, start);
     let later = start + Duration::from_secs(3600);
     for _ in 0..5 {
-        assert_eq!(budget.available_at(later), later);
+        assert_eq!(budget.available_at(later, false), later);
         budget.take(1);
     }
-    assert!(budget.available_at(later) > later);
+    assert!(budget.available_at(later, false) > later);
 }
 
 #[test]
@@ -42,6 +42,29 @@ fn what_was_taken_in_advance_is_paid_back() {
     let start = Instant::now();
     let mut budget = Budget::new(10, 1, start);
     budget.take(3);
-    let at = budget.available_at(start);
+    let at = budget.available_at(start, false);
     assert!(at - start >= Duration::from_millis(299), "{:?}", at - start);
+}
+
+#[test]
+fn some_are_kept_for_what_is_urgent() {
+    let start = Instant::now();
+    let mut budget = Budget::new(20, 100, start);
+    for _ in 0..90 {
+        assert_eq!(budget.available_at(start, true), start);
+        budget.take(1);
+    }
+    assert!(budget.available_at(start, true) > start);
+    for _ in 0..10 {
+        assert_eq!(budget.available_at(start, false), start);
+        budget.take(1);
+    }
+    assert!(budget.available_at(start, false) > start);
+}
+
+#[test]
+fn a_bucket_of_one_is_for_all() {
+    let start = Instant::now();
+    let mut budget = Budget::new(1, 1, start);
+    assert_eq!(budget.available_at(start, true), start);
 }

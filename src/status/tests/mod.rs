@@ -8,5 +8,6 @@ mod gates;
 mod gateway;
 mod objects;
 mod planner;
+mod thousand;
 mod world;
 mod written;

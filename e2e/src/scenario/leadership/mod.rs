@@ -1,0 +1,189 @@
+//! The leader goes, in every way that there is, while configurations change all the time.
+
+mod away;
+mod changes;
+mod late;
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use self::{changes::Changes, late::LateKong};
+use super::release::{HOST, LIMIT, NAMESPACE, change_goes_live, front, in_sync, leader, rolled_out};
+use crate::{Arguments, cluster::Cluster, load::Load, poll::eventually};
+
+pub(super) use away::{long as long_without_api_server, short as without_api_server};
+
+const CONTROLLER: &str = "silverback-kong-controller";
+/// Longer than a Lease: another one leads by then.
+const AWAY: Duration = Duration::from_secs(25);
+
+pub(super) fn faults(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
+    let changes = Changes::start(cluster)?;
+    let kong = LateKong::start(cluster, arguments);
+    let outcome = kong.and_then(|kong| {
+        ways_to_go(cluster, &changes, &kong)?;
+        cut_off(cluster, &changes)?;
+        kong.finish(cluster)
+    });
+    let observed = changes.finish(cluster);
+    late::remove(cluster)?;
+    outcome?;
+    observed?;
+    in_sync(cluster, 2)?;
+    change_goes_live(cluster)
+}
+
+/// Whatever becomes of controllers, no request is lost.
+fn ways_to_go(cluster: &Cluster, changes: &Changes, kong: &LateKong) -> anyhow::Result<()> {
+    let front = front(cluster)?;
+    let load = Load::start(front.address, HOST, "/", 2);
+    asked_to_end(cluster)?;
+    changes.go_on_everywhere()?;
+    killed(cluster)?;
+    changes.go_on_everywhere()?;
+    rolled_out(cluster, CONTROLLER)?;
+    stopped(cluster, changes, kong)?;
+    load.finish()
+}
+
+fn killed(cluster: &Cluster) -> anyhow::Result<()> {
+    let before = leader(cluster)?;
+    let (node, container) = container_of(cluster, &before)?;
+    let began = Instant::now();
+    cluster.signal_container(&node, &container, "SIGKILL")?;
+    let after = another_leads(cluster, &before)?;
+    println!(
+        "   {before} was killed (SIGKILL); {after} leads after {:.1} s",
+        began.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+/// It does nothing for a while, in the middle of a push, and then goes on as if nothing had happened.
+fn stopped(cluster: &Cluster, changes: &Changes, kong: &LateKong) -> anyhow::Result<()> {
+    let before = leader(cluster)?;
+    let (node, container) = container_of(cluster, &before)?;
+    kong.hold()?;
+    let began = Instant::now();
+    cluster.signal_container(&node, &container, "SIGSTOP")?;
+    let outcome = (|| {
+        let after = another_leads(cluster, &before)?;
+        println!(
+            "   {before} was stopped (SIGSTOP); {after} leads after {:.1} s",
+            began.elapsed().as_secs_f64()
+        );
+        changes.go_on_everywhere()?;
+        // A change would put right whatever landed: without one, the probe has to find it.
+        let quiet = changes.quiet();
+        kong.runs(changes.written())?;
+        kong.let_go()?;
+        drop(quiet);
+        changes.go_on_everywhere()
+    })();
+    // It wakes up and believes to lead, until it has looked.
+    cluster.signal_container(&node, &container, "SIGCONT")?;
+    outcome?;
+    changes.go_on_everywhere()?;
+    rolled_out(cluster, CONTROLLER)
+}
+
+/// SIGTERM: the Lease is given back, and the other goes on at once.
+fn asked_to_end(cluster: &Cluster) -> anyhow::Result<()> {
+    let before = leader(cluster)?;
+    let controllers = controllers(cluster)?;
+    let other = controllers
+        .iter()
+        .find(|name| **name != before)
+        .context("there is no standby")?;
+    let (old, new) = (
+        cluster.follow_log(NAMESPACE, &before)?,
+        cluster.follow_log(NAMESPACE, other)?,
+    );
+    cluster.kubectl(&["delete", "pod", "-n", NAMESPACE, &before, "--wait=false"])?;
+    let (stopping, leading, pushed) = eventually("the other one pushes", LIMIT, || {
+        let stopping = old.time_of("stopping", None).context("not told to stop yet")?;
+        let leading = new.time_of("leading", Some(stopping)).context("nobody leads yet")?;
+        let pushed = new.time_of(" push ", Some(leading)).context("no push yet")?;
+        Ok((stopping, leading, pushed))
+    })?;
+    let milliseconds = |until: jiff::Timestamp| until.duration_since(stopping).as_millis();
+    println!(
+        "   {before} was asked to end (SIGTERM); {other} leads after {} ms, and its first push has ended after {} ms",
+        milliseconds(leading),
+        milliseconds(pushed)
+    );
+    rolled_out(cluster, CONTROLLER)
+}
+
+/// The leader's node loses its network: neither the API server nor the other node is in reach.
+fn cut_off(cluster: &Cluster, changes: &Changes) -> anyhow::Result<()> {
+    let before = leader(cluster)?;
+    let (node, _) = container_of(cluster, &before)?;
+    let began = Instant::now();
+    cluster.node(&node, "partition")?;
+    let outcome = another_leads(cluster, &before);
+    let told = began.elapsed();
+    let went_on = changes.go_on();
+    if outcome.is_ok() {
+        thread::sleep(AWAY.saturating_sub(began.elapsed()));
+    }
+    cluster.node(&node, "heal")?;
+    println!(
+        "   {before} was cut off with its node; {} leads after {:.1} s",
+        outcome?,
+        told.as_secs_f64()
+    );
+    went_on?;
+    cluster.kubectl(&["wait", "--for=condition=Ready", "node", "--all", "--timeout=60s"])?;
+    changes.go_on_everywhere()?;
+    rolled_out(cluster, CONTROLLER)
+}
+
+fn another_leads(cluster: &Cluster, before: &str) -> anyhow::Result<String> {
+    // The same pod may lead again only after another one did.
+    let transitions = || -> anyhow::Result<i64> {
+        let lease = election(cluster)?;
+        Ok(lease["spec"]["leaseTransitions"].as_i64().unwrap_or_default())
+    };
+    let known = transitions()?;
+    eventually("another term begins", LIMIT, || {
+        let after = leader(cluster)?;
+        ensure!(after != before || transitions()? > known, "{before} still leads");
+        Ok(after)
+    })
+}
+
+fn election(cluster: &Cluster) -> anyhow::Result<Value> {
+    let leases = cluster.list(&["leases", "-n", NAMESPACE])?;
+    let named = |lease: &&Value| {
+        let name = lease["metadata"]["name"].as_str();
+        name.is_some_and(|name| name.ends_with("silverback.gateway.silverback.dev"))
+    };
+    leases.iter().find(named).cloned().context("there is no Lease")
+}
+
+fn controllers(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
+    let pods = cluster.list(&["pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=controller"])?;
+    let names = pods
+        .iter()
+        .filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned));
+    Ok(names.collect())
+}
+
+/// Node and container of a pod.
+fn container_of(cluster: &Cluster, pod: &str) -> anyhow::Result<(String, String)> {
+    let pod = cluster.get(&["pod", "-n", NAMESPACE, pod])?;
+    let node = pod["spec"]["nodeName"].as_str().context("it is on no node")?;
+    let container = pod["status"]["containerStatuses"][0]["containerID"]
+        .as_str()
+        .context("it has no container")?;
+    Ok((
+        node.to_owned(),
+        container.trim_start_matches("containerd://").to_owned(),
+    ))
+}

@@ -1,0 +1,159 @@
+//! What proxies report to run, and what is done when it is something else than they were given.
+
+use super::world::{Mood, PROBE_INTERVAL, World, hash, leader, millis, salted, seconds};
+use crate::{
+    fleet::{ConditionStatus, HashMode, Phase, Settings},
+    model::{Edition, Leadership},
+};
+
+#[test]
+fn drift_is_repaired_at_once_then_slower_and_a_foreign_writer_is_named() {
+    let mut world = World::new(&["a"]);
+    world.proxy("a").takes = seconds(1);
+    world.run("one");
+    world.pass(seconds(60));
+    world.proxy("a").hash = hash("foreign");
+    world.pass(seconds(5));
+    assert_eq!(world.proxy("a").received.len(), 2, "the first repair does not wait");
+    world.pass(seconds(2));
+    assert_eq!(world.shown("a").phase, Phase::Synced);
+
+    world.proxy("a").hash = hash("foreign");
+    world.pass(seconds(5));
+    assert_eq!(world.shown("a").phase, Phase::Drifted);
+    assert_eq!(&*world.shown("a").synced.reason, "Drifted");
+    world.pass(seconds(5));
+    assert_eq!(world.proxy("a").received.len(), 3);
+
+    world.proxy("a").hash = hash("foreign");
+    world.pass(seconds(6));
+    assert_eq!(&*world.shown("a").synced.reason, "ForeignWriter");
+    let before = world.elapsed();
+    for _ in 0..30 {
+        world.proxy("a").hash = hash("foreign");
+        world.pass(seconds(10));
+    }
+    let repairs = world.proxy("a").received.iter().filter(|(at, _)| *at > before).count();
+    assert!((4..=6).contains(&repairs), "about one a minute: {repairs}");
+    assert_eq!(world.shown("a").ready.status, ConditionStatus::True);
+}
+
+/// Loads are not ordered: a large one that was given up may be done after a later one.
+#[test]
+fn a_load_that_overtakes_another_is_put_right() {
+    let mut world = World::new(&["a"]);
+    world.run("one");
+    world.pass(seconds(10));
+    world.proxy("a").mood = Mood::Hangs { loads: false };
+    world.run("two");
+    world.pass(seconds(100));
+    world.proxy("a").mood = Mood::Healthy;
+    world.run("three");
+    world.pass(seconds(120));
+    assert_eq!(world.shown("a").observed, Some(hash("three")));
+    let pushes = world.pushes;
+    world.proxy("a").hash = hash("two");
+    world.pass(seconds(30));
+    assert_eq!(world.shown("a").observed, Some(hash("three")));
+    assert_eq!(world.pushes, pushes + 1);
+    assert_ne!(&*world.shown("a").synced.reason, "ForeignWriter");
+}
+
+#[test]
+fn a_proxy_that_hashes_otherwise_is_believed() {
+    let mut world = World::new(&["a"]);
+    world.proxy("a").is_salted = true;
+    world.run("one");
+    world.pass(seconds(60));
+    let shown = world.shown("a");
+    assert_eq!((shown.phase, shown.hash_mode), (Phase::Synced, HashMode::Learned));
+    assert_eq!(shown.observed, Some(hash("one")), "under our name for it");
+    assert_eq!(
+        shown.report.as_ref().map(|report| report.hash),
+        Some(salted(hash("one")))
+    );
+    assert_eq!(world.pushes, 1, "it is not sent again");
+    world.run("two");
+    world.pass(seconds(10));
+    assert_eq!(world.shown("a").observed, Some(hash("two")));
+    assert_eq!(world.pushes, 2);
+    // Another process with the same disk.
+    world.restart("a", true);
+    world.pass(seconds(30));
+    assert_eq!((world.shown("a").phase, world.pushes), (Phase::Synced, 2));
+    // What nobody here gave it is no name of anything.
+    world.proxy("a").hash = hash("foreign");
+    world.pass(seconds(30));
+    assert_eq!(world.shown("a").phase, Phase::Synced);
+    assert_eq!(world.proxy("a").hash, hash("two"), "it was repaired");
+    assert_eq!(world.pushes, 3);
+}
+
+#[test]
+fn a_proxy_that_hashes_as_predicted_is_known_to() {
+    let mut world = World::new(&["a"]);
+    world.run("one");
+    world.pass(seconds(10));
+    assert_eq!(world.shown("a").hash_mode, HashMode::Predicted);
+}
+
+#[test]
+fn what_was_accepted_may_take_a_while_to_show() {
+    let mut world = World::new(&["a"]);
+    world.run("one");
+    world.pass(seconds(10));
+    world.proxy("a").effective_after = Some(seconds(8));
+    world.run("two");
+    world.pass(seconds(30));
+    let shown = world.shown("a");
+    assert_eq!((shown.phase, shown.hash_mode), (Phase::Synced, HashMode::Predicted));
+    assert_eq!(world.pushes, 2, "it is not sent again meanwhile");
+}
+
+#[test]
+fn a_proxy_that_says_yes_and_does_not_is_asked_once_a_minute() {
+    let mut world = World::new(&["a"]);
+    world.run("one");
+    world.pass(seconds(10));
+    world.proxy("a").effective_after = None;
+    world.run("two");
+    world.pass(seconds(300));
+    let shown = world.shown("a");
+    assert_eq!(
+        (shown.synced.status, shown.observed),
+        (ConditionStatus::False, Some(hash("one")))
+    );
+    assert!(
+        (3..=7).contains(&world.pushes),
+        "{} pushes in five minutes",
+        world.pushes
+    );
+}
+
+/// What a deposed leader had sent is nothing that its successor has sent, and may land whenever it lands (DESIGN.md §3
+/// rule 5): Kong knows no epochs.
+#[test]
+fn what_a_deposed_leader_left_behind_is_repaired_within_one_probe() {
+    for late in [millis(100), seconds(7), seconds(45)] {
+        let mut world = World::following(Settings::default());
+        world.add("a", Edition::OpenSource);
+        world.proxy("a").hash = hash("before");
+        world.retarget();
+        world.lead(Leadership::Follower { holder: None });
+        world.run("newest");
+        world.pass(seconds(8));
+        world.lead(leader(2));
+        world.pass(seconds(1));
+        assert_eq!(world.proxy("a").hash, hash("newest"));
+        world.pass(late);
+        world.proxy("a").hash = hash("older, of the leader before");
+        let landed = world.elapsed();
+        world.pass(PROBE_INTERVAL + millis(500));
+        let (repaired, what) = *world.proxy("a").received.last().unwrap();
+        assert_eq!((what, world.pushes), (hash("newest"), 2));
+        assert!(repaired - landed <= PROBE_INTERVAL, "{:?}", repaired - landed);
+        let shown = world.shown("a");
+        assert_eq!((shown.phase, shown.observed), (Phase::Synced, Some(hash("newest"))));
+        assert_eq!(shown.synced.status, ConditionStatus::True);
+    }
+}

@@ -1,0 +1,106 @@
+//! Who may send what: leaders, followers, leaders cut off, fleets on hold or paused.
+
+use super::world::{World, hash, leader, seconds, target};
+use crate::{
+    fleet::{FleetEvent, Phase, Settings},
+    model::{Edition, Leadership},
+};
+
+#[test]
+fn followers_watch_and_a_new_leader_sends_only_where_hashes_differ() {
+    let mut world = World::following(Settings::default());
+    for name in ["a", "b"] {
+        world.add(name, Edition::OpenSource);
+        world.proxy(name).hash = hash("old");
+    }
+    world.proxy("a").hash = hash("new");
+    world.retarget();
+    world.lead(Leadership::Follower { holder: None });
+    world.run("new");
+    world.pass(seconds(30));
+    assert_eq!(world.pushes, 0);
+    assert_eq!(world.shown("a").phase, Phase::Synced);
+    assert_eq!(&*world.shown("b").synced.reason, "NotLeading");
+    world.lead(leader(2));
+    world.pass(seconds(1));
+    assert_eq!(world.pushes, 1);
+    assert_eq!(world.shown("b").phase, Phase::Synced);
+}
+
+#[test]
+fn cut_off_from_the_api_server_only_empty_proxies_are_given_the_last_good_one() {
+    let mut world = World::new(&["a", "b"]);
+    world.run("one");
+    world.pass(seconds(10));
+    let Leadership::Leader { epoch } = leader(1) else {
+        unreachable!()
+    };
+    world.lead(Leadership::Cut { epoch });
+    world.run("two");
+    world.restart("b", false);
+    world.pass(seconds(20));
+    assert_eq!(world.shown("a").observed, Some(hash("one")));
+    assert_eq!(&*world.shown("a").synced.reason, "LeaseUnreachable");
+    assert_eq!(world.shown("b").observed, Some(hash("one")));
+    world.lead(leader(1));
+    world.pass(seconds(5));
+    assert_eq!(world.shown("a").observed, Some(hash("two")));
+}
+
+#[test]
+fn on_hold_nothing_changes_and_newcomers_get_the_last_good_one() {
+    let mut world = World::new(&["a"]);
+    world.run("one");
+    world.pass(seconds(10));
+    world.hold("half of it");
+    world.add("b", Edition::OpenSource);
+    world.retarget();
+    world.pass(seconds(30));
+    for name in ["a", "b"] {
+        assert_eq!(world.shown(name).observed, Some(hash("one")), "{name}");
+        assert_eq!(world.shown(name).phase, Phase::Synced, "{name}");
+    }
+    world.run("two");
+    world.pass(seconds(10));
+    assert_eq!(world.shown("a").observed, Some(hash("two")));
+}
+
+#[test]
+fn a_paused_fleet_stays_as_it_is_but_for_proxies_without_configuration() {
+    let mut world = World::new(&["a", "b"]);
+    world.run("one");
+    world.pass(seconds(10));
+    let service = target("a").service.expect("it was found through one");
+    world.event(FleetEvent::Paused([service.clone()].into()));
+    assert!(world.view.paused.contains(&service));
+    world.run("two");
+    world.restart("b", false);
+    world.add("c", Edition::OpenSource);
+    world.retarget();
+    world.pass(seconds(30));
+    for name in ["a", "b", "c"] {
+        assert_eq!(world.shown(name).observed, Some(hash("one")), "{name}");
+        assert_eq!(&*world.shown(name).synced.reason, "Paused", "{name}");
+    }
+    world.event(FleetEvent::Paused([].into()));
+    world.pass(seconds(20));
+    for name in ["a", "b", "c"] {
+        assert_eq!(world.shown(name).observed, Some(hash("two")), "{name}");
+    }
+}
+
+#[test]
+fn a_leader_that_begins_paused_gives_the_newest_to_proxies_without_any() {
+    let mut world = World::following(Settings::default());
+    let service = target("a").service.expect("it was found through one");
+    world.event(FleetEvent::Paused([service].into()));
+    world.lead(leader(1));
+    world.add("a", Edition::OpenSource);
+    world.add("b", Edition::OpenSource);
+    world.proxy("a").hash = hash("older");
+    world.retarget();
+    world.run("new");
+    world.pass(seconds(20));
+    assert_eq!(world.shown("a").observed, Some(hash("older")));
+    assert_eq!(world.shown("b").observed, Some(hash("new")));
+}
