@@ -31,6 +31,9 @@ pub(super) enum Costs {
     Nothing,
     /// Connections with a proxy that was killed or stopped: they end, or nobody answers. Never a wrong answer.
     Connections,
+    /// Addresses: nodes that can't say for 12 s that they live are taken for dead by the test bed's Kubernetes, and all their
+    /// pods for unready.
+    Endpoints,
     /// Whatever goes over a cable that was cut.
     Network,
 }
@@ -46,6 +49,7 @@ impl Costs {
         match self {
             Self::Nothing => false,
             Self::Connections => !is_answer,
+            Self::Endpoints => said.contains("failure to get a peer from the ring-balancer"),
             Self::Network => true,
         }
     }
@@ -60,14 +64,14 @@ pub(super) const ALL: &[Fault] = &[
     Fault {
         name: "the API server is down",
         lasts: seconds(12),
-        costs: Costs::Nothing,
+        costs: Costs::Endpoints,
         is_brief: false,
         begin: api_server::down,
     },
     Fault {
         name: "the API server is frozen",
         lasts: seconds(20),
-        costs: Costs::Nothing,
+        costs: Costs::Endpoints,
         is_brief: false,
         begin: api_server::frozen,
     },
@@ -197,6 +201,11 @@ mod tests {
             assert!(!Costs::Nothing.excuse(failure));
             assert_eq!(Costs::Connections.excuse(failure), excused, "{failure}");
             assert!(Costs::Network.excuse(failure));
+            assert!(!Costs::Endpoints.excuse(failure));
         }
+        assert!(
+            Costs::Endpoints
+                .excuse("TLS: 503 Service Unavailable {\"message\":\"failure to get a peer from the ring-balancer\"")
+        );
     }
 }

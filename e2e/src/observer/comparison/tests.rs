@@ -235,7 +235,7 @@ fn a_proxy_without_a_row_and_a_row_without_a_proxy_are_mismatches() {
     world.proxy().exists = Some(false);
     world.stay(12);
     let found = world.found();
-    assert_eq!(found, [(Aspect::Row, 15), (Aspect::Row, 12)]);
+    assert_eq!(found, [(Aspect::Row, 14), (Aspect::Row, 12)]);
     let mismatches = &world.comparison.findings().mismatches;
     assert_eq!(
         (mismatches[0].said.as_str(), mismatches[1].said.as_str()),
