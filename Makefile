@@ -40,7 +40,7 @@ test-long: ## `test`, and what takes longer: the reference of the code, the dash
 
 # ---- parts
 
-.PHONY: prerequisites format deny audit build lint pure unit integration chart browser bench bench-fleet e2e e2e-long e2e-upgrade conformance docs
+.PHONY: prerequisites format deny audit build lint pure unit integration chart browser bench bench-fleet e2e e2e-long e2e-upgrade chaos conformance docs
 prerequisites: ## installs what is missing on a Debian 12 as root; names it elsewhere
 	@$(SCRIPTS)/prerequisites.sh
 
@@ -89,6 +89,9 @@ e2e-upgrade: ## the long table of upgrades: both Helms, several releases, everyt
 
 conformance: ## the Gateway API's own conformance suite on a cluster of its own; in no other target (SUITE="-run-test=NAME": its flags)
 	@$(SCRIPTS)/conformance.sh $(SUITE)
+
+chaos: ## faults under load for MINUTES (60) in the order that SEED (1) gives, and an observer that compares
+	@$(SCRIPTS)/scenarios.sh --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1) chaos-long
 
 browser: ## the dashboard in a real Chromium
 	cargo build --locked

@@ -10,7 +10,7 @@ budget() {
     prerequisites | lint | pure | integration) echo 5 ;;
     unit) echo 5 ;;
     deny) [ -x "$(e2e/scripts/cargo-deny.sh --where)" ] && echo 1 || echo 6 ;;
-    e2e) echo 23 ;; # the cluster's 3, the scenarios' 12, the upgrades' 8
+    e2e) echo 27 ;; # the cluster's 3, the scenarios' 12, the upgrades' 8, chaos' 4
     *) echo 3 ;;
   esac
 }

@@ -30,6 +30,16 @@ impl Cluster {
         }
     }
 
+    /// What `cluster up --dir` was given.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The administrator's.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.directory.join("kubeconfig")
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.join(program));
         let home = self.directory.join("helm");

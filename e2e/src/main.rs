@@ -2,9 +2,12 @@
 //!
 //! Not `#[test]`s: they share one cluster and one release, in order, and print what a user sees. Started by `make e2e`.
 
+mod api;
+mod chaos;
 mod cluster;
 mod http;
 mod load;
+mod observer;
 mod poll;
 mod scenario;
 
@@ -41,6 +44,12 @@ struct Arguments {
     /// The program `silverback` on this machine, for the verbs that users run.
     #[arg(long)]
     silverback: Option<PathBuf>,
+    /// How long the scenario `chaos-long` takes.
+    #[arg(long, default_value_t = 60)]
+    minutes: u64,
+    /// Decides the order of the faults of `chaos` and `chaos-long`.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Leave the release in place at the end.
     #[arg(long)]
     keep: bool,

@@ -1,8 +1,9 @@
 //! From settings to a serving proxy, and back to nothing without breaking a request.
 //!
 //! Order at the start: addresses are bound first, so that a taken port is told at once; the status listener answers (not
-//! ready) while certificates are waited for; then the kept configuration is loaded, and only then traffic is accepted. At
-//! the end: not ready, then no new connections, then requests under way finish, then what is left is closed in order, then
+//! ready) while certificates are waited for; then the kept configuration is loaded, and only then traffic is accepted: as
+//! long as there is none it waits for a while, since who comes to a proxy that has just ended and started is to find what
+//! was there, not nothing. At the end: not ready, then no new connections, then requests under way finish, then what is left is closed in order, then
 //! the Admin API and the status listener go.
 
 mod options;
@@ -33,6 +34,9 @@ use crate::{
 
 /// How often certificate files are looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long connections wait for the first configuration. A controller that is at work brings it sooner.
+const FIRST_CONFIGURATION: Duration = Duration::from_secs(5);
 
 /// How long what is left of the traffic may take to end once time is up: WebSockets say why.
 const CUT_LIMIT: Duration = Duration::from_millis(1500);
@@ -193,7 +197,13 @@ async fn start(
     for (listener, wanted) in bound.proxy {
         let data = Arc::clone(&data);
         let drain = stopping.traffic.clone();
+        let control = Arc::clone(&control);
         serving.spawn(async move {
+            tokio::select! {
+                () = control.configured() => {}
+                () = sleep(FIRST_CONFIGURATION) => {}
+                () = drain.begun.cancelled() => {}
+            }
             match wanted.tls {
                 true => data.serve_https(listener, wanted.http2, drain).await,
                 false => data.serve_http(listener, drain).await,

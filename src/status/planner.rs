@@ -25,9 +25,7 @@ const MAX_UNDER_WAY: usize = 48;
 const MAX_REFRESHES_UNDER_WAY: usize = 16;
 /// How long a refresh waits for more.
 const SETTLE: Duration = Duration::from_secs(1);
-/// How long a kind that is refused or missing is left alone.
-const REFUSED: Duration = Duration::from_secs(60);
-/// The longest wait of one object, or of all, after failures.
+/// The longest wait of one object, of a kind that is refused or missing, or of all, after failures.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// What is next.
@@ -119,6 +117,14 @@ struct Dirty {
     lane: Lane,
 }
 
+/// A kind that is refused or missing in a namespace. An API server that has just started refuses what it will allow as soon
+/// as it has read who may do what: so it is not left alone for long at first.
+#[derive(Debug, Clone, Copy)]
+struct Refusal {
+    times: u32,
+    until: Instant,
+}
+
 /// Which write is next.
 #[derive(Debug)]
 pub(super) struct Planner {
@@ -128,7 +134,7 @@ pub(super) struct Planner {
     under_way: usize,
     /// Those of them that are refreshes.
     refreshes_under_way: usize,
-    refused: HashMap<(Class, Arc<str>), Instant>,
+    refused: HashMap<(Class, Arc<str>), Refusal>,
     held: BTreeSet<Class>,
     unreachable_until: Option<Instant>,
     unreachable: u32,
@@ -329,7 +335,7 @@ impl Planner {
         }
         let refused = self.refused.get(&(key.class(), key.name().namespace.clone()));
         Some(
-            [item.retry_at, refused.copied()]
+            [item.retry_at, refused.map(|refusal| refusal.until)]
                 .into_iter()
                 .flatten()
                 .fold(at, Instant::max),
@@ -385,8 +391,15 @@ impl Planner {
                 item.written = Some(document);
             }
             (Outcome::Refused, _) => {
-                self.refused
-                    .insert((key.class(), key.name().namespace.clone()), now + REFUSED);
+                item.failures += 1;
+                item.retry_at = Some(now + back_off(item.failures));
+                let kind = (key.class(), key.name().namespace.clone());
+                let refusal = self.refused.entry(kind).or_insert(Refusal { times: 0, until: now });
+                // Writes that were under way together are refused together, and count once.
+                if refusal.until <= now {
+                    refusal.times += 1;
+                    refusal.until = now + back_off(refusal.times);
+                }
             }
             (Outcome::Invalid | Outcome::Again, _) => {
                 item.failures += 1;
@@ -397,6 +410,7 @@ impl Planner {
         if matches!(outcome, Outcome::Written | Outcome::Gone) {
             item.failures = 0;
             item.retry_at = None;
+            self.refused.remove(&(key.class(), key.name().namespace.clone()));
         }
         self.review(key, now);
         if anew && let Some(dependent) = key.dependent() {

@@ -25,6 +25,8 @@ const admin = "/etc/silverback/admin/"
 //	foreign   its certificate is its own
 //	absent    nothing listens
 //	hangs     connections are taken, and nothing is said
+//	silent    the same after the TLS handshake
+//	half      answers begin, and do not end
 //	nonsense  what it says is no HTTP
 //	refuses   configurations: 400, and the first route is at fault
 //	fails     500 to each configuration
@@ -44,14 +46,22 @@ func badProxy(way string) {
 		}
 	}
 	listener = tls.NewListener(listener, adminTLS(way == "foreign"))
-	if way == "nonsense" {
+	said := map[string]string{
+		"silent":   "",
+		"half":     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+		"nonsense": "220 this is no web server\r\n",
+	}
+	if words, ok := said[way]; ok {
 		for {
 			c, err := listener.Accept()
 			fail(err)
 			go func() {
 				defer c.Close()
 				c.Read(make([]byte, 4096))
-				c.Write([]byte("220 this is no web server\r\n"))
+				c.Write([]byte(words))
+				if way != "nonsense" {
+					io.Copy(io.Discard, c) // until the other side has had enough
+				}
 			}()
 		}
 	}

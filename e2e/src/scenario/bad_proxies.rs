@@ -90,7 +90,7 @@ pub(super) fn run(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()
 }
 
 /// A pod that the Admin Service takes for a proxy. It is never Ready, so that no traffic goes there.
-pub(super) fn pod(way: &str, image: &str) -> String {
+pub(crate) fn pod(way: &str, image: &str) -> String {
     format!(
         "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: bad-{way}\n  namespace: {NAMESPACE}\n  labels:\n    \
          bad-proxy: {way}\n    app.kubernetes.io/name: kong\n    app.kubernetes.io/component: app\n    \

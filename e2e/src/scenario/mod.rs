@@ -3,6 +3,7 @@
 mod bad_input;
 mod bad_proxies;
 mod certificates;
+mod chaos;
 mod conditions;
 mod crds;
 mod disaster;
@@ -14,7 +15,7 @@ mod leadership;
 mod node;
 mod pause;
 mod policies;
-mod release;
+pub(crate) mod release;
 mod source;
 mod strangers;
 mod takeover;
@@ -24,6 +25,7 @@ mod webhook;
 
 use crate::{Arguments, cluster::Cluster};
 
+pub(crate) use bad_proxies::pod as bad_proxy;
 pub(crate) use release::clean_up;
 
 /// One story.
@@ -117,6 +119,28 @@ pub(crate) const ALL: &[Scenario] = &[
         first: false,
         by_name_only: false,
         run: bad_proxies::run,
+    },
+    Scenario {
+        name: "chaos",
+        story: "one fault after another under load and changes: an observer of its own finds no row that is wrong for long, and \
+                no request is lost but those of proxies that were killed",
+        first: false,
+        by_name_only: false,
+        run: chaos::short,
+    },
+    Scenario {
+        name: "chaos-can-fail",
+        story: "with probes an hour apart nobody notices a foreign configuration, and the observer says so",
+        first: false,
+        by_name_only: false,
+        run: chaos::can_fail,
+    },
+    Scenario {
+        name: "chaos-long",
+        story: "all faults, again and again",
+        first: false,
+        by_name_only: true,
+        run: chaos::long,
     },
     Scenario {
         name: "mistakes",

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use proxy_config_schema::{ConfigHash, Configuration, EntityError, InvalidConfiguration, ValidationOptions};
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use crate::{
     admin::Tables,
@@ -138,6 +138,8 @@ pub(crate) struct Control {
     /// Held while a configuration is loaded: one at a time, in the order in which they came in.
     fence: Mutex<Fence>,
     kept: Option<KeptConfiguration>,
+    /// Told of each configuration.
+    installed: Notify,
     serving: AtomicBool,
     draining: AtomicBool,
 }
@@ -159,6 +161,7 @@ impl Control {
             current: ArcSwap::from_pointee(Current::new(ConfigHash::NONE, Arc::new(Configuration::new()), None)),
             fence: Mutex::new(Fence::default()),
             kept: kept.map(KeptConfiguration::new),
+            installed: Notify::new(),
             serving: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         })
@@ -184,6 +187,18 @@ impl Control {
             Readiness::Unconfigured
         } else {
             Readiness::Ready
+        }
+    }
+
+    /// Returns as soon as there is a configuration.
+    pub(crate) async fn configured(&self) {
+        loop {
+            // Before the look: what is installed in between is not missed.
+            let installed = self.installed.notified();
+            if !self.current.load().hash.is_none() {
+                return;
+            }
+            installed.await;
         }
     }
 
@@ -313,6 +328,7 @@ impl Control {
             prepared.configuration,
             prepared.text,
         )));
+        self.installed.notify_waiters();
     }
 
     /// Keeps what runs for the next start, and returns its size. A file that can't be written is no reason to refuse.

@@ -7,7 +7,11 @@ use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
 
 use crate::{
     Ask, Client, Launch, Pki, Setup, setup,
@@ -75,9 +79,6 @@ async fn requests_follow_the_configuration_at_once() {
     } = &setup;
     let upstream = Upstream::start().await;
     let traffic = Client::plain(proxy.address("proxy"));
-    let missing = json!("no Route matched with those values");
-    assert_eq!(traffic.get("/a/x").await.json()["message"], missing);
-
     assert_eq!(admin.push(upstream.configuration("/a")).await.status, 201);
     let answer = traffic.get("/a/x").await;
     assert_eq!((answer.status.as_u16(), answer.text()), (200, "/x"));
@@ -94,7 +95,31 @@ async fn requests_follow_the_configuration_at_once() {
     assert!(served >= 4, "{served}");
 
     assert_eq!(admin.push(r#"{"_format_version": "3.0"}"#).await.status, 201);
-    assert_eq!(traffic.get("/b/x").await.status, 404);
+    let answer = traffic.get("/b/x").await;
+    let missing = json!("no Route matched with those values");
+    assert_eq!((answer.status.as_u16(), &answer.json()["message"]), (404, &missing));
+}
+
+#[tokio::test]
+async fn who_comes_before_the_first_configuration_is_answered_by_it() {
+    let setup = setup(|launch| launch).await;
+    let upstream = Upstream::start().await;
+    let mut early = TcpStream::connect(setup.proxy.address("proxy")).await.unwrap();
+    early
+        .write_all(b"GET /a/x HTTP/1.1\r\nHost: early\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(setup.admin.push(upstream.configuration("/a")).await.status, 201);
+    let mut answer = String::new();
+    early.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("/x"), "{answer}");
+}
+
+#[tokio::test]
+async fn without_any_configuration_it_answers_after_a_while() {
+    let setup = setup(|launch| launch).await;
+    let traffic = Client::plain(setup.proxy.address("proxy"));
+    assert_eq!(traffic.get("/a/x").await.status, 404);
 }
 
 #[tokio::test]

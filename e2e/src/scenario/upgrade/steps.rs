@@ -26,6 +26,9 @@ pub(super) const STEADY: Duration = Duration::from_secs(5);
 /// How long it goes on after a change is complete.
 const AFTER: Duration = Duration::from_secs(2);
 
+/// How long it may take until a proxy without a configuration is noticed.
+const UNCONFIGURED_LIMIT: Duration = Duration::from_secs(30);
+
 /// A release under load.
 pub(super) struct Run<'a> {
     cluster: &'a Cluster,
@@ -373,9 +376,19 @@ impl<'a> Run<'a> {
         }]}}}});
         self.patch_proxies(&patch)?;
         let outcome = rolled_out(self.cluster, self.edge.name);
+        // Connections wait for a first configuration, but not for ever.
+        let met = eventually(
+            "a request meets a proxy that nobody has configured",
+            UNCONFIGURED_LIMIT,
+            || {
+                ensure!(self.load.failures() > 0, "none failed");
+                Ok(())
+            },
+        );
         self.cluster
             .kubectl(&["scale", "-n", NAMESPACE, &controllers, "--replicas=2"])?;
         outcome?;
+        met?;
         self.upgrade(&[])?;
         self.in_sync(None)
     }

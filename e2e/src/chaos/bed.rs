@@ -1,0 +1,210 @@
+//! What faults find and use: pods, their processes, their nodes' packet filters, and somebody who takes liberties with the
+//! Admin API.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::{
+    Arguments,
+    cluster::Cluster,
+    observer::{AdminAccess, Observer, Settings, Tolerances},
+    poll::eventually,
+    scenario::release::{LIMIT, NAMESPACE, RELEASE, in_sync, leader},
+};
+
+/// The nodes of the test bed.
+pub(super) const NODES: [&str; 2] = ["node1", "node2"];
+const LEASE: &str = "silverback.silverback.gateway.silverback.dev";
+/// What rows may be behind, with the chart's defaults: probes every 5 s, pushes of at most 30 s.
+const TOLERANCES: Tolerances = Tolerances {
+    hash: Duration::from_secs(10),
+    conditions: Duration::from_secs(2 * 5 + 1),
+    hanging: Duration::from_secs(30),
+};
+/// The table that faults of the network are in.
+const TABLE: &str = "inet e2e_chaos";
+
+/// The fleet that things happen to.
+pub(crate) struct Bed<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) arguments: &'a Arguments,
+    pub(super) proxies: usize,
+    /// What the TLS host of the load shows, with its key: configurations of proxies tell no keys.
+    pub(super) certificate: Option<(String, String)>,
+    pub(super) access: AdminAccess,
+}
+
+/// A pod, and the process in it.
+#[derive(Debug, Clone)]
+pub(super) struct Victim {
+    pub(super) pod: String,
+    pub(super) node: String,
+    pub(super) address: String,
+    pub(super) container: String,
+}
+
+impl<'a> Bed<'a> {
+    pub(crate) fn new(
+        cluster: &'a Cluster,
+        arguments: &'a Arguments,
+        proxies: usize,
+        certificate: Option<(String, String)>,
+    ) -> anyhow::Result<Self> {
+        let authorities = cluster.get(&["secret", "-n", NAMESPACE, &format!("{RELEASE}-kong-ca")])?;
+        let access = AdminAccess::new(&authorities, &format!("{RELEASE}-kong-gateway-admin"), NAMESPACE)?;
+        Ok(Self {
+            cluster,
+            arguments,
+            proxies,
+            certificate,
+            access,
+        })
+    }
+
+    /// Begins to observe the fleet.
+    pub(crate) fn observe(&self) -> anyhow::Result<Observer> {
+        let settings = Settings {
+            namespace: NAMESPACE.to_owned(),
+            lease: LEASE.to_owned(),
+            tolerances: TOLERANCES,
+        };
+        Observer::start(self.cluster, self.access.clone(), settings)
+    }
+
+    /// The release's own proxies that serve.
+    pub(super) fn victims(&self) -> anyhow::Result<Vec<Victim>> {
+        self.pods("app.kubernetes.io/component=app,app.kubernetes.io/instance=silverback,!bad-proxy")
+    }
+
+    /// The controller that leads.
+    pub(super) fn leader(&self) -> anyhow::Result<Victim> {
+        let name = eventually("somebody leads", LIMIT, || leader(self.cluster))?;
+        let controllers = self.pods("app.kubernetes.io/component=controller")?;
+        let leader = controllers.into_iter().find(|victim| victim.pod == name);
+        leader.context("the leader has no process")
+    }
+
+    fn pods(&self, labels: &str) -> anyhow::Result<Vec<Victim>> {
+        let pods = self.cluster.list(&["pods", "-n", NAMESPACE, "-l", labels])?;
+        Ok(pods.iter().filter_map(victim).collect())
+    }
+
+    pub(super) fn signal(&self, victim: &Victim, signal: &str) -> anyhow::Result<()> {
+        self.cluster.signal_container(&victim.node, &victim.container, signal)
+    }
+
+    /// Lets packets of a node go by these rules, until [`Self::unfilter`].
+    pub(super) fn filter(&self, node: &str, rules: &str) -> anyhow::Result<()> {
+        let table = format!(
+            "table {TABLE} {{\n chain forward {{\n  type filter hook forward priority -6;\n{rules} }}\n chain output \
+             {{\n  type filter hook output priority -6;\n{rules} }}\n}}\n"
+        );
+        self.cluster.exec(node, &["nft", "-f", "-"], &table)
+    }
+
+    pub(super) fn unfilter(&self, node: &str) -> anyhow::Result<()> {
+        self.cluster
+            .exec(node, &["nft", "delete", "table", "inet", "e2e_chaos"], "")
+    }
+
+    /// Waits until somebody leads, proxies are in sync by their rows, and controllers are ready.
+    pub(super) fn in_order(&self) -> anyhow::Result<()> {
+        eventually("the API server answers", LIMIT, || {
+            self.cluster.kubectl(&["get", "--raw", "/readyz"])
+        })?;
+        let before = self.renewed()?;
+        eventually("somebody renews the Lease", LIMIT, || {
+            ensure!(self.renewed()? != before, "nobody does");
+            Ok(())
+        })?;
+        self.replace_what_is_held_back()?;
+        in_sync(self.cluster, self.proxies)?;
+        let controllers = format!("deployment/{RELEASE}-kong-controller");
+        self.cluster
+            .kubectl(&["rollout", "status", "-n", NAMESPACE, &controllers, "--timeout=90s"])
+            .map(drop)
+    }
+
+    /// When the Lease was renewed last, and by whom.
+    fn renewed(&self) -> anyhow::Result<(Value, Value)> {
+        let lease = self.cluster.get(&["lease", "-n", NAMESPACE, LEASE])?;
+        Ok((
+            lease["spec"]["holderIdentity"].clone(),
+            lease["spec"]["renewTime"].clone(),
+        ))
+    }
+
+    /// Whose container ended several times is started ever later: such a pod is replaced, as an operator would.
+    fn replace_what_is_held_back(&self) -> anyhow::Result<()> {
+        for pod in self.cluster.list(&["pods", "-n", NAMESPACE])? {
+            let waiting = &pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"];
+            if let (true, Some(name)) = (waiting == "CrashLoopBackOff", pod["metadata"]["name"].as_str()) {
+                println!("              {name} is held back after its crashes, and replaced");
+                self.cluster
+                    .kubectl(&["delete", "pod", "-n", NAMESPACE, name, "--wait=false"])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody else gives a proxy another configuration: what it runs, and a service more. Gives the hash.
+    pub(crate) fn write_as_a_stranger(&self, pod: &str, service: &str) -> anyhow::Result<()> {
+        let victim = self.victims()?.into_iter().find(|victim| victim.pod == pod);
+        let victim = victim.context("the proxy is gone")?;
+        let way = self
+            .cluster
+            .forward_from(&victim.node, &format!("{}:8444", victim.address))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let (status, body) = self
+                .access
+                .request(way.address, hyper::Method::GET, "/config", bytes::Bytes::new())
+                .await?;
+            ensure!(status == 200, "GET /config: {status}");
+            let answer: Value = serde_json::from_slice(&body)?;
+            let text = answer["config"].as_str().context("it tells no configuration")?;
+            let mut configuration: Value = serde_saphyr::from_str(text)?;
+            for certificate in configuration["certificates"].as_array_mut().into_iter().flatten() {
+                let (chain, key) = self
+                    .certificate
+                    .clone()
+                    .context("it has a certificate that is not ours")?;
+                certificate["cert"] = chain.into();
+                certificate["key"] = key.into();
+            }
+            let services = configuration["services"].as_array_mut().context("it has no services")?;
+            services.push(serde_json::json!({"name": service, "url": "http://192.0.2.1:80"}));
+            let body = serde_json::to_vec(&configuration)?;
+            let (status, body) = self
+                .access
+                .request(way.address, hyper::Method::POST, "/config", body.into())
+                .await?;
+            ensure!(
+                status == 201,
+                "POST /config: {status} {}",
+                String::from_utf8_lossy(&body)
+            );
+            Ok(())
+        })
+    }
+}
+
+fn victim(pod: &Value) -> Option<Victim> {
+    let status = &pod["status"];
+    let container = &status["containerStatuses"][0];
+    if !pod["metadata"]["deletionTimestamp"].is_null() || container["state"]["running"].is_null() {
+        return None;
+    }
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    Some(Victim {
+        pod: text(&pod["metadata"]["name"])?,
+        node: text(&pod["spec"]["nodeName"])?,
+        address: text(&status["podIP"])?,
+        container: container["containerID"]
+            .as_str()?
+            .trim_start_matches("containerd://")
+            .to_owned(),
+    })
+}

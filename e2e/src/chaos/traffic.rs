@@ -1,0 +1,136 @@
+//! Requests that never stop, and whose fault it is when one fails.
+
+use std::{collections::BTreeMap, sync::Mutex};
+
+use anyhow::{Context, bail, ensure};
+use serde_json::json;
+
+use super::fault::Costs;
+use crate::{
+    cluster::{Cluster, Forward},
+    load::{OpenLoad, Row, Target, rate, table},
+    scenario::release::{CHANGE, NAMESPACE, RELEASE, SHOP},
+};
+
+const HOST: &str = "chaos.example";
+const NAME: &str = "chaos";
+
+/// The load on the proxies' Service.
+pub(super) struct Traffic {
+    load: OpenLoad,
+    certificate: (String, String),
+    /// What each step may cost.
+    costs: Mutex<BTreeMap<String, Costs>>,
+    /// Kept open as long as the load needs them.
+    _ways: [Forward; 2],
+}
+
+impl Traffic {
+    pub(super) fn start(cluster: &Cluster) -> anyhow::Result<Self> {
+        let pair = rcgen::generate_simple_self_signed([HOST.to_owned()])?;
+        let certificate = (pair.cert.pem(), pair.signing_key.serialize_pem());
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+            "metadata": {"name": NAME, "namespace": SHOP},
+            "stringData": {"tls.crt": certificate.0, "tls.key": certificate.1},
+        });
+        let ingress = json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+            "metadata": {"name": NAME, "namespace": SHOP},
+            "spec": {
+                "ingressClassName": "kong",
+                "tls": [{"hosts": [HOST], "secretName": NAME}],
+                "rules": [{"host": HOST, "http": {"paths": [{
+                    "path": "/", "pathType": "Prefix",
+                    "backend": {"service": {"name": "web", "port": {"number": 80}}},
+                }]}}],
+            },
+        });
+        cluster.apply(&format!("{secret}\n---\n{ingress}\n"))?;
+        let service = cluster.get(&["service", "-n", NAMESPACE, &format!("{RELEASE}-kong-proxy")])?;
+        let address = service["spec"]["clusterIP"]
+            .as_str()
+            .context("the Service has no address")?;
+        let ways = [
+            cluster.forward(&format!("{address}:80"))?,
+            cluster.forward(&format!("{address}:443"))?,
+        ];
+        let target = Target {
+            plain: ways[0].address,
+            tls: ways[1].address,
+            host: HOST.to_owned(),
+            certificate: certificate.0.clone(),
+        };
+        crate::poll::eventually("the application answers", CHANGE, || {
+            let answer = crate::http::get(target.plain, HOST, "/")?;
+            ensure!(answer.status == 200, "{} {}", answer.status, answer.body.trim());
+            Ok(())
+        })?;
+        crate::scenario::release::all_answer_for(cluster, HOST, "/", 200)?;
+        Ok(Self {
+            load: OpenLoad::start(target)?,
+            certificate,
+            costs: Mutex::default(),
+            _ways: ways,
+        })
+    }
+
+    /// Certificate and key of the host.
+    pub(super) fn certificate(&self) -> (String, String) {
+        self.certificate.clone()
+    }
+
+    /// From now on requests count for this.
+    pub(super) fn step(&self, name: &str, costs: Costs) {
+        let mut known = self.costs.lock().expect("no holder panics");
+        known.insert(name.to_owned(), costs);
+        self.load.step(name);
+    }
+
+    /// Ends the load, and says what each step cost.
+    ///
+    /// # Errors
+    /// Requests failed that nothing was done to.
+    pub(super) fn finish(self, cluster: &Cluster) -> anyhow::Result<()> {
+        let rows = summed(self.load.finish()?);
+        for line in table(&rows).lines() {
+            println!("   {line}");
+        }
+        let sent: u64 = rows.iter().map(|row| row.sent).sum();
+        let failed: u64 = rows.iter().map(Row::failed).sum();
+        println!("   {sent} requests at {} a second, {failed} failed", rate());
+        cluster.kubectl(&["delete", "-n", SHOP, "ingress/chaos", "secret/chaos"])?;
+        let costs = self.costs.lock().expect("no holder panics");
+        let mut faults = Vec::new();
+        for row in &rows {
+            let costs = costs.get(&row.name).copied().unwrap_or(Costs::Nothing);
+            let inexcusable = row.failures.iter().filter(|(failure, _)| !costs.excuse(failure));
+            for (failure, count) in inexcusable {
+                faults.push(format!("{}: {count} × {failure}", row.name));
+            }
+        }
+        if !faults.is_empty() {
+            bail!("requests were lost: {}", faults.join("; "));
+        }
+        Ok(())
+    }
+}
+
+/// Steps of one name as one row.
+fn summed(rows: Vec<Row>) -> Vec<Row> {
+    let mut sums: Vec<Row> = Vec::new();
+    for row in rows {
+        let Some(sum) = sums.iter_mut().find(|sum| sum.name == row.name) else {
+            sums.push(row);
+            continue;
+        };
+        sum.planned += row.planned;
+        sum.sent += row.sent;
+        sum.ended_in_order += row.ended_in_order;
+        sum.slowest = sum.slowest.max(row.slowest);
+        for (failure, count) in row.failures {
+            *sum.failures.entry(failure).or_default() += count;
+        }
+    }
+    sums
+}
