@@ -165,7 +165,6 @@ impl TranslationArguments {
             },
             // As of now: in a comparison time stands still.
             now: (!self.raw_objects).then(jiff::Timestamp::now),
-            ..Settings::default()
         })
     }
 
