@@ -19,7 +19,7 @@ pub struct Plugin {
     /// Tells apart several plugins of one type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_name: Option<String>,
-    /// Settings by the type's own schema, shared by all places of a plugin. May hold secrets.
+    /// Settings by the type's own schema. May hold secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Arc<JsonObject>>,
     /// Whether it acts (default true).
