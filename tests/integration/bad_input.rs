@@ -83,6 +83,68 @@ fn mistakes() -> Vec<Mistake> {
             reason: "InvalidField",
         },
         Mistake {
+            name: "a bad annotation",
+            manifest: annotated("konghq.com/methods: P U T"),
+            object: "Ingress demo/bad",
+            field: "metadata.annotations[konghq.com/methods]",
+            reason: "InvalidAnnotation",
+        },
+        Mistake {
+            name: "a field of a custom resource with a wrong type",
+            manifest: plugin("plugin: rate-limiting\ndisabled: perhaps\n"),
+            object: "KongPlugin demo/bad",
+            field: "disabled",
+            reason: "InvalidField",
+        },
+        Mistake {
+            name: "a plugin that the proxies do not have",
+            manifest: plugin("plugin: no-such-plugin\n"),
+            object: "KongPlugin demo/bad",
+            field: "plugin",
+            reason: "Unsupported",
+        },
+        Mistake {
+            name: "a key that the Secret lacks",
+            manifest: format!(
+                "{}---\napiVersion: v1\nkind: Secret\nmetadata: {{name: settings, namespace: demo}}\nstringData: {{other: '{{}}'}}\n",
+                plugin("plugin: request-termination\nconfigFrom: {secretKeyRef: {name: settings, key: config}}\n")
+            ),
+            object: "KongPlugin demo/bad",
+            field: "configFrom.secretKeyRef.key",
+            reason: "InvalidPlugin",
+        },
+        Mistake {
+            name: "a Secret that a plugin lacks",
+            manifest: plugin("plugin: request-termination\nconfigFrom: {secretKeyRef: {name: nosuch, key: config}}\n"),
+            object: "KongPlugin demo/bad",
+            field: "configFrom.secretKeyRef.name",
+            reason: "SecretNotFound",
+        },
+        Mistake {
+            name: "settings of a giant",
+            manifest: plugin(&format!(
+                "plugin: request-termination\nconfig: {{body: \"{}\"}}\n",
+                "x".repeat(2_000_000)
+            )),
+            object: "KongPlugin demo/bad",
+            field: "config",
+            reason: "InvalidPlugin",
+        },
+        Mistake {
+            name: "one key of two consumers",
+            manifest: consumer("first") + &consumer("second"),
+            object: "KongConsumer demo/second",
+            field: "credentials[0]",
+            reason: "Conflict",
+        },
+        Mistake {
+            name: "one server name with two certificates",
+            manifest: certificate("first", EC) + &certificate("second", RSA),
+            object: "Ingress demo/second",
+            field: "spec.tls[0].hosts[0]",
+            reason: "Conflict",
+        },
+        Mistake {
             name: "an unknown field",
             manifest: ingress("bad", "bad.localhost", "/bad").replace("ingressClassName", "ingressClasName"),
             object: "Ingress demo/bad",
@@ -119,6 +181,54 @@ fn mistakes() -> Vec<Mistake> {
             reason: "InvalidManifest",
         },
     ]
+}
+
+/// An Ingress with an annotation.
+fn annotated(annotation: &str) -> String {
+    ingress("bad", "bad.localhost", "/bad").replace(
+        "namespace: demo",
+        &format!("namespace: demo, annotations: {{{annotation}}}"),
+    )
+}
+
+/// A KongPlugin, and an Ingress that names it.
+fn plugin(fields: &str) -> String {
+    format!(
+        "{}---\napiVersion: configuration.konghq.com/v1\nkind: KongPlugin\nmetadata: {{name: bad, namespace: demo}}\n{fields}",
+        annotated("konghq.com/plugins: bad")
+    )
+}
+
+/// A KongConsumer, and a Secret with the key that all of them have.
+fn consumer(name: &str) -> String {
+    format!(
+        "apiVersion: configuration.konghq.com/v1\nkind: KongConsumer\nmetadata: {{name: {name}, namespace: demo, \
+         annotations: {{kubernetes.io/ingress.class: kong}}}}\nusername: {name}\ncredentials: [{name}-key]\n---\n\
+         apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}-key, namespace: demo, \
+         labels: {{konghq.com/credential: key-auth}}}}\nstringData: {{key: the-same}}\n---\n"
+    )
+}
+
+const EC: [&str; 2] = [
+    include_str!("../../src/translate/testdata/pem/ec.crt"),
+    include_str!("../../src/translate/testdata/pem/ec.key"),
+];
+const RSA: [&str; 2] = [
+    include_str!("../../src/translate/testdata/pem/rsa.crt"),
+    include_str!("../../src/translate/testdata/pem/rsa.key"),
+];
+
+/// An Ingress with a certificate of its own for the same host.
+fn certificate(name: &str, [certificate, key]: [&str; 2]) -> String {
+    let ingress = ingress(name, "tls.localhost", &format!("/{name}")).replace(
+        "  rules:",
+        &format!("  tls: [{{hosts: [tls.localhost], secretName: {name}-tls}}]\n  rules:"),
+    );
+    let secret = serde_json::json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("{name}-tls"), "namespace": "demo"},
+        "type": "kubernetes.io/tls", "stringData": {"tls.crt": certificate, "tls.key": key},
+    });
+    format!("{ingress}---\n{secret}\n---\n")
 }
 
 fn yaml_bomb() -> String {
