@@ -32,6 +32,8 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
   "PROXY_STREAM_ACCESS_LOG" "/dev/stdout basic"
   "PROXY_STREAM_ERROR_LOG" "/dev/stderr"
 }}
+{{- if .Values.admin.enabled }}{{ $_ := set $env "ADMIN_LISTEN" "0.0.0.0:8444 http2 ssl, [::]:8444 http2 ssl" }}{{ end }}
+{{- if not .Values.ingressController.enabled }}{{ $_ := unset $env "KIC" }}{{ end }}
 {{- range $name, $value := .Values.env }}{{ $_ := set $env (upper $name) $value }}{{ end }}
 {{- range $name, $value := $env }}
 - name: KONG_{{ $name }}
