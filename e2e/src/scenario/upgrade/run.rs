@@ -247,15 +247,17 @@ impl<'a> Run<'a> {
             "--timeout",
             "240s",
         ];
-        // Helm 4 applies on the server: what the controller has written, the webhook's caBundle, is the old chart's again.
-        let conflicts: &[&str] = if self.helm == "helm4" {
-            &["--force-conflicts"]
-        } else {
-            &[]
-        };
-        self.cluster
-            .helm_of(self.helm, &[&command[..], conflicts].concat())
-            .map(drop)
+        let outcome = self.cluster.helm_of(self.helm, &command);
+        match outcome {
+            // Helm 4 applies on the server, where others own fields of the old manifest by now: the webhook's caBundle is
+            // the controller's. It says so, and nothing has come to harm.
+            Err(error) if self.helm == "helm4" && error.to_string().contains("conflict") => {
+                println!("   without --force-conflicts: {error}");
+                let forced = [&command[..], &["--force-conflicts"]].concat();
+                self.cluster.helm_of(self.helm, &forced).map(drop)
+            }
+            outcome => outcome.map(drop),
+        }
     }
 
     pub(super) fn deployment(&self) -> String {
