@@ -238,13 +238,7 @@ fn complete(kind: &Kind, entity: &mut Map<String, Value>, loaded_at: i64) {
     if !kind.list.ends_with("_credentials") && !matches!(kind.list, "jwt_secrets" | "acls") {
         unset(entity, "updated_at", json!(loaded_at));
     }
-    let protocols = entity.get("protocols").and_then(Value::as_array);
-    if kind.list == "routes"
-        && protocols.is_some_and(|given| given.iter().any(|name| name == "grpc" || name == "grpcs"))
-    {
-        unset(entity, "strip_path", json!(false));
-    }
-    if let Value::Object(defaults) = proxy_config_schema::defaults(kind.list) {
+    if let Value::Object(defaults) = proxy_config_schema::defaults(kind.list, entity) {
         for (field, value) in defaults {
             unset(entity, &field, value);
         }
