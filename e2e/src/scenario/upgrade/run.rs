@@ -118,11 +118,12 @@ impl<'a> Run<'a> {
         for line in table(&rows).lines() {
             println!("   {line}");
         }
+        let follows = self.statuses.still_follows(self.cluster);
         println!("   {}", self.statuses.summary());
         if !self.arguments.keep {
             clean_up(self.cluster);
         }
-        Ok(rows)
+        follows.map(|()| rows)
     }
 
     /// Nothing happens for a while.

@@ -9,8 +9,11 @@ use std::{
 use anyhow::ensure;
 use serde_json::Value;
 
-use super::super::release::SHOP;
-use crate::cluster::{Cluster, Followed};
+use super::super::release::{CHANGE, SHOP};
+use crate::{
+    cluster::{Cluster, Followed},
+    poll::eventually,
+};
 
 /// Follows the statuses of the objects that a run made.
 pub(super) struct Statuses {
@@ -81,6 +84,27 @@ impl Statuses {
             }
         }
         ensure!(came_back.is_empty(), "statuses flip-flop: {}", came_back.join(", "));
+        Ok(())
+    }
+
+    /// Whether changes would have been seen: one that is made now is.
+    pub(super) fn still_follows(&self, cluster: &Cluster) -> anyhow::Result<()> {
+        for (kind, followed) in &self.followed {
+            let before = followed.lines().len();
+            cluster.kubectl(&[
+                "annotate",
+                kind,
+                "-n",
+                SHOP,
+                "edge",
+                "--overwrite",
+                "example.com/seen=yes",
+            ])?;
+            eventually(&format!("a change of {kind} is seen"), CHANGE, || {
+                ensure!(followed.lines().len() > before, "it is not");
+                Ok(())
+            })?;
+        }
         Ok(())
     }
 
