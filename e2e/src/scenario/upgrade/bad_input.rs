@@ -26,7 +26,10 @@ impl Run<'_> {
             ("env.database=postgres", &["env.database=postgres", "env.database=off"]),
             ("deployment.daemonset=true", &["DaemonSet", "another release name"]),
             ("admin.enabled=true", &["admin.enabled=true", "Remove it"]),
-            ("adopt=ingress", &["FAILURE", "adopt"]),
+            (
+                "adopt=ingress,controller.ingressController.ingressClass=edge",
+                &["FAILURE", "adopt"],
+            ),
         ] {
             self.refused(&["--set", value], words)?;
         }
@@ -149,6 +152,11 @@ impl Run<'_> {
     /// What a failed upgrade says, and its preflight.
     fn said(&self, error: &anyhow::Error) -> String {
         let said = format!("{error:#}");
+        // What was called stands before it.
+        let said = said
+            .split_once(": Error: ")
+            .map_or(said.as_str(), |(_, said)| said)
+            .to_owned();
         if !said.contains("preflight") {
             return said;
         }
