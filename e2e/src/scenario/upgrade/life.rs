@@ -20,6 +20,8 @@ use crate::{
 const NODE: &str = "node2";
 /// How long the clients have for giving up beyond their limit.
 const AFTER_LIMIT: Duration = Duration::from_secs(2);
+/// How long it may take until a proxy without a configuration is noticed.
+const UNCONFIGURED_LIMIT: Duration = Duration::from_secs(30);
 
 impl Run<'_> {
     /// So many proxies, one after another.
@@ -144,9 +146,19 @@ impl Run<'_> {
         }]}}}});
         self.patch_proxies(&patch)?;
         let outcome = rolled_out(self.cluster, self.edge.name);
+        // Connections wait for a first configuration, but not for ever.
+        let met = eventually(
+            "a request meets a proxy that nobody has configured",
+            UNCONFIGURED_LIMIT,
+            || {
+                ensure!(self.load.failures() > 0, "none failed");
+                Ok(())
+            },
+        );
         self.cluster
             .kubectl(&["scale", "-n", NAMESPACE, &self.controllers(), "--replicas=2"])?;
         outcome?;
+        met?;
         self.upgrade(&[])?;
         self.in_sync(None)
     }

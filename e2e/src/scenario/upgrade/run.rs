@@ -27,9 +27,6 @@ pub(super) const STEADY: Duration = Duration::from_secs(5);
 /// How long it goes on after a change is complete.
 const AFTER: Duration = Duration::from_secs(2);
 
-/// How long it may take until a proxy without a configuration is noticed.
-const UNCONFIGURED_LIMIT: Duration = Duration::from_secs(30);
-
 /// A release under load.
 pub(super) struct Run<'a> {
     pub(super) cluster: &'a Cluster,
