@@ -18,7 +18,8 @@ image() {
   out=$SILVERBACK_CACHE/images/${name//[:\/]/-}-$(cat "$program" "$PROGRAMS/cluster" e2e/scripts/images.sh deploy/rootfs.sh | sha256sum | cut -c1-16).tar
   if [ ! -e "$out" ]; then
     mkdir -p "${out%/*}"
-    rm -f "$SILVERBACK_CACHE/images/${name//[:\/]/-}"-*.tar # earlier builds
+    # Earlier builds; not those of another clone that is about to load them.
+    find "$SILVERBACK_CACHE/images" -name "${name//[:\/]/-}-*.tar" -mmin +60 -delete
     case " $* " in
       *" --root "*) deploy/rootfs.sh "$program" "$roots/$name" "${links[@]}" ;;
       *) set -- "$@" "/${program##*/}=$program" ;;

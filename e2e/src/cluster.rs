@@ -241,11 +241,11 @@ impl Cluster {
         Self::output(command, &format!("pkill -{signal} of the API server")).map(drop)
     }
 
-    /// Follows the log of a pod, each line with its time, until it is dropped.
-    pub(crate) fn follow_log(&self, namespace: &str, pod: &str) -> anyhow::Result<FollowedLog> {
+    /// kubectl with a command that goes on: its lines, until it is dropped.
+    pub(crate) fn follow(&self, arguments: &[&str]) -> anyhow::Result<Followed> {
         let mut child = self
             .command("kubectl")
-            .args(["logs", "-f", "--timestamps", "--tail=0", "-n", namespace, pod])
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
@@ -257,7 +257,13 @@ impl Cluster {
                 kept.lock().expect("no holder panics").push(line);
             }
         });
-        Ok(FollowedLog { child, lines })
+        Ok(Followed { child, lines })
+    }
+
+    /// Follows the log of a pod, each line with its time, until it is dropped.
+    pub(crate) fn follow_log(&self, namespace: &str, pod: &str) -> anyhow::Result<FollowedLog> {
+        let arguments = ["logs", "-f", "--timestamps", "--tail=0", "-n", namespace, pod];
+        Ok(FollowedLog(self.follow(&arguments)?))
     }
 
     /// Kills the API server, which starts again by itself: every watch ends.
@@ -305,16 +311,26 @@ impl Cluster {
     }
 }
 
-/// The log of a pod.
-pub(crate) struct FollowedLog {
+/// What a command prints that goes on.
+pub(crate) struct Followed {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
+impl Followed {
+    /// Its lines so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().expect("no holder panics").clone()
+    }
+}
+
+/// The log of a pod.
+pub(crate) struct FollowedLog(Followed);
+
 impl FollowedLog {
     /// When the first line with that text was written, of those after a moment if one is given.
     pub(crate) fn time_of(&self, text: &str, after: Option<jiff::Timestamp>) -> Option<jiff::Timestamp> {
-        let lines = self.lines.lock().expect("no holder panics");
+        let lines = self.0.lines();
         let mut times = lines.iter().filter_map(|line| {
             let (time, said) = line.split_once(' ')?;
             said.contains(text).then(|| time.parse().ok())?
@@ -323,9 +339,9 @@ impl FollowedLog {
     }
 }
 
-impl Drop for FollowedLog {
+impl Drop for Followed {
     fn drop(&mut self) {
-        // It may have ended with the pod.
+        // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

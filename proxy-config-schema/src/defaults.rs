@@ -1,10 +1,16 @@
 //! The values that stand for fields that a configuration leaves out. Called by the embedded proxy, whose Admin API tells them
 //! as Kong does, and by whoever compares what is told with what was sent.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What Kong 3.9 tells of an entity of that list where its configuration says nothing: an object of fields, or null.
-pub fn defaults(list: &str) -> Value {
+///
+/// They depend on what it says: the path of a gRPC call is its method, which no route strips.
+pub fn defaults(list: &str, entity: &Map<String, Value>) -> Value {
+    let is_protocol = |names: &[&str]| {
+        let protocols = entity.get("protocols").and_then(Value::as_array);
+        protocols.is_some_and(|given| given.iter().any(|given| names.iter().any(|name| given == name)))
+    };
     match list {
         "services" => json!({
             "name": null, "protocol": "http", "port": 80, "path": null, "retries": 5, "connect_timeout": 60_000,
@@ -14,7 +20,7 @@ pub fn defaults(list: &str) -> Value {
         "routes" => json!({
             "name": null, "service": null, "protocols": ["http", "https"], "methods": null, "hosts": null,
             "paths": null, "headers": null, "snis": null, "sources": null, "destinations": null,
-            "https_redirect_status_code": 426, "regex_priority": 0, "strip_path": true, "path_handling": "v0",
+            "https_redirect_status_code": 426, "regex_priority": 0, "strip_path": !is_protocol(&["grpc", "grpcs"]), "path_handling": "v0",
             "preserve_host": false, "request_buffering": true, "response_buffering": true,
         }),
         "upstreams" => json!({

@@ -49,7 +49,7 @@ fn made_up_references(told: &mut Value, identified: &BTreeSet<String>) -> Vec<(S
 }
 
 fn drop_defaults(list: &str, entity: &mut Map<String, Value>) {
-    let defaults = defaults(list);
+    let defaults = defaults(list, entity);
     entity.retain(|field, value| {
         !value.is_null()
             && !TIMES.contains(&field.as_str())

@@ -38,6 +38,9 @@ pub struct Inputs {
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
     /// Whether this replica may write.
     pub leadership: watch::Receiver<Leadership>,
+    /// Whether nobody else writes statuses of users' objects without asking for the Lease; `None` if there is nobody of
+    /// that kind. What stands there is read anew when that changes.
+    pub objects_are_ours: Option<watch::Receiver<bool>>,
     /// Whether what was accepted last would survive the controller; `None` if it is not put away at all.
     pub storage: Option<watch::Receiver<Storage>>,
 }
@@ -60,9 +63,17 @@ pub fn writer(
         let mut inputs = inputs;
         loop {
             let leadership = inputs.leadership.borrow_and_update().clone();
+            let objects_are_ours = inputs
+                .objects_are_ours
+                .as_mut()
+                .is_none_or(|ours| *ours.borrow_and_update());
             let still_going = match leadership {
                 Leadership::Leader { epoch } => {
-                    let mut term = Term::new(client.clone(), settings.clone(), epoch, &load_sender);
+                    let settings = Settings {
+                        update_status: settings.update_status && objects_are_ours,
+                        ..settings.clone()
+                    };
+                    let mut term = Term::new(client.clone(), settings, epoch, &load_sender);
                     // Boxed: a leader's state is large, and followers need none of it.
                     Box::pin(term.run(&mut inputs)).await
                 }
@@ -77,9 +88,9 @@ pub fn writer(
 }
 
 /// Waits until there are news; for ever if there can't be any.
-async fn news_of(storage: Option<&mut watch::Receiver<Storage>>) {
-    let changed = match storage {
-        Some(storage) => storage.changed().await.is_ok(),
+async fn news_of<T>(input: Option<&mut watch::Receiver<T>>) {
+    let changed = match input {
+        Some(input) => input.changed().await.is_ok(),
         None => false,
     };
     if !changed {
@@ -87,7 +98,7 @@ async fn news_of(storage: Option<&mut watch::Receiver<Storage>>) {
     }
 }
 
-/// One leadership.
+/// One leadership, or a part of it.
 struct Term<'a> {
     client: Client,
     served: Served,
@@ -173,6 +184,7 @@ impl<'a> Term<'a> {
             let wake_at = [look, next_write].into_iter().flatten().min();
             tokio::select! {
                 changed = inputs.leadership.changed() => return changed.is_ok(),
+                () = news_of(inputs.objects_are_ours.as_mut()) => return true,
                 changed = inputs.view.changed(), if !stale => match changed {
                     Ok(()) => stale = true,
                     Err(_) => return false,

@@ -172,7 +172,7 @@ impl PodNeeds {
 /// Pods of the old release that are still there: those that run with an account, or use a Secret or ConfigMap, that only
 /// the old release has; and, if it left rights, those with a controller other than that in the pod `own`. Nothing may be
 /// removed before there are none.
-pub fn old_pods<'a>(record: &Record, pods: &'a [PodNeeds], own: Option<&str>) -> Vec<&'a str> {
+pub fn old_pods<'a>(record: &Record, pods: &'a [PodNeeds], own: Option<&str>) -> Vec<&'a PodNeeds> {
     let own_sidecar = pods
         .iter()
         .find(|pod| own == Some(pod.name.as_str()))
@@ -181,7 +181,7 @@ pub fn old_pods<'a>(record: &Record, pods: &'a [PodNeeds], own: Option<&str>) ->
         let mut objects = record.objects.iter();
         !pod.has_ended && objects.any(|object| pod.needs(object, own_sidecar))
     };
-    pods.iter().filter(needs).map(|pod| pod.name.as_str()).collect()
+    pods.iter().filter(needs).collect()
 }
 
 #[cfg(test)]
@@ -254,6 +254,10 @@ mod tests {
         assert!(Record::read("{}").is_err());
     }
 
+    fn names<'a>(pods: &[&'a PodNeeds]) -> Vec<&'a str> {
+        pods.iter().map(|pod| pod.name.as_str()).collect()
+    }
+
     #[test]
     fn nothing_goes_before_the_last_old_pod() {
         let record = record();
@@ -274,7 +278,7 @@ mod tests {
         };
         assert!(old_pods(&record, &[new.clone(), ended.clone()], None).is_empty());
         assert_eq!(
-            old_pods(&record, &[new, old, ended, mounting], None),
+            names(&old_pods(&record, &[new, old, ended, mounting], None)),
             ["old", "mounting"]
         );
     }
@@ -291,14 +295,14 @@ mod tests {
             ..PodNeeds::default()
         };
         let split = [pod("controller", None), pod("proxy", None), pod("old", Some(&[]))];
-        assert_eq!(old_pods(&rights, &split, Some("controller")), ["old"]);
+        assert_eq!(names(&old_pods(&rights, &split, Some("controller"))), ["old"]);
         assert!(old_pods(&rights, &split[..2], Some("controller")).is_empty());
         let sidecars = [
             pod("own", Some(&["run"])),
             pod("other", Some(&["run"])),
             pod("old", Some(&[])),
         ];
-        assert_eq!(old_pods(&rights, &sidecars, Some("own")), ["old"]);
+        assert_eq!(names(&old_pods(&rights, &sidecars, Some("own"))), ["old"]);
         assert!(old_pods(&rights, &sidecars[..2], Some("own")).is_empty());
     }
 }

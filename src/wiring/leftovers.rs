@@ -33,18 +33,22 @@ const INSTANCE: &str = "app.kubernetes.io/instance";
 
 /// Removes what is recorded, whenever this replica leads. Does not end. `own` is the pod that it runs in: one of the new
 /// release.
+///
+/// Tells whether statuses of users' objects are the leader's to write: not as long as controllers of the former release
+/// write them that ask for no Lease.
 pub(super) async fn remove(
     client: Client,
     record: NamespacedName,
     own: Option<Arc<str>>,
     mut leadership: watch::Receiver<Leadership>,
+    objects_are_ours: watch::Sender<bool>,
 ) {
     loop {
         if leadership.wait_for(Leadership::is_leader).await.is_err() {
             return std::future::pending().await;
         }
         tokio::select! {
-            () = remove_as_leader(&client, &record, own.as_deref()) => {}
+            () = remove_as_leader(&client, &record, own.as_deref(), &objects_are_ours) => {}
             _ = leadership.wait_for(|part| !part.is_leader()) => continue,
         }
         if leadership.wait_for(|part| !part.is_leader()).await.is_err() {
@@ -54,23 +58,39 @@ pub(super) async fn remove(
 }
 
 /// Ends when there is nothing left to remove.
-async fn remove_as_leader(client: &Client, record: &NamespacedName, own: Option<&str>) {
+async fn remove_as_leader(
+    client: &Client,
+    record: &NamespacedName,
+    own: Option<&str>,
+    objects_are_ours: &watch::Sender<bool>,
+) {
+    let tell = |ours: bool| {
+        let changed = objects_are_ours.send_if_modified(|known| std::mem::replace(known, ours) != ours);
+        if changed && !ours {
+            tracing::info!(
+                "statuses of objects are left to the controllers of the former release until its last pod ends"
+            );
+        }
+    };
     // One look is not enough: a pod that was lost with its node is replaced a moment later.
     let mut looks_without_old_pods = 0;
     let mut told = Vec::new();
     loop {
         let pause = match look(client, record, own, looks_without_old_pods).await {
-            Ok(Look::Done) => return,
+            Ok(Look::Done) => return tell(true),
             Ok(Look::NoOldPods) => {
+                tell(true);
                 looks_without_old_pods += 1;
                 PAUSE
             }
-            Ok(Look::OldPods(pods)) => {
+            Ok(Look::OldPods { names, sidecars }) => {
+                tell(!sidecars);
                 looks_without_old_pods = 0;
-                tracing::debug!(?pods, "what was kept for pods of the former release stays");
+                tracing::debug!(pods = ?names, "what was kept for pods of the former release stays");
                 PAUSE
             }
             Ok(Look::Forbidden(objects)) => {
+                tell(true);
                 if told != objects {
                     tracing::warn!(
                         %record,
@@ -83,6 +103,8 @@ async fn remove_as_leader(client: &Client, record: &NamespacedName, own: Option<
                 PAUSE_AFTER_FAILURE
             }
             Err(error) => {
+                // Two that write are a lesser evil than nobody who does.
+                tell(true);
                 tracing::warn!(%record, "what an upgrade left can't be removed yet: {error:#}");
                 PAUSE_AFTER_FAILURE
             }
@@ -95,7 +117,11 @@ enum Look {
     /// There is nothing to remove, or it has been removed.
     Done,
     NoOldPods,
-    OldPods(Vec<String>),
+    OldPods {
+        names: Vec<String>,
+        /// Whether there are controllers among them that ask for no Lease.
+        sidecars: bool,
+    },
     /// All has been removed but these, for which there is no right.
     Forbidden(Vec<String>),
 }
@@ -120,7 +146,10 @@ async fn look(
     let needs = needs(client, &name.namespace, release.as_deref()).await?;
     let old = keep::old_pods(&record, &needs, own);
     if !old.is_empty() {
-        return Ok(Look::OldPods(old.into_iter().map(str::to_owned).collect()));
+        return Ok(Look::OldPods {
+            names: old.iter().map(|pod| pod.name.clone()).collect(),
+            sidecars: old.iter().any(|pod| pod.sidecar.is_some()),
+        });
     }
     if looks_without_old_pods == 0 {
         return Ok(Look::NoOldPods);
@@ -306,11 +335,30 @@ mod tests {
         api
     }
 
+    fn sidecar() -> Value {
+        let containers = json!([{ "name": "ingress-controller" }, { "name": "proxy" }]);
+        json!({
+            "spec": { "serviceAccountName": "shop-kong", "containers": containers }, "status": { "phase": "Running" },
+        })
+    }
+
     fn pod(phase: &str) -> Value {
         json!({ "spec": { "serviceAccountName": "shop-kong", "containers": [] }, "status": { "phase": phase } })
     }
 
     fn leading(api: &FakeApi) -> (watch::Sender<Leadership>, tokio::task::JoinHandle<()>) {
+        let (sender, task, _) = leading_and_telling(api);
+        (sender, task)
+    }
+
+    fn leading_and_telling(
+        api: &FakeApi,
+    ) -> (
+        watch::Sender<Leadership>,
+        tokio::task::JoinHandle<()>,
+        watch::Receiver<bool>,
+    ) {
+        let (told, telling) = watch::channel(false);
         let (sender, leadership) = watch::channel(Leadership::Leader {
             epoch: Epoch {
                 lease_uid: "lease".into(),
@@ -319,7 +367,8 @@ mod tests {
         });
         let record = NamespacedName::new("gateway", "shop-upgrade-record");
         let own = Some("own".into());
-        (sender, tokio::spawn(remove(api.client(), record, own, leadership)))
+        let task = tokio::spawn(remove(api.client(), record, own, leadership, told));
+        (sender, task, telling)
     }
 
     /// Until no record is left, or for ten minutes.
@@ -346,6 +395,26 @@ mod tests {
         api.take_requests();
         tokio::time::sleep(Duration::from_secs(3600)).await;
         assert!(api.take_requests().is_empty(), "then nothing is asked any more");
+        task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn statuses_are_the_leaders_once_no_sidecar_writes_them() {
+        let api = upgraded();
+        api.put(POD, sidecar());
+        let (_sender, task, mut ours) = leading_and_telling(&api);
+        assert!(!removed(&api).await);
+        assert!(!*ours.borrow_and_update(), "a sidecar writes them");
+        api.put(POD, pod("Running"));
+        ours.wait_for(|ours| *ours).await.unwrap();
+        assert!(api.get(RECORD).is_some(), "a pod of another kind is left");
+        task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_record_statuses_are_the_leaders() {
+        let (_sender, task, mut ours) = leading_and_telling(&FakeApi::new());
+        ours.wait_for(|ours| *ours).await.unwrap();
         task.abort();
     }
 

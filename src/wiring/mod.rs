@@ -46,7 +46,7 @@ use crate::{
 pub use source::client;
 
 pub use settings::{
-    AdminCertificates, AdmissionCertificate, AdmissionSettings, ControllerSettings, ProfileOverride,
+    AdminCertificates, AdmissionCertificate, AdmissionSettings, ControllerSettings, ElectionScope, ProfileOverride,
     ProxyIdentitySettings, RequestRate, Source, StatusSettings,
 };
 
@@ -149,13 +149,18 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     let mut tasks = JoinSet::new();
     let resignation = Resignation::default();
     let (reach_sender, reach) = watch::channel(Reach::default());
-    let (leadership, lease_task) = match &client {
-        Some(client) if settings.election => {
+    let (elected, lease_task) = match &client {
+        Some(client) if settings.election != ElectionScope::Nothing => {
             let lease = lease_settings(&settings)?;
             let candidate = lease::spawn(client.clone(), lease, reach, resignation.lease.clone());
             (candidate.leadership, Some(candidate.task))
         }
         _ => (lease::always_leader(), None),
+    };
+    // Who drives the proxies; `elected` is who writes to the cluster.
+    let leadership = match settings.election {
+        ElectionScope::Everything => elected.clone(),
+        ElectionScope::Writing | ElectionScope::Nothing => lease::always_leader(),
     };
 
     let (snapshot, store) = source::start(&settings, client.as_ref(), &mut tasks)?;
@@ -166,7 +171,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     let material = {
         let fleet = FleetKnowledge {
             view: view.clone(),
-            leadership: leadership.clone(),
+            leadership: elected.clone(),
         };
         let (issuing, issues) = settings.identity.as_ref().map(identity::issuing).unzip();
         if let (Some(identity), Some(issues)) = (&settings.identity, issues) {
@@ -264,7 +269,11 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
             metrics.clone(),
         ),
     );
-    let (archive, archived) = put_away(&settings, client.as_ref(), &view, &leadership, &events);
+    let keeper = match settings.archive {
+        Some(archive::Place::Secrets(_)) => &elected,
+        _ => &leadership,
+    };
+    let (archive, archived) = put_away(&settings, client.as_ref(), &view, keeper, &events);
     let (outcomes, rim_events) = mpsc::channel(EVENT_QUEUE);
     spawn(
         &mut tasks,
@@ -274,7 +283,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     let inputs = admission::Inputs {
         snapshot: snapshot.clone(),
         view: view.clone(),
-        leadership: leadership.clone(),
+        leadership: elected.clone(),
         material: material.clone(),
         metrics: metrics.clone(),
     };
@@ -291,18 +300,21 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         ),
     );
     if let Some(client) = client {
+        let objects_are_ours = settings.upgrade_record.clone().map(|record| {
+            let (sender, receiver) = watch::channel(false);
+            let own = OwnPod::from_environment().map(|pod| pod.name);
+            let removal = leftovers::remove(client.clone(), record, own, elected.clone(), sender);
+            spawn(&mut tasks, "leftovers", removal);
+            receiver
+        });
         let inputs = status::Inputs {
             view: view.clone(),
             rendition: rendition.clone(),
             snapshot,
-            leadership,
+            leadership: elected,
+            objects_are_ours,
             storage: archived.clone(),
         };
-        if let Some(record) = settings.upgrade_record.clone() {
-            let own = OwnPod::from_environment().map(|pod| pod.name);
-            let removal = leftovers::remove(client.clone(), record, own, inputs.leadership.clone());
-            spawn(&mut tasks, "leftovers", removal);
-        }
         statuses::write(client, &settings, inputs, metrics.clone(), &mut tasks)?;
     }
     if let Some(storage) = archived {

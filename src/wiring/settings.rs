@@ -161,6 +161,17 @@ pub struct ProxyIdentitySettings {
     pub accounts: Vec<NamespacedName>,
 }
 
+/// What the holder of the Lease does alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ElectionScope {
+    /// Nothing: there is no election, and every replica does everything.
+    Nothing,
+    /// Writing to the cluster. Every replica drives proxies of its own, as sidecars do.
+    Writing,
+    /// Writing to the cluster, and driving the proxies.
+    Everything,
+}
+
 /// What is written to the cluster.
 #[derive(Debug, Clone)]
 pub struct StatusSettings {
@@ -231,8 +242,8 @@ pub struct ControllerSettings {
     pub max_push_bandwidth: u64,
     /// What is written to the cluster.
     pub status: StatusSettings,
-    /// Whether one replica leads; else every one does.
-    pub election: bool,
+    /// What the holder of the Lease does alone.
+    pub election: ElectionScope,
     /// Name of the Lease.
     pub election_id: String,
     /// Its namespace; the pod's own when empty.
@@ -293,7 +304,7 @@ impl ControllerSettings {
                 qps: 20,
                 burst: 100,
             },
-            election: true,
+            election: ElectionScope::Everything,
             election_id: "silverback.gateway.silverback.dev".to_owned(),
             election_namespace: String::new(),
             upgrade_record: None,

@@ -9,6 +9,7 @@ mod fallback;
 mod flags;
 mod golden_run;
 mod harness;
+mod ipv6;
 mod laptop;
 mod log;
 mod mixed_fleet;

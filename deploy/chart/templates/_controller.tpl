@@ -26,8 +26,9 @@
 - --proxy-service-account={{ $namespace }}/{{ $settings.proxy.serviceAccount.name }}
 {{- end }}
 {{- end }}
-- --election-id={{ include "silverback.election-id" . }}
 {{- end }}
+{{- /* Not the one Lease: the new controller must be able to lead while sidecars are left. */}}
+- --election-id={{ include "silverback.election-id" . }}{{ if $sidecar }}-sidecar{{ end }}
 - --publish-service={{ $namespace }}/{{ include "silverback.proxy-service" . }}
 - --upgrade-record={{ $namespace }}/{{ .Release.Name }}-upgrade-record
 {{- if eq (include "silverback.keeps-last-good" .) "true" }}

@@ -1,11 +1,13 @@
 //! One request each way. A request fails on anything but the application's own answer.
 
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail, ensure};
@@ -21,6 +23,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    time::timeout,
 };
 use tokio_rustls::{
     TlsConnector,
@@ -32,14 +35,18 @@ use tokio_rustls::{
     },
 };
 
-use super::{open::Way, socket::Socket};
+use super::{call::Call, open::Way, socket::Socket};
 
 /// Connections that HTTP/2 requests share.
 const SHARED: usize = 4;
 /// Requests after which such a connection is replaced.
 const REPLACED_AFTER: usize = 100;
+/// How long an answer may take before its connection is taken for dead.
+const SILENCE: Duration = Duration::from_secs(9);
 /// WebSockets that stay open.
 const SOCKETS: usize = 10;
+/// gRPC calls that go on.
+const CALLS: usize = 5;
 
 type Body = Empty<Bytes>;
 
@@ -59,7 +66,7 @@ pub(crate) struct Target {
 pub(crate) enum Answered {
     /// As it shall.
     Well,
-    /// As it shall, over a new WebSocket: the one before ended with 1001.
+    /// As it shall, over a new WebSocket or call: the one before was told that its proxy goes away.
     AfterGoingAway,
 }
 
@@ -67,9 +74,11 @@ pub(crate) enum Answered {
 pub(super) struct Clients {
     target: Target,
     tls: ClientConfig,
-    kept: Mutex<Vec<http1::SendRequest<Body>>>,
+    /// The one that has rested longest is used next, so that none is left unused for long.
+    kept: Mutex<VecDeque<http1::SendRequest<Body>>>,
     shared: [tokio::sync::Mutex<Option<Shared>>; SHARED],
     sockets: [tokio::sync::Mutex<Option<Socket>>; SOCKETS],
+    calls: [tokio::sync::Mutex<Option<Call>>; CALLS],
 }
 
 #[derive(Clone)]
@@ -93,6 +102,7 @@ impl Clients {
             kept: Mutex::default(),
             shared: Default::default(),
             sockets: Default::default(),
+            calls: Default::default(),
         })
     }
 
@@ -109,6 +119,7 @@ impl Clients {
             Way::Kept => self.kept().await.map(|()| Answered::Well),
             Way::Http2 => self.http2(number as usize % SHARED).await.map(|()| Answered::Well),
             Way::Socket => self.socket(number as usize % SOCKETS).await,
+            Way::Call => self.call(number as usize % CALLS).await,
         }
     }
 
@@ -140,7 +151,7 @@ impl Clients {
 
     async fn kept(&self) -> anyhow::Result<()> {
         let mut sender = loop {
-            let found = self.kept.lock().expect("no holder panics").pop();
+            let found = self.kept.lock().expect("no holder panics").pop_front();
             match found {
                 Some(sender) if sender.is_ready() => break sender,
                 Some(_) => {}
@@ -149,12 +160,22 @@ impl Clients {
         };
         let goes_on = good(sender.send_request(self.head(hyper::Version::HTTP_11)?).await?).await?;
         if goes_on && sender.ready().await.is_ok() {
-            self.kept.lock().expect("no holder panics").push(sender);
+            self.kept.lock().expect("no holder panics").push_back(sender);
         }
         Ok(())
     }
 
     async fn http2(&self, slot: usize) -> anyhow::Result<()> {
+        match timeout(SILENCE, self.try_http2(slot)).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                *self.shared[slot].lock().await = None;
+                bail!("no answer within {SILENCE:?}")
+            }
+        }
+    }
+
+    async fn try_http2(&self, slot: usize) -> anyhow::Result<()> {
         let connection = self.shared(slot).await?;
         let mut sender = connection.sender.clone();
         match sender.send_request(self.head(hyper::Version::HTTP_2)?).await {
@@ -208,6 +229,22 @@ impl Clients {
         let mut socket = Socket::open(self.target.plain, &self.target.host).await?;
         ensure!(socket.echo().await?, "a new WebSocket was closed at once");
         *slot = Some(socket);
+        Ok(answered)
+    }
+
+    async fn call(&self, slot: usize) -> anyhow::Result<Answered> {
+        let mut slot = self.calls[slot].lock().await;
+        let mut answered = Answered::Well;
+        if let Some(mut call) = slot.take() {
+            if call.echo().await? {
+                *slot = Some(call);
+                return Ok(answered);
+            }
+            answered = Answered::AfterGoingAway;
+        }
+        let mut call = Call::open(self.handshake(&[b"h2"]).await?, &self.target.host).await?;
+        ensure!(call.echo().await?, "a new call was ended at once");
+        *slot = Some(call);
         Ok(answered)
     }
 }

@@ -1,5 +1,6 @@
 //! Requests in the background, every answer counted: steady ones by a few clients, or an open loop of all kinds (`open`).
 
+mod call;
 mod clients;
 mod open;
 mod socket;
@@ -21,7 +22,7 @@ use anyhow::bail;
 use crate::http;
 
 pub(crate) use clients::Target;
-pub(crate) use open::{OpenLoad, rate};
+pub(crate) use open::{LIMIT, OpenLoad, rate};
 pub(crate) use tally::{Row, table};
 
 /// Requests until it is stopped.

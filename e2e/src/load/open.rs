@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Limit of one request.
-const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 /// How long requests under way may take at the end.
 const REST: Duration = Duration::from_secs(11);
 
@@ -36,6 +36,8 @@ pub(crate) enum Way {
     Http2,
     /// Messages over WebSockets that stay open.
     Socket,
+    /// Messages of gRPC calls that go on, over TLS.
+    Call,
 }
 
 impl Way {
@@ -46,17 +48,19 @@ impl Way {
             Self::Tls => "TLS",
             Self::Http2 => "HTTP/2",
             Self::Socket => "WebSocket",
+            Self::Call => "gRPC",
         }
     }
 }
 
 /// Requests a second, by way.
-pub(crate) const RATES: [(Way, u32); 5] = [
+pub(crate) const RATES: [(Way, u32); 6] = [
     (Way::New, 20),
-    (Way::Kept, 30),
+    (Way::Kept, 25),
     (Way::Tls, 5),
-    (Way::Http2, 30),
+    (Way::Http2, 25),
     (Way::Socket, 15),
+    (Way::Call, 10),
 ];
 
 /// All of them together.
@@ -104,7 +108,12 @@ impl OpenLoad {
 
     /// From now on requests count for this step.
     pub(crate) fn step(&self, name: &str) {
-        self.tally.step(name);
+        self.tally.step(name, false);
+    }
+
+    /// The same, and some of them may fail.
+    pub(crate) fn step_with_losses(&self, name: &str) {
+        self.tally.step(name, true);
     }
 
     /// How long it took until everything was as wanted after the step's change.
@@ -122,7 +131,7 @@ impl OpenLoad {
     /// # Errors
     /// The load could not be made.
     pub(crate) fn finish(mut self) -> anyhow::Result<Vec<Row>> {
-        self.tally.step("");
+        self.tally.step("", false);
         self.stop.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.join().ok().context("the load's thread panicked")??;

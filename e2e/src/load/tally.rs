@@ -20,7 +20,9 @@ pub(crate) struct Row {
     pub(crate) planned: u64,
     pub(crate) sent: u64,
     pub(crate) failures: BTreeMap<String, u64>,
-    /// WebSockets that ended with 1001.
+    /// Whether failures are no fault: what has failed was lost with a node.
+    pub(crate) may_fail: bool,
+    /// WebSockets and gRPC calls that were told that their proxy goes away.
     pub(crate) ended_in_order: u64,
     pub(crate) slowest: Duration,
     pub(crate) synced: Option<Duration>,
@@ -54,11 +56,11 @@ impl Tally {
             rate,
             steps: Mutex::default(),
         };
-        tally.step("");
+        tally.step("", false);
         tally
     }
 
-    pub(super) fn step(&self, name: &str) {
+    pub(super) fn step(&self, name: &str, may_fail: bool) {
         let mut steps = self.steps.lock().expect("no holder panics");
         let now = Instant::now();
         if let Some(last) = steps.last_mut() {
@@ -70,6 +72,7 @@ impl Tally {
                 planned: 0,
                 sent: 0,
                 failures: BTreeMap::new(),
+                may_fail,
                 ended_in_order: 0,
                 slowest: Duration::ZERO,
                 synced: None,
@@ -120,7 +123,7 @@ impl Tally {
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut text = format!(
         "{:<34} {:>9} {:>9} {:>9} {:>11} {:>11}\n",
-        "step", "requests", "failures", "slowest", "synced in", "closed 1001"
+        "step", "requests", "failures", "slowest", "synced in", "told to go"
     );
     for row in rows {
         let synced = row

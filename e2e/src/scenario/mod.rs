@@ -283,4 +283,25 @@ pub(crate) const ALL: &[Scenario] = &[
         by_name_only: true,
         run: upgrade::from_sidecar,
     },
+    Scenario {
+        name: "upgrade-ingress",
+        story: "the ingress chart's one controller is replaced, and goes back and forth; one alone pushes and writes statuses",
+        first: false,
+        by_name_only: true,
+        run: upgrade::from_ingress,
+    },
+    Scenario {
+        name: "upgrade-values",
+        story: "a release of the kong chart with what larger users set, there and back",
+        first: false,
+        by_name_only: true,
+        run: upgrade::grown,
+    },
+    Scenario {
+        name: "upgrade-refused",
+        story: "upgrades that can't be meant or done fail before anything has changed, with a remedy, and the old state serves on",
+        first: false,
+        by_name_only: true,
+        run: upgrade::refused,
+    },
 ];

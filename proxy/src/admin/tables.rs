@@ -238,7 +238,7 @@ fn complete(kind: &Kind, entity: &mut Map<String, Value>, loaded_at: i64) {
     if !kind.list.ends_with("_credentials") && !matches!(kind.list, "jwt_secrets" | "acls") {
         unset(entity, "updated_at", json!(loaded_at));
     }
-    if let Value::Object(defaults) = proxy_config_schema::defaults(kind.list) {
+    if let Value::Object(defaults) = proxy_config_schema::defaults(kind.list, entity) {
         for (field, value) in defaults {
             unset(entity, &field, value);
         }

@@ -234,6 +234,17 @@ pub(super) fn grpc_needs_tls() -> Response<Body> {
     grpc_status(StatusCode::OK, 1, "gRPC request matched gRPCs route")
 }
 
+/// How a gRPC call ends that outlives the proxy: clients call again, elsewhere.
+pub(super) fn grpc_going_away() -> HeaderMap {
+    HeaderMap::from_iter([
+        (HeaderName::from_static("grpc-status"), HeaderValue::from_static("14")),
+        (
+            HeaderName::from_static("grpc-message"),
+            HeaderValue::from_static("The proxy is going away"),
+        ),
+    ])
+}
+
 fn grpc_status(status: StatusCode, code: u8, message: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;

@@ -8,12 +8,21 @@ use tokio_util::sync::CancellationToken;
 /// answered with `Connection: close`, instead of meeting a closed connection.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 
+/// How long a client may take to read why its WebSocket or its call ends.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Returns when clients have had their time to leave after the cut.
+pub(super) async fn farewell(cut: &CancellationToken) {
+    cut.cancelled().await;
+    tokio::time::sleep(FAREWELL).await;
+}
+
 /// How far the end has come. Clones are the same end.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Drain {
     /// No new connections; clients of the others are told to go (`Connection: close`, GOAWAY).
     pub begun: CancellationToken,
-    /// Time is up: WebSockets are closed with 1001, everything else as it is.
+    /// Time is up: WebSockets are closed with 1001, gRPC calls end with the status UNAVAILABLE, everything else as it is.
     pub cut: CancellationToken,
 }
 

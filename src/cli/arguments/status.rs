@@ -41,8 +41,8 @@ pub(crate) struct StatusArguments {
     /// Its namespace; the pod's own when empty.
     #[arg(long, env = "CONTROLLER_ELECTION_NAMESPACE", value_name = "NAME", default_value = "", help_heading = LEADERSHIP)]
     pub(crate) election_namespace: String,
-    /// Whether replicas elect a leader; by default they do with --kong-admin-svc, and with --kong-admin-url each drives
-    /// its own proxies.
+    /// Whether one replica alone drives the proxies and writes; by default one does with --kong-admin-svc, and with
+    /// --kong-admin-url each drives its own proxies, and one writes.
     #[arg(long, env = "CONTROLLER_FORCE_LEADER_ELECTION", value_name = "WAY", help_heading = LEADERSHIP)]
     pub(crate) force_leader_election: Option<Election>,
 

@@ -17,7 +17,7 @@ use crate::{
     archive::Place,
     translate::ProxyZone,
     wiring::{
-        AdminCertificates, AdmissionCertificate, AdmissionSettings, ControllerSettings, ProfileOverride,
+        AdminCertificates, AdmissionCertificate, AdmissionSettings, ControllerSettings, ElectionScope, ProfileOverride,
         ProxyIdentitySettings, RequestRate, Source, StatusSettings,
     },
 };
@@ -84,9 +84,11 @@ pub(super) fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSett
     let (probe_interval, probe_timeout) = probing(&admin)?;
     let listeners = Listeners::of(&serving)?;
     let election = match status.force_leader_election {
-        Some(forced) => forced == Election::Enabled,
+        Some(Election::Enabled) => ElectionScope::Everything,
+        Some(Election::Disabled) => ElectionScope::Nothing,
         // Sidecars: each replica drives its own proxy, as with Kong Ingress Controller.
-        None => !admin.kong_admin_svc.is_empty(),
+        None if admin.kong_admin_svc.is_empty() => ElectionScope::Writing,
+        None => ElectionScope::Everything,
     };
     Ok(ControllerSettings {
         profile: ProfileOverride {

@@ -27,6 +27,7 @@ pub(super) struct Cluster {
     pub(super) rendition: watch::Sender<Option<Arc<Rendition>>>,
     pub(super) snapshot: watch::Sender<Arc<Snapshot>>,
     pub(super) leadership: watch::Sender<Leadership>,
+    pub(super) objects_are_ours: watch::Sender<bool>,
     pub(super) reports: Reports,
     pub(super) task: JoinHandle<()>,
 }
@@ -46,11 +47,13 @@ impl Cluster {
         let (rendition, rendition_receiver) = watch::channel(None);
         let (snapshot, snapshot_receiver) = watch::channel(Arc::new(Snapshot::unlisted()));
         let (leadership, leadership_receiver) = watch::channel(leader(1));
+        let (objects_are_ours, objects_receiver) = watch::channel(true);
         let inputs = Inputs {
             view: view_receiver,
             rendition: rendition_receiver,
             snapshot: snapshot_receiver,
             leadership: leadership_receiver,
+            objects_are_ours: Some(objects_receiver),
             storage: None,
         };
         let (future, reports) = writer(api.client(), settings, inputs);
@@ -60,6 +63,7 @@ impl Cluster {
             rendition,
             snapshot,
             leadership,
+            objects_are_ours,
             reports,
             task: tokio::spawn(future),
         }

@@ -335,6 +335,32 @@ async fn update_status_off_leaves_users_objects_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn users_objects_are_left_to_others_as_long_as_they_write_them() {
+    let cluster = Cluster::new(FakeApi::new(), settings());
+    cluster.objects_are_ours.send_replace(false);
+    let path = format!("{INGRESS}web");
+    cluster.api.put(&path, json!({ "metadata": { "uid": "uid-of-web" } }));
+    cluster.snapshot.send_replace(snapshot(&["192.0.2.1"], &["kong-a"]));
+    cluster.rendition.send_replace(rendition("one", &["web"], Vec::new()));
+    cluster.show("one", vec![synced("kong-a", "one")]);
+    cluster.settled().await;
+    assert_eq!(cluster.addresses("web"), Value::Null);
+    assert!(
+        cluster.instance("kong-a").is_some(),
+        "what nobody else writes is written"
+    );
+
+    // What they leave there is read before anything is written.
+    let left = json!({ "loadBalancer": { "ingress": [{ "ip": "192.0.2.9" }] } });
+    cluster
+        .api
+        .put(&path, json!({ "metadata": { "uid": "uid-of-web" }, "status": left }));
+    cluster.objects_are_ours.send_replace(true);
+    cluster.settled().await;
+    assert_eq!(cluster.addresses("web"), json!([{ "ip": "192.0.2.1" }]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn followers_write_nothing() {
     let cluster = Cluster::running().await;
     cluster.leadership.send_replace(Leadership::Follower { holder: None });

@@ -69,7 +69,7 @@ pub(super) fn rights(facts: &Facts) -> Option<Finding> {
 pub(super) fn definitions(plan: &Plan, facts: &Facts) -> Vec<Finding> {
     const CHECK: &str = "definitions";
     let mut findings = Vec::new();
-    let mut missing = Vec::new();
+    let (mut missing, mut older) = (Vec::new(), Vec::new());
     for (wanted, found) in &facts.definitions {
         match definitions::step(wanted, found.as_ref()) {
             Step::Refuse(refusal) if plan.manages_definitions => findings.push(Finding::failure(
@@ -78,6 +78,7 @@ pub(super) fn definitions(plan: &Plan, facts: &Facts) -> Vec<Finding> {
                 refusal.remedy,
             )),
             Step::Create if !plan.manages_definitions => missing.push(wanted.name.as_str()),
+            Step::Upgrade { from } if !plan.manages_definitions => older.push(format!("{} ({from})", wanted.name)),
             _ => {}
         }
         if let Some((namespace, release)) = found.as_ref().and_then(|found| found.helm_release.as_ref())
@@ -94,11 +95,23 @@ pub(super) fn definitions(plan: &Plan, facts: &Facts) -> Vec<Finding> {
             ));
         }
     }
+    const BY_HAND: &str =
+        "silverback crds apply, or silverback crds print | kubectl apply --server-side --force-conflicts -f -";
     if !missing.is_empty() {
         findings.push(Finding::failure(
             CHECK,
             format!("missing, and crds.manage is false: {}", missing.join(", ")),
-            "silverback crds apply, or silverback crds print | kubectl apply --server-side --force-conflicts -f -",
+            BY_HAND,
+        ));
+    }
+    if !older.is_empty() {
+        findings.push(Finding::failure(
+            CHECK,
+            format!(
+                "of an older silverback, whose statuses lack fields, and crds.manage is false: {}",
+                older.join(", ")
+            ),
+            BY_HAND,
         ));
     }
     if findings.is_empty() && !facts.definitions.is_empty() {

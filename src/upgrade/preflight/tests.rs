@@ -431,6 +431,8 @@ fn definitions_in_the_way_are_told() {
         ..plan()
     };
     fails(&left_alone, &other, "definitions", "silverback crds print");
+    other.definitions = vec![(named(Some("0.2.0")), Some(named(Some("0.1.0"))))];
+    fails(&left_alone, &other, "definitions", "silverback crds print");
 }
 
 #[test]

@@ -32,6 +32,15 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
   "PROXY_STREAM_ACCESS_LOG" "/dev/stdout basic"
   "PROXY_STREAM_ERROR_LOG" "/dev/stderr"
 }}
+{{- if .Values.admin.enabled }}{{ $_ := set $env "ADMIN_LISTEN" "0.0.0.0:8444 http2 ssl, [::]:8444 http2 ssl" }}
+{{- /* The chart lets everybody in by default and shows a certificate of the moment, and our proxy never does: here whoever
+has the webhook's certificate, which it shows as well. */}}
+{{- $_ := set $env "ADMIN_SSL_CERT" "/etc/admin-certificate/tls.crt" }}
+{{- $_ := set $env "ADMIN_SSL_CERT_KEY" "/etc/admin-certificate/tls.key" }}
+{{- $_ := set $env "NGINX_ADMIN_SSL_VERIFY_CLIENT" "on" }}
+{{- $_ := set $env "NGINX_ADMIN_SSL_CLIENT_CERTIFICATE" "/etc/admin-client-ca/tls.crt" }}
+{{- end }}
+{{- if not .Values.ingressController.enabled }}{{ $_ := unset $env "KIC" }}{{ end }}
 {{- range $name, $value := .Values.env }}{{ $_ := set $env (upper $name) $value }}{{ end }}
 {{- range $name, $value := $env }}
 - name: KONG_{{ $name }}

@@ -10,9 +10,10 @@ use std::{
 use bytes::Bytes;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::pool::{Lease, Pools};
-use crate::data::statistics::RouteCounters;
+use crate::data::{answer::grpc_going_away, statistics::RouteCounters};
 
 /// What a body may fail with: any error ends the client's connection or stream.
 pub(in crate::data) type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -36,6 +37,9 @@ struct UpstreamBody {
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
     lease: Option<(Lease, Arc<Pools>)>,
+    /// For gRPC: the end of the traffic. A call that is still going on then ends with a status.
+    cut: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    is_cut: bool,
 }
 
 impl Body {
@@ -50,13 +54,23 @@ impl Body {
     }
 
     /// An upstream's body over a connection of a pool.
-    pub(super) fn upstream(incoming: Incoming, read_timeout: Duration, lease: Lease, pools: Arc<Pools>) -> Self {
+    ///
+    /// With `cut` it is a gRPC call's, which ends as unavailable when the traffic ends.
+    pub(super) fn upstream(
+        incoming: Incoming,
+        read_timeout: Duration,
+        lease: Lease,
+        pools: Arc<Pools>,
+        cut: Option<CancellationToken>,
+    ) -> Self {
         let mut body = UpstreamBody {
             incoming,
             read_timeout,
             timer: None,
             waiting: false,
             lease: Some((lease, pools)),
+            cut: cut.map(|cut| Box::pin(cut.cancelled_owned())),
+            is_cut: false,
         };
         if body.incoming.is_end_stream() {
             body.release();
@@ -97,7 +111,20 @@ impl UpstreamBody {
         }
     }
 
+    fn is_end_stream(&self) -> bool {
+        self.is_cut || self.incoming.is_end_stream()
+    }
+
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.is_cut {
+            return Poll::Ready(None);
+        }
+        if let Some(cut) = &mut self.cut
+            && cut.as_mut().poll(context).is_ready()
+        {
+            self.is_cut = true;
+            return Poll::Ready(Some(Ok(Frame::trailers(grpc_going_away()))));
+        }
         match Pin::new(&mut self.incoming).poll_frame(context) {
             Poll::Ready(frame) => {
                 self.waiting = false;
@@ -145,7 +172,7 @@ impl hyper::body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Own(bytes) => bytes.is_none(),
-            Source::Upstream(body) => body.incoming.is_end_stream(),
+            Source::Upstream(body) => body.is_end_stream(),
         }
     }
 

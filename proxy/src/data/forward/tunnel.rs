@@ -14,9 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 use tokio_util::sync::CancellationToken;
 
 use super::websocket::Frames;
-
-/// How long a client may take to answer the close frame of a proxy that ends.
-const FAREWELL: Duration = Duration::from_secs(1);
+use crate::data::drain::farewell;
 
 /// Carries an upgraded connection to its end. Kong closes when the upstream has been silent for its read timeout; here
 /// both have to be silent for as long, so that a client that only talks is not cut off. When it is cut, the client gets a
@@ -47,12 +45,6 @@ pub(super) async fn run(client: OnUpgrade, upstream: OnUpgrade, silence: Duratio
         () = silent(&pieces, silence) => tracing::debug!("an upgraded connection fell silent"),
         () = farewell(&cut) => tracing::debug!("an upgraded connection outlived the proxy"),
     }
-}
-
-/// Returns when the client has had its time to leave.
-async fn farewell(cut: &CancellationToken) {
-    cut.cancelled().await;
-    tokio::time::sleep(FAREWELL).await;
 }
 
 /// Returns when nothing has been read for a whole period.

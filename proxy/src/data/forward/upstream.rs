@@ -9,7 +9,7 @@ use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri, Version,
     body::Incoming,
     client::conn::TrySendError,
-    header::{CONNECTION, HOST, HeaderValue, UPGRADE},
+    header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE},
     http::uri::PathAndQuery,
     upgrade::OnUpgrade,
 };
@@ -25,7 +25,7 @@ use super::{
     tunnel,
 };
 use crate::data::{
-    answer::Failure,
+    answer::{Failure, is_grpc},
     balancer::{Running, Target},
     router::{escape, join},
     runtime::{Backend, ServiceEntry},
@@ -299,7 +299,9 @@ impl Outbound<'_> {
         parts.version = Version::HTTP_11;
         // What the connection to the upstream has attached to its answer is not for the client's.
         parts.extensions.clear();
-        let body = Body::upstream(incoming, timeout, lease, pools);
+        let is_call = parts.headers.get(CONTENT_TYPE).is_some_and(is_grpc) && self.service.protocol.http2;
+        let cut = is_call.then(|| self.exchange.client.drain.cut.clone());
+        let body = Body::upstream(incoming, timeout, lease, pools, cut);
         Ok(Response::from_parts(parts, body.guarded(running)))
     }
 }

@@ -28,7 +28,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use super::{super::DataPlane, stream::ClientStream};
-use crate::data::{Drain, drain::LINGER, forward};
+use crate::data::{
+    Drain,
+    drain::{LINGER, farewell},
+    forward,
+};
 
 /// How often an HTTP/2 client is asked for a sign of life, and how long it may take.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
@@ -170,7 +174,7 @@ where
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     outcome = connection => outcome,
-                    () = drain.cut.cancelled() => Ok(()),
+                    () = farewell(&drain.cut) => Ok(()),
                 }
             }
         }

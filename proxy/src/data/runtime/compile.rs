@@ -220,13 +220,15 @@ impl<'a> Compiler<'a> {
         );
         let counters = self.previous.counters.get(&labels).cloned().unwrap_or_default();
         let status = route.https_redirect_status_code.unwrap_or(426);
+        let protocols = protocols(route);
         RouteEntry {
             id: header_value(route.id.as_deref()),
             name: header_value(route.name.as_deref()),
             service: service.map(|(entry, _)| Arc::clone(entry)),
-            protocols: protocols(route),
+            protocols,
             https_redirect_status: StatusCode::from_u16(status).unwrap_or(StatusCode::UPGRADE_REQUIRED),
-            strip_path: route.strip_path.unwrap_or(true),
+            // The path of a gRPC call is its method.
+            strip_path: route.strip_path.unwrap_or(!protocols.grpc && !protocols.grpcs),
             preserve_host: route.preserve_host.unwrap_or(false),
             policies: policies.into_iter().map(|(_, policy)| policy).collect(),
             labels: Arc::new(labels),

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{io::AsyncReadExt, net::TcpStream};
@@ -59,6 +59,34 @@ async fn http2_calls_are_finished_after_goaway() {
     gateway.drain.begun.cancel();
     let answer = within(running).await.unwrap().unwrap();
     assert_eq!(within(Answer::read(answer)).await.unwrap().status, 200);
+    within(connection).await.unwrap().unwrap();
+    for listener in gateway.listeners.drain(..) {
+        within(listener).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_grpc_call_that_outlives_the_drain_ends_as_unavailable() {
+    let echo = Echo::start().await;
+    let mut configuration = to(echo.address);
+    configuration["services"][0]["protocol"] = "grpc".into();
+    configuration["services"][0]["routes"][0]["protocols"] = serde_json::json!(["grpc", "grpcs"]);
+    let mut gateway = Gateway::start(configuration).await;
+    let stream = TcpStream::connect(gateway.http).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let call = Request::post("http://a.test/endless").header("content-type", "application/grpc");
+    let mut answer = within(sender.send_request(call.body(Full::<Bytes>::default()).unwrap()))
+        .await
+        .unwrap();
+    let message = within(answer.frame()).await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(&message[..], b"\0\0\0\0\x05hello");
+    gateway.drain.begun.cancel();
+    gateway.drain.cut.cancel();
+    let answer = within(Answer::read(answer)).await.unwrap();
+    assert_eq!(answer.trailers["grpc-status"], "14");
     within(connection).await.unwrap().unwrap();
     for listener in gateway.listeners.drain(..) {
         within(listener).await.unwrap();

@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::{
     HeaderMap, Request, Response, StatusCode,
@@ -280,7 +281,8 @@ impl Authority {
 
 type EchoBody = BoxBody<Bytes, Infallible>;
 
-/// An upstream that answers with what it was asked, as JSON; `/status/N` with that status, `/delay/MS` after a while.
+/// An upstream that answers with what it was asked, as JSON; `/status/N` with that status, `/delay/MS` after a while,
+/// `/endless` with a gRPC message and no end.
 pub(super) struct Echo {
     pub(super) address: SocketAddr,
     /// Connections accepted so far.
@@ -375,6 +377,14 @@ async fn echo(name: &'static str, server_name: Option<String>, mut request: Requ
     let path = request.uri().path().to_owned();
     if request.headers().contains_key("upgrade") {
         return shake_hands(&mut request);
+    }
+    if path == "/endless" {
+        let message = futures_util::stream::iter([Ok(Frame::data(Bytes::from_static(b"\0\0\0\0\x05hello")))]);
+        let body = BodyExt::boxed(StreamBody::new(message.chain(futures_util::stream::pending())));
+        return Response::builder()
+            .header("content-type", "application/grpc")
+            .body(body)
+            .unwrap();
     }
     let number = |prefix: &str| path.split_once(prefix).and_then(|(_, rest)| rest.parse::<u16>().ok());
     if let Some(milliseconds) = number("/delay/") {

@@ -166,7 +166,7 @@ async fn grpc_goes_over_http2_with_and_without_tls() {
         let mut configuration = to(echo.address);
         configuration["services"][0]["protocol"] = protocol.into();
         configuration["services"][0]["routes"][0]["protocols"] = json!(["grpc", "grpcs"]);
-        configuration["services"][0]["routes"][0]["strip_path"] = false.into();
+        configuration["services"][0]["routes"][0]["paths"] = json!(["/", "/pkg.Service"]);
         let gateway = Gateway::start(configuration).await;
         for _ in 0..3 {
             let stream = TcpStream::connect(gateway.http).await.unwrap();

@@ -26,10 +26,17 @@ const DISCOVERED: &str = "--kong-admin-svc=kong/admin";
 #[test]
 fn replicas_elect_a_leader_unless_each_has_its_own_proxy() {
     let sidecar = "--kong-admin-url=https://localhost:8444";
-    assert!(of(&[DISCOVERED]).unwrap().election);
-    assert!(!of(&[sidecar]).unwrap().election);
-    assert!(of(&[sidecar, "--force-leader-election=enabled"]).unwrap().election);
-    assert!(!of(&[DISCOVERED, "--force-leader-election=disabled"]).unwrap().election);
+    for (words, scope) in [
+        (&[DISCOVERED][..], ElectionScope::Everything),
+        (&[sidecar], ElectionScope::Writing),
+        (&[sidecar, "--force-leader-election=enabled"], ElectionScope::Everything),
+        (
+            &[DISCOVERED, "--force-leader-election=disabled"],
+            ElectionScope::Nothing,
+        ),
+    ] {
+        assert_eq!(of(words).unwrap().election, scope, "{words:?}");
+    }
 }
 
 #[test]

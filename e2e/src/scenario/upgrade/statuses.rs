@@ -1,0 +1,146 @@
+//! What is written into statuses of the users' objects while a release changes: within a step nothing may come back after
+//! something else has taken its place, as it does where two write.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use anyhow::ensure;
+use serde_json::Value;
+
+use super::super::release::{CHANGE, SHOP};
+use crate::{
+    cluster::{Cluster, Followed},
+    poll::eventually,
+};
+
+/// Follows the statuses of the objects that a run made.
+pub(super) struct Statuses {
+    followed: Vec<(&'static str, Followed)>,
+    seen: RefCell<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// How many lines were read, by kind.
+    lines: BTreeMap<&'static str, usize>,
+    objects: BTreeMap<String, History>,
+    changes: usize,
+}
+
+/// What was seen of one object.
+#[derive(Default)]
+struct History {
+    stands: Option<Value>,
+    /// What stood there before, in this step.
+    replaced: BTreeSet<String>,
+    came_back: usize,
+}
+
+impl Statuses {
+    pub(super) fn follow(cluster: &Cluster) -> anyhow::Result<Self> {
+        let kinds = ["ingresses", "kongconsumers"].map(|kind| {
+            let line = "jsonpath={.metadata.name}{' '}{.status}{'\\n'}";
+            Ok((kind, cluster.follow(&["get", kind, "-n", SHOP, "--watch", "-o", line])?))
+        });
+        Ok(Self {
+            followed: kinds.into_iter().collect::<anyhow::Result<_>>()?,
+            seen: RefCell::default(),
+        })
+    }
+
+    /// A step has ended.
+    ///
+    /// # Errors
+    /// In it, a status came back after it had been replaced.
+    pub(super) fn step(&self) -> anyhow::Result<()> {
+        let mut seen = self.seen.borrow_mut();
+        let Seen {
+            lines: read,
+            objects,
+            changes,
+        } = &mut *seen;
+        for (kind, followed) in &self.followed {
+            let lines = followed.lines();
+            let already = std::mem::replace(read.entry(kind).or_default(), lines.len());
+            for line in &lines[already..] {
+                if let Some((name, status)) = line.split_once(' ')
+                    && name.starts_with("edge")
+                {
+                    let status = without_times(serde_json::from_str(status).unwrap_or(Value::Null));
+                    let object = objects.entry(format!("{kind}/{name}")).or_default();
+                    *changes += usize::from(object.saw(status));
+                }
+            }
+        }
+        ensure!(!objects.is_empty(), "no status was seen");
+        let mut came_back = Vec::new();
+        for (name, object) in objects {
+            object.replaced.clear();
+            let times = std::mem::take(&mut object.came_back);
+            if times > 0 {
+                came_back.push(format!("{name} {times} times"));
+            }
+        }
+        ensure!(came_back.is_empty(), "statuses flip-flop: {}", came_back.join(", "));
+        Ok(())
+    }
+
+    /// Whether changes would have been seen: one that is made now is.
+    pub(super) fn still_follows(&self, cluster: &Cluster) -> anyhow::Result<()> {
+        for (kind, followed) in &self.followed {
+            let before = followed.lines().len();
+            cluster.kubectl(&[
+                "annotate",
+                kind,
+                "-n",
+                SHOP,
+                "edge",
+                "--overwrite",
+                "example.com/seen=yes",
+            ])?;
+            eventually(&format!("a change of {kind} is seen"), CHANGE, || {
+                ensure!(followed.lines().len() > before, "it is not");
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// For a reader.
+    pub(super) fn summary(&self) -> String {
+        let seen = self.seen.borrow();
+        format!(
+            "{} objects were watched: {} changes of their statuses, none of which came back",
+            seen.objects.len(),
+            seen.changes
+        )
+    }
+}
+
+impl History {
+    /// Whether it is another one.
+    fn saw(&mut self, status: Value) -> bool {
+        if self.stands.as_ref() == Some(&status) {
+            return false;
+        }
+        let text = status.to_string();
+        let Some(before) = self.stands.replace(status) else {
+            return false;
+        };
+        self.came_back += usize::from(self.replaced.contains(&text));
+        self.replaced.insert(before.to_string());
+        true
+    }
+}
+
+/// The status without the moments at which it was written.
+fn without_times(mut status: Value) -> Value {
+    if let Some(conditions) = status["conditions"].as_array_mut() {
+        for condition in conditions.iter_mut().filter_map(Value::as_object_mut) {
+            condition.remove("lastTransitionTime");
+        }
+    }
+    status
+}
