@@ -335,7 +335,8 @@ mod tests {
         api
     }
 
-    fn sidecar() -> Value {
+    /// A pod of the former release.
+    fn former() -> Value {
         let containers = json!([{ "name": "ingress-controller" }, { "name": "proxy" }]);
         json!({
             "spec": { "serviceAccountName": "shop-kong", "containers": containers }, "status": { "phase": "Running" },
@@ -401,7 +402,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn statuses_are_the_leaders_once_no_sidecar_writes_them() {
         let api = upgraded();
-        api.put(POD, sidecar());
+        api.put(POD, former());
         let (_sender, task, mut ours) = leading_and_telling(&api);
         assert!(!removed(&api).await);
         assert!(!*ours.borrow_and_update(), "a sidecar writes them");

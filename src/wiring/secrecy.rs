@@ -277,6 +277,7 @@ async fn shown(first: Arc<Rendition>, refused: PushResult, reduced: impl FnOnce(
         rendition: renditions.subscribe(),
         snapshot: snapshot.subscribe(),
         leadership: leading.subscribe(),
+        objects_are_ours: None,
         storage: None,
     };
     let (writer, _reports) = status::writer(api.client(), status_settings(), inputs);
