@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Mutex};
 
 use anyhow::{Context, bail, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::fault::Costs;
 use crate::{
@@ -14,6 +14,8 @@ use crate::{
 
 const HOST: &str = "chaos.example";
 const NAME: &str = "chaos";
+/// The same application, for gRPC.
+const CALLS: &str = "chaos-calls";
 
 /// The load on the proxies' Service.
 pub(super) struct Traffic {
@@ -34,19 +36,19 @@ impl Traffic {
             "metadata": {"name": NAME, "namespace": SHOP},
             "stringData": {"tls.crt": certificate.0, "tls.key": certificate.1},
         });
-        let ingress = json!({
-            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
-            "metadata": {"name": NAME, "namespace": SHOP},
-            "spec": {
-                "ingressClassName": "kong",
-                "tls": [{"hosts": [HOST], "secretName": NAME}],
-                "rules": [{"host": HOST, "http": {"paths": [{
-                    "path": "/", "pathType": "Prefix",
-                    "backend": {"service": {"name": "web", "port": {"number": 80}}},
-                }]}}],
-            },
+        let calls = json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": CALLS, "namespace": SHOP, "annotations": {"konghq.com/protocol": "grpc"}},
+            "spec": {"selector": {"app": "web"}, "ports": [{"name": "grpc", "port": 80, "targetPort": "http"}]},
         });
-        cluster.apply(&format!("{secret}\n---\n{ingress}\n"))?;
+        let ingresses = [
+            ingress(NAME, "http,https", "/", "web"),
+            ingress(CALLS, "grpc,grpcs", "/test.Echo", CALLS),
+        ];
+        let objects = json!({
+            "apiVersion": "v1", "kind": "List", "items": [secret, calls, ingresses[0], ingresses[1]],
+        });
+        cluster.apply(&format!("{objects}\n"))?;
         let service = cluster.get(&["service", "-n", NAMESPACE, &format!("{RELEASE}-kong-proxy")])?;
         let address = service["spec"]["clusterIP"]
             .as_str()
@@ -99,7 +101,14 @@ impl Traffic {
         let sent: u64 = rows.iter().map(|row| row.sent).sum();
         let failed: u64 = rows.iter().map(Row::failed).sum();
         println!("   {sent} requests at {} a second, {failed} failed", rate());
-        cluster.kubectl(&["delete", "-n", SHOP, "ingress/chaos", "secret/chaos"])?;
+        let made = [
+            format!("ingress/{NAME}"),
+            format!("ingress/{CALLS}"),
+            format!("service/{CALLS}"),
+            format!("secret/{NAME}"),
+        ];
+        let made: Vec<&str> = made.iter().map(String::as_str).collect();
+        cluster.kubectl(&[&["delete", "-n", SHOP], &made[..]].concat())?;
         let costs = self.costs.lock().expect("no holder panics");
         let mut faults = Vec::new();
         for row in &rows {
@@ -114,6 +123,21 @@ impl Traffic {
         }
         Ok(())
     }
+}
+
+fn ingress(name: &str, protocols: &str, path: &str, service: &str) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": {"name": name, "namespace": SHOP, "annotations": {"konghq.com/protocols": protocols, "konghq.com/strip-path": "false"}},
+        "spec": {
+            "ingressClassName": "kong",
+            "tls": [{"hosts": [HOST], "secretName": NAME}],
+            "rules": [{"host": HOST, "http": {"paths": [{
+                "path": path, "pathType": "Prefix",
+                "backend": {"service": {"name": service, "port": {"number": 80}}},
+            }]}}],
+        },
+    })
 }
 
 /// Steps of one name as one row.
