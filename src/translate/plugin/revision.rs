@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config_schema::Plugin;
+use proxy_config_schema::{Plugin, Reference};
 
 use super::{
     Attachments, Catalogue,
@@ -187,12 +187,12 @@ fn is_taken(places: &HashSet<(String, Scope)>, plugins: &[Arc<Plugin>], stays: &
         .map(|(_, scope)| (scope.service.as_deref(), scope.route.as_deref()))
         .collect();
     let others = plugins.iter().zip(stays).filter(|(_, stays)| **stays);
-    let mut others = others.map(|(other, _)| other).filter(|other| {
-        let key = |reference: &'_ Option<proxy_config_schema::Reference>| {
-            reference.as_ref().map(|reference| reference.key().to_owned())
-        };
-        let (service, route) = (key(&other.service), key(&other.route));
-        targets.contains(&(service.as_deref(), route.as_deref()))
-    });
+    let mut others = others
+        .map(|(other, _)| other)
+        .filter(|other| targets.contains(&(key(&other.service), key(&other.route))));
     others.any(|other| places.contains(&(other.name.clone(), Scope::of(other))))
+}
+
+fn key(reference: &Option<Reference>) -> Option<&str> {
+    reference.as_ref().map(Reference::key)
 }
