@@ -15,6 +15,17 @@ pub struct Epoch {
     pub transitions: u64,
 }
 
+impl Epoch {
+    /// Whether it came after another one, given as it is displayed: of another Lease, since ours exists now, or of fewer
+    /// transitions.
+    pub fn is_after(&self, other: &str) -> bool {
+        let Some((lease_uid, transitions)) = other.rsplit_once(':') else {
+            return true;
+        };
+        lease_uid != &*self.lease_uid || transitions.parse::<u64>().is_ok_and(|other| other < self.transitions)
+    }
+}
+
 /// `<lease uid>:<transitions>`, the value of the header `Silverback-Epoch`.
 impl fmt::Display for Epoch {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

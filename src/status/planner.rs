@@ -97,6 +97,8 @@ struct Item {
     written: Option<Arc<Document>>,
     /// What is being written.
     under_way: Option<UnderWay>,
+    /// What somebody else wrote while that was under way: which of the two came last is not known.
+    overwritten: Option<Arc<Document>>,
     last_write: Option<Instant>,
     retry_at: Option<Instant>,
     failures: u32,
@@ -179,6 +181,23 @@ impl Planner {
                 self.review(key, now);
             }
         }
+    }
+
+    /// Somebody else wrote this, perhaps over what we wrote. Returns whether it is news.
+    pub(super) fn overwritten(&mut self, key: &Key, document: Document, now: Instant) -> bool {
+        let item = self.items.entry(key.clone()).or_default();
+        if item.under_way.is_some() {
+            item.overwritten = Some(Arc::new(document));
+            return true;
+        }
+        if item.written.as_deref() == Some(&document) {
+            return false;
+        }
+        item.written = Some(Arc::new(document));
+        if item.wanted.is_some() {
+            self.review(key, now);
+        }
+        true
     }
 
     /// What was written there last, as far as is known.
@@ -367,6 +386,7 @@ impl Planner {
             self.items.remove(key);
             return;
         }
+        let overwritten = item.overwritten.take();
         let mut anew = false;
         match (outcome, action) {
             (Outcome::Written | Outcome::Gone, Action::Delete) => item.written = None,
@@ -406,6 +426,9 @@ impl Planner {
                 item.retry_at = Some(now + back_off(item.failures));
             }
             (Outcome::Unreachable, _) => {}
+        }
+        if overwritten.is_some() && !matches!(outcome, Outcome::Gone | Outcome::Invalid) {
+            item.written = overwritten;
         }
         if matches!(outcome, Outcome::Written | Outcome::Gone) {
             item.failures = 0;

@@ -50,6 +50,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 pub(super) enum Found {
     /// A `ProxyInstance`.
     Instance(Box<ProxyInstance>),
+    /// Somebody wrote a `ProxyInstance`: we ourselves, mostly.
+    InstanceWritten(Box<ProxyInstance>),
     /// Somebody deleted a `ProxyInstance`.
     InstanceDeleted(Box<ProxyInstance>),
     /// All `ProxyInstance`s of a namespace have been told: these.
@@ -187,8 +189,7 @@ fn instance_event(
         }
         Ok(watcher::Event::InitDone) => Some(Found::InstancesListed(namespace.clone(), std::mem::take(listed))),
         Ok(watcher::Event::Delete(instance)) => Some(Found::InstanceDeleted(Box::new(instance))),
-        // Changes are our own, mostly; those of others last until ours comes.
-        Ok(watcher::Event::Apply(_)) => None,
+        Ok(watcher::Event::Apply(instance)) => Some(Found::InstanceWritten(Box::new(instance))),
         Err(_) => Some(Found::Failed),
     }
 }

@@ -227,7 +227,10 @@ impl<'a> Term<'a> {
         let now = Instant::now();
         let planner = &mut self.planner;
         match found {
-            Found::Instance(instance) => self.author.found_instance(*instance, planner, now),
+            Found::Instance(instance) => self.author.found_instance(*instance, &self.epoch, planner, now),
+            Found::InstanceWritten(instance) => {
+                self.author.found_instance(*instance, &self.epoch, planner, now);
+            }
             Found::InstanceDeleted(instance) => {
                 let name = name_of(&*instance);
                 let key = Key::Instance(name);

@@ -102,8 +102,16 @@ impl Author {
         self.own_pod = Some(pod);
     }
 
-    /// A `ProxyInstance` stands in the cluster.
-    pub(super) fn found_instance(&mut self, instance: ProxyInstance, planner: &mut Planner, now: Instant) {
+    /// A `ProxyInstance` stands in the cluster, or was written.
+    ///
+    /// A leader that was deposed may have sent a write that lands much later, over what was written since.
+    pub(super) fn found_instance(
+        &mut self,
+        instance: ProxyInstance,
+        epoch: &Epoch,
+        planner: &mut Planner,
+        now: Instant,
+    ) {
         let observer = instance.status.as_ref().and_then(|status| status.observer.as_ref());
         let ours = match observer {
             Some(observer) => observer.lease == self.settings.lease.to_string(),
@@ -116,6 +124,7 @@ impl Author {
         if !ours {
             return;
         }
+        let deposed = observer.is_some_and(|observer| epoch.is_after(&observer.epoch));
         let name = NamespacedName::new(
             instance.metadata.namespace.unwrap_or_default(),
             instance.metadata.name.unwrap_or_default(),
@@ -123,13 +132,15 @@ impl Author {
         self.instances
             .entry(name.clone())
             .or_insert_with(|| instance.spec.pod_ref.uid.as_str().into());
+        let gate = Key::Gate(name.clone(), instance.spec.pod_ref.uid.as_str().into());
         planner.seed(&Key::Instance(name.clone()), Document::Instance(instance.spec), now);
-        if let Some(status) = instance.status {
-            planner.seed(
-                &Key::InstanceStatus(name),
-                Document::InstanceStatus(Box::new(status)),
-                now,
-            );
+        let Some(status) = instance.status else { return };
+        let (key, status) = (Key::InstanceStatus(name), Document::InstanceStatus(Box::new(status)));
+        if !deposed {
+            planner.seed(&key, status, now);
+        } else if planner.overwritten(&key, status, now) {
+            // What it told the Pod came before that, and is not watched.
+            planner.lost(&gate, now);
         }
     }
 

@@ -170,6 +170,26 @@ fn another_leader_alone_is_no_reason_to_write() {
 }
 
 #[test]
+fn what_another_wrote_over_it_is_written_again_also_while_a_write_is_under_way() {
+    let mut bench = Bench::new(20, 100);
+    want_instance(&mut bench, &synced("kong-a", "one"));
+    bench.settle();
+    let [_, (key, late)] = instance_documents(&newcomer("kong-a"));
+    assert!(bench.planner.overwritten(&key, late.clone(), bench.now));
+    assert!(!bench.planner.overwritten(&key, late.clone(), bench.now), "told again");
+    assert_eq!(classes(&bench.settle()), [Class::InstanceStatus]);
+
+    bench.pass(Duration::from_secs(60));
+    want_instance(&mut bench, &synced("kong-a", "two"));
+    bench.pass(Duration::from_secs(2));
+    assert!(bench.next().is_some());
+    bench.planner.overwritten(&key, late, bench.now);
+    bench.planner.done(&key, Outcome::Written, 1, bench.now);
+    assert_eq!(classes(&bench.settle()), [Class::InstanceStatus]);
+    assert_eq!(bench.settle(), []);
+}
+
+#[test]
 fn a_transition_is_told_at_once_a_new_hash_a_second_later_and_in_one_write() {
     let mut bench = Bench::new(20, 100);
     want_instance(&mut bench, &synced("kong-a", "one"));

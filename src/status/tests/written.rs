@@ -205,6 +205,36 @@ async fn a_row_that_somebody_deletes_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_deposed_leader_writes_late_does_not_stay() {
+    let cluster = Cluster::running().await;
+    let (row, pod) = (format!("{INSTANCE}kong-a"), format!("{POD}kong-a"));
+    let mut late = cluster.instance("kong-a").expect("it stands");
+    late["status"]["observer"]["epoch"] = json!("uid-of-lease:1");
+    late["status"]["conditions"] = json!([]);
+    let mut closed = cluster.api.get(&pod).expect("it stands");
+    closed["status"]["conditions"][0]["status"] = json!("False");
+    cluster.leadership.send_replace(leader(2));
+    cluster.settled().await;
+
+    cluster.api.put(&pod, closed);
+    cluster.api.put(&row, late.clone());
+    cluster.settled().await;
+    assert_eq!(cluster.condition(&row, "Ready").unwrap()["status"], "True");
+    assert_eq!(cluster.gate("kong-a").as_deref(), Some("True"), "nor what it told the Pod");
+    let row_now = cluster.instance("kong-a").unwrap();
+    assert_eq!(row_now["status"]["observer"]["epoch"], "uid-of-lease:2");
+
+    // One that came after us is not written over: we just don't know yet.
+    late["status"]["observer"]["epoch"] = json!("uid-of-lease:3");
+    cluster.api.put(&row, late);
+    cluster.settled().await;
+    assert_eq!(
+        cluster.instance("kong-a").unwrap()["status"]["observer"]["epoch"],
+        "uid-of-lease:3"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_fleet_counts_and_says_why() {
     let cluster = Cluster::running().await;
     let fleet = cluster.api.get(FLEET).expect("it was made");
