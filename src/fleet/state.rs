@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 use tokio::time::Instant;
 
-use super::{ProxyError, ProxyReport, TransportFault, configuration::Configuration, names::Names, verdict::Conditions};
+use super::{ProxyError, ProxyReport, TransportFault, configuration::{Configuration, pays_for_pushes}, names::Names, verdict::Conditions};
 use crate::model::{ProxyId, ProxyTarget};
 
 /// How long the outcome of a push without an answer stays open: Kong has finished loads 49 s after later ones
@@ -186,10 +186,13 @@ impl ProxyState {
         self.rejections.iter().find(|rejection| rejection.hash == hash)
     }
 
-    /// Whether it does not answer. A probe that fails during a push is no sign of that: the proxy is busy.
+    /// Whether it does not answer. A probe that fails during a push is no sign of that where applying keeps the proxy from
+    /// answering.
     pub(super) fn unreachable(&self) -> Option<&TransportFault> {
         let trouble = self.trouble.as_ref()?;
-        (trouble.failures >= FAILURES_TO_UNREACHABLE && self.in_flight.is_none()).then_some(&trouble.fault)
+        let edition = self.report.as_ref().map(|report| report.edition);
+        let is_busy = self.in_flight.is_some() && edition.is_some_and(pays_for_pushes);
+        (trouble.failures >= FAILURES_TO_UNREACHABLE && !is_busy).then_some(&trouble.fault)
     }
 
     /// Whether it has a database, so that it takes no declarative configuration.

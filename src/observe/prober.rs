@@ -35,8 +35,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(5),
-            timeout: Duration::from_secs(5),
-            connect_timeout: Duration::from_secs(3),
+            timeout: Duration::from_secs(2),
+            connect_timeout: Duration::from_millis(1500),
         }
     }
 }

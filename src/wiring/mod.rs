@@ -641,7 +641,8 @@ fn observe_settings(settings: &ControllerSettings) -> observe::Settings {
     observe::Settings {
         interval: settings.probe_interval,
         timeout: settings.probe_timeout,
-        connect_timeout: CONNECT_TIMEOUT,
+        // Shorter, so that a proxy's other address is tried.
+        connect_timeout: CONNECT_TIMEOUT.min(settings.probe_timeout * 3 / 4),
     }
 }
 

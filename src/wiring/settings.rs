@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time
 use crate::{
     archive,
     model::{Edition, Kind, NamespacedName, Object, Profile, RouterFlavor},
+    observe,
     pki::{Workload, client::Pins},
     translate,
 };
@@ -263,8 +264,11 @@ pub struct ControllerSettings {
 }
 
 impl ControllerSettings {
-    /// How long a proxy may take to answer a probe, by default.
-    pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+    /// How long a proxy may take to answer a probe, by default: so that within two intervals and a second it is told of
+    /// two that went unanswered. Not less than a second, for proxies that are busy, and not more than five.
+    pub fn probe_timeout(interval: Duration) -> Duration {
+        (interval * 2 / 5).clamp(Duration::from_secs(1), Duration::from_secs(5))
+    }
 
     /// The defaults of the flags, with nothing served.
     pub fn new(source: Source) -> Self {
@@ -286,8 +290,8 @@ impl ControllerSettings {
             first_keys: None,
             headers: Vec::new(),
             workspace: String::new(),
-            probe_interval: Duration::from_secs(5),
-            probe_timeout: Self::PROBE_TIMEOUT,
+            probe_interval: observe::Settings::default().interval,
+            probe_timeout: observe::Settings::default().timeout,
             push_timeout: Duration::from_secs(30),
             archive: None,
             keep_last_valid: false,

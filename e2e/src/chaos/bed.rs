@@ -17,11 +17,10 @@ use crate::{
 /// The nodes of the test bed.
 pub(super) const NODES: [&str; 2] = ["node1", "node2"];
 const LEASE: &str = "silverback.silverback.gateway.silverback.dev";
-/// What rows may be behind, with the chart's defaults: probes every 5 s, pushes of at most 30 s.
+/// What rows may be behind, with the chart's defaults: probes every 5 s.
 const TOLERANCES: Tolerances = Tolerances {
     hash: Duration::from_secs(10),
     conditions: Duration::from_secs(2 * 5 + 1),
-    hanging: Duration::from_secs(30),
 };
 /// The table that faults of the network are in.
 const TABLE: &str = "inet e2e_chaos";

@@ -20,9 +20,6 @@ pub(crate) struct Tolerances {
     pub(crate) hash: Duration,
     /// `Ready` and `Reachable`: two probe intervals and a second.
     pub(crate) conditions: Duration,
-    /// How much more for a proxy that says nothing: probes that are slow while a push is under way are no sign, and a push
-    /// is under way until its limit.
-    pub(crate) hanging: Duration,
 }
 
 /// What the Admin API of a proxy did when it was asked, from where the leader stands.
@@ -198,7 +195,7 @@ impl Comparison {
             watched.open.remove(&aspect);
             return;
         };
-        let tolerance = self.tolerance(aspect, seen) + stretch;
+        let tolerance = self.tolerance(aspect) + stretch;
         let tally = self.findings.tallies.entry(aspect).or_default();
         tally.compared += 1;
         if lag >= tally.longest {
@@ -226,12 +223,9 @@ impl Comparison {
         }
     }
 
-    fn tolerance(&self, aspect: Aspect, seen: &Sighting) -> Duration {
+    fn tolerance(&self, aspect: Aspect) -> Duration {
         match aspect {
             Aspect::Row | Aspect::Hash => self.tolerances.hash,
-            Aspect::Reachable | Aspect::Ready if seen.answer == Some(Answer::Hangs) => {
-                self.tolerances.conditions + self.tolerances.hanging
-            }
             Aspect::Reachable | Aspect::Ready => self.tolerances.conditions,
         }
     }

@@ -46,7 +46,8 @@ pub(crate) struct AdminArguments {
     /// Kong Ingress Controller's name of --probe-interval; at least 3s.
     #[arg(long, env = "CONTROLLER_GATEWAY_DISCOVERY_READINESS_CHECK_INTERVAL", value_name = "DURATION", value_parser = value::duration, conflicts_with = "probe_interval", help_heading = PUSH)]
     pub(crate) gateway_discovery_readiness_check_interval: Option<Duration>,
-    /// How long a proxy may take to answer when it is asked; at most the interval, 5s by default.
+    /// How long a proxy may take to answer when it is asked; at most the interval; by default two fifths
+    /// of it, from 1s to 5s.
     #[arg(long, env = "CONTROLLER_GATEWAY_DISCOVERY_READINESS_CHECK_TIMEOUT", value_name = "DURATION", value_parser = value::positive_duration, help_heading = PUSH)]
     pub(crate) gateway_discovery_readiness_check_timeout: Option<Duration>,
     /// Limit of one push to one proxy, in seconds.

@@ -207,7 +207,7 @@ fn probing(admin: &AdminArguments) -> anyhow::Result<(Duration, Duration)> {
         None => admin.probe_interval,
     };
     let Some(timeout) = admin.gateway_discovery_readiness_check_timeout else {
-        return Ok((interval, ControllerSettings::PROBE_TIMEOUT));
+        return Ok((interval, ControllerSettings::probe_timeout(interval)));
     };
     let below = admin
         .gateway_discovery_readiness_check_interval

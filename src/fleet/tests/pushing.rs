@@ -207,6 +207,29 @@ fn slow_probes_during_a_push_are_no_sign_of_unreachability() {
 }
 
 #[test]
+fn an_embedded_proxy_that_hangs_with_a_push_is_told_of_before_the_push_ends() {
+    let mut world = World::following(Settings::default());
+    world.lead(leader(1));
+    world.add("a", Edition::Embedded);
+    world.retarget();
+    world.run("one");
+    world.pass(seconds(2));
+    world.proxy("a").takes = seconds(30);
+    world.run("two");
+    world.pass(seconds(1));
+    world.proxy("a").mood = Mood::Silent;
+    world.pass(seconds(11));
+    assert_eq!(world.shown("a").phase, Phase::Pushing, "nothing else is sent meanwhile");
+    for condition in [&world.shown("a").reachable, &world.shown("a").ready] {
+        assert_eq!((condition.status, &*condition.reason), (ConditionStatus::False, "Timeout"));
+    }
+    world.proxy("a").mood = Mood::Healthy;
+    world.pass(seconds(20));
+    assert_eq!(world.shown("a").phase, Phase::Synced);
+    assert_eq!(world.shown("a").reachable.status, ConditionStatus::True);
+}
+
+#[test]
 fn after_failures_each_proxy_waits_ever_longer_in_its_own_time_and_never_longer_than_a_minute() {
     let names = ["a", "b", "c", "d"];
     let mut world = World::new(&names);

@@ -44,8 +44,15 @@ fn readiness_checks_are_probes() {
     let settings = of(&[DISCOVERED, "--gateway-discovery-readiness-check-interval=10s"]).unwrap();
     assert_eq!(
         (settings.probe_interval.as_secs(), settings.probe_timeout.as_secs()),
-        (10, 5)
+        (10, 4)
     );
+    let settings = of(&[DISCOVERED]).unwrap();
+    assert_eq!(
+        (settings.probe_interval.as_secs(), settings.probe_timeout.as_secs()),
+        (5, 2)
+    );
+    let settings = of(&[DISCOVERED, "--probe-interval=1h"]).unwrap();
+    assert_eq!(settings.probe_timeout.as_secs(), 5);
     let settings = of(&[DISCOVERED, "--gateway-discovery-readiness-check-timeout=5s"]).unwrap();
     assert_eq!(settings.probe_timeout.as_secs(), 5);
     assert!(problem(&[DISCOVERED, "--gateway-discovery-readiness-check-interval=2s"]).contains("at least 3s"));
