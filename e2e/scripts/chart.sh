@@ -118,11 +118,14 @@ render --set 'controller.watchNamespaces={shop,team}' >"$out/watching"
 [ "$(rights escalate <"$out/watching" | wc -l)" = 3 ]
 diff <(rights escalate <"$out/watching") <(rights 'get, delete' <"$out/watching") || {
   echo "adopt and the leader have rights on different roles: the above"; exit 1; }
-# Sidecars remove what an upgrade left as well; they have no leader to put anything away.
+# Sidecars remove what an upgrade left, and put away what proxies accepted last, as well.
 render --set mode=sidecar >"$out/sidecar"
 grep -q -- "--upgrade-record=gateway/silverback-upgrade-record" "$out/sidecar"
-! grep -nE "last-good-secret=|^type: gateway.silverback.dev/last-good" "$out/sidecar" || { echo "sidecars put nothing away, and there is the above"; exit 1; }
-grep -q -- "--last-good-secret=gateway/silverback-kong-last-good" "$out/first"
+for mode in first sidecar; do
+  grep -q -- "--last-good-secret=gateway/silverback-kong-last-good" "$out/$mode"
+  [ "$(grep -c "^type: gateway.silverback.dev/last-good" "$out/$mode")" = 4 ]
+  grep -q "resourceNames: \[silverback-kong-last-good-0, .*silverback-kong-last-good-key\]" "$out/$mode" || { echo "$mode may not write what proxies accepted last"; exit 1; }
+done
 render --set controller.keepLastGood=false >"$out/forgetting"
 ! grep -nE "last-good-secret=|^type: gateway.silverback.dev/last-good" "$out/forgetting" || { echo "nothing is to be put away, and there is the above"; exit 1; }
 echo "the chart is good"

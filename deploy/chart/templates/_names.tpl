@@ -68,7 +68,7 @@ silverback
 {{- end }}
 {{- end }}
 {{- define "silverback.keeps-last-good" -}}
-{{- and .Values.controller.keepLastGood (eq .Values.mode "split") }}
+{{- .Values.controller.keepLastGood }}
 {{- end }}
 
 {{- define "silverback.identity-service" -}}{{ include "silverback.controller" . }}-identity{{- end }}
