@@ -37,6 +37,10 @@ pub(super) struct Machine {
     departed: HashMap<ProxyId, (Instant, Proxy)>,
     /// How many proxies run which configuration.
     running: HashMap<ConfigHash, usize>,
+    /// Proxies that want a push: those without any configuration first, then those that have waited longest.
+    queue: BTreeSet<(bool, Instant, ProxyId)>,
+    /// When to step which proxy again.
+    deadlines: BTreeSet<(Instant, ProxyId)>,
     throttle: Throttle,
     /// When the throttle may admit more.
     throttled_until: Option<Instant>,
@@ -47,9 +51,17 @@ struct Proxy {
     state: ProxyState,
     profile: Option<Profile>,
     step: Step,
-    /// Since when a push is wanted: those that wait longer go first.
+    /// Since when a push is wanted.
     wants_since: Option<Instant>,
+    listed: Listed,
     view: Arc<ProxyView>,
+}
+
+/// Where a proxy stands in the queue and among the deadlines: a fleet is large, and most of it has nothing to do.
+#[derive(Default, PartialEq, Eq)]
+struct Listed {
+    push: Option<(bool, Instant)>,
+    deadline: Option<Instant>,
 }
 
 impl Machine {
@@ -63,6 +75,8 @@ impl Machine {
             proxies: BTreeMap::new(),
             departed: HashMap::new(),
             running: HashMap::new(),
+            queue: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
             throttled_until: None,
             changed: true,
         }
@@ -107,12 +121,8 @@ impl Machine {
     /// Does what has become due.
     pub(super) fn tick(&mut self, now: Moment) -> Vec<Command> {
         let mut commands = Vec::new();
-        let due: Vec<_> = self
-            .proxies
-            .iter()
-            .filter(|(_, proxy)| proxy.step.deadline.is_some_and(|at| at <= now.instant))
-            .map(|(id, _)| id.clone())
-            .collect();
+        let due = self.deadlines.iter().take_while(|(at, _)| *at <= now.instant);
+        let due: Vec<_> = due.map(|(_, id)| id.clone()).collect();
         for id in due {
             self.step(&id, Event::Tick, now, &mut commands);
         }
@@ -122,11 +132,8 @@ impl Machine {
 
     /// When to call [`Self::tick`] next.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.proxies
-            .values()
-            .filter_map(|proxy| proxy.step.deadline)
-            .chain(self.throttled_until)
-            .min()
+        let first = self.deadlines.first().map(|(at, _)| *at);
+        first.into_iter().chain(self.throttled_until).min()
     }
 
     /// The fleet as it is, if it has changed since this was last asked.
@@ -180,7 +187,8 @@ impl Machine {
             .cloned()
             .collect();
         for id in gone {
-            if let Some(proxy) = self.proxies.remove(&id) {
+            if let Some(mut proxy) = self.proxies.remove(&id) {
+                self.unlist(&id, &std::mem::take(&mut proxy.listed));
                 self.count(proxy.state.observed, None);
                 if let Some(profile) = &proxy.profile {
                     self.configurations.gone(profile, &id);
@@ -330,14 +338,42 @@ impl Machine {
         if proxy.step.probe {
             commands.push(Command::Probe(id.clone()));
         }
+        let listed = Listed {
+            push: proxy.wants_since.map(|since| (!proxy.state.is_unconfigured(), since)),
+            deadline: proxy.step.deadline,
+        };
         let runs = proxy.state.observed;
         let view = proxy.view(&goal);
         if *proxy.view != view {
             proxy.view = Arc::new(view);
             self.changed = true;
         }
+        if proxy.listed != listed {
+            let former = std::mem::replace(&mut proxy.listed, listed);
+            self.relist(id, &former);
+        }
         if ran != runs {
             self.count(ran, runs);
+        }
+    }
+
+    fn unlist(&mut self, id: &ProxyId, listed: &Listed) {
+        if let Some((is_configured, since)) = listed.push {
+            self.queue.remove(&(is_configured, since, id.clone()));
+        }
+        if let Some(at) = listed.deadline {
+            self.deadlines.remove(&(at, id.clone()));
+        }
+    }
+
+    fn relist(&mut self, id: &ProxyId, former: &Listed) {
+        self.unlist(id, former);
+        let listed = &self.proxies[id].listed;
+        if let Some((is_configured, since)) = listed.push {
+            self.queue.insert((is_configured, since, id.clone()));
+        }
+        if let Some(at) = listed.deadline {
+            self.deadlines.insert((at, id.clone()));
         }
     }
 
@@ -408,18 +444,9 @@ impl Machine {
         let Some(epoch) = self.leadership.epoch().cloned() else {
             return;
         };
-        let mut wanting: Vec<_> = self
-            .proxies
-            .iter()
-            .filter_map(|(id, proxy)| {
-                let since = proxy.wants_since?;
-                Some((!proxy.state.is_unconfigured(), since, id.clone()))
-            })
-            .collect();
-        wanting.sort();
-        for (_, _, id) in wanting {
+        while let Some((_, _, id)) = self.queue.first().cloned() {
             let Some(Want::Push(configuration)) = self.proxies.get(&id).map(|proxy| proxy.step.want.clone()) else {
-                continue;
+                unreachable!("what is in the queue wants a push");
             };
             if let Err(until) = self.throttle.admits(now.instant) {
                 self.throttled_until = until;
@@ -450,6 +477,7 @@ impl Proxy {
             profile: None,
             step,
             wants_since: None,
+            listed: Listed::default(),
             view: Arc::new(view),
         }
     }

@@ -11,7 +11,12 @@ use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 use tokio::time::Instant;
 
-use super::{ProxyError, ProxyReport, TransportFault, configuration::{Configuration, pays_for_pushes}, names::Names, verdict::Conditions};
+use super::{
+    ProxyError, ProxyReport, TransportFault,
+    configuration::{Configuration, pays_for_pushes},
+    names::Names,
+    verdict::Conditions,
+};
 use crate::model::{ProxyId, ProxyTarget};
 
 /// How long the outcome of a push without an answer stays open: Kong has finished loads 49 s after later ones

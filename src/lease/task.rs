@@ -254,8 +254,8 @@ impl Report {
             Some(Fault::Kube(kube::Error::Api(status))) if status.code == 403 => error!(
                 %lease,
                 message = %status.message,
-                "may not read or write the Lease; allow get, create, update, list and watch on leases \
-                 (coordination.k8s.io) in its namespace"
+                "may not read or write the Lease, which passes by itself where the API server has just started; if it \
+                 lasts, allow get, create, update, list and watch on leases (coordination.k8s.io) in its namespace"
             ),
             Some(fault) => warn!(%lease, %fault, "the Lease can't be read or written; trying again"),
         }

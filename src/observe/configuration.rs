@@ -20,7 +20,7 @@ pub async fn configuration(tls: &AdminTls, target: &ProxyTarget) -> Result<Vec<u
     let limits = ConnectionLimits {
         connect: CONNECT_LIMIT,
         request: LIMIT,
-        keep_alive: false,
+        keep: Duration::ZERO,
     };
     let mut fault = "it has no address".to_owned();
     for url in &target.urls {
@@ -34,18 +34,16 @@ pub async fn configuration(tls: &AdminTls, target: &ProxyTarget) -> Result<Vec<u
 
 async fn read(tls: &AdminTls, url: &str, target: &ProxyTarget, limits: &ConnectionLimits) -> Result<Vec<u8>, String> {
     let client = tls.client(url, target, limits).map_err(|fault| fault.message)?;
-    let fault = |error: &reqwest::Error| client.fault(error).message;
-    let mut answer = client.get("/config").send().await.map_err(|error| fault(&error))?;
-    if !answer.status().is_success() {
-        return Err(format!("it answers {} to GET /config", answer.status()));
-    }
     let limit = proxy_config_schema::Limits::default().bytes;
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| fault(&error))? {
-        if body.len() + chunk.len() > limit {
-            return Err(format!("it tells more than {limit} bytes"));
-        }
-        body.extend_from_slice(&chunk);
+    let answer = client
+        .get("/config", |_| proxy_config_schema::Limits::default().bytes)
+        .await;
+    let answer = answer.map_err(|error| client.fault(&error).message)?;
+    if !answer.status.is_success() {
+        return Err(format!("it answers {} to GET /config", answer.status));
     }
-    Ok(body)
+    if !answer.is_whole {
+        return Err(format!("it tells more than {limit} bytes"));
+    }
+    Ok(answer.body.into())
 }

@@ -1,10 +1,10 @@
 //! Asking one proxy.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use hyper::StatusCode;
 use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
-use reqwest::Response;
 use tokio::time::Instant;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     fleet::{Observation, ProbeFault, ProxyReport, TransportFault, TransportFaultKind},
     model::ProxyTarget,
-    pki::client::{AdminClient, AdminTls, ConnectionLimits, answer_fault},
+    pki::client::{AdminClient, AdminError, AdminTls, Answer, ConnectionLimits, answer_fault},
 };
 
 /// Answers are read up to this size, in bytes: `GET /` of Kong 3.9 has 16 KB.
@@ -40,7 +40,7 @@ impl Probe {
         let limits = ConnectionLimits {
             connect: settings.connect_timeout,
             request: settings.timeout,
-            keep_alive: true,
+            keep: Duration::MAX,
         };
         let clients = target
             .urls
@@ -109,12 +109,12 @@ impl Probe {
             self.probes_since_identity = 0;
         }
         *started = Instant::now();
-        let (mut status, response) = ask_status(client).await?;
+        let (mut status, mut answer) = ask_status(client).await?;
         if self.last.as_ref().is_some_and(|last| looks_restarted(last, &status)) && self.probes_since_identity > 0 {
             identity = Some(ask_identity(client).await?);
             self.probes_since_identity = 0;
             *started = Instant::now();
-            status = ask_status(client).await?.0;
+            (status, answer) = ask_status(client).await?;
         }
         self.probes_since_identity += 1;
         let identity = identity.expect("asked for above");
@@ -140,7 +140,7 @@ impl Probe {
             body_limit: identity.body_limit,
             hash,
             security: client.security(),
-            certificate: client.peer_certificate(&response),
+            certificate: answer.certificate.as_deref().cloned(),
         };
         self.identity = Some(identity);
         self.last = Some(status);
@@ -173,40 +173,37 @@ impl Failure {
 }
 
 async fn ask_identity(client: &AdminClient) -> Result<Identity, Failure> {
-    let (body, _) = get(client, "/").await?;
-    Identity::parse(&body).map_err(|problem| Failure::unexpected(format!("{}: {problem}", client.address())))
+    let answer = get(client, "/").await?;
+    Identity::parse(&answer.body).map_err(|problem| Failure::unexpected(format!("{}: {problem}", client.address())))
 }
 
-async fn ask_status(client: &AdminClient) -> Result<(Status, Response), Failure> {
-    let (body, response) = get(client, "/status").await?;
-    let status =
-        Status::parse(&body).map_err(|problem| Failure::unexpected(format!("{}: {problem}", client.address())))?;
-    Ok((status, response))
+async fn ask_status(client: &AdminClient) -> Result<(Status, Answer), Failure> {
+    let answer = get(client, "/status").await?;
+    let status = Status::parse(&answer.body)
+        .map_err(|problem| Failure::unexpected(format!("{}: {problem}", client.address())))?;
+    Ok((status, answer))
 }
 
-/// The body of a 200, and the answer's head.
-async fn get(client: &AdminClient, path: &str) -> Result<(Vec<u8>, Response), Failure> {
-    let failed = |error: reqwest::Error| Failure {
+/// An answer with status 200.
+async fn get(client: &AdminClient, path: &str) -> Result<Answer, Failure> {
+    let failed = |error: AdminError| Failure {
         fault: client.fault(&error),
         reached: !error.is_connect(),
     };
-    let mut response = client.get(path).send().await.map_err(failed)?;
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            let message = format!(
-                "{}: the answer to GET {path} is over {MAX_ANSWER} bytes",
-                client.address()
-            );
-            return Err(Failure::unexpected(message));
-        }
-        body.extend_from_slice(&chunk);
+    let answer = client.get(path, |_| MAX_ANSWER).await.map_err(failed)?;
+    if !answer.is_whole {
+        let message = format!(
+            "{}: the answer to GET {path} is over {MAX_ANSWER} bytes",
+            client.address()
+        );
+        return Err(Failure::unexpected(message));
     }
-    let status = response.status().as_u16();
-    if status == 200 {
-        return Ok((body, response));
+    let status = answer.status;
+    if status == StatusCode::OK {
+        return Ok(answer);
     }
-    let fault = answer_fault(client.address(), status, &body).unwrap_or_else(|| TransportFault {
+    let status = status.as_u16();
+    let fault = answer_fault(client.address(), status, &answer.body).unwrap_or_else(|| TransportFault {
         kind: TransportFaultKind::UnexpectedAnswer,
         message: format!("{} answered {status} to GET {path}", client.address()),
     });

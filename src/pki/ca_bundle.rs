@@ -88,7 +88,8 @@ async fn lead(
                         complained = true;
                         tracing::error!(
                             configuration = %name, %error,
-                            "failed to set the caBundle of the ValidatingWebhookConfiguration; grant get, list, watch and patch on it by name"
+                            "failed to set the caBundle of the ValidatingWebhookConfiguration; if it is forbidden and that lasts, \
+                             grant get, list, watch and patch on it by name"
                         );
                     }
                     wait = Some(RETRY);

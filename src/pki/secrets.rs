@@ -179,7 +179,8 @@ impl Shelf {
                     Some(403) => tracing::error!(
                         %secret,
                         %error,
-                        "may not watch the certificate Secret; grant get, list and watch on it by name"
+                        "may not watch the certificate Secret, which passes by itself where the API server has just started; if \
+                         it lasts, grant get, list and watch on it by name"
                     ),
                     Some(_) => tracing::warn!(%secret, %error, "the certificate Secret can't be watched; trying again"),
                     // Whoever watches the users' objects says that the API server is out of reach.
@@ -233,7 +234,7 @@ impl Shelf {
             Err(error) => {
                 if !self.complained {
                     self.complained = true;
-                    tracing::error!(secret = %name, %error, "failed to write the certificate Secret; grant update on it by name");
+                    tracing::error!(secret = %name, %error, "failed to write the certificate Secret; if it is forbidden and that lasts, grant update on it by name");
                 }
                 false
             }

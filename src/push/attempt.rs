@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
-use reqwest::{
-    Response, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER},
+use bytes::Bytes;
+use hyper::{
+    Method, StatusCode,
+    header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
 };
 use tokio::time::Instant;
 
@@ -13,12 +13,15 @@ use super::{Settings, rejection};
 use crate::{
     fleet::{PushResult, TransportFault, TransportFaultKind},
     model::{Epoch, ProxyTarget},
-    pki::client::{AdminClient, AdminTls, ConnectionLimits, answer_fault, excerpt},
+    pki::client::{AdminClient, AdminError, AdminTls, Answer, ConnectionLimits, Question, answer_fault, excerpt},
     render::Rendered,
 };
 
 /// Errors are read up to this size, in bytes: each repeats the entity that it is about.
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
+
+/// Under which leadership a configuration is sent.
+const EPOCH: HeaderName = HeaderName::from_static("silverback-epoch");
 
 /// The longest wait that a proxy can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
@@ -33,7 +36,7 @@ pub(super) struct Attempt {
     pub(super) deadline: Instant,
 }
 
-/// The clients for the addresses of a proxy, kept from one push to the next. Connections are not.
+/// The clients for the addresses of a proxy, kept from one push to the next. Connections are for a moment.
 pub(super) struct Clients {
     tls: Arc<AdminTls>,
     target: Arc<ProxyTarget>,
@@ -46,9 +49,7 @@ impl Clients {
         let limits = ConnectionLimits {
             connect: settings.connect_timeout,
             request: settings.timeout,
-            // Pushes are rare. Over a connection of its own it is certain whether anything was sent, and the
-            // certificates of both sides are looked at each time.
-            keep_alive: false,
+            keep: settings.keep,
         };
         let client = |url: &Arc<str>| tls.client(url, &target, &limits);
         Self {
@@ -56,6 +57,11 @@ impl Clients {
             target,
             tls,
         }
+    }
+
+    /// Closes all connections.
+    pub(super) fn let_go(&self) {
+        self.clients.iter().flatten().for_each(AdminClient::let_go);
     }
 
     /// Whether they are what would be made now.
@@ -100,11 +106,11 @@ impl Attempt {
     /// `Err` when there was no connection, so that another address may be tried.
     async fn try_address(&self, client: &Result<AdminClient, TransportFault>) -> Result<PushResult, TransportFault> {
         let client = client.as_ref().map_err(Clone::clone)?;
-        let response = match self.send(client, "check_hash=1&flatten_errors=1").await {
-            Ok(response) => response,
+        let answer = match self.send(client, "/config?check_hash=1&flatten_errors=1").await {
+            Ok(answer) => answer,
             Err(error) => {
                 let fault = client.fault(&error);
-                if error.is_connect() || error.is_builder() {
+                if error.is_connect() {
                     return Err(fault);
                 }
                 return Ok(match fault.kind {
@@ -116,26 +122,31 @@ impl Attempt {
                 });
             }
         };
-        Ok(self.interpret(client, response).await)
+        Ok(self.interpret(client, &answer).await)
     }
 
-    async fn send(&self, client: &AdminClient, query: &str) -> Result<Response, reqwest::Error> {
+    async fn send(&self, client: &AdminClient, path: &str) -> Result<Answer, AdminError> {
+        let epoch = HeaderValue::from_str(&self.epoch.to_string()).expect("the UID of a Lease is a word");
         client
-            .post("/config", query)
-            // JSON under this type is hashed as it stands (reference: admin-api.md, "How to push").
-            .header(CONTENT_TYPE, "application/yaml")
-            .header("Silverback-Epoch", self.epoch.to_string())
-            .timeout(self.deadline.saturating_duration_since(Instant::now()))
-            .body(self.rendered.bytes.clone())
-            .send()
+            .ask(&Question {
+                method: Method::POST,
+                path,
+                headers: &[
+                    // JSON under this type is hashed as it stands (reference: admin-api.md, "How to push").
+                    (CONTENT_TYPE, HeaderValue::from_static("application/yaml")),
+                    (EPOCH, epoch),
+                ],
+                body: self.rendered.bytes.clone(),
+                deadline: self.deadline,
+                wanted,
+            })
             .await
     }
 
-    async fn interpret(&self, client: &AdminClient, response: Response) -> PushResult {
-        let status = response.status();
-        let retry_after = retry_after(&response);
+    async fn interpret(&self, client: &AdminClient, answer: &Answer) -> PushResult {
+        let status = answer.status;
+        let retry_after = retry_after(answer);
         match status {
-            // The body holds the whole configuration, keys included: it is dropped unread.
             StatusCode::CREATED => return PushResult::Accepted,
             StatusCode::NOT_MODIFIED => return PushResult::Unchanged,
             StatusCode::CONFLICT => return PushResult::Fenced,
@@ -151,45 +162,36 @@ impl Attempt {
                 format!("{}: {problem}", client.address()),
             )
         };
-        let body = match read(response).await {
-            Ok(body) => body,
-            Err(error) => return unknown(client.fault(&error)),
-        };
-        if let Some(fault) = answer_fault(client.address(), status.as_u16(), &body) {
+        let body = &answer.body;
+        if let Some(fault) = answer_fault(client.address(), status.as_u16(), body) {
             return PushResult::NotSent(fault);
         }
         match status {
-            StatusCode::BAD_REQUEST => match self.parse(&body).await {
+            StatusCode::BAD_REQUEST => match self.parse(body).await {
                 Some(rejection) if rejection.names_somebody() => rejection.into_result(),
                 Some(rejection) => self.ask_for_more(client, rejection).await.into_result(),
-                None => unexpected(format!("answered 400, not as Kong does: {}", excerpt(&body))),
+                None => unexpected(format!("answered 400, not as Kong does: {}", excerpt(body))),
             },
-            StatusCode::PAYLOAD_TOO_LARGE => rejection::too_large(&body, &self.rendered).into_result(),
-            StatusCode::INTERNAL_SERVER_ERROR => match self.parse(&body).await {
+            StatusCode::PAYLOAD_TOO_LARGE => rejection::too_large(body, &self.rendered).into_result(),
+            StatusCode::INTERNAL_SERVER_ERROR => match self.parse(body).await {
                 Some(rejection) => rejection.internal_error().into_result(),
-                None => unexpected(format!("answered 500: {}", excerpt(&body))),
+                None => unexpected(format!("answered 500: {}", excerpt(body))),
             },
             // Something took it, and it may be Kong behind something that changes answers: the hash will tell.
             status if status.is_success() => unknown(TransportFault {
                 kind: TransportFaultKind::UnexpectedAnswer,
                 message: format!("{} answered {status} to POST /config, not 201", client.address()),
             }),
-            status => unexpected(format!("answered {status} to POST /config: {}", excerpt(&body))),
+            status => unexpected(format!("answered {status} to POST /config: {}", excerpt(body))),
         }
     }
 
     /// With flattening some errors are empty: asked without it they speak (reference: admin-api.md 20). Kong has
     /// refused these bytes already, so that sending them again changes nothing.
     async fn ask_for_more(&self, client: &AdminClient, first: rejection::Rejection) -> rejection::Rejection {
-        let Ok(response) = self.send(client, "check_hash=1").await else {
-            return first;
-        };
-        if response.status() != StatusCode::BAD_REQUEST {
-            return first;
-        }
-        match read(response).await {
-            Ok(body) => self.parse(&body).await.unwrap_or(first),
-            Err(_) => first,
+        match self.send(client, "/config?check_hash=1").await {
+            Ok(answer) if answer.status == StatusCode::BAD_REQUEST => self.parse(&answer.body).await.unwrap_or(first),
+            Ok(_) | Err(_) => first,
         }
     }
 
@@ -201,28 +203,16 @@ impl Attempt {
     }
 }
 
-/// At most [`MAX_ANSWER`] bytes of a body.
-async fn read(mut response: Response) -> Result<Bytes, reqwest::Error> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_ANSWER {
-            body.truncate(MAX_ANSWER);
-            break;
-        }
+/// How much of an answer is of interest. That to a configuration that was taken holds all of it, keys included.
+fn wanted(status: StatusCode) -> usize {
+    match status {
+        StatusCode::CREATED | StatusCode::NOT_MODIFIED => 0,
+        _ => MAX_ANSWER,
     }
-    Ok(body.freeze())
 }
 
 /// Seconds only: Kong sends no dates.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds: u64 = response
-        .headers()
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
+fn retry_after(answer: &Answer) -> Option<Duration> {
+    let seconds: u64 = answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }

@@ -7,17 +7,19 @@ use std::{
     time::Duration,
 };
 
-use reqwest::header::CONTENT_TYPE;
-use tokio::sync::watch;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     admission::{Answer, Method, Question},
     model::ProxyTarget,
-    pki::client::{AdminClient, AdminTls, ConnectionLimits},
+    pki::client::{self, AdminClient, AdminError, AdminTls, ConnectionLimits},
 };
 
 /// Answers are read up to this size, in bytes: the schema of a large plugin has 100 KB.
 const MAX_ANSWER: usize = 1 << 20;
+/// How long a connection is kept for the next question.
+const KEEP: Duration = Duration::from_secs(30);
 /// Clients that are kept: one for each profile, and a few for those that come and go.
 const MAX_CLIENTS: usize = 32;
 
@@ -51,7 +53,7 @@ impl Inquirer {
             let Some(client) = self.client(url, target) else {
                 continue;
             };
-            if let Ok(answer) = ask(&client, question).await {
+            if let Ok(answer) = ask(&client, question, self.limit).await {
                 return Some(answer);
             }
         }
@@ -72,7 +74,7 @@ impl Inquirer {
         let limits = ConnectionLimits {
             connect: self.limit,
             request: self.limit,
-            keep_alive: true,
+            keep: KEEP,
         };
         let client = Arc::new(tls.client(url, target, &limits).ok()?);
         clients.by_address.insert(url.clone(), client.clone());
@@ -80,26 +82,30 @@ impl Inquirer {
     }
 }
 
-async fn ask(client: &AdminClient, question: &Question) -> Result<Answer, reqwest::Error> {
-    let request = match question.method {
-        Method::Get => client.get(&question.path),
+async fn ask(client: &AdminClient, question: &Question, limit: Duration) -> Result<Answer, AdminError> {
+    let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let (method, headers, body) = match question.method {
+        Method::Get => (hyper::Method::GET, Vec::new(), String::new()),
         Method::Post => {
-            let body = question.body.as_ref().map(ToString::to_string).unwrap_or_default();
-            let request = client.post(&question.path, "");
-            request.header(CONTENT_TYPE, "application/json").body(body)
+            let body = question.body.as_ref().map(ToString::to_string);
+            (hyper::Method::POST, vec![json], body.unwrap_or_default())
         }
     };
-    let mut response = request.send().await?;
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_ANSWER {
-            body.clear();
-            break;
-        }
-    }
+    let asked = client::Question {
+        method,
+        headers: &headers,
+        path: &question.path,
+        body: body.into(),
+        deadline: Instant::now() + limit,
+        wanted: |_| MAX_ANSWER,
+    };
+    let answer = client.ask(&asked).await?;
     Ok(Answer {
-        status: response.status().as_u16(),
-        body,
+        status: answer.status.as_u16(),
+        body: if answer.is_whole {
+            answer.body.into()
+        } else {
+            Vec::new()
+        },
     })
 }

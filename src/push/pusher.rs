@@ -24,6 +24,9 @@ pub struct Settings {
     pub timeout: Duration,
     /// For connecting, the TLS handshake included.
     pub connect_timeout: Duration,
+    /// How long a connection is kept for a push that follows. Not for long: a connection that is made anew shows whether
+    /// it can be, and the certificates of both sides are looked at.
+    pub keep: Duration,
     /// Ends pushes that are under way when cancelled, and those that would begin afterwards.
     pub stop: CancellationToken,
 }
@@ -33,6 +36,7 @@ impl Default for Settings {
         Self {
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(3),
+            keep: Duration::from_secs(5),
             stop: CancellationToken::new(),
         }
     }
@@ -58,7 +62,7 @@ struct Job {
 }
 
 impl Pusher {
-    /// Every push is made over a connection of its own with what `tls` holds at the time.
+    /// Every push is made with what `tls` holds at the time.
     pub fn new(settings: Settings, tls: watch::Receiver<Arc<AdminTls>>, events: mpsc::Sender<FleetEvent>) -> Self {
         Self {
             settings: Arc::new(settings),
@@ -130,7 +134,17 @@ async fn run(
     events: mpsc::Sender<FleetEvent>,
 ) {
     let mut kept: Option<Arc<Clients>> = None;
-    while let Some(Job { rendered, epoch }) = jobs.recv().await {
+    loop {
+        let next = tokio::select! {
+            next = jobs.recv() => next,
+            () = tokio::time::sleep(settings.keep), if kept.is_some() => {
+                if let Some(clients) = &kept {
+                    clients.let_go();
+                }
+                jobs.recv().await
+            }
+        };
+        let Some(Job { rendered, epoch }) = next else { return };
         let (target, tls) = (target.borrow().clone(), tls.borrow().clone());
         let clients = kept
             .take_if(|clients| clients.fit(&target, &tls))

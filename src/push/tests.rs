@@ -33,12 +33,17 @@ struct Pushing {
 
 impl Pushing {
     fn start(target: Arc<ProxyTarget>, tls: Arc<AdminTls>) -> Self {
+        Self::keeping(Duration::ZERO, target, tls)
+    }
+
+    fn keeping(keep: Duration, target: Arc<ProxyTarget>, tls: Arc<AdminTls>) -> Self {
         let (tls, receiver) = watch::channel(tls);
         let (sender, events) = mpsc::channel(16);
         let stop = CancellationToken::new();
         let settings = Settings {
             timeout: Duration::from_millis(800),
             connect_timeout: Duration::from_millis(400),
+            keep,
             stop: stop.clone(),
         };
         let mut pusher = Pusher::new(settings, receiver, sender);
@@ -299,6 +304,57 @@ async fn certificates_that_change_are_used_by_the_next_push() {
     pushing.tls.send_replace(next.admin_tls());
     assert!(matches!(pushing.push(&document()).await, PushResult::Accepted));
     assert_eq!(proxy.connections(), 3, "each push verifies anew");
+}
+
+#[tokio::test]
+async fn pushes_that_follow_each_other_go_over_one_connection_which_is_closed_after_a_while() {
+    let pki = Pki::new();
+    let proxy = FakeProxy::start(Some(pki.server(SERVER_NAME, Timestamp::now())), |_| {
+        Reply::json(201, "{}")
+    })
+    .await;
+    let mut pushing = Pushing::keeping(LIMIT, proxy.target(), pki.admin_tls());
+    for _ in 0..3 {
+        assert!(matches!(pushing.push(&document()).await, PushResult::Accepted));
+    }
+    assert_eq!(proxy.connections(), 1);
+    // Certificates that change end it.
+    pushing.tls.send_replace(pki.admin_tls());
+    assert!(matches!(pushing.push(&document()).await, PushResult::Accepted));
+    assert_eq!(proxy.connections(), 2);
+
+    let mut pushing = Pushing::keeping(Duration::from_millis(50), proxy.target(), pki.admin_tls());
+    assert!(matches!(pushing.push(&document()).await, PushResult::Accepted));
+    tokio::time::timeout(LIMIT, async {
+        while proxy.open_connections() > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("it is closed");
+    assert!(matches!(pushing.push(&document()).await, PushResult::Accepted));
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_the_proxy_has_closed_costs_no_push() {
+    let pki = Pki::new();
+    let proxy = FakeProxy::start(Some(pki.server(SERVER_NAME, Timestamp::now())), |_| {
+        Reply::AnswerAndClose(201, b"{}".to_vec())
+    })
+    .await;
+    let mut pushing = Pushing::keeping(LIMIT, proxy.target(), pki.admin_tls());
+    for _ in 0..20 {
+        let result = pushing.push(&document()).await;
+        assert!(matches!(result, PushResult::Accepted), "{result:?}");
+        tokio::time::timeout(LIMIT, async {
+            while proxy.open_connections() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await
+        .expect("it closes");
+    }
+    assert_eq!(proxy.connections(), 20);
 }
 
 #[tokio::test]

@@ -139,8 +139,8 @@ where
                 warn!(
                     %namespace,
                     %error,
-                    "{} can't be read, so that none are written; install the definitions (silverback crds print) and \
-                     allow get, list and watch on them",
+                    "{} can't be read, so that none are written, which passes by itself where the API server is starting; \
+                     if it lasts, install the definitions (silverback crds print) and allow get, list and watch on them",
                     K::plural(&())
                 );
             }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
 use futures_util::StreamExt;
 use kube::Client;
 use tokio::{sync::watch, task::JoinSet, time::Instant};
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{
     author::{Author, World},
@@ -300,7 +300,9 @@ impl<'a> Term<'a> {
         match outcome {
             Outcome::Written => {
                 self.unreachable = false;
-                self.complaints.remove(&(class, name.namespace));
+                if self.complaints.remove(&(class, name.namespace)) {
+                    info!("{} is allowed now", class.permission());
+                }
             }
             Outcome::Refused => {
                 let permission = class.permission();
@@ -308,7 +310,8 @@ impl<'a> Term<'a> {
                     error!(
                         namespace = %name.namespace,
                         %fault,
-                        "a status can't be written; install the definitions (silverback crds print) and allow {permission}"
+                        "a status can't be written, which passes by itself where the API server has just started; if it \
+                         lasts, install the definitions (silverback crds print) and allow {permission}"
                     );
                 }
             }

@@ -278,7 +278,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     spawn(
         &mut tasks,
         "outcomes",
-        carry_outcomes(rim_events, events, view.clone(), metrics.clone()),
+        carry_outcomes(rim_events, events.clone(), view.clone(), metrics.clone()),
     );
     let inputs = admission::Inputs {
         snapshot: snapshot.clone(),
@@ -296,6 +296,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
             resignation.break_off.clone(),
             material,
             fleet_commands,
+            events,
             outcomes,
         ),
     );
@@ -524,7 +525,7 @@ async fn carry_leadership(
     }
 }
 
-/// What probes and pushes report, counted on its way to the fleet.
+/// What pushes report, counted on its way to the fleet.
 async fn carry_outcomes(
     mut reports: mpsc::Receiver<FleetEvent>,
     events: mpsc::Sender<FleetEvent>,
@@ -585,6 +586,7 @@ async fn drive(
     stop: CancellationToken,
     mut material: watch::Receiver<Option<Arc<CertificateMaterial>>>,
     mut commands: mpsc::Receiver<Command>,
+    observations: mpsc::Sender<FleetEvent>,
     outcomes: mpsc::Sender<FleetEvent>,
 ) {
     let Ok(first) = material
@@ -598,7 +600,7 @@ async fn drive(
         return;
     };
     let (tls_sender, tls) = watch::channel(Arc::new(tls));
-    let mut prober = observe::Prober::new(observe_settings(&settings), tls.clone(), outcomes.clone());
+    let mut prober = observe::Prober::new(observe_settings(&settings), tls.clone(), observations);
     let mut pusher = push::Pusher::new(push_settings(&settings, stop), tls, outcomes);
     loop {
         tokio::select! {
@@ -651,6 +653,7 @@ fn push_settings(settings: &ControllerSettings, stop: CancellationToken) -> push
         stop,
         timeout: settings.push_timeout,
         connect_timeout: CONNECT_TIMEOUT,
+        ..push::Settings::default()
     }
 }
 

@@ -221,7 +221,10 @@ fn an_embedded_proxy_that_hangs_with_a_push_is_told_of_before_the_push_ends() {
     world.pass(seconds(11));
     assert_eq!(world.shown("a").phase, Phase::Pushing, "nothing else is sent meanwhile");
     for condition in [&world.shown("a").reachable, &world.shown("a").ready] {
-        assert_eq!((condition.status, &*condition.reason), (ConditionStatus::False, "Timeout"));
+        assert_eq!(
+            (condition.status, &*condition.reason),
+            (ConditionStatus::False, "Timeout")
+        );
     }
     world.proxy("a").mood = Mood::Healthy;
     world.pass(seconds(20));

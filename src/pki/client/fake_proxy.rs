@@ -141,6 +141,8 @@ impl Request {
 pub(crate) enum Reply {
     /// Status, headers, body.
     Answer(u16, Vec<(String, String)>, Vec<u8>),
+    /// The same, and the end, which the answer does not announce.
+    AnswerAndClose(u16, Vec<u8>),
     /// The same, a byte of the body every so often.
     Slowly(Duration, Vec<u8>),
     /// These bytes, and the end.
@@ -179,6 +181,7 @@ struct Shared {
     behaviour: Mutex<Behaviour>,
     requests: Mutex<Vec<Request>>,
     connections: Mutex<usize>,
+    open: Mutex<usize>,
 }
 
 impl Drop for FakeProxy {
@@ -200,6 +203,7 @@ impl FakeProxy {
             behaviour: Mutex::new(Box::new(behaviour)),
             requests: Mutex::default(),
             connections: Mutex::default(),
+            open: Mutex::default(),
         });
         Self {
             address,
@@ -240,6 +244,11 @@ impl FakeProxy {
         self.shared.requests.lock().expect("no panic").clone()
     }
 
+    /// Connections that have not ended.
+    pub(crate) fn open_connections(&self) -> usize {
+        *self.shared.open.lock().expect("no panic")
+    }
+
     /// Connections that have been taken so far.
     pub(crate) fn connections(&self) -> usize {
         *self.shared.connections.lock().expect("no panic")
@@ -255,14 +264,20 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+    *shared.open.lock().expect("no panic") += 1;
+    speak(stream, &shared).await;
+    *shared.open.lock().expect("no panic") -= 1;
+}
+
+async fn speak(stream: TcpStream, shared: &Shared) {
     let tls = shared.tls.lock().expect("no panic").clone();
     match tls {
         Some(config) => {
             if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
-                serve(stream, &shared).await;
+                serve(stream, shared).await;
             }
         }
-        None => serve(stream, &shared).await,
+        None => serve(stream, shared).await,
     }
 }
 
@@ -322,6 +337,11 @@ async fn write_reply(stream: &mut (impl AsyncWrite + Unpin), reply: Reply) -> bo
                 bytes.extend(body);
             }
             stream.write_all(&bytes).await.is_ok() && stream.flush().await.is_ok()
+        }
+        Reply::AnswerAndClose(status, body) => {
+            let head = format!("HTTP/1.1 {status} Status\r\nContent-Length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all(&[head.as_bytes(), &body].concat()).await;
+            false
         }
         Reply::Slowly(pause, body) => {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());

@@ -9,8 +9,48 @@ use crate::fleet::{TransportFault, TransportFaultKind};
 /// Longest title of a page that is quoted, in characters.
 const MAX_EXCERPT: usize = 80;
 
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdminError {
+    /// The path can't stand in a request.
+    #[error("no path of a request")]
+    Path(#[from] hyper::http::uri::InvalidUri),
+    /// The host has no address.
+    #[error("the name can't be resolved")]
+    Resolve(#[source] io::Error),
+    /// There is no connection.
+    #[error("no connection")]
+    Connect(#[source] io::Error),
+    /// There was none in time.
+    #[error("no connection in time")]
+    ConnectTimeout,
+    /// The connection was closed before anything was sent.
+    #[error("not sent")]
+    NotSent(#[source] hyper::Error),
+    /// It was sent, at least in part, and nothing came back.
+    #[error("no answer")]
+    Request(#[source] hyper::Error),
+    /// The answer broke off.
+    #[error("half an answer")]
+    Body(#[source] hyper::Error),
+    /// It took too long.
+    #[error("no answer in time")]
+    Timeout,
+}
+
+impl AdminError {
+    /// Whether there was no connection at all, so that nothing was sent.
+    pub fn is_connect(&self) -> bool {
+        match self {
+            Self::Path(_) | Self::Resolve(_) | Self::Connect(_) | Self::ConnectTimeout => true,
+            Self::NotSent(_) | Self::Request(_) | Self::Body(_) | Self::Timeout => false,
+        }
+    }
+}
+
 /// What went wrong. `refusal` is what the verifier said of the proxy's certificate.
-pub(super) fn classify(error: &reqwest::Error, address: &str, refusal: Option<&str>) -> TransportFault {
+pub(super) fn classify(error: &AdminError, address: &str, refusal: Option<&str>) -> TransportFault {
     let fault = |kind, message: String| TransportFault { kind, message };
     if let Some(tls) = find_tls(error) {
         return match tls {
@@ -34,42 +74,46 @@ pub(super) fn classify(error: &reqwest::Error, address: &str, refusal: Option<&s
             ),
         };
     }
-    if !error.is_timeout() && (error.is_body() || error.is_decode()) {
-        return fault(
-            TransportFaultKind::ConnectionFailed,
-            format!("{address} broke off in the middle of its answer: look at the proxy's log"),
-        );
-    }
+    let http = match error {
+        AdminError::Body(_) => {
+            return fault(
+                TransportFaultKind::ConnectionFailed,
+                format!("{address} broke off in the middle of its answer: look at the proxy's log"),
+            );
+        }
+        AdminError::Resolve(_) => {
+            return fault(
+                TransportFaultKind::ConnectionFailed,
+                format!(
+                    "the host of {address} can't be resolved: is it written right, and does the controller's DNS know it?"
+                ),
+            );
+        }
+        AdminError::ConnectTimeout => {
+            return fault(
+                TransportFaultKind::Timeout,
+                format!("no connection to {address} in time: is it up, or does something on the way drop packets?"),
+            );
+        }
+        AdminError::Timeout => {
+            return fault(
+                TransportFaultKind::Timeout,
+                format!("no answer from {address} in time: does it hang, or does something on the way drop packets?"),
+            );
+        }
+        AdminError::Path(_) | AdminError::Connect(_) => None,
+        AdminError::NotSent(http) | AdminError::Request(http) => Some(http),
+    };
     if let Some((kind, message)) = find_io(error).and_then(|kind| classify_io(kind, error.is_connect(), address)) {
         return fault(kind, message);
     }
-    if error.is_timeout() {
-        let what = if error.is_connect() {
-            "connection to"
-        } else {
-            "answer from"
-        };
-        return fault(
-            TransportFaultKind::Timeout,
-            format!("no {what} {address} in time: does it hang, or does something on the way drop packets?"),
-        );
-    }
-    if causes(error).any(|cause| cause.to_string() == "dns error") {
-        return fault(
-            TransportFaultKind::ConnectionFailed,
-            format!(
-                "the host of {address} can't be resolved: is it written right, and does the controller's DNS know it?"
-            ),
-        );
-    }
-    let http = || causes(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>());
-    if http().any(hyper::Error::is_parse) {
+    if http.is_some_and(hyper::Error::is_parse) {
         return fault(
             TransportFaultKind::UnexpectedAnswer,
             format!("{address} does not speak HTTP: is this the Admin API?"),
         );
     }
-    if http().any(|error| error.is_incomplete_message() || error.is_closed() || error.is_canceled()) {
+    if http.is_some_and(|error| error.is_incomplete_message() || error.is_closed() || error.is_canceled()) {
         return fault(TransportFaultKind::ConnectionFailed, closed(address));
     }
     fault(
@@ -170,13 +214,13 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
     }
 }
 
-/// All messages of an error and its causes.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+/// All messages of the causes of an error.
+fn chain(error: &AdminError) -> String {
     let mut text = String::new();
-    for cause in causes(error) {
+    for cause in causes(error).skip(1) {
         let message = cause.to_string();
-        // reqwest's own level repeats the URL, the one below it says where in the client, and others repeat their source.
-        if cause.is::<reqwest::Error>() || message.starts_with("client error (") || text.contains(&message) {
+        // Some repeat their source.
+        if text.contains(&message) {
             continue;
         }
         if !text.is_empty() {
@@ -184,11 +228,7 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
         }
         text.push_str(&message);
     }
-    if text.is_empty() {
-        "the request failed".to_owned()
-    } else {
-        text
-    }
+    if text.is_empty() { error.to_string() } else { text }
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -196,7 +236,7 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 }
 
 /// What the system said, below layers that only pass it on.
-fn find_io(error: &reqwest::Error) -> Option<io::ErrorKind> {
+fn find_io(error: &AdminError) -> Option<io::ErrorKind> {
     causes(error).find_map(|cause| {
         let mut error = cause.downcast_ref::<io::Error>()?;
         while let Some(wrapped) = error.get_ref().and_then(|wrapped| wrapped.downcast_ref::<io::Error>()) {
@@ -207,7 +247,7 @@ fn find_io(error: &reqwest::Error) -> Option<io::ErrorKind> {
 }
 
 /// An `io::Error` hides what it wraps from the chain of sources, and layers wrap one into another.
-fn find_tls(error: &reqwest::Error) -> Option<&rustls::Error> {
+fn find_tls(error: &AdminError) -> Option<&rustls::Error> {
     causes(error).find_map(|cause| {
         let mut cause = cause;
         while let Some(wrapped) = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {

@@ -6,35 +6,44 @@
 //! verified against (a resumed TLS session is not verified again).
 
 mod certificate;
+mod connection;
 #[cfg(test)]
 pub(crate) mod fake_proxy;
 mod fault;
 mod pins;
 mod verifier;
 
+pub use connection::Answer;
+pub use fault::AdminError;
 pub use pins::Pins;
 
 pub(crate) use fault::{answer_fault, excerpt};
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
-
-use reqwest::{
-    RequestBuilder, Response, Url,
-    header::{HeaderMap, HeaderName, HeaderValue},
-    redirect,
-    tls::TlsInfo,
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, StatusCode,
+    header::{ACCEPT, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
+};
+use reqwest::Url;
 use rustls::{
     ClientConfig, RootCertStore,
     client::Resumption,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     sign::CertifiedKey,
 };
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     fleet::{ConnectionSecurity, TransportFault, TransportFaultKind},
-    model::{PeerCertificate, ProxyTarget},
+    model::ProxyTarget,
 };
+use connection::{Connection, Dial, Place, Tls};
 use verifier::{ProxyVerifier, RequestedCertificate};
 
 /// Where certificates, token and headers for Admin APIs come from; PEM as it stands in files.
@@ -158,55 +167,72 @@ impl AdminTls {
         let server_name = target.server_name.as_deref();
         let mut base = Url::parse(url).map_err(|error| invalid(error.to_string()))?;
         let address = host_and_port(&base).ok_or_else(|| invalid("it has no host".to_owned()))?;
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .http1_only()
-            .connect_timeout(limits.connect)
-            .timeout(limits.request)
-            .pool_max_idle_per_host(usize::from(limits.keep_alive))
-            .tcp_keepalive(Duration::from_secs(15))
-            .user_agent(concat!("silverback/", env!("CARGO_PKG_VERSION")))
-            .default_headers(self.headers.clone());
+        let place = match address.parse() {
+            Ok(address) => Place::Address(address),
+            Err(_) => Place::Name(
+                base.host_str().unwrap_or_default().to_owned(),
+                base.port_or_known_default().unwrap_or_default(),
+            ),
+        };
         let mut transport = Transport::Plain {
             loopback: is_loopback(&base),
         };
+        let mut tls = None;
         if base.scheme() == "https" {
+            let named = |name: &str| {
+                ServerName::try_from(name.to_owned())
+                    .map_err(|_| invalid(format!("{name:?} can't be the name of a certificate")))
+            };
             let expected = server_name.unwrap_or_else(|| host_without_brackets(&base)).to_owned();
-            let name = ServerName::try_from(expected.clone())
-                .map_err(|_| invalid(format!("{expected:?} can't be the name of a certificate")))?;
             let verifier = Arc::new(ProxyVerifier::new(
-                name,
+                named(&expected)?,
                 self.roots.clone(),
                 self.root_names.clone(),
                 &target.id,
                 self.first_keys.clone(),
             )?);
             let requested = Arc::new(RequestedCertificate::new(self.identity.clone()));
-            builder = builder
-                .tls_backend_preconfigured(tls_config(verifier.clone(), requested.clone()))
-                .tls_info(true);
             // Dial the address, and ask for the name in the handshake (SNI), as KIC does.
-            if let (Some(dns), Ok(socket)) = (dns_name(server_name), address.parse::<SocketAddr>()) {
-                builder = builder.resolve(dns, socket);
+            if let (Some(dns), Place::Address(_)) = (dns_name(server_name), &place) {
                 base.set_host(Some(dns)).map_err(|error| invalid(error.to_string()))?;
             }
-            transport = Transport::Tls {
-                verifier,
-                requested,
+            tls = Some(Tls {
+                config: Arc::new(tls_config(verifier.clone(), requested.clone())),
+                asked: named(host_without_brackets(&base))?,
                 expected,
-            };
+            });
+            transport = Transport::Tls { verifier, requested };
         }
-        let path = match self.workspace.as_str() {
-            "" => base.path().trim_end_matches('/').to_owned(),
-            workspace => format!("{}/{workspace}", base.path().trim_end_matches('/')),
+        let host = match base.port() {
+            Some(port) => format!("{}:{port}", base.host_str().unwrap_or_default()),
+            None => base.host_str().unwrap_or_default().to_owned(),
         };
-        base.set_path(&path);
+        let mut headers = self.headers.clone();
+        for (name, value) in [
+            (HOST, host.as_str()),
+            (USER_AGENT, concat!("silverback/", env!("CARGO_PKG_VERSION"))),
+            (ACCEPT, "*/*"),
+        ] {
+            let value = HeaderValue::from_str(value).map_err(|error| invalid(error.to_string()))?;
+            headers.entry(name).or_insert(value);
+        }
+        let workspace = match self.workspace.as_str() {
+            "" => String::new(),
+            workspace => format!("/{workspace}"),
+        };
         Ok(AdminClient {
-            http: builder.build().map_err(|error| invalid(fault::chain(&error)))?,
-            base,
+            dial: Dial {
+                place,
+                tls,
+                limit: limits.connect,
+            },
+            prefix: format!("{}{workspace}", base.path().trim_end_matches('/')),
+            headers,
             address,
             transport,
+            limits: *limits,
+            renew_after: self.reconnect_after(),
+            kept: Mutex::default(),
         })
     }
 }
@@ -218,16 +244,29 @@ pub struct ConnectionLimits {
     pub connect: Duration,
     /// For a whole request, connecting and reading the answer included.
     pub request: Duration,
-    /// Whether a connection is kept for the next request.
-    pub keep_alive: bool,
+    /// How long a connection that is not used is kept for the next request; zero is not at all.
+    pub keep: Duration,
 }
 
 /// A client for one address of one proxy.
 pub struct AdminClient {
-    http: reqwest::Client,
-    base: Url,
+    dial: Dial,
+    /// Of every path.
+    prefix: String,
+    /// Of every request.
+    headers: HeaderMap,
     address: String,
     transport: Transport,
+    limits: ConnectionLimits,
+    renew_after: Option<Duration>,
+    kept: Mutex<Option<Kept>>,
+}
+
+/// A connection that waits for the next request.
+struct Kept {
+    connection: Connection,
+    made: Instant,
+    used: Instant,
 }
 
 enum Transport {
@@ -237,21 +276,79 @@ enum Transport {
     Tls {
         verifier: Arc<ProxyVerifier>,
         requested: Arc<RequestedCertificate>,
-        expected: String,
     },
 }
 
+/// What is asked of an Admin API.
+pub struct Question<'a> {
+    /// How.
+    pub method: Method,
+    /// A path such as `/status`, with its query.
+    pub path: &'a str,
+    /// Beside those of every request.
+    pub headers: &'a [(HeaderName, HeaderValue)],
+    /// What is sent.
+    pub body: Bytes,
+    /// When it is given up.
+    pub deadline: Instant,
+    /// How many bytes of the answer's body are wanted, by its status.
+    pub wanted: fn(StatusCode) -> usize,
+}
+
 impl AdminClient {
-    /// A `GET` of a path such as `/status`.
-    pub fn get(&self, path: &str) -> RequestBuilder {
-        self.http.get(self.url(path))
+    /// Asks for a path such as `/status`; of the answer `wanted` says how many bytes are read.
+    ///
+    /// # Errors
+    /// There is no answer: see [`Self::fault`].
+    pub async fn get(&self, path: &str, wanted: fn(StatusCode) -> usize) -> Result<Answer, AdminError> {
+        self.ask(&Question {
+            method: Method::GET,
+            path,
+            headers: &[],
+            body: Bytes::new(),
+            deadline: Instant::now() + self.limits.request,
+            wanted,
+        })
+        .await
     }
 
-    /// A `POST` to a path such as `/config`, with a query.
-    pub fn post(&self, path: &str, query: &str) -> RequestBuilder {
-        let mut url = self.url(path);
-        url.set_query(Some(query));
-        self.http.post(url)
+    /// Asks, over the connection that was kept if there is one.
+    ///
+    /// # Errors
+    /// There is no answer: see [`Self::fault`].
+    pub async fn ask(&self, question: &Question<'_>) -> Result<Answer, AdminError> {
+        if let Some(mut kept) = self.take_kept()
+            && kept.connection.is_open().await
+        {
+            match self.ask_over(&mut kept.connection, question).await {
+                Ok((answer, true)) => {
+                    self.keep(kept);
+                    return Ok(answer);
+                }
+                Ok((answer, false)) => return Ok(answer),
+                // It had been closed, which shows only now; what was not sent can be sent again.
+                Err(AdminError::NotSent(_)) => {}
+                Err(AdminError::Request(_)) if question.method == Method::GET => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let connected = timeout_at(question.deadline, self.dial.connect()).await;
+        let mut connection = connected.unwrap_or(Err(AdminError::ConnectTimeout))?;
+        let (answer, may_go_on) = self.ask_over(&mut connection, question).await?;
+        if may_go_on {
+            let now = Instant::now();
+            self.keep(Kept {
+                connection,
+                made: now,
+                used: now,
+            });
+        }
+        Ok(answer)
+    }
+
+    /// Closes the connection that is kept, if there is one.
+    pub fn let_go(&self) {
+        drop(self.lock().take());
     }
 
     /// `host:port` that is dialled.
@@ -273,17 +370,8 @@ impl AdminClient {
         }
     }
 
-    /// The certificate that the proxy showed, `None` over plain HTTP.
-    pub fn peer_certificate(&self, response: &Response) -> Option<PeerCertificate> {
-        let Transport::Tls { expected, .. } = &self.transport else {
-            return None;
-        };
-        let der = response.extensions().get::<TlsInfo>()?.peer_certificate()?;
-        certificate::describe(der, expected)
-    }
-
     /// What went wrong with a request, in words, without secrets.
-    pub fn fault(&self, error: &reqwest::Error) -> TransportFault {
+    pub fn fault(&self, error: &AdminError) -> TransportFault {
         fault::classify(error, &self.address, self.refusal().as_deref())
     }
 
@@ -295,10 +383,37 @@ impl AdminClient {
         }
     }
 
-    fn url(&self, path: &str) -> Url {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
-        url
+    async fn ask_over(
+        &self,
+        connection: &mut Connection,
+        question: &Question<'_>,
+    ) -> Result<(Answer, bool), AdminError> {
+        let mut request = Request::new(Full::new(question.body.clone()));
+        *request.method_mut() = question.method.clone();
+        *request.uri_mut() = format!("{}{}", self.prefix, question.path).parse()?;
+        *request.headers_mut() = self.headers.clone();
+        for (name, value) in question.headers {
+            request.headers_mut().insert(name, value.clone());
+        }
+        let asked = timeout_at(question.deadline, connection.ask(request, question.wanted)).await;
+        asked.unwrap_or(Err(AdminError::Timeout))
+    }
+
+    fn take_kept(&self) -> Option<Kept> {
+        let kept = self.lock().take()?;
+        let is_old = self.renew_after.is_some_and(|after| kept.made.elapsed() >= after);
+        (!is_old && kept.used.elapsed() <= self.limits.keep).then_some(kept)
+    }
+
+    fn keep(&self, mut kept: Kept) {
+        if !self.limits.keep.is_zero() {
+            kept.used = Instant::now();
+            *self.lock() = Some(kept);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -327,7 +327,7 @@ async fn an_embedded_proxy_gets_its_certificate_by_itself_and_is_dialled_by_its_
         let limits = ConnectionLimits {
             connect: Duration::from_secs(2),
             request: Duration::from_secs(2),
-            keep_alive: false,
+            keep: Duration::ZERO,
         };
         let client_for = |uid: &str| {
             let target = proxy_view(PodRef {
@@ -344,18 +344,18 @@ async fn an_embedded_proxy_gets_its_certificate_by_itself_and_is_dialled_by_its_
         };
         let client = client_for("uid-of-proxy-a");
         let answer = loop {
-            match client.get("/status").send().await {
+            match client.get("/status", |_| 1 << 20).await {
                 Ok(answer) => break answer,
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         };
-        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.status, 200);
         assert_eq!(client.security(), ConnectionSecurity::Mutual);
-        let shown = client.peer_certificate(&answer).unwrap();
+        let shown = answer.certificate.unwrap();
         assert_eq!((&*shown.server_name, &*shown.issuer), ("uid-of-proxy-a", "CN=proxies"));
         // It is nobody else.
         let client = client_for("uid-of-proxy-b");
-        let refused = client.get("/status").send().await.unwrap_err();
+        let refused = client.get("/status", |_| 1 << 20).await.unwrap_err();
         assert_eq!(client.fault(&refused).kind, TransportFaultKind::CertificateUntrusted);
     };
     tokio::select! {

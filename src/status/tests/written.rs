@@ -220,7 +220,11 @@ async fn what_a_deposed_leader_writes_late_does_not_stay() {
     cluster.api.put(&row, late.clone());
     cluster.settled().await;
     assert_eq!(cluster.condition(&row, "Ready").unwrap()["status"], "True");
-    assert_eq!(cluster.gate("kong-a").as_deref(), Some("True"), "nor what it told the Pod");
+    assert_eq!(
+        cluster.gate("kong-a").as_deref(),
+        Some("True"),
+        "nor what it told the Pod"
+    );
     let row_now = cluster.instance("kong-a").unwrap();
     assert_eq!(row_now["status"]["observer"]["epoch"], "uid-of-lease:2");
 

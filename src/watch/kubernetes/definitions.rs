@@ -106,7 +106,7 @@ pub(super) async fn run(client: Client, changes: watch::Sender<u64>, dying: watc
             Change::Failing(Failure::Forbidden | Failure::Absent | Failure::Dying) => {
                 is_told = true;
                 tracing::warn!(
-                    "CRDs can't be watched, so that kinds which appear are noticed within minutes only: grant list and \
+                    "CRDs can't be watched, so that kinds which appear are noticed within minutes only; if it lasts, grant list and \
                      watch on customresourcedefinitions.apiextensions.k8s.io to the controller's ServiceAccount by a \
                      ClusterRole"
                 );

@@ -169,7 +169,7 @@ impl Report {
             return self.works(scope).await;
         }
         let is_refusal = !matches!(failure, Failure::Other(..));
-        let reason = reason(kind, scope, failure);
+        let reason = reason(kind, scope, failure, never_seen);
         let is_news = self.state().failing.insert(scope.clone());
         if is_refusal {
             self.server.works(kind, scope);
@@ -184,7 +184,7 @@ impl Report {
 }
 
 /// What is wrong and what to do, in a sentence.
-fn reason(kind: Kind, scope: &Scope, failure: Failure) -> String {
+fn reason(kind: Kind, scope: &Scope, failure: Failure, never_seen: bool) -> String {
     let resource = if kind.group().is_empty() {
         kind.plural().to_owned()
     } else {
@@ -202,10 +202,16 @@ fn reason(kind: Kind, scope: &Scope, failure: Failure) -> String {
     match failure {
         Failure::Forbidden => {
             let role = if scope.is_some() { "a Role" } else { "a ClusterRole" };
-            format!(
-                "the API server forbids to read {resource}{place}: grant get, list and watch on {resource} to the \
-                 controller's ServiceAccount by {role}"
-            )
+            let remedy =
+                format!("grant get, list and watch on {resource} to the controller's ServiceAccount by {role}");
+            if never_seen {
+                format!("the API server forbids to read {resource}{place}: {remedy}")
+            } else {
+                format!(
+                    "the API server forbids to read {resource}{place}, which it did allow: that passes by itself where it \
+                     has just started; if it lasts, {remedy}"
+                )
+            }
         }
         Failure::Absent => format!("the API server does not know {resource} any more, or not at all: install its CRD"),
         Failure::Dying => format!(

@@ -223,6 +223,11 @@ async fn a_forbidden_kind_is_told_with_its_remedy_and_comes_back() {
         .until("the kind at fault", |snapshot| !snapshot.unavailable.is_empty())
         .await;
     assert_eq!(names(&snapshot, Kind::Ingress), ["shop/web"]);
+    let reason = &snapshot.unavailable[&Kind::Ingress];
+    assert!(
+        reason.contains("which it did allow") && reason.contains("if it lasts, grant get"),
+        "{reason}"
+    );
     watching.expect_unrelated_change().await;
     watching.api.heal();
     watching

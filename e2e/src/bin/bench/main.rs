@@ -28,6 +28,8 @@ enum What {
     Fleet(Box<fleet::Arguments>),
     /// The bare client: a part of `fleet`, a process of its own so that its CPU time can be told.
     Send(fleet::sender::Arguments),
+    /// The same for probes.
+    Ask(fleet::sender::AskArguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -36,6 +38,7 @@ fn main() -> anyhow::Result<()> {
         What::Directory(arguments) => directory::run(&arguments)?,
         What::Fleet(arguments) => fleet::run(&arguments)?,
         What::Send(arguments) => return fleet::sender::run(&arguments),
+        What::Ask(arguments) => return fleet::sender::ask(&arguments),
     };
     if kept { Ok(()) } else { bail!("a limit was missed") }
 }

@@ -141,6 +141,8 @@ const OTHER: Expected = Expected {
 const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(2);
 const IDLE: Duration = Duration::from_secs(10);
+/// The controller's, by default.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// A change must not wait for a proxy that hangs: what is more than this many times as slow did.
 /// In two seconds: a Lease's or two, the looks at the count, and what the API server asks of itself.
 const QUIET_REQUESTS: f64 = 8.0;
@@ -233,7 +235,10 @@ impl Bench<'_> {
         self.quiet(&controller).await?;
         self.idle(&controller, own_requests).await?;
         if self.arguments.idle_only {
-            return controller.stop();
+            controller.stop()?;
+            let bare = self.bare_probes(addresses)?;
+            self.table.figure("  a bare client, the same probes", bare, "s");
+            return Ok(());
         }
         let (cpu, pushes) = (cpu_seconds(controller.id())?, self.stubs.pushes());
         let mut times = self.change_often(self.arguments.changes).await?;
@@ -462,6 +467,23 @@ impl Bench<'_> {
             String::from_utf8_lossy(&output.stderr)
         );
         Cost::parse(std::str::from_utf8(&output.stdout).context("the bare client printed no text")?)
+    }
+
+    /// CPU seconds of a bare client that asks all stubs as often.
+    fn bare_probes(&self, addresses: &[SocketAddr]) -> anyhow::Result<f64> {
+        let output = Command::new(std::env::current_exe()?)
+            .args(["ask", "--interval", &PROBE_INTERVAL.as_secs().to_string()])
+            .args(["--seconds", &IDLE.as_secs().to_string(), "--directory"])
+            .arg(&self.arguments.directory)
+            .arg("--to")
+            .args(addresses.iter().map(ToString::to_string))
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "the bare client: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(std::str::from_utf8(&output.stdout)?.trim().parse()?)
     }
 
     /// The leader gets SIGTERM while a change comes in; a standby pushes it.

@@ -1,7 +1,12 @@
-//! The bare client: sends the same bytes to all stub proxies over connections that are kept, and does nothing else. What
-//! it needs is the least that a change can cost on this machine.
+//! The bare client: sends the same bytes to all stub proxies over connections that are kept, or asks them for their status at
+//! an interval, and does nothing else. What it needs is the least that a change or a probe can cost on this machine.
 
-use std::{fs, net::SocketAddr, path::PathBuf, time::Instant};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
@@ -11,7 +16,11 @@ use hyper::{Request, client::conn::http1::SendRequest, header};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, task::JoinSet};
+use tokio::{
+    net::TcpStream,
+    task::JoinSet,
+    time::{sleep, sleep_until},
+};
 use tokio_rustls::TlsConnector;
 
 use super::pki;
@@ -34,6 +43,22 @@ pub(crate) struct Arguments {
     /// How many times.
     #[arg(long)]
     rounds: usize,
+}
+
+#[derive(Args)]
+pub(crate) struct AskArguments {
+    /// The directory with the certificates.
+    #[arg(long)]
+    directory: PathBuf,
+    /// The stubs.
+    #[arg(long, required = true, num_args = 1..)]
+    to: Vec<SocketAddr>,
+    /// Seconds from one question to the next.
+    #[arg(long)]
+    interval: u64,
+    /// For how many seconds.
+    #[arg(long)]
+    seconds: u64,
 }
 
 /// What a round costs.
@@ -93,6 +118,59 @@ async fn send(arguments: &Arguments) -> anyhow::Result<()> {
     });
     println!("{cost}");
     Ok(())
+}
+
+/// Asks each stub in its own rhythm, and prints the CPU seconds that this took, as a line of its own.
+pub(crate) fn ask(arguments: &AskArguments) -> anyhow::Result<()> {
+    super::runtime()?.block_on(ask_all(arguments))
+}
+
+async fn ask_all(arguments: &AskArguments) -> anyhow::Result<()> {
+    let connector = TlsConnector::from(pki::client_config(&arguments.directory)?);
+    let interval = Duration::from_secs(arguments.interval);
+    let count = u32::try_from(arguments.to.len())?;
+    let mut tasks = JoinSet::new();
+    for (index, address) in (0_u32..).zip(&arguments.to) {
+        let mut connection = connect(*address, &connector).await?;
+        tasks.spawn(async move {
+            // Spread over the interval.
+            let mut next = Instant::now() + interval * index / count;
+            loop {
+                sleep_until(next.into()).await;
+                next += interval;
+                connection = get_status(connection).await?;
+            }
+        });
+    }
+    let failed = async |tasks: &mut JoinSet<anyhow::Result<()>>| match tasks.join_next().await {
+        Some(Ok(Err(error))) => error,
+        ended => anyhow::anyhow!("a task ended: {ended:?}"),
+    };
+    // One interval warms up.
+    let mut cpu = 0.0;
+    for (part, time) in [interval, Duration::from_secs(arguments.seconds)]
+        .into_iter()
+        .enumerate()
+    {
+        tokio::select! {
+            () = sleep(time) => {}
+            error = failed(&mut tasks) => return Err(error),
+        }
+        let now = cpu_seconds(std::process::id())?;
+        cpu = if part == 0 { now } else { now - cpu };
+    }
+    println!("{cpu}");
+    Ok(())
+}
+
+async fn get_status(mut connection: SendRequest<Full<Bytes>>) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+    let request = Request::get("/status")
+        .header(header::HOST, pki::SERVER_NAME)
+        .body(Full::default())?;
+    let answer = connection.send_request(request).await?;
+    ensure!(answer.status() == 200, "a stub answered {}", answer.status());
+    answer.into_body().collect().await?;
+    Ok(connection)
 }
 
 async fn connect(address: SocketAddr, connector: &TlsConnector) -> anyhow::Result<SendRequest<Full<Bytes>>> {
