@@ -5,7 +5,7 @@
 #   CARGO_TARGET_DIR   default $(SILVERBACK_CACHE)/target
 #   CLUSTER_DIR        default $(SILVERBACK_CACHE)/cluster: the cluster of `make cluster-up`
 #   NODES              default 2
-#   PROFILE            default release: the binaries in the images (dev: sooner built)
+#   PROFILE            default optimized: the binaries in the images (dev: sooner built; release: what users get)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -54,9 +54,9 @@ deny: ## licences, bans, sources and duplicates by deny.toml
 audit: ## security advisories by deny.toml (needs the advisory database)
 	@$(SCRIPTS)/audit.sh
 
-build: ## the release binaries, all tests, the programs of the cluster
+build: ## the binaries for the cluster, all tests, the programs of the cluster
 	$(SCRIPTS)/cluster-build.sh
-	cargo build --locked --release --workspace --bin silverback --bin silverback-proxy --bin e2e
+	cargo build --locked --profile optimized --workspace --bin silverback --bin silverback-proxy
 	cargo test --locked --workspace --no-run
 
 lint: ## clippy and go vet, warnings are errors
@@ -119,7 +119,7 @@ crds: ## generates deploy/crds
 	@$(SCRIPTS)/crds.sh
 
 images: ## builds the images from the release binaries and prints their files
-	@$(SCRIPTS)/images.sh
+	@PROFILE=release $(SCRIPTS)/images.sh
 
 cluster-up: ## a real Kubernetes on this machine, our images in it; at once when it is there
 	@$(SCRIPTS)/cluster.sh up

@@ -1,13 +1,17 @@
 #!/bin/bash
-# Makes images from the release binaries and the test application, each a tar file in the cache, and prints these. Ours have
-# the file system of deploy/Dockerfile (deploy/rootfs.sh). Called by the Makefile.
-# PROFILE=dev takes the binaries of `cargo build` instead: slower programs, sooner built.
+# Makes images from our binaries and the test application, each a tar file in the cache, and prints these. Ours have the
+# file system of deploy/Dockerfile (deploy/rootfs.sh). Called by the Makefile.
+# PROFILE=release takes those that users get, PROFILE=dev those of the integration tests: slower programs, sooner built.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 PROGRAMS=$(e2e/scripts/cluster-build.sh)
-profile=${PROFILE:-release}
+profile=${PROFILE:-optimized}
 # The whole workspace and the same programs wherever they are built: another selection has other features, and builds all anew.
-cargo build --locked --profile "$profile" --workspace --bin silverback --bin silverback-proxy --bin e2e >&2
+if [ "$profile" = dev ]; then
+  cargo test --locked --workspace --no-run --test '*' >&2 # what integration tests run
+else
+  cargo build --locked --profile "$profile" --workspace --bin silverback --bin silverback-proxy >&2
+fi
 binaries=$CARGO_TARGET_DIR/${profile/dev/debug}
 roots=$(mktemp -d)
 trap 'rm -rf "$roots"' EXIT

@@ -5,8 +5,10 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 PROGRAMS=$(e2e/scripts/cluster-build.sh)
 images=$(e2e/scripts/images.sh)
+# What drives the scenarios is built as tests are: it need not be fast, and linking it as a release takes minutes.
+cargo test --locked --workspace --no-run --test scenarios
 definitions=$(e2e/scripts/gateway-api.sh)
-profile=${PROFILE:-release}
+profile=${PROFILE:-optimized}
 dir=$CLUSTER_DIR-e2e
 keep=()
 if [ -n "${KEEP:-}" ]; then
@@ -20,4 +22,4 @@ if [ -e "$dir/state.json" ]; then "$PROGRAMS/cluster" down --dir "$dir"; fi # ke
 # shellcheck disable=SC2086 # one word per image
 "$PROGRAMS/cluster" load --dir "$dir" $images
 binaries=$CARGO_TARGET_DIR/${profile/dev/debug}
-"$binaries/e2e" --silverback "$binaries/silverback" --cluster "$dir" --programs "$PROGRAMS" --gateway-api "$definitions" "${keep[@]}" "$@"
+"$CARGO_TARGET_DIR/debug/e2e" --silverback "$binaries/silverback" --cluster "$dir" --programs "$PROGRAMS" --gateway-api "$definitions" "${keep[@]}" "$@"

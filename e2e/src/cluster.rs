@@ -147,6 +147,12 @@ impl Cluster {
         self.helm_of("helm", arguments)
     }
 
+    /// `helm uninstall`, of a release that need not be there.
+    pub(crate) fn uninstall(&self, release: &str, namespace: &str) -> anyhow::Result<String> {
+        let flags = ["-n", namespace, "--ignore-not-found", "--wait", "--timeout", "90s"];
+        self.helm(&[&["uninstall", release], &flags[..]].concat())
+    }
+
     /// The same by one of the two programs, `helm` (3) and `helm4`.
     pub(crate) fn helm_of(&self, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = self.command(program);

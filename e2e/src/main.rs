@@ -69,7 +69,7 @@ fn main() -> ExitCode {
         eprintln!("no scenario {unknown:?}; there are: {}", names.join(", "));
         return ExitCode::from(2);
     }
-    let (mut passed, mut failed) = (0, Vec::new());
+    let (mut passed, mut failures) = (0, Vec::new());
     let began = Instant::now();
     for scenario in scenario::ALL {
         let named = arguments.only.iter().any(|name| name == scenario.name);
@@ -85,13 +85,14 @@ fn main() -> ExitCode {
                 passed += 1;
             }
             Err(error) => {
-                println!(
-                    "== {}: FAILED after {:.1} s: {error:#}",
+                let failure = format!(
+                    "{}: FAILED after {:.1} s: {error:#}",
                     scenario.name,
                     started.elapsed().as_secs_f64()
                 );
+                println!("== {failure}");
                 cluster.show_state();
-                failed.push(scenario.name);
+                failures.push(failure);
                 if scenario.first {
                     break;
                 }
@@ -102,11 +103,12 @@ fn main() -> ExitCode {
         scenario::clean_up(&cluster);
     }
     println!("\n{} s in all", began.elapsed().as_secs());
-    if !failed.is_empty() {
-        println!("failed: {}", failed.join(", "));
+    // Once more, with the reason: of a long log, people and CI see the end.
+    for failure in &failures {
+        println!("{failure}");
     }
-    println!("{passed} passed, {} failed", failed.len());
-    if failed.is_empty() {
+    println!("{passed} passed, {} failed", failures.len());
+    if failures.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

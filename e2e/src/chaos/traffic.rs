@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Mutex};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::bail;
 use serde_json::{Value, json};
 
 use super::fault::Costs;
 use crate::{
     cluster::{Cluster, Forward},
-    load::{OpenLoad, Row, Target, rate, table},
-    scenario::release::{CHANGE, NAMESPACE, RELEASE, SHOP},
+    load::{OpenLoad, Row, rate, table},
+    scenario::release::{CHANGE, NAMESPACE, SHOP, all_answer_for, proxy_service, ways_to},
 };
 
 const HOST: &str = "chaos.example";
@@ -49,26 +49,14 @@ impl Traffic {
             "apiVersion": "v1", "kind": "List", "items": [secret, calls, ingresses[0], ingresses[1]],
         });
         cluster.apply(&format!("{objects}\n"))?;
-        let service = cluster.get(&["service", "-n", NAMESPACE, &format!("{RELEASE}-kong-proxy")])?;
-        let address = service["spec"]["clusterIP"]
-            .as_str()
-            .context("the Service has no address")?;
-        let ways = [
-            cluster.forward(&format!("{address}:80"))?,
-            cluster.forward(&format!("{address}:443"))?,
-        ];
-        let target = Target {
-            plain: ways[0].address,
-            tls: ways[1].address,
-            host: HOST.to_owned(),
-            certificate: certificate.0.clone(),
-        };
-        crate::poll::eventually("the application answers", CHANGE, || {
-            let answer = crate::http::get(target.plain, HOST, "/")?;
-            ensure!(answer.status == 200, "{} {}", answer.status, answer.body.trim());
-            Ok(())
-        })?;
-        crate::scenario::release::all_answer_for(cluster, HOST, "/", 200)?;
+        let (target, ways) = ways_to(
+            cluster,
+            (NAMESPACE, &proxy_service()),
+            HOST,
+            certificate.0.clone(),
+            CHANGE,
+        )?;
+        all_answer_for(cluster, HOST, "/", 200)?;
         Ok(Self {
             load: OpenLoad::start(target)?,
             certificate,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     cluster::{Cluster, Forward},
     http,
+    load::Target,
     poll::eventually,
 };
 
@@ -165,13 +166,48 @@ pub(crate) fn ways(cluster: &Cluster) -> anyhow::Result<Vec<(String, Forward)>> 
         .collect()
 }
 
+/// The address of a Service.
+fn address_of(cluster: &Cluster, namespace: &str, service: &str) -> anyhow::Result<String> {
+    let service = cluster.get(&["service", "-n", namespace, service])?;
+    let address = service["spec"]["clusterIP"].as_str();
+    Ok(address.context("the Service has no address")?.to_owned())
+}
+
+/// The Service of the shared release's proxies.
+pub(crate) fn proxy_service() -> String {
+    format!("{RELEASE}-kong-proxy")
+}
+
 /// A way to the proxies' Service.
 pub(crate) fn front(cluster: &Cluster) -> anyhow::Result<Forward> {
-    let service = cluster.get(&["service", "-n", NAMESPACE, &format!("{RELEASE}-kong-proxy")])?;
-    let address = service["spec"]["clusterIP"]
-        .as_str()
-        .context("the Service has no address")?;
-    cluster.forward(&format!("{address}:80"))
+    cluster.forward(&format!("{}:80", address_of(cluster, NAMESPACE, &proxy_service())?))
+}
+
+/// Ways to both ports of a Service of proxies, as soon as the host answers there. They lead there as long as they are kept.
+pub(crate) fn ways_to(
+    cluster: &Cluster,
+    (namespace, service): (&str, &str),
+    host: &str,
+    certificate: String,
+    limit: Duration,
+) -> anyhow::Result<(Target, [Forward; 2])> {
+    let address = address_of(cluster, namespace, service)?;
+    let ways = [
+        cluster.forward(&format!("{address}:80"))?,
+        cluster.forward(&format!("{address}:443"))?,
+    ];
+    let target = Target {
+        plain: ways[0].address,
+        tls: ways[1].address,
+        host: host.to_owned(),
+        certificate,
+    };
+    eventually("the application answers", limit, || {
+        let answer = http::get(target.plain, host, "/")?;
+        ensure!(answer.status == 200, "{} {}", answer.status, answer.body.trim());
+        Ok(())
+    })?;
+    Ok((target, ways))
 }
 
 /// Waits until every proxy pod answers with that status for the shop's host.
@@ -226,16 +262,7 @@ pub(crate) fn leader(cluster: &Cluster) -> anyhow::Result<String> {
 /// Takes away what the scenarios made, as far as it is there.
 pub(crate) fn clean_up(cluster: &Cluster) {
     for outcome in [
-        cluster.helm(&[
-            "uninstall",
-            RELEASE,
-            "-n",
-            NAMESPACE,
-            "--ignore-not-found",
-            "--wait",
-            "--timeout",
-            "60s",
-        ]),
+        cluster.uninstall(RELEASE, NAMESPACE),
         cluster.kubectl(&[
             "delete",
             "namespace",

@@ -98,16 +98,7 @@ impl Run<'_> {
             ],
         );
         let said = self.said(&outcome.err().context("a second release was installed")?);
-        self.cluster.helm(&[
-            "uninstall",
-            "second",
-            "-n",
-            NAMESPACE,
-            "--ignore-not-found",
-            "--wait",
-            "--timeout",
-            "60s",
-        ])?;
+        self.cluster.uninstall("second", NAMESPACE)?;
         self.cluster.kubectl(&[
             "delete",
             "job,serviceaccount,role,rolebinding,configmap",

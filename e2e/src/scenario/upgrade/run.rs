@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::{
-    super::release::{SHOP, holds},
+    super::release::{SHOP, holds, ways_to},
     RELEASE_LIMIT,
     edge::{Edge, HOST, NAMESPACE, RELEASE},
     statuses::Statuses,
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     Arguments,
     cluster::{Cluster, Forward},
-    load::{OpenLoad, Row, Target, table},
+    load::{OpenLoad, Row, table},
     poll::eventually,
 };
 
@@ -78,24 +78,13 @@ impl<'a> Run<'a> {
             ])?;
         }
         rolled_out(cluster, edge.name)?;
-        let address = service["spec"]["clusterIP"]
-            .as_str()
-            .context("the Service has no address")?;
-        let ways = [
-            cluster.forward(&format!("{address}:80"))?,
-            cluster.forward(&format!("{address}:443"))?,
-        ];
-        let target = Target {
-            plain: ways[0].address,
-            tls: ways[1].address,
-            host: HOST.to_owned(),
-            certificate: pair.cert.pem(),
-        };
-        eventually("the application answers", RELEASE_LIMIT, || {
-            let answer = crate::http::get(target.plain, HOST, "/")?;
-            ensure!(answer.status == 200, "{} {}", answer.status, answer.body.trim());
-            Ok(())
-        })?;
+        let (target, ways) = ways_to(
+            cluster,
+            (NAMESPACE, &format!("{}-proxy", edge.name)),
+            HOST,
+            pair.cert.pem(),
+            RELEASE_LIMIT,
+        )?;
         let identity = identity(cluster, edge.name)?;
         Ok(Self {
             cluster,
@@ -462,16 +451,6 @@ fn identity(cluster: &Cluster, name: &str) -> anyhow::Result<Value> {
 
 /// Takes away what a run made, as far as it is there.
 fn clean_up(cluster: &Cluster) {
-    let uninstall = [
-        "uninstall",
-        RELEASE,
-        "-n",
-        NAMESPACE,
-        "--ignore-not-found",
-        "--wait",
-        "--timeout",
-        "90s",
-    ];
     let namespace = ["delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s"];
     let objects = [
         "delete",
@@ -484,7 +463,7 @@ fn clean_up(cluster: &Cluster) {
         "--ignore-not-found",
     ];
     for outcome in [
-        cluster.helm(&uninstall),
+        cluster.uninstall(RELEASE, NAMESPACE),
         cluster.kubectl(&objects),
         cluster.kubectl(&namespace),
     ] {

@@ -1,0 +1,46 @@
+//! The program that goes through the scenarios, as somebody calls it who has not read it. That it is tested here also has
+//! cargo build it together with the tests.
+#![allow(clippy::unwrap_used)]
+
+use std::process::{Command, Output};
+
+fn e2e(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_e2e"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_scenario_that_there_is_not_is_answered_with_those_that_there_are() {
+    let output = e2e(&[
+        "--cluster",
+        "/nowhere",
+        "--programs",
+        "/nowhere",
+        "--gateway-api",
+        "/nowhere",
+        "instal",
+    ]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("no scenario \"instal\"; there are: install, "), "{said}");
+}
+
+#[test]
+fn an_installation_that_fails_ends_the_run_and_its_reason_comes_last() {
+    let output = e2e(&[
+        "--cluster",
+        "/nowhere",
+        "--programs",
+        "/nowhere",
+        "--gateway-api",
+        "/nowhere",
+        "idle",
+    ]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let last: Vec<_> = said.lines().rev().take(2).collect();
+    assert_eq!(last[0], "0 passed, 1 failed", "{said}");
+    assert!(last[1].starts_with("install: FAILED after "), "{said}");
+}
