@@ -145,7 +145,7 @@ pub(super) enum Document {
     Gate(Gate),
     Instance(ProxyInstanceSpec),
     InstanceStatus(Box<ProxyInstanceStatus>),
-    Fleet,
+    Fleet(Option<FleetOwner>),
     FleetStatus(Box<ProxyFleetStatus>),
     Addresses(Arc<[LoadBalancerIngress]>),
     Programmed(Programmed),
@@ -154,6 +154,13 @@ pub(super) enum Document {
     GatewayClass(GatewayClassStatus),
     Gateway(Box<GatewayStatus>),
     Event(Box<EventDocument>),
+}
+
+/// The Admin Service in the namespace of its `ProxyFleet`, which goes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FleetOwner {
+    pub(super) name: Arc<str>,
+    pub(super) uid: Arc<str>,
 }
 
 /// The condition of a Pod.

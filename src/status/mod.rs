@@ -7,6 +7,8 @@
 //! what stands there [seed] ────────^──────────────────────────────────────^── what came of it ───────'
 //! ```
 //!
+//! Where each replica drives the proxy in its own Pod, each has a second writer for the row of that one alone.
+//!
 //! `author` and `planner` are pure; `task` joins them with the IO of `seed` and `writer`. Called by `wiring`.
 //!
 //! Needs, in the namespaces of the Admin Services: `list`, `watch`, `create`, `patch`, `delete` on
@@ -33,5 +35,5 @@ mod tests;
 mod writer;
 
 pub use planner::Load;
-pub use settings::{OwnPod, Settings};
+pub use settings::{OwnPod, Rows, Settings};
 pub use task::{Inputs, Reports, writer};

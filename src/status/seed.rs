@@ -32,9 +32,9 @@ use super::{
     entry::Entries,
     gateway_status::{GatewayClassStatus, GatewayStatus},
     object_condition::Programmed,
-    resource::{ProxyFleet, ProxyInstance},
+    resource::{ProxyFleet, ProxyInstance, name_of},
     served::Served,
-    settings::{OwnPod, Settings},
+    settings::{OwnPod, Rows, Settings},
 };
 use crate::model::{Kind, NamespacedName, ObjectRef};
 
@@ -76,11 +76,15 @@ pub(super) enum Found {
 
 /// Namespaces where `ProxyInstance`s are: those of the Admin Services, since Pods are in the namespace of their Service.
 pub(super) fn instance_namespaces(settings: &Settings) -> BTreeSet<Arc<str>> {
-    settings
-        .services
-        .iter()
-        .map(|service| service.namespace.clone())
-        .collect()
+    match &settings.rows {
+        Rows::Fleet => settings
+            .services
+            .iter()
+            .map(|service| service.namespace.clone())
+            .collect(),
+        Rows::Own(pod) => [pod.namespace.clone()].into(),
+        Rows::None => BTreeSet::new(),
+    }
 }
 
 /// Everything that there is to know, then what changes. Does not end.
@@ -90,7 +94,11 @@ pub(super) fn follow(
     served: &Served,
 ) -> impl Stream<Item = Found> + Send + use<> {
     let instances = instance_namespaces(settings).into_iter().map(|namespace| {
-        objects::<ProxyInstance>(client.clone(), &namespace)
+        let mut wanted = watcher::Config::default();
+        if let Rows::Own(pod) = &settings.rows {
+            wanted = wanted.fields(&format!("metadata.name={}", pod.name));
+        }
+        objects::<ProxyInstance>(client.clone(), &namespace, wanted)
             .scan(HashSet::new(), move |listed, event| {
                 future::ready(Some(instance_event(event, &namespace, listed)))
             })
@@ -99,7 +107,7 @@ pub(super) fn follow(
     });
     let mut streams: Vec<_> = instances.collect();
     if !settings.services.is_empty() {
-        let fleets = objects::<ProxyFleet>(client.clone(), &settings.namespace);
+        let fleets = objects::<ProxyFleet>(client.clone(), &settings.namespace, watcher::Config::default());
         let found = fleets.filter_map(|event| future::ready(fleet_event(event)));
         streams.push(found.boxed());
     }
@@ -117,7 +125,11 @@ pub(super) fn follow(
     stream::select_all(streams)
 }
 
-fn objects<K>(client: Client, namespace: &str) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K>
+fn objects<K>(
+    client: Client,
+    namespace: &str,
+    wanted: watcher::Config,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -129,7 +141,7 @@ where
     let api: Api<K> = Api::namespaced(client, namespace);
     let namespace = namespace.to_owned();
     let mut told = false;
-    watcher(api, watcher::Config::default())
+    watcher(api, wanted)
         .backoff(Patience::default())
         .inspect(move |event| match event {
             Ok(_) => told = false,
@@ -377,13 +389,4 @@ async fn own_pod(client: Client, pod: OwnPod) -> Option<Found> {
         name: pod.name,
         uid,
     }))
-}
-
-/// Namespace and name of an object.
-pub(super) fn name_of<K: Resource>(object: &K) -> NamespacedName {
-    let metadata = object.meta();
-    NamespacedName::new(
-        metadata.namespace.as_deref().unwrap_or_default(),
-        metadata.name.as_deref().unwrap_or_default(),
-    )
 }

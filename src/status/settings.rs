@@ -4,6 +4,17 @@ use std::sync::Arc;
 
 use crate::model::NamespacedName;
 
+/// Whose `ProxyInstance`s and conditions of Pods are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rows {
+    /// Those of all proxies behind the Admin Services.
+    Fleet,
+    /// That of the proxy in the controller's own Pod, by the Pod's name.
+    Own(NamespacedName),
+    /// None: each replica writes its own.
+    None,
+}
+
 /// What is written to the cluster, and how fast.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -28,6 +39,8 @@ pub struct Settings {
     pub qps: u32,
     /// Writes at once after a rest (`--status-burst`); at least 1.
     pub burst: u32,
+    /// Whose `ProxyInstance`s are written.
+    pub rows: Rows,
     /// The Admin Services: one `ProxyFleet` each.
     pub services: Vec<NamespacedName>,
     /// Namespaces whose objects are read; all when empty (`--watch-namespace`).

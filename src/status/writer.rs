@@ -187,9 +187,12 @@ impl Attempt {
                 self.send(api.patch_status(&name.name, &apply, &Patch::Apply(patch)))
                     .await
             }
-            (Key::Fleet(name), Document::Fleet) => {
+            (Key::Fleet(name), Document::Fleet(owner)) => {
                 // The spec is the user's.
-                let patch = identified::<ProxyFleet>(name, json!({ "spec": {} }));
+                let mut patch = identified::<ProxyFleet>(name, json!({ "spec": {} }));
+                if let Some(owner) = owner {
+                    patch["metadata"]["ownerReferences"] = json!([owner_reference("Service", &owner.name, &owner.uid)]);
+                }
                 let api = self.api::<ProxyFleet>(name);
                 self.send(api.patch(&name.name, &apply, &Patch::Apply(patch))).await
             }
@@ -314,13 +317,18 @@ fn gate_patch(uid: &str, gate: &Gate) -> Value {
 }
 
 fn instance_patch(name: &NamespacedName, spec: &ProxyInstanceSpec) -> Value {
-    let owner = json!({
-        "apiVersion": "v1", "kind": "Pod", "name": spec.pod_ref.name, "uid": spec.pod_ref.uid,
-        "controller": false, "blockOwnerDeletion": false,
-    });
+    let owner = owner_reference("Pod", &spec.pod_ref.name, &spec.pod_ref.uid);
     let mut patch = identified::<ProxyInstance>(name, json!({ "spec": spec }));
     patch["metadata"]["ownerReferences"] = json!([owner]);
     patch
+}
+
+/// With this object, the other one goes.
+fn owner_reference(kind: &str, name: &str, uid: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": kind, "name": name, "uid": uid,
+        "controller": false, "blockOwnerDeletion": false,
+    })
 }
 
 /// Kind and name around a part of an object.

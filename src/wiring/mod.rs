@@ -8,6 +8,7 @@ mod identity;
 mod leftovers;
 mod liveness;
 mod news;
+mod own_proxy;
 mod pipeline;
 mod request_rate;
 #[cfg(test)]
@@ -42,6 +43,7 @@ use crate::{
     serve::{self, MetricsAccess, ServeSettings, Sources},
     status::{self, OwnPod},
 };
+use own_proxy::OwnProxy;
 
 pub use source::client;
 
@@ -146,6 +148,7 @@ impl Controller {
 /// What can't be used of the settings: a kubeconfig, certificates, an address that is taken.
 pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) -> anyhow::Result<Controller> {
     let client = source::client(&settings.source).await?;
+    let own_proxy = OwnProxy::of(&settings, OwnPod::from_environment());
     let mut tasks = JoinSet::new();
     let resignation = Resignation::default();
     let (reach_sender, reach) = watch::channel(Reach::default());
@@ -248,7 +251,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         &mut tasks,
         "discovery",
         discover(
-            static_targets(&settings)?,
+            static_targets(&settings, own_proxy.as_ref())?,
             settings.clone(),
             snapshot.clone(),
             events.clone(),
@@ -316,7 +319,14 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
             objects_are_ours,
             storage: archived.clone(),
         };
-        statuses::write(client, &settings, inputs, metrics.clone(), &mut tasks)?;
+        statuses::write(
+            client,
+            &settings,
+            own_proxy.as_ref(),
+            inputs,
+            metrics.clone(),
+            &mut tasks,
+        )?;
     }
     if let Some(storage) = archived {
         spawn(&mut tasks, "storage metrics", follow_storage(storage, metrics));
@@ -405,7 +415,7 @@ fn own_namespace(settings: &ControllerSettings) -> Option<String> {
     })
 }
 
-fn static_targets(settings: &ControllerSettings) -> anyhow::Result<Vec<Arc<ProxyTarget>>> {
+fn static_targets(settings: &ControllerSettings, own: Option<&OwnProxy>) -> anyhow::Result<Vec<Arc<ProxyTarget>>> {
     let urls: Vec<String> = settings.static_proxies.iter().map(|(_, url)| url.clone()).collect();
     let targets = discovery::static_targets(&urls, settings.server_name.as_deref())?;
     let name = |target: &ProxyTarget| {
@@ -413,6 +423,9 @@ fn static_targets(settings: &ControllerSettings) -> anyhow::Result<Vec<Arc<Proxy
         let given = given.find(|(_, url)| target.urls.iter().any(|known| **known == *url.trim_end_matches('/')));
         given.map_or_else(|| target.name.clone(), |(name, _)| name.as_str().into())
     };
+    if let Some(own) = own {
+        return Ok(targets.iter().map(|target| Arc::new(own.known(target))).collect());
+    }
     let names: Vec<Arc<str>> = targets.iter().map(|target| name(target)).collect();
     let named = targets.into_iter().zip(&names).map(|(target, name)| {
         // http and https of one host and port: two proxies, which rows and metrics have to keep apart.
@@ -675,7 +688,7 @@ mod tests {
                 additional: Vec::new(),
             })
         };
-        let targets = static_targets(&settings).expect("all are addresses");
+        let targets = static_targets(&settings, None).expect("all are addresses");
         let names: Vec<_> = targets.iter().map(|target| &*target.name).collect();
         assert_eq!(
             names,

@@ -232,6 +232,7 @@ fn status_settings() -> status::Settings {
         emit_events: true,
         qps: 20,
         burst: 100,
+        rows: status::Rows::Fleet,
         services: vec![NamespacedName::new("kong", "admin")],
         watched_namespaces: Vec::new(),
         namespace: "silverback".into(),

@@ -2,19 +2,25 @@
 
 use std::sync::Arc;
 
+use futures_util::future::select_all;
 use kube::Client;
 use tokio::{sync::watch, task::JoinSet};
 
-use super::settings::{ControllerSettings, Source};
+use super::{
+    own_proxy::OwnProxy,
+    settings::{ControllerSettings, Source},
+};
 use crate::{
+    lease,
     observe::metrics::Metrics,
-    status::{self, Inputs, Load, OwnPod},
+    status::{self, Inputs, Load, OwnPod, Rows},
 };
 
-/// Starts the writer of statuses.
+/// Starts the writer of statuses: that of the leader; where each replica drives its own proxy, one for its row, too.
 pub(super) fn write(
     client: Client,
     settings: &ControllerSettings,
+    own_proxy: Option<&OwnProxy>,
     inputs: Inputs,
     metrics: Arc<Metrics>,
     tasks: &mut JoinSet<&'static str>,
@@ -33,6 +39,10 @@ pub(super) fn write(
         emit_events: settings.status.emit_events,
         qps: settings.status.qps,
         burst: settings.status.burst,
+        rows: match own_proxy {
+            Some(_) => Rows::None,
+            None => Rows::Fleet,
+        },
         services: settings.admin_services.clone(),
         watched_namespaces: match &settings.source {
             Source::Cluster { namespaces, .. } => namespaces.clone(),
@@ -42,22 +52,49 @@ pub(super) fn write(
         lease,
         own_pod,
     };
+    let mut loads = Vec::new();
+    if let Some(own) = own_proxy {
+        let row = status::Settings {
+            rows: Rows::Own(own.name()),
+            update_status: false,
+            emit_events: false,
+            ..status_settings.clone()
+        };
+        let inputs = Inputs {
+            leadership: lease::always_leader(),
+            objects_are_ours: None,
+            storage: None,
+            ..inputs.clone()
+        };
+        let (writer, reports) = status::writer(client.clone(), row, inputs);
+        super::spawn(tasks, "own row", writer);
+        loads.push(reports.load);
+    }
     let (writer, reports) = status::writer(client, status_settings, inputs);
     super::spawn(tasks, "statuses", writer);
-    super::spawn(tasks, "status metrics", follow_load(reports.load, metrics));
+    loads.push(reports.load);
+    super::spawn(tasks, "status metrics", follow_loads(loads, metrics));
     Ok(())
 }
 
-async fn follow_load(mut loads: watch::Receiver<Load>, metrics: Arc<Metrics>) {
+async fn follow_loads(mut loads: Vec<watch::Receiver<Load>>, metrics: Arc<Metrics>) {
     loop {
-        let load = *loads.borrow_and_update();
+        let all = loads.iter_mut().map(|load| *load.borrow_and_update());
+        let load = all.fold(Load::default(), |sum, load| Load {
+            gates: sum.gates + load.gates,
+            transitions: sum.transitions + load.transitions,
+            refreshes: sum.refreshes + load.refreshes,
+            writes: sum.writes + load.writes,
+            failures: sum.failures + load.failures,
+        });
         let waiting = [
             ("gates", load.gates),
             ("transitions", load.transitions),
             ("refreshes", load.refreshes),
         ];
         metrics.statuses(waiting, load.writes, load.failures);
-        if loads.changed().await.is_err() {
+        let changes = loads.iter_mut().map(|load| Box::pin(load.changed()));
+        if select_all(changes).await.0.is_err() {
             return;
         }
     }

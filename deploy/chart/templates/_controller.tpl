@@ -65,6 +65,11 @@
     {{- include "silverback.controller-arguments" . | trim | nindent 4 }}
   env:
     {{- include "silverback.pod-identity" . | trim | nindent 4 }}
+    {{- if eq .Values.mode "sidecar" }}
+    # Of the row that each writes of its own proxy.
+    - name: NODE_NAME
+      valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
+    {{- end }}
     {{- with $controller.variables }}
     {{- include "silverback.variables" (list "CONTROLLER_" .) | trim | nindent 4 }}
     {{- end }}

@@ -486,7 +486,8 @@ fn host_without_brackets(url: &Url) -> &str {
         .trim_end_matches(']')
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether what is sent there does not leave this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = host_without_brackets(url);
     host == "localhost"
         || host

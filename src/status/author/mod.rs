@@ -25,10 +25,10 @@ use self::{
     objects::ObjectConditions,
 };
 use super::{
-    document::{Document, Gate, Key},
+    document::{Document, FleetOwner, Gate, Key},
     planner::Planner,
-    resource::{ObserverStatus, ProxyFleet, ProxyInstance, StatusCondition},
-    settings::Settings,
+    resource::{ObserverStatus, ProxyFleet, ProxyInstance, StatusCondition, name_of},
+    settings::{Rows, Settings},
 };
 use crate::{
     fleet::{FleetView, ProxyView},
@@ -65,6 +65,8 @@ pub(super) struct Author {
     /// Conditions of `ProxyFleet`s as they were told last.
     fleet_conditions: HashMap<NamespacedName, Vec<StatusCondition>>,
     paused: BTreeSet<NamespacedName>,
+    /// `ProxyFleet`s that go with their Service.
+    fleets_owned: BTreeSet<NamespacedName>,
     confirmed: Confirmed,
     addressed: BTreeSet<Key>,
     /// The configuration and the addresses of which that was told last.
@@ -87,6 +89,7 @@ impl Author {
             gates: HashMap::new(),
             fleet_conditions: HashMap::new(),
             paused: BTreeSet::new(),
+            fleets_owned: BTreeSet::new(),
             confirmed: Confirmed::default(),
             addressed: BTreeSet::new(),
             told_addresses: None,
@@ -112,23 +115,12 @@ impl Author {
         planner: &mut Planner,
         now: Instant,
     ) {
-        let observer = instance.status.as_ref().and_then(|status| status.observer.as_ref());
-        let ours = match observer {
-            Some(observer) => observer.lease == self.settings.lease.to_string(),
-            None => instance.spec.service.as_ref().is_none_or(|found| {
-                let known =
-                    |service: &NamespacedName| *service.namespace == *found.namespace && *service.name == *found.name;
-                self.settings.services.iter().any(known)
-            }),
-        };
-        if !ours {
+        if !self.is_ours(&instance) {
             return;
         }
+        let observer = instance.status.as_ref().and_then(|status| status.observer.as_ref());
         let deposed = observer.is_some_and(|observer| epoch.is_after(&observer.epoch));
-        let name = NamespacedName::new(
-            instance.metadata.namespace.unwrap_or_default(),
-            instance.metadata.name.unwrap_or_default(),
-        );
+        let name = name_of(&instance);
         self.instances
             .entry(name.clone())
             .or_insert_with(|| instance.spec.pod_ref.uid.as_str().into());
@@ -141,6 +133,21 @@ impl Author {
         } else if planner.overwritten(&key, status, now) {
             // What it told the Pod came before that, and is not watched.
             planner.lost(&gate, now);
+        }
+    }
+
+    fn is_ours(&self, instance: &ProxyInstance) -> bool {
+        let observer = instance.status.as_ref().and_then(|status| status.observer.as_ref());
+        match (&self.settings.rows, observer) {
+            (Rows::Own(pod), _) => name_of(instance) == *pod,
+            (Rows::None, _) => false,
+            (Rows::Fleet, Some(observer)) => observer.lease == self.settings.lease.to_string(),
+            // Without a Service: a proxy that the controller in its own Pod drives.
+            (Rows::Fleet, None) => instance.spec.service.as_ref().is_some_and(|found| {
+                let known =
+                    |service: &NamespacedName| *service.namespace == *found.namespace && *service.name == *found.name;
+                self.settings.services.iter().any(known)
+            }),
         }
     }
 
@@ -163,10 +170,7 @@ impl Author {
 
     /// A `ProxyFleet` stands in the cluster, or changed. Returns whether another set of fleets is paused now.
     pub(super) fn found_fleet(&mut self, found: ProxyFleet, planner: &mut Planner, now: Instant) -> bool {
-        let name = NamespacedName::new(
-            found.metadata.namespace.unwrap_or_default(),
-            found.metadata.name.unwrap_or_default(),
-        );
+        let name = name_of(&found);
         if !self.fleet_names().iter().any(|(fleet, _)| *fleet == name) {
             return false;
         }
@@ -174,7 +178,16 @@ impl Author {
             Some(true) => self.paused.insert(name.clone()),
             _ => self.paused.remove(&name),
         };
-        planner.seed(&Key::Fleet(name.clone()), Document::Fleet, now);
+        let owners = found.metadata.owner_references.unwrap_or_default();
+        let owner = owners.into_iter().find(|owner| owner.kind == "Service");
+        let owner = owner.map(|owner| FleetOwner {
+            name: owner.name.into(),
+            uid: owner.uid.into(),
+        });
+        if owner.is_some() {
+            self.fleets_owned.insert(name.clone());
+        }
+        planner.seed(&Key::Fleet(name.clone()), Document::Fleet(owner), now);
         if let Some(status) = found.status {
             self.fleet_conditions
                 .entry(name.clone())
@@ -246,6 +259,9 @@ impl Author {
     }
 
     fn tell_proxies(&mut self, world: &World, another: bool, planner: &mut Planner, now: Instant) {
+        if self.settings.rows == Rows::None {
+            return;
+        }
         let mut present = HashSet::new();
         let mut seen = HashMap::new();
         for proxy in &world.view.proxies {
@@ -264,7 +280,10 @@ impl Author {
             seen.insert(proxy.target.id.clone(), proxy.clone());
         }
         self.seen = seen;
-        self.remove_orphans(&present, &world.snapshot, planner, now);
+        // A replica's own row goes with its Pod.
+        if self.settings.rows == Rows::Fleet {
+            self.remove_orphans(&present, &world.snapshot, planner, now);
+        }
     }
 
     fn tell_gate(
@@ -307,7 +326,11 @@ impl Author {
         });
         let observer = ObserverStatus {
             lease: self.settings.lease.to_string(),
-            epoch: world.epoch.to_string(),
+            // A replica's own row is written without leading.
+            epoch: match self.settings.rows {
+                Rows::Own(_) => String::new(),
+                Rows::Fleet | Rows::None => world.epoch.to_string(),
+            },
         };
         let status = instance::status(proxy, counted, observer);
         planner.want(&Key::Instance(name.clone()), Document::Instance(spec), now);
@@ -351,11 +374,26 @@ impl Author {
 
     fn tell_fleets(&mut self, world: &World, planner: &mut Planner, now: Instant) {
         for (name, service) in self.fleet_names() {
+            let found = world.snapshot.services.get(&service);
+            // It goes with its Service, as at a rollback: whatever is written would bring it back.
+            if found.is_none() && world.snapshot.is_complete() && self.fleets_owned.contains(&name) {
+                planner.forget(&Key::FleetStatus(name.clone()));
+                planner.forget(&Key::Fleet(name));
+                continue;
+            }
+            let owner = found.filter(|_| service.namespace == name.namespace);
+            let owner = owner.map(|found| FleetOwner {
+                name: service.name.clone(),
+                uid: found.metadata.uid.clone(),
+            });
+            if owner.is_some() {
+                self.fleets_owned.insert(name.clone());
+            }
             let former = self.fleet_conditions.get(&name).map_or(&[][..], Vec::as_slice);
             let paused = self.paused.contains(&name);
             let status = fleet::status(&service, world, paused, former);
             self.fleet_conditions.insert(name.clone(), status.conditions.clone());
-            planner.want(&Key::Fleet(name.clone()), Document::Fleet, now);
+            planner.want(&Key::Fleet(name.clone()), Document::Fleet(owner), now);
             planner.want(&Key::FleetStatus(name), Document::FleetStatus(Box::new(status)), now);
         }
     }

@@ -20,6 +20,10 @@ pub use proxy_instance::{
     ProxyInstance, ProxyInstanceSpec, ProxyInstanceStatus, ProxySoftware,
 };
 
+use kube::Resource;
+
+use crate::model::NamespacedName;
+
 /// API group of silverback's kinds.
 pub const GROUP: &str = "gateway.silverback.dev";
 
@@ -47,4 +51,13 @@ pub(crate) fn cut(text: &str, characters: usize) -> String {
         None => text.to_owned(),
         Some(_) => text.chars().take(characters - 1).chain(['…']).collect(),
     }
+}
+
+/// Namespace and name of an object.
+pub(super) fn name_of<K: Resource>(object: &K) -> NamespacedName {
+    let metadata = object.meta();
+    NamespacedName::new(
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default(),
+    )
 }

@@ -16,7 +16,7 @@ use crate::{
         },
     },
     render::{Rendered, Rendition},
-    status::{OwnPod, Settings},
+    status::{OwnPod, Rows, Settings},
 };
 
 pub(super) fn at(second: i64) -> Timestamp {
@@ -69,6 +69,7 @@ pub(super) fn settings() -> Settings {
         emit_events: true,
         qps: 20,
         burst: 100,
+        rows: Rows::Fleet,
         services: vec![admin_service()],
         watched_namespaces: Vec::new(),
         namespace: "silverback".into(),
