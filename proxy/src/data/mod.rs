@@ -42,7 +42,7 @@ use balancer::Resolver;
 use forward::Pools;
 
 pub(crate) use drain::Drain;
-pub(crate) use options::{DataPlaneOptions, DnsOptions, KeepAliveOptions, ResponseHeaders, Trust};
+pub(crate) use options::{DataPlaneOptions, DnsOptions, KeepAliveOptions, Limits, ResponseHeaders, Trust};
 pub(crate) use plugin::{KNOWN_PLUGINS, check as check_plugin, schema as plugin_schema};
 pub(crate) use runtime::Runtime;
 #[cfg(test)]

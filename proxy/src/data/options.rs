@@ -170,6 +170,9 @@ pub(crate) struct Limits {
     pub header_timeout: Duration,
     /// How long a client may stall while it sends a body or takes an answer.
     pub stall_timeout: Duration,
+    /// How long a connection without a request is kept once the end has begun: one that is on its way arrives, and is
+    /// answered with `Connection: close`.
+    pub linger: Duration,
 }
 
 impl Default for Limits {
@@ -183,6 +186,7 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(60),
             header_timeout: Duration::from_secs(60),
             stall_timeout: Duration::from_secs(60),
+            linger: Duration::from_secs(5),
         }
     }
 }

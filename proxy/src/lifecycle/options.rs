@@ -7,7 +7,7 @@ use proxy_config_schema::{PluginRules, ValidationOptions};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    data::{DataPlaneOptions, DnsOptions, KNOWN_PLUGINS, KeepAliveOptions, ResponseHeaders, Trust},
+    data::{DataPlaneOptions, DnsOptions, KNOWN_PLUGINS, KeepAliveOptions, Limits, ResponseHeaders, Trust},
     server,
     settings::{Settings, TrustedCertificate},
 };
@@ -92,6 +92,10 @@ pub(super) fn data_plane(settings: &Settings) -> anyhow::Result<DataPlaneOptions
                 0 => u64::MAX,
                 limit => limit,
             },
+        },
+        limits: Limits {
+            linger: settings.drain_idle,
+            ..Limits::default()
         },
         ..DataPlaneOptions::default()
     })

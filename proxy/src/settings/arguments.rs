@@ -220,7 +220,15 @@ pub struct ProxyArguments {
         help_heading = "Process"
     )]
     pub drain_delay: Option<String>,
-    /// How long requests under way may take to end after that [default: 30s]
+    /// How long a connection without a request is kept after that: one that is on its way is answered [default: 5s]
+    #[arg(
+        long,
+        env = "SILVERBACK_PROXY_DRAIN_IDLE",
+        value_name = "TIME",
+        help_heading = "Process"
+    )]
+    pub drain_idle: Option<String>,
+    /// How long requests under way may take to end after listeners closed [default: 30s]
     #[arg(
         long,
         env = "SILVERBACK_PROXY_DRAIN_TIMEOUT",

@@ -155,6 +155,8 @@ pub struct Settings {
     pub node_id: Uuid,
     /// How long to keep serving after SIGTERM before listeners close.
     pub drain_delay: Duration,
+    /// How long a connection without a request is kept after listeners closed.
+    pub drain_idle: Duration,
     /// How long requests under way may take to end after listeners closed.
     pub drain_timeout: Duration,
     /// How long to wait at the start for certificate files that are not there yet.
@@ -260,6 +262,10 @@ impl Settings {
             drain_delay: value::duration(
                 Setting::new("SILVERBACK_PROXY_DRAIN_DELAY", "--drain-delay"),
                 text(&arguments.drain_delay).unwrap_or("0s"),
+            )?,
+            drain_idle: value::duration(
+                Setting::new("SILVERBACK_PROXY_DRAIN_IDLE", "--drain-idle"),
+                text(&arguments.drain_idle).unwrap_or("5s"),
             )?,
             drain_timeout: value::duration(
                 Setting::new("SILVERBACK_PROXY_DRAIN_TIMEOUT", "--drain-timeout"),

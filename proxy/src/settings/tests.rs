@@ -210,6 +210,7 @@ fn sizes_times_and_name_servers_are_read() {
         "--admin-listen=off",
         "--admin-client-max-body-size=512k",
         "--drain-timeout=1m30s",
+        "--drain-idle=12s",
         "--dns-resolver=10.0.0.10, [::1]:5353, fd00::10",
         "--prefix=/kong_prefix",
         "--configuration-file=kept.json",
@@ -217,6 +218,7 @@ fn sizes_times_and_name_servers_are_read() {
     .expect("valid");
     assert_eq!(settings.admin_body_limit, 512 << 10);
     assert_eq!(settings.drain_timeout, Duration::from_secs(90));
+    assert_eq!(settings.drain_idle, Duration::from_secs(12));
     let servers: Vec<String> = settings.dns_resolvers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["10.0.0.10:53", "[::1]:5353", "[fd00::10]:53"]);
     assert_eq!(

@@ -27,10 +27,13 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
-use super::{super::DataPlane, stream::ClientStream};
+use super::{
+    super::DataPlane,
+    stream::{Arrivals, ClientStream},
+};
 use crate::data::{
     Drain,
-    drain::{LINGER, farewell},
+    drain::{Parting, farewell},
     forward,
 };
 
@@ -107,7 +110,11 @@ pub(super) async fn serve(
         let mut stream = ClientStream::new(stream, limits.stall_timeout);
         let protocol = tokio::select! {
             protocol = timeout(limits.header_timeout, stream.speaks_http2()) => protocol,
-            () = client.drain.lingered() => return,
+            () = client.drain.lingered(limits.linger) => match stream.has_arrivals() {
+                // It began to speak just now.
+                true => timeout(limits.linger, stream.speaks_http2()).await,
+                false => return,
+            },
         };
         drop(handshake);
         if let Ok(Ok(http2)) = protocol {
@@ -136,7 +143,7 @@ pub(super) async fn serve(
 
 async fn converse<S>(plane: &Arc<DataPlane>, stream: ClientStream<S>, client: Client, http2: bool)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Arrivals + Unpin + Send + 'static,
 {
     let limits = plane.options.limits;
     let peer = client.peer;
@@ -157,8 +164,8 @@ where
             Ok::<_, Infallible>(response.map(|body| body.guarded(guard)))
         }
     });
-    let io = TokioIo::new(stream);
     let outcome = if http2 {
+        let io = TokioIo::new(stream);
         let mut connection = pin!(
             http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
@@ -179,6 +186,8 @@ where
             }
         }
     } else {
+        let parting = Arc::new(Parting::default());
+        let io = TokioIo::new(stream.parting(Arc::clone(&parting)));
         let mut connection = pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -191,14 +200,13 @@ where
         );
         tokio::select! {
             outcome = connection.as_mut() => outcome,
-            () = activity.quiet_after(&drain) => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
+            is_idle = activity.part(&drain, limits.linger, &parting) => match is_idle {
+                true => tokio::select! {
                     outcome = connection => outcome,
-                    () = drain.cut.cancelled() => Ok(()),
-                }
-            }
-            () = drain.cut.cancelled() => Ok(()),
+                    () = farewell(&drain.cut) => Ok(()),
+                },
+                false => Ok(()),
+            },
         }
     };
     if let Err(error) = outcome {
@@ -234,14 +242,19 @@ impl Activity {
         }
     }
 
-    /// Returns when the listener drains, and then no request has come for a while: one that is on its way is still taken.
-    async fn quiet_after(&self, drain: &Drain) {
+    /// Once the listener drains and no request has come for a while, asks the connection to end, as often as it takes: one
+    /// that is on its way is still taken. Returns at the cut; true if nothing is under way then.
+    async fn part(&self, drain: &Drain, linger: Duration, parting: &Parting) -> bool {
         drain.begun.cancelled().await;
         loop {
             let begun = self.begun.load(Relaxed);
-            tokio::time::sleep(LINGER).await;
-            if self.running.load(Relaxed) == 0 && self.begun.load(Relaxed) == begun {
-                return;
+            let is_cut = timeout(linger, drain.cut.cancelled()).await.is_ok();
+            let is_idle = self.running.load(Relaxed) == 0;
+            if is_idle && (is_cut || self.begun.load(Relaxed) == begun) {
+                parting.ask();
+            }
+            if is_cut {
+                return is_idle;
             }
         }
     }

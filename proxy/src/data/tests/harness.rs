@@ -73,6 +73,10 @@ impl Gateway {
         let options = DataPlaneOptions {
             product: "kong/3.9.3".to_owned(),
             allow_debug_header: true,
+            limits: crate::data::Limits {
+                linger: Duration::from_millis(700),
+                ..Default::default()
+            },
             ..DataPlaneOptions::default()
         };
         Self::start_with(options, configuration).await
