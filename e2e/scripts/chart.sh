@@ -99,6 +99,17 @@ grep -A1 KONG_NGINX_ADMIN_CLIENT_MAX_BODY_SIZE "$out/first" | grep -q 'value: "6
 ! grep -n restart-workload "$out/first" || { echo "the embedded proxy needs no restart, and there is the above"; exit 1; }
 render --set proxy.image.repository=kong >"$out/kong"
 grep -q -- "--restart-workload=deployment/gateway/silverback-kong$" "$out/kong"
+# What a proxy runs holds secrets: it is put away in memory, in both modes; Kong puts nothing away.
+for mode in split sidecar; do
+  render --set mode=$mode >"$out/keeping"
+  grep -A1 SILVERBACK_PROXY_CONFIGURATION_FILE "$out/keeping" | grep -q "value: /var/lib/silverback/"
+  grep -A1 "name: kept-configuration$" "$out/keeping" | grep -q "medium: Memory" || { echo "mode $mode: secrets would be on the node's disk"; exit 1; }
+done
+! grep -nE "kept-configuration|CONFIGURATION_FILE" "$out/kong" <(render --set proxy.keepConfiguration=false) || { echo "nothing is to be kept, and there is the above"; exit 1; }
+# Each sidecar writes the row of its own proxy; there is no Admin Service, and so no fleet.
+grep -A1 "name: NODE_NAME" "$out/keeping" | grep -q spec.nodeName
+grep -q "resources: \[proxyinstances\]" "$out/keeping"
+! grep -n "proxyfleets" "$out/keeping" || { echo "sidecars have no use for the above"; exit 1; }
 # The release in one namespace, its objects in another: hooks look for Helm's Secrets where these are, and all else is with the objects.
 render --set namespace=proxies >"$out/parted"
 [ "$(grep -c -- '"--release-namespace=gateway"' "$out/parted")" = 2 ]

@@ -86,6 +86,13 @@ silverback
 {{- else }}{{ .Values.proxy.restartForCertificates }}{{ end }}
 {{- end }}
 
+{{/* "true" when proxies put away what they run for their next start. Kong can't. */}}
+{{- define "silverback.keeps-configuration" -}}
+{{- $image := (include "silverback.settings" . | fromYaml).proxy.image }}
+{{- if kindIs "invalid" .Values.proxy.keepConfiguration }}{{ contains "silverback-proxy" (printf "%s %s" $image.repository $image.unifiedRepoTag) }}
+{{- else }}{{ .Values.proxy.keepConfiguration }}{{ end }}
+{{- end }}
+
 {{/* Cluster-wide names carry the namespace: releases of one name in two namespaces do not meet. */}}
 {{- define "silverback.cluster-role" -}}{{ include "silverback.namespace" . }}-{{ include "silverback.controller" . }}{{- end }}
 

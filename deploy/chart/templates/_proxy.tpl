@@ -60,6 +60,11 @@ env:
   {{- include "silverback.variables" (list "KONG_" (include "silverback.proxy-env" . | fromYaml)) | trim | nindent 2 }}
   - name: KONG_NGINX_DAEMON
     value: "off"
+  {{- if eq (include "silverback.keeps-configuration" .) "true" }}
+  # A container that restarts has its configuration at once, also while no controller is there.
+  - name: SILVERBACK_PROXY_CONFIGURATION_FILE
+    value: /var/lib/silverback/configuration.json
+  {{- end }}
   {{- if and (eq .Values.mode "split") (not .Values.pki.certManager.enabled) }}
   # Only the controller may use the Admin API, not whoever else the authority signs for. Kong knows no such setting.
   - name: SILVERBACK_PROXY_ADMIN_CLIENT_NAME
@@ -86,6 +91,9 @@ envFrom:
 {{- $name := include "silverback.fullname" . }}
 - {name: {{ $name }}-prefix-dir, mountPath: {{ (include "silverback.proxy-env" . | fromYaml).prefix }}}
 - {name: {{ $name }}-tmp, mountPath: /tmp}
+{{- if eq (include "silverback.keeps-configuration" .) "true" }}
+- {name: kept-configuration, mountPath: /var/lib/silverback}
+{{- end }}
 {{- if eq .Values.mode "split" }}
 - {name: admin-certificates, mountPath: /etc/silverback/admin, readOnly: true}
 {{- if eq (include "silverback.has-identities" .) "true" }}
@@ -128,6 +136,11 @@ envFrom:
   emptyDir: {sizeLimit: {{ dig "sizeLimit" "256Mi" (default (dict) $proxy.prefixDir) }}}
 - name: {{ $name }}-tmp
   emptyDir: {sizeLimit: {{ dig "sizeLimit" "1Gi" (default (dict) $proxy.tmpDir) }}}
+{{- if eq (include "silverback.keeps-configuration" .) "true" }}
+# It holds secrets: they stay in the node's memory, and go with the pod. Twice the largest configuration has room.
+- name: kept-configuration
+  emptyDir: {medium: Memory, sizeLimit: 160Mi}
+{{- end }}
 {{- if eq .Values.mode "split" }}
 # With items, the kubelet waits until the Secret is filled.
 - name: admin-certificates

@@ -2,7 +2,9 @@
 
 use anyhow::{Context, ensure};
 
-use super::release::{CHANGE, HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer, front, holds, in_sync, ingress, pods};
+use super::release::{
+    CHANGE, HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer, change_goes_live, front, holds, in_sync, ingress, pods,
+};
 use crate::{Arguments, cluster::Cluster, http, load::Load, poll::eventually};
 
 pub(super) fn scale(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
@@ -81,24 +83,44 @@ pub(super) fn restart(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
         .unwrap_or_default()
         .trim_start_matches("containerd://")
         .to_owned();
-    cluster.kill_container(&node, &container)?;
-    eventually("the container restarted", LIMIT, || {
-        ensure!(count()? > before, "not yet");
-        Ok(())
-    })?;
-    eventually("the pod is Ready again", LIMIT, || {
+    // Nobody is there to send it anything: what it runs afterwards is what it had put away.
+    let controllers = format!("deployment/{RELEASE}-kong-controller");
+    cluster.kubectl(&["scale", "-n", NAMESPACE, &controllers, "--replicas=0"])?;
+    let outcome = (|| {
+        let selected = format!("app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=controller");
+        cluster.kubectl(&[
+            "wait",
+            "--for=delete",
+            "pod",
+            "-n",
+            NAMESPACE,
+            "-l",
+            &selected,
+            "--timeout=60s",
+        ])?;
+        cluster.kill_container(&node, &container)?;
+        eventually("the container restarted", LIMIT, || {
+            ensure!(count()? > before, "not yet");
+            Ok(())
+        })?;
+        eventually("the pod is Ready again", LIMIT, || {
+            ensure!(
+                holds(&cluster.get(&["pod", "-n", NAMESPACE, &pod])?, "Ready"),
+                "not yet"
+            );
+            Ok(())
+        })?;
+        let answer = http::get(way.address, HOST, "/")?;
         ensure!(
-            holds(&cluster.get(&["pod", "-n", NAMESPACE, &pod])?, "Ready"),
-            "not yet"
+            answer.status == 200,
+            "Ready, and it answered {} {}",
+            answer.status,
+            answer.body
         );
         Ok(())
-    })?;
-    let answer = http::get(way.address, HOST, "/")?;
-    ensure!(
-        answer.status == 200,
-        "Ready, and it answered {} {}",
-        answer.status,
-        answer.body
-    );
-    in_sync(cluster, 2)
+    })();
+    cluster.kubectl(&["scale", "-n", NAMESPACE, &controllers, "--replicas=2"])?;
+    outcome?;
+    in_sync(cluster, 2)?;
+    change_goes_live(cluster)
 }

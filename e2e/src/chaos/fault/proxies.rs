@@ -59,6 +59,7 @@ fn scale(bed: &Bed<'_>, count: usize) -> anyhow::Result<()> {
 
 /// Name of the pod, and of the volume in it that is full.
 const FULL: &str = "full-disk";
+const KEPT_IN: &str = "SILVERBACK_PROXY_CONFIGURATION_FILE";
 const KEPT: &str = "/kept/configuration.json";
 
 /// One more proxy, that keeps its configuration in a volume without space. It serves all the same, and gets all changes.
@@ -93,7 +94,8 @@ fn full_pod(deployment: &Value) -> anyhow::Result<Value> {
     let mounts = container["volumeMounts"].as_array_mut().context("no mounts")?;
     mounts.push(json!({"name": FULL, "mountPath": "/kept"}));
     let env = container["env"].as_array_mut().context("no environment")?;
-    env.push(json!({"name": "SILVERBACK_PROXY_CONFIGURATION_FILE", "value": KEPT}));
+    env.retain(|variable| variable["name"] != KEPT_IN);
+    env.push(json!({"name": KEPT_IN, "value": KEPT}));
     Ok(json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": FULL, "namespace": NAMESPACE, "labels": labels},
