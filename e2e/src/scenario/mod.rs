@@ -72,7 +72,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "restart",
-        story: "a proxy whose container restarts is configured again before it is Ready",
+        story: "a proxy whose container restarts is Ready with the configuration that it had, also without any controller",
         first: false,
         by_name_only: false,
         run: fleet::restart,
@@ -296,6 +296,20 @@ pub(crate) const ALL: &[Scenario] = &[
         first: false,
         by_name_only: true,
         run: upgrade::grown,
+    },
+    Scenario {
+        name: "upgrade-namespaced",
+        story: "a release of the kong chart with rights in two namespaces alone, there and back",
+        first: false,
+        by_name_only: true,
+        run: upgrade::namespaced,
+    },
+    Scenario {
+        name: "upgrade-edited",
+        story: "a release that was scaled and edited by hand, upgraded by Helm 3 and by Helm 4",
+        first: false,
+        by_name_only: true,
+        run: upgrade::edited,
     },
     Scenario {
         name: "upgrade-refused",

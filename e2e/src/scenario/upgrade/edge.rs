@@ -28,6 +28,15 @@ const INGRESS: &str = "e2e/testdata/ingress-release";
 const LEASE: &str = "edge.silverback.gateway.silverback.dev";
 
 impl Edge {
+    /// Whether each proxy pod has a controller of ours, as our chart makes them.
+    pub(super) fn has_own_sidecars(&self) -> bool {
+        self.chart.is_none()
+    }
+
+    pub(super) fn is_of_ingress_chart(&self) -> bool {
+        self.chart == Some(INGRESS)
+    }
+
     /// What most users have, with a load balancer that sends to nodes with a proxy alone.
     pub(super) fn plain() -> Self {
         Self {
@@ -77,6 +86,17 @@ impl Edge {
                      resources: {requests: {cpu: 10m}}\n\
                      extraObjects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: edge-pages}, data: {page: hello}}]\n\
                      lifecycle: {preStop: {exec: {command: [kong, quit, --wait=4, --timeout=4]}}}\n",
+        }
+    }
+
+    /// Rights in two namespaces, and none beyond them.
+    pub(super) fn namespaced() -> Self {
+        Self {
+            what: "watchNamespaces, and rbac.enableClusterRoles=false",
+            values: "replicaCount: 2\n\
+                     ingressController: {ingressClass: edge, watchNamespaces: [shop, edge], rbac: {enableClusterRoles: false}}\n\
+                     lifecycle: {preStop: {exec: {command: [kong, quit, --wait=4, --timeout=4]}}}\n",
+            ..Self::plain()
         }
     }
 

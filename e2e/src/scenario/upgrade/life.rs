@@ -35,6 +35,50 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// What people do in a bad night: `kubectl scale`, and `kubectl edit` of what the chart sets otherwise.
+    pub(super) fn edit_by_hand(&self) -> anyhow::Result<()> {
+        self.cluster
+            .kubectl(&["scale", "-n", NAMESPACE, &self.deployment(), "--replicas=3"])?;
+        let (deployment, patch) = (self.deployment(), r#"{"spec": {"revisionHistoryLimit": 3}}"#);
+        let manager = "--field-manager=kubectl-edit";
+        self.cluster.kubectl(&[
+            "patch",
+            "-n",
+            NAMESPACE,
+            &deployment,
+            manager,
+            "--type=merge",
+            "-p",
+            patch,
+        ])?;
+        rolled_out(self.cluster, self.edge.name)
+    }
+
+    /// The upgrade of what was edited. Helm 3's way, which Helm 4 keeps to for what Helm 3 has installed, writes over it; what Helm
+    /// 4 has installed it applies on the server, which names whose fields are in the way.
+    pub(super) fn split_edited(&self, helm: &'static str) -> anyhow::Result<()> {
+        let outcome = self.upgrade_by(helm, &[]);
+        match outcome {
+            Err(error) if self.helm == "helm4" => {
+                let said = format!("{error:#}");
+                for word in ["conflict", "kubectl-edit", ".spec.replicas"] {
+                    ensure!(said.contains(word), "{word:?} is not in what was said: {said}");
+                }
+                println!("   without --force-conflicts: {said}");
+                rolled_out(self.cluster, self.edge.name)?;
+                self.upgrade_by(helm, &["--force-conflicts"])?;
+            }
+            outcome => {
+                outcome?;
+                ensure!(
+                    self.helm != "helm4",
+                    "what others have set is written over without a word"
+                );
+            }
+        }
+        self.in_sync(Some(2))
+    }
+
     pub(super) fn restart_proxies(&self) -> anyhow::Result<()> {
         self.cluster
             .kubectl(&["rollout", "restart", "-n", NAMESPACE, &self.deployment()])?;

@@ -4,6 +4,7 @@
 mod bad_input;
 mod edge;
 mod life;
+mod rows;
 mod run;
 mod statuses;
 
@@ -43,6 +44,23 @@ pub(super) fn by_helm4(cluster: &Cluster, arguments: &Arguments) -> anyhow::Resu
 /// What larger users have set, there and back.
 pub(super) fn grown(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
     there_and_back(cluster, arguments, Edge::grown())
+}
+
+/// The same from rights in some namespaces alone.
+pub(super) fn namespaced(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
+    there_and_back(cluster, arguments, Edge::namespaced())
+}
+
+/// Somebody has scaled and edited what the release made, then it is upgraded: by either Helm, from what either has installed.
+pub(super) fn edited(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
+    for (installed_by, upgraded_by) in [("helm", "helm"), ("helm", "helm4"), ("helm4", "helm4")] {
+        println!("   -- installed by {installed_by}, upgraded by {upgraded_by}");
+        run(cluster, arguments, installed_by, Edge::plain(), |run| {
+            run.step("scaled and edited by hand", Run::edit_by_hand)?;
+            run.step("upgrade to split", |run| run.split_edited(upgraded_by))
+        })?;
+    }
+    Ok(())
 }
 
 /// One controller of the old kind and its gateways: a stand-in holds the Lease, drives them and writes statuses.

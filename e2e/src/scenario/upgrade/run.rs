@@ -86,7 +86,7 @@ impl<'a> Run<'a> {
             RELEASE_LIMIT,
         )?;
         let identity = identity(cluster, edge.name)?;
-        Ok(Self {
+        let run = Self {
             cluster,
             arguments,
             helm,
@@ -95,7 +95,9 @@ impl<'a> Run<'a> {
             statuses: Statuses::follow(cluster)?,
             identity,
             _ways: ways,
-        })
+        };
+        run.rows_as_at_the_start()?;
+        Ok(run)
     }
 
     /// Ends the load, prints the table and removes the release.
@@ -192,6 +194,11 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn upgrade(&self, more: &[&str]) -> anyhow::Result<()> {
+        self.upgrade_by(self.helm, more)
+    }
+
+    /// The same by a Helm that need not be the one that installed it.
+    pub(super) fn upgrade_by(&self, helm: &str, more: &[&str]) -> anyhow::Result<()> {
         let chart = self.arguments.chart.display().to_string();
         let given = format!("{},{}", self.edge.given, images(self.arguments));
         let command = [
@@ -207,14 +214,15 @@ impl<'a> Run<'a> {
             "--set",
             &given,
         ];
-        self.cluster.helm_of(self.helm, &[&command, more].concat()).map(drop)
+        self.cluster.helm_of(helm, &[&command, more].concat()).map(drop)
     }
 
     /// To the release of the starting point.
     pub(super) fn roll_back(&self) -> anyhow::Result<()> {
         self.back_to("1")?;
         rolled_out(self.cluster, self.edge.name)?;
-        self.only_one_kind_of_pods()
+        self.only_one_kind_of_pods()?;
+        self.rows_as_at_the_start()
     }
 
     /// By one revision.
