@@ -326,11 +326,7 @@ impl Author {
         });
         let observer = ObserverStatus {
             lease: self.settings.lease.to_string(),
-            // A replica's own row is written without leading.
-            epoch: match self.settings.rows {
-                Rows::Own(_) => String::new(),
-                Rows::Fleet | Rows::None => world.epoch.to_string(),
-            },
+            epoch: world.epoch.to_string(),
         };
         let status = instance::status(proxy, counted, observer);
         planner.want(&Key::Instance(name.clone()), Document::Instance(spec), now);

@@ -517,7 +517,7 @@ async fn each_replica_writes_the_row_of_the_proxy_beside_it_and_nothing_else() {
         assert_eq!(row["status"]["mtls"], Value::Null);
         assert_eq!(
             row["status"]["observer"],
-            json!({ "lease": "kong/election-sidecar", "epoch": "" })
+            json!({ "lease": "kong/election-sidecar", "epoch": "uid-of-lease:1" })
         );
         let condition = cluster.condition(&format!("{INSTANCE}{name}"), "MutualTLS").unwrap();
         assert_eq!(
