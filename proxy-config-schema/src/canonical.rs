@@ -4,7 +4,7 @@
 //! same content must always give the same bytes. Orders are those of Kong Ingress Controller (`kic.md` 4.14), ties are
 //! broken by the entity's JSON. Called by `translate` (order) and `render` (bytes).
 
-use std::{borrow::Borrow, cmp::Ordering, sync::Arc};
+use std::{borrow::Borrow, cmp::Ordering, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -58,6 +58,26 @@ impl Configuration {
         }
     }
 
+    /// Where the plugins are, of those in canonical order, that have type and references in common with this one; where it
+    /// would be if there are none.
+    ///
+    /// References of different kinds may come to the same text: whoever wants those of one place compares them.
+    pub fn plugins_like(&self, plugin: &Plugin) -> Range<usize> {
+        let wanted = parts(plugin);
+        let order = |other: &Arc<Plugin>| compare_joined(wanted, parts(other));
+        let start = self.plugins.partition_point(|other| order(other).is_lt());
+        let alike = self.plugins[start..].partition_point(|other| order(other).is_eq());
+        start..start + alike
+    }
+
+    /// Adds a plugin at its place in canonical order.
+    pub fn insert_plugin(&mut self, plugin: Arc<Plugin>) {
+        let place = self
+            .plugins
+            .partition_point(|other| by_attachment(other, &plugin).is_lt());
+        self.plugins.insert(place, plugin);
+    }
+
     /// The body of `POST /config`: compact JSON in the order of the fields' declaration. Holds secrets.
     ///
     /// Its [`ConfigHash`](crate::ConfigHash) is what a proxy reports. Call [`Self::canonicalize`] first.
@@ -72,7 +92,8 @@ impl Configuration {
             upstreams: vec![Arc::new(Upstream {
                 name: "kong".to_owned(),
                 ..Upstream::default()
-            })],
+            })]
+            .into(),
             ..Self::new()
         }
     }

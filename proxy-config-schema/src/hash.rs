@@ -64,12 +64,19 @@ const STEP: usize = 64 * 1024;
 impl HashedText {
     /// Hashes a text, from where it begins to differ from `previous` on.
     pub fn new(text: Bytes, previous: Option<&Self>) -> Self {
+        let Some(previous) = previous else {
+            return Self::after(text, &Self::default(), 0);
+        };
+        let both = text.chunks_exact(STEP).zip(previous.text.chunks_exact(STEP));
+        let same = both.take_while(|(one, other)| one == other).count();
+        Self::after(text, previous, same * STEP)
+    }
+
+    /// Hashes a text of which that many bytes at the beginning are known to be those of `previous`.
+    pub(crate) fn after(text: Bytes, previous: &Self, same: usize) -> Self {
+        debug_assert_eq!(text[..same], previous.text[..same], "it is the same");
         let mut states: Vec<Md5> = Vec::with_capacity(text.len() / STEP);
-        if let Some(previous) = previous {
-            let both = text.chunks_exact(STEP).zip(previous.text.chunks_exact(STEP));
-            let same = both.take_while(|(one, other)| one == other).count();
-            states.extend_from_slice(&previous.states[..same]);
-        }
+        states.extend_from_slice(&previous.states[..same / STEP]);
         let mut state = states.last().cloned().unwrap_or_default();
         let steps = text[states.len() * STEP..].chunks_exact(STEP);
         let rest = steps.remainder();

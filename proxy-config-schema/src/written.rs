@@ -1,24 +1,35 @@
 //! A configuration as bytes, written by what it has in common with the one before.
 //!
-//! Bytes of an entity that is the same allocation as before are copied, together with those of its neighbours; the rest
-//! is written anew. The result is that of [`Configuration::to_bytes`] to the byte. Called by `render`.
+//! Bytes of a list or an entity that is the same allocation as before are copied, of an entity together with those of its
+//! neighbours; the rest is written anew. The result is that of [`Configuration::to_bytes`] to the byte. Called by `render`.
 
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::{ConfigHash, Configuration, HashedText, Route, Service};
+use crate::{ConfigHash, Configuration, HashedText, List, Route, Service};
 
 /// A configuration, its bytes and its hash.
 #[derive(Clone)]
 pub struct Written {
     text: HashedText,
     configuration: Configuration,
-    /// Where the entities of each list are, in its order.
-    places: HashMap<&'static str, Vec<Range<usize>>>,
+    lists: HashMap<&'static str, WrittenList>,
     /// Where the routes of each service are, from the beginning of the service.
-    routes: Vec<Arc<[Range<usize>]>>,
+    routes: Arc<Vec<Places>>,
+}
+
+/// Where elements of a list are, in its order.
+type Places = Arc<[Range<usize>]>;
+
+/// Where a list is.
+#[derive(Clone)]
+struct WrittenList {
+    /// From its first element to its last one.
+    elements: Range<usize>,
+    /// From the first one.
+    places: Places,
 }
 
 impl Written {
@@ -26,20 +37,24 @@ impl Written {
     pub fn new(configuration: &Configuration, previous: Option<&Self>) -> Self {
         let mut writer = Writer {
             previous,
-            bytes: Vec::with_capacity(previous.map_or(0, |previous| previous.bytes().len() + 4096)),
-            places: HashMap::new(),
-            routes: Vec::with_capacity(configuration.services.len()),
+            text: Text::after(previous.map_or(&[], |previous| previous.bytes())),
+            lists: HashMap::new(),
+            routes: Arc::default(),
         };
         writer.document(configuration);
+        let Text { mut bytes, same, .. } = writer.text;
         if previous.is_none() {
             // It grew by doubling.
-            writer.bytes.shrink_to_fit();
+            bytes.shrink_to_fit();
         }
-        let text = HashedText::new(writer.bytes.into(), previous.map(|previous| &previous.text));
+        let text = match previous {
+            Some(previous) => HashedText::after(bytes.into(), &previous.text, same),
+            None => HashedText::new(bytes.into(), None),
+        };
         Self {
             text,
             configuration: configuration.clone(),
-            places: writer.places,
+            lists: writer.lists,
             routes: writer.routes,
         }
     }
@@ -54,27 +69,31 @@ impl Written {
         self.text.hash()
     }
 
-    fn list<'a, T>(&'a self, name: &str, entities: fn(&Configuration) -> &Vec<Arc<T>>) -> Known<'a, T> {
-        Known {
-            base: self.bytes(),
+    fn list<'a, T>(&'a self, name: &str, entities: ListOf<T>) -> Option<Known<'a, T>> {
+        let list = self.lists.get(name)?;
+        Some(Known {
+            start: list.elements.start,
             entities: entities(&self.configuration),
-            places: self.places.get(name).map_or(&[], Vec::as_slice),
+            places: &list.places,
             next: 0,
             by_address: None,
-        }
+        })
     }
 }
 
 struct Writer<'a> {
     previous: Option<&'a Written>,
-    bytes: Vec<u8>,
-    places: HashMap<&'static str, Vec<Range<usize>>>,
-    routes: Vec<Arc<[Range<usize>]>>,
+    text: Text<'a>,
+    lists: HashMap<&'static str, WrittenList>,
+    routes: Arc<Vec<Places>>,
 }
 
-/// The lists of a document in the order of their declaration, services apart.
+/// One of a configuration's lists.
+type ListOf<T> = fn(&Configuration) -> &List<T>;
+
+/// The lists of a document in the order of their declaration.
 macro_rules! document {
-    ($($list:ident)*) => {
+    ($($list:ident: $write:ident)*) => {
         impl Writer<'_> {
             fn document(&mut self, configuration: &Configuration) {
                 let head = Configuration {
@@ -84,129 +103,169 @@ macro_rules! document {
                     transform: configuration.transform,
                     ..Configuration::default()
                 };
-                write(&mut self.bytes, &head);
-                self.bytes.pop();
-                self.services(&configuration.services);
-                $(self.list(stringify!($list), |configuration| &configuration.$list, configuration);)*
+                let bytes = &mut self.text.bytes;
+                write(bytes, &head);
+                bytes.pop();
+                $(self.$write(stringify!($list), |configuration| &configuration.$list, configuration);)*
+                let bytes = &mut self.text.bytes;
                 for (name, entities) in &configuration.custom {
-                    self.bytes.push(b',');
-                    write(&mut self.bytes, name);
-                    self.bytes.push(b':');
-                    write(&mut self.bytes, entities);
+                    bytes.push(b',');
+                    write(bytes, name);
+                    bytes.push(b':');
+                    write(bytes, entities);
                 }
-                self.bytes.push(b'}');
+                bytes.push(b'}');
             }
         }
     };
 }
 
 document! {
-    routes upstreams targets plugins consumers consumer_groups consumer_group_consumers certificates snis
-    ca_certificates licenses vaults keyauth_credentials basicauth_credentials hmacauth_credentials jwt_secrets
-    oauth2_credentials acls mtls_auth_credentials
+    certificates: list
+    snis: list
+    ca_certificates: list
+    licenses: list
+    vaults: list
+    consumer_groups: list
+    services: services
+    routes: list
+    plugins: list
+    consumers: list
+    consumer_group_consumers: list
+    keyauth_credentials: list
+    basicauth_credentials: list
+    hmacauth_credentials: list
+    jwt_secrets: list
+    oauth2_credentials: list
+    acls: list
+    mtls_auth_credentials: list
+    upstreams: list
+    targets: list
 }
 
 impl Writer<'_> {
-    fn list<T: Serialize>(
-        &mut self,
-        name: &'static str,
-        entities_of: fn(&Configuration) -> &Vec<Arc<T>>,
-        configuration: &Configuration,
-    ) {
+    fn list<T: Serialize>(&mut self, name: &'static str, entities_of: ListOf<T>, configuration: &Configuration) {
         let entities = entities_of(configuration);
-        if entities.is_empty() {
+        if entities.is_empty() || self.take_over(name, entities_of, configuration) {
             return;
         }
-        let known = self.previous.map(|previous| previous.list(name, entities_of));
+        let known = self.previous.and_then(|previous| previous.list(name, entities_of));
         let mut known = known.unwrap_or_else(Known::nothing);
-        open(&mut self.bytes, name);
+        let start = self.text.open(name);
         let mut run = Run::default();
         let mut places = Vec::with_capacity(entities.len());
         for entity in entities {
-            match known.find(entity) {
-                Some(place) => places.push(run.extend(&mut self.bytes, known.base, known.places[place].clone())),
+            let place = match known.find(entity) {
+                Some(place) => run.extend(&mut self.text, known.place(place)),
                 None => {
-                    run.end(&mut self.bytes, known.base);
-                    places.push(element(&mut self.bytes, |bytes| write(bytes, entity)));
+                    run.end(&mut self.text);
+                    self.text.element(|text| write(&mut text.bytes, entity))
                 }
-            }
+            };
+            places.push(place.start - start..place.end - start);
         }
-        run.end(&mut self.bytes, known.base);
-        close(&mut self.bytes);
-        self.places.insert(name, places);
+        run.end(&mut self.text);
+        self.end(name, start, places.into());
     }
 
-    fn services(&mut self, services: &[Arc<Service>]) {
+    fn services(&mut self, name: &'static str, services_of: ListOf<Service>, configuration: &Configuration) {
+        let services = services_of(configuration);
         if services.is_empty() {
             return;
         }
-        let known = self
-            .previous
-            .map(|previous| previous.list("services", |configuration| &configuration.services));
+        if self.take_over(name, services_of, configuration) {
+            self.routes = self
+                .previous
+                .map(|previous| previous.routes.clone())
+                .unwrap_or_default();
+            return;
+        }
+        let known = self.previous.and_then(|previous| previous.list(name, services_of));
         let mut known = known.unwrap_or_else(Known::nothing);
-        open(&mut self.bytes, "services");
+        let start = self.text.open(name);
         let mut run = Run::default();
         let mut places = Vec::with_capacity(services.len());
+        let mut routes = Vec::with_capacity(services.len());
         for service in services {
-            if let Some(place) = known.find(service) {
-                let routes = self.previous.map(|previous| Arc::clone(&previous.routes[place]));
-                self.routes.push(routes.expect("what is known is of the one before"));
-                places.push(run.extend(&mut self.bytes, known.base, known.places[place].clone()));
-                continue;
-            }
-            run.end(&mut self.bytes, known.base);
-            let mut known_routes = known.routes_of(service, self.previous);
-            let mut routes = Vec::with_capacity(service.routes.len());
-            let place = element(&mut self.bytes, |bytes| {
-                write_service(bytes, service, &mut known_routes, &mut routes);
-            });
-            places.push(place);
-            self.routes.push(routes.into());
+            let place = if let Some(place) = known.find(service) {
+                let known_routes = self.previous.map(|previous| previous.routes[place].clone());
+                routes.push(known_routes.expect("what is known is of the one before"));
+                run.extend(&mut self.text, known.place(place))
+            } else {
+                run.end(&mut self.text);
+                let mut known_routes = known.routes_of(service, self.previous);
+                let mut own = Vec::with_capacity(service.routes.len());
+                let write = |text: &mut Text<'_>| write_service(text, service, &mut known_routes, &mut own);
+                let place = self.text.element(write);
+                routes.push(own.into());
+                place
+            };
+            places.push(place.start - start..place.end - start);
         }
-        run.end(&mut self.bytes, known.base);
-        close(&mut self.bytes);
-        self.places.insert("services", places);
+        run.end(&mut self.text);
+        self.end(name, start, places.into());
+        self.routes = Arc::new(routes);
+    }
+
+    /// Copies a list that is the same as before. False if it is another one.
+    fn take_over<T>(&mut self, name: &'static str, entities_of: ListOf<T>, configuration: &Configuration) -> bool {
+        let is_same = |previous: &&Written| entities_of(configuration).is_same(entities_of(&previous.configuration));
+        let Some(previous) = self.previous.filter(is_same) else {
+            return false;
+        };
+        let list = previous.lists.get(name).expect("a list that is not empty was written");
+        let start = self.text.open(name);
+        self.text.copy(list.elements.clone());
+        self.end(name, start, list.places.clone());
+        true
+    }
+
+    /// Ends a list that began with its first element at `start`.
+    fn end(&mut self, name: &'static str, start: usize, places: Places) {
+        let elements = start..self.text.bytes.len();
+        self.lists.insert(name, WrittenList { elements, places });
+        self.text.bytes.push(b']');
     }
 }
 
 /// A service whose routes may be known. Its routes and plugins come last, as they are declared.
-fn write_service(bytes: &mut Vec<u8>, service: &Service, known: &mut Known<'_, Route>, places: &mut Vec<Range<usize>>) {
-    let start = bytes.len();
+fn write_service(text: &mut Text<'_>, service: &Service, known: &mut Known<'_, Route>, places: &mut Vec<Range<usize>>) {
+    let start = text.bytes.len();
     let own = Service {
         routes: Vec::new(),
         plugins: Vec::new(),
         ..service.clone()
     };
-    write(bytes, &own);
-    bytes.pop();
+    write(&mut text.bytes, &own);
+    text.bytes.pop();
     if !service.routes.is_empty() {
-        open(bytes, "routes");
+        text.open("routes");
         let mut run = Run::default();
         for route in &service.routes {
             let place = match known.find(route) {
-                Some(place) => run.extend(bytes, known.base, known.places[place].clone()),
+                Some(place) => run.extend(text, known.place(place)),
                 None => {
-                    run.end(bytes, known.base);
-                    element(bytes, |bytes| write(bytes, route))
+                    run.end(text);
+                    text.element(|text| write(&mut text.bytes, route))
                 }
             };
             places.push(place.start - start..place.end - start);
         }
-        run.end(bytes, known.base);
-        close(bytes);
+        run.end(text);
+        text.bytes.push(b']');
     }
     if !service.plugins.is_empty() {
-        separate(bytes);
-        bytes.extend_from_slice(b"\"plugins\":");
-        write(bytes, &service.plugins);
+        text.separate();
+        text.bytes.extend_from_slice(b"\"plugins\":");
+        write(&mut text.bytes, &service.plugins);
     }
-    bytes.push(b'}');
+    text.bytes.push(b'}');
 }
 
 /// Entities of the configuration before, in its order.
 struct Known<'a, T> {
-    /// What places are counted in.
-    base: &'a [u8],
+    /// From where on places are counted.
+    start: usize,
     entities: &'a [Arc<T>],
     places: &'a [Range<usize>],
     /// The one that is expected next.
@@ -217,12 +276,18 @@ struct Known<'a, T> {
 impl<'a, T> Known<'a, T> {
     fn nothing() -> Self {
         Self {
-            base: &[],
+            start: 0,
             entities: &[],
             places: &[],
             next: 0,
             by_address: None,
         }
+    }
+
+    /// Where one of them is in the bytes before.
+    fn place(&self, place: usize) -> Range<usize> {
+        let Range { start, end } = self.places[place];
+        self.start + start..self.start + end
     }
 
     /// The place in the order before of what is the same allocation.
@@ -256,7 +321,7 @@ impl<'a> Known<'a, Service> {
         };
         self.next = place + 1;
         Known {
-            base: &self.base[self.places[place].clone()],
+            start: self.place(place).start,
             entities: &self.entities[place].routes,
             places: &previous.routes[place],
             next: 0,
@@ -271,46 +336,78 @@ struct Run(Range<usize>);
 
 impl Run {
     /// Adds an entity of the bytes before. Gives its place in those that are written.
-    fn extend(&mut self, bytes: &mut Vec<u8>, base: &[u8], place: Range<usize>) -> Range<usize> {
+    fn extend(&mut self, text: &mut Text<'_>, place: Range<usize>) -> Range<usize> {
         if self.0.is_empty() || self.0.end + 1 != place.start {
-            self.end(bytes, base);
-            separate(bytes);
+            self.end(text);
+            text.separate();
             self.0 = place.clone();
         } else {
             self.0.end = place.end;
         }
-        let start = bytes.len() + (place.start - self.0.start);
+        let start = text.bytes.len() + (place.start - self.0.start);
         start..start + place.len()
     }
 
-    fn end(&mut self, bytes: &mut Vec<u8>, base: &[u8]) {
-        bytes.extend_from_slice(&base[std::mem::take(&mut self.0)]);
+    fn end(&mut self, text: &mut Text<'_>) {
+        text.copy(std::mem::take(&mut self.0));
     }
 }
 
-/// Writes an element of a list, and tells where it is.
-fn element(bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
-    separate(bytes);
-    let start = bytes.len();
-    write(bytes);
-    start..bytes.len()
+/// The bytes that are written, and those before.
+struct Text<'a> {
+    previous: &'a [u8],
+    bytes: Vec<u8>,
+    /// Up to where the two are known to be the same.
+    same: usize,
+    /// Whether they are not any more.
+    differs: bool,
 }
 
-fn open(bytes: &mut Vec<u8>, list: &str) {
-    separate(bytes);
-    bytes.push(b'"');
-    bytes.extend_from_slice(list.as_bytes());
-    bytes.extend_from_slice(b"\":[");
-}
+impl<'a> Text<'a> {
+    fn after(previous: &'a [u8]) -> Self {
+        Self {
+            previous,
+            bytes: Vec::with_capacity(if previous.is_empty() { 0 } else { previous.len() + 4096 }),
+            same: 0,
+            differs: false,
+        }
+    }
 
-fn close(bytes: &mut Vec<u8>) {
-    bytes.push(b']');
-}
+    /// Copies bytes of those before. As long as they come to the same place, only what was written between them is compared.
+    fn copy(&mut self, place: Range<usize>) {
+        if place.is_empty() {
+            return;
+        }
+        if !self.differs {
+            let between = self.same..place.start;
+            self.differs = self.bytes.len() != place.start || self.bytes[between.clone()] != self.previous[between];
+            self.same = if self.differs { self.same } else { place.end };
+        }
+        self.bytes.extend_from_slice(&self.previous[place]);
+    }
 
-/// A comma, unless a list or an object begins here.
-fn separate(bytes: &mut Vec<u8>) {
-    if !matches!(bytes.last(), None | Some(b'[' | b'{')) {
-        bytes.push(b',');
+    /// Writes an element of a list, and tells where it is.
+    fn element(&mut self, write: impl FnOnce(&mut Self)) -> Range<usize> {
+        self.separate();
+        let start = self.bytes.len();
+        write(self);
+        start..self.bytes.len()
+    }
+
+    /// Begins a list, and tells where its elements go.
+    fn open(&mut self, list: &str) -> usize {
+        self.separate();
+        self.bytes.push(b'"');
+        self.bytes.extend_from_slice(list.as_bytes());
+        self.bytes.extend_from_slice(b"\":[");
+        self.bytes.len()
+    }
+
+    /// A comma, unless a list or an object begins here.
+    fn separate(&mut self) {
+        if !matches!(self.bytes.last(), None | Some(b'[' | b'{')) {
+            self.bytes.push(b',');
+        }
     }
 }
 

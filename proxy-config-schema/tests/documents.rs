@@ -19,7 +19,7 @@ fn null_is_an_unset_field() {
         r#"{"_format_version": "3.0", "services": [{"routes": null, "name": null}], "plugins": null}"#,
     )
     .expect("entity types take null too");
-    assert_eq!(direct.services, [Service::default().into()]);
+    assert_eq!(*direct.services, [Service::default().into()]);
 }
 
 #[test]
@@ -152,12 +152,12 @@ fn lists_are_in_the_order_of_kong_ingress_controller() {
     configuration.canonicalize();
     let expected = concat!(
         r#"{"_format_version":"3.0","#,
+        r#""certificates":[{"cert":"2","key":"k"},{"cert":"1","key":"k","snis":[{"name":"a"},{"name":"b"}]}],"#,
+        r#""vaults":[{"name":"env","prefix":"bb"},{"name":"env","prefix":"aa"}],"#,
         r#""services":[{"name":"c","routes":[{"name":"y"},{"name":"x"}]},{"name":"b"},{"name":"a"}],"#,
-        r#""upstreams":[{"name":"u","targets":[{"target":"10.0.0.2:80"},{"target":"10.0.0.1:80"}]}],"#,
         r#""plugins":[{"name":"cors"},{"name":"acl","route":"r2"},{"name":"acl","route":"r1"}],"#,
         r#""consumers":[{"username":"a"},{"username":"b"}],"#,
-        r#""certificates":[{"cert":"2","key":"k"},{"cert":"1","key":"k","snis":[{"name":"a"},{"name":"b"}]}],"#,
-        r#""vaults":[{"name":"env","prefix":"bb"},{"name":"env","prefix":"aa"}]}"#,
+        r#""upstreams":[{"name":"u","targets":[{"target":"10.0.0.2:80"},{"target":"10.0.0.1:80"}]}]}"#,
     );
     assert_eq!(configuration.to_bytes(), expected.as_bytes());
 }

@@ -137,7 +137,8 @@ fn nothing_is_written_as_nothing() {
         services: vec![Arc::new(Service {
             routes: vec![route.clone(), route],
             ..Service::default()
-        })],
+        })]
+        .into(),
         ..Configuration::new()
     };
     let written = Written::new(&one, Some(&written));

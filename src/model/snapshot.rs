@@ -1,13 +1,14 @@
 //! All inputs at one moment.
 
 use std::{
-    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
 };
 
-use super::{Kind, NamespacedName, Object, Problem, gateway::*, kind::for_each_kind, kong::*, kubernetes::*};
+use super::{
+    Kind, NamespacedName, Object, ObjectMap, Problem, gateway::*, kind::for_each_kind, kong::*, kubernetes::*,
+};
 
 /// Counts snapshots; a later one is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -20,7 +21,7 @@ impl fmt::Display for Generation {
 }
 
 /// Objects of one kind by name. A clone shares the map until one of the two changes.
-pub type Objects<T> = Arc<BTreeMap<NamespacedName, Arc<T>>>;
+pub type Objects<T> = Arc<ObjectMap<T>>;
 
 macro_rules! snapshot {
     ($($(#[$doc:meta])* $name:ident, $field:ident: $group:literal, [$($version:literal),*], $plural:literal, $scope:ident, $need:ident;)*) => {
@@ -65,7 +66,9 @@ macro_rules! snapshot {
             /// Calls back with each object that was added, changed or taken away since a former snapshot, by identity:
             /// an object that was replaced by an equal one counts as changed. What both share costs nothing.
             pub fn changes_since(&self, former: &Self, mut changed: impl FnMut(Kind, &NamespacedName)) {
-                $(differences(&former.$field, &self.$field, |key| changed(Kind::$name, key));)*
+                $(if !Arc::ptr_eq(&former.$field, &self.$field) {
+                    former.$field.differences(&self.$field, |key| changed(Kind::$name, key));
+                })*
             }
 
             /// The names of all objects of a kind.
@@ -91,30 +94,6 @@ impl Snapshot {
     /// Whether every kind has been listed once.
     pub fn is_complete(&self) -> bool {
         self.pending.is_empty()
-    }
-}
-
-/// Calls back with the keys under which two maps hold different objects.
-fn differences<T>(former: &Objects<T>, now: &Objects<T>, mut differs: impl FnMut(&NamespacedName)) {
-    if Arc::ptr_eq(former, now) {
-        return;
-    }
-    let mut former = former.iter().peekable();
-    let mut now = now.iter().peekable();
-    loop {
-        let order = match (former.peek(), now.peek()) {
-            (None, None) => return,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some((a, _)), Some((b, _))) => a.cmp(b),
-        };
-        let before = if order.is_le() { former.next() } else { None };
-        let after = if order.is_ge() { now.next() } else { None };
-        match (before, after) {
-            (Some((_, before)), Some((_, after))) if Arc::ptr_eq(before, after) => {}
-            (Some((key, _)), _) | (None, Some((key, _))) => differs(key),
-            (None, None) => {}
-        }
     }
 }
 

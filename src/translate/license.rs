@@ -1,5 +1,7 @@
 //! KongLicenses -> the licence of Kong Gateway Enterprise (`kic.md` 4.10, 7.4). Pure.
 
+use std::cmp::Reverse;
+
 use proxy_config_schema as kong;
 
 use super::{
@@ -16,8 +18,8 @@ pub(super) fn pick(snapshot: &Snapshot) -> Option<&KongLicense> {
         .values()
         .map(AsRef::as_ref)
         .filter(|license: &&KongLicense| license.enabled);
-    // The first of equals in reverse order of names is the last one by name: `max_by_key` takes the last of equals.
-    enabled.rev().max_by_key(|license| license.metadata.creation_timestamp)
+    // They come in order of names, and `min_by_key` takes the first of equals.
+    enabled.min_by_key(|license| Reverse(license.metadata.creation_timestamp))
 }
 
 /// Adds the licence. Open-source Kong knows none.

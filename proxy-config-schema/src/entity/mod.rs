@@ -7,6 +7,7 @@
 mod certificate;
 mod consumer;
 mod gateway;
+mod list;
 mod plugin;
 mod service;
 mod upstream;
@@ -14,11 +15,12 @@ mod upstream;
 pub use certificate::*;
 pub use consumer::*;
 pub use gateway::*;
+pub use list::*;
 pub use plugin::*;
 pub use service::*;
 pub use upstream::*;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -43,66 +45,68 @@ pub struct Configuration {
     /// Whether plugin `transform_*` code applies on load; accepted, never sent.
     #[serde(rename = "_transform", default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<bool>,
-    /// Upstream applications, each with its routes nested.
-    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub services: Vec<Arc<Service>>,
-    /// Routes that are not nested in a service.
-    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub routes: Vec<Arc<Route>>,
-    /// Load balancers by virtual host name.
-    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub upstreams: Vec<Arc<Upstream>>,
-    /// Targets that are not nested in an upstream.
-    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub targets: Vec<Arc<Target>>,
-    /// Plugins by reference, and global ones.
-    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub plugins: Vec<Arc<Plugin>>,
-    /// Users of the gateway, with their credentials nested.
-    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub consumers: Vec<Arc<Consumer>>,
-    /// Groups of consumers (Enterprise).
-    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub consumer_groups: Vec<Arc<ConsumerGroup>>,
-    /// Memberships in consumer groups (Enterprise).
-    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub consumer_group_consumers: Vec<Arc<ConsumerGroupConsumer>>,
+    // The order of the lists means nothing to Kong, but it is that of the bytes, which are hashed anew from the first change
+    // on: endpoints, which change most often, come last, and services before that which changes without them.
     /// Key pairs for TLS listeners and towards upstreams.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub certificates: Vec<Arc<Certificate>>,
+    pub certificates: List<Certificate>,
     /// Server names that are not nested in a certificate.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub snis: Vec<Arc<Sni>>,
+    pub snis: List<Sni>,
     /// Certificates of trusted authorities.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub ca_certificates: Vec<Arc<CaCertificate>>,
+    pub ca_certificates: List<CaCertificate>,
     /// Licences (Enterprise).
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub licenses: Vec<Arc<License>>,
+    pub licenses: List<License>,
     /// Secret stores that `{vault://…}` references read.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub vaults: Vec<Arc<Vault>>,
+    pub vaults: List<Vault>,
+    /// Groups of consumers (Enterprise).
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    pub consumer_groups: List<ConsumerGroup>,
+    /// Upstream applications, each with its routes nested.
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    pub services: List<Service>,
+    /// Routes that are not nested in a service.
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    pub routes: List<Route>,
+    /// Plugins by reference, and global ones.
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    pub plugins: List<Plugin>,
+    /// Users of the gateway, with their credentials nested.
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    pub consumers: List<Consumer>,
+    /// Memberships in consumer groups (Enterprise).
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    pub consumer_group_consumers: List<ConsumerGroupConsumer>,
     /// Credentials that are not nested in a consumer, by the name of their list.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub keyauth_credentials: Vec<Arc<KeyAuthCredential>>,
+    pub keyauth_credentials: List<KeyAuthCredential>,
     /// See `keyauth_credentials`.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub basicauth_credentials: Vec<Arc<BasicAuthCredential>>,
+    pub basicauth_credentials: List<BasicAuthCredential>,
     /// See `keyauth_credentials`.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub hmacauth_credentials: Vec<Arc<HmacAuthCredential>>,
+    pub hmacauth_credentials: List<HmacAuthCredential>,
     /// See `keyauth_credentials`.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub jwt_secrets: Vec<Arc<JwtSecret>>,
+    pub jwt_secrets: List<JwtSecret>,
     /// See `keyauth_credentials`.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub oauth2_credentials: Vec<Arc<Oauth2Credential>>,
+    pub oauth2_credentials: List<Oauth2Credential>,
     /// See `keyauth_credentials`.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub acls: Vec<Arc<Acl>>,
+    pub acls: List<Acl>,
     /// See `keyauth_credentials`.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub mtls_auth_credentials: Vec<Arc<MtlsAuthCredential>>,
+    pub mtls_auth_credentials: List<MtlsAuthCredential>,
+    /// Load balancers by virtual host name.
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: List<Upstream>,
+    /// Targets that are not nested in an upstream.
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    pub targets: List<Target>,
     /// Custom entities: type (for example `degraphql_routes`) to list.
     #[serde(flatten)]
     pub custom: BTreeMap<String, Vec<JsonObject>>,
@@ -159,6 +163,6 @@ impl From<String> for Reference {
 }
 
 /// Kong takes `null` for an unset field, a list included.
-fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

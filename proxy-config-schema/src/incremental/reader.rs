@@ -17,7 +17,7 @@ use super::{
     scan::{Scanner, Separator},
 };
 use crate::{
-    Configuration, Limits, Route, Service, ValidationOptions,
+    Configuration, Limits, List, Route, Service, ValidationOptions,
     identify::{self, Parent},
     normalize,
     parse::{count_within, entity_count},
@@ -134,8 +134,8 @@ impl<'a> Reader<'a> {
         &mut self,
         entity: &'static Entity,
         scanner: &mut Scanner<'_>,
-        entities_of: fn(&Configuration) -> &Vec<Arc<T>>,
-    ) -> Option<Vec<Arc<T>>> {
+        entities_of: fn(&Configuration) -> &List<T>,
+    ) -> Option<List<T>> {
         let mut known = match self.previous {
             Some(previous) => Known::new(
                 &previous.text,
@@ -160,10 +160,10 @@ impl<'a> Reader<'a> {
             Some(())
         })?;
         self.lists.insert(entity.plural, pieces);
-        Some(entities)
+        Some(entities.into())
     }
 
-    fn services(&mut self, scanner: &mut Scanner<'_>) -> Option<Vec<Arc<Service>>> {
+    fn services(&mut self, scanner: &mut Scanner<'_>) -> Option<List<Service>> {
         let (old_text, old_pieces, old_services): (&[u8], &[ServicePiece], &[Arc<Service>]) = match self.previous {
             Some(previous) => (&previous.text, &previous.services, &previous.configuration.services),
             None => (&[], &[], &[]),
@@ -207,7 +207,7 @@ impl<'a> Reader<'a> {
             next = similar.map_or(next, |place| place + 1);
             Some(())
         })?;
-        Some(services)
+        Some(services.into())
     }
 
     /// Reads a service that is new or has changed.

@@ -238,7 +238,7 @@ fn certificate() -> impl Strategy<Value = Certificate> {
     })
 }
 
-fn shared<T>(entities: Vec<T>) -> Vec<Arc<T>> {
+fn shared<T, L: FromIterator<Arc<T>>>(entities: Vec<T>) -> L {
     entities.into_iter().map(Arc::new).collect()
 }
 

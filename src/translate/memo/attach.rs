@@ -11,12 +11,12 @@ use super::{part::Part, rest::Rest};
 use crate::{
     model::Snapshot,
     translate::{
-        plugin::{self, Attachments, Moves},
+        plugin::{self, Attachments, Moves, Revised},
         state::{Common, State},
     },
 };
 
-/// Parts that come and go up to which it pays: each is compared with all plugins.
+/// Parts that come and go up to which it pays.
 const MOST_PARTS: usize = 64;
 
 /// Brings `rest` up to date with other parts. False if that takes a translation of the whole: `rest` can't be used any
@@ -54,8 +54,12 @@ fn carry_out(rest: &mut Rest, now: &[Arc<Part>], before: &Snapshot, common: &Com
             before,
             come: Attachments::of(come.iter(), common.snapshot),
         };
-        let plugins = &mut rest.configuration.plugins;
-        let ended = plugin::revise(&moves, &common.index.grants, &rest.problems, plugins, &mut state)?;
+        let placed = Revised {
+            configuration: &mut rest.configuration,
+            uses: &mut rest.uses,
+            problems: &rest.problems,
+        };
+        let ended = plugin::revise(&moves, &common.index.grants, placed, &mut state)?;
         let ended: Vec<_> = ended
             .into_iter()
             .map(|owner| owner.kind.object_ref(owner.metadata))
@@ -71,7 +75,6 @@ fn carry_out(rest: &mut Rest, now: &[Arc<Part>], before: &Snapshot, common: &Com
             known.remove(reference);
         }
     }
-    rest.configuration.sort();
     rest.parts = now.to_vec();
     Some(())
 }

@@ -42,7 +42,7 @@ pub(super) fn routes(parts: &[Arc<Part>]) -> Translation {
 }
 
 /// With their own lists in canonical order, as those of services and upstreams are.
-fn arranged(certificates: Vec<Arc<kong::Certificate>>) -> Vec<Arc<kong::Certificate>> {
+fn arranged(certificates: kong::List<kong::Certificate>) -> kong::List<kong::Certificate> {
     let mut alone = kong::Configuration {
         certificates,
         ..kong::Configuration::default()

@@ -61,13 +61,13 @@ impl Part {
     /// is used.
     fn canonicalize(&mut self) {
         let mut configuration = kong::Configuration {
-            services: std::mem::take(&mut self.services),
-            upstreams: std::mem::take(&mut self.upstreams),
+            services: std::mem::take(&mut self.services).into(),
+            upstreams: std::mem::take(&mut self.upstreams).into(),
             ..kong::Configuration::default()
         };
         configuration.canonicalize();
-        self.services = configuration.services;
-        self.upstreams = configuration.upstreams;
+        self.services = configuration.services.into_iter().collect();
+        self.upstreams = configuration.upstreams.into_iter().collect();
     }
 }
 

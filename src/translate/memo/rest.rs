@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use proxy_config_schema::Configuration;
+use proxy_config_schema::{Configuration, List};
 
 use super::{
     super::{
         ca_certificate, consumer, custom_entity, license,
-        plugin::{self, Attachments, Closed},
+        plugin::{self, Attachments, Closed, Uses},
         state::{Common, State},
         vault,
     },
@@ -38,6 +38,8 @@ pub(super) struct Rest {
     pub(super) objects: Arc<BTreeSet<ObjectRef>>,
     /// Values that settings of plugins have from Secrets.
     pub(super) confidential: BTreeSet<String>,
+    /// What the plugins come to that are attached to something.
+    pub(super) uses: Uses,
     /// Whether it depends on the parts by nothing but the attachments in `parts`.
     pub(super) is_separate: bool,
     /// The parts that have attachments, claims, or plugins of their own.
@@ -88,12 +90,13 @@ pub(super) fn translate(common: &Common<'_>, parts: &Parts, configuration: &mut 
     configuration.canonicalize();
     Rest {
         configuration: Configuration {
-            services: Vec::new(),
-            upstreams: Vec::new(),
-            certificates: Vec::new(),
+            services: List::default(),
+            upstreams: List::default(),
+            certificates: List::default(),
             ..configuration.clone()
         },
         is_separate: !placed.has_closed && !has_lost && configuration.custom.is_empty(),
+        uses: placed.uses,
         parts: parts.mattering.clone(),
         problems: state.problems.finish(),
         objects: Arc::new(state.objects),

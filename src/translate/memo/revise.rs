@@ -207,7 +207,7 @@ impl Revision<'_, '_> {
 /// With its credentials in canonical order.
 fn arranged(consumer: Consumer) -> Option<Arc<Consumer>> {
     let mut alone = Configuration {
-        consumers: vec![consumer.into()],
+        consumers: vec![consumer.into()].into(),
         ..Configuration::default()
     };
     alone.canonicalize();

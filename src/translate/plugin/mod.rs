@@ -26,7 +26,7 @@ pub(super) use closing::{Closed, Members};
 pub(super) use combine::entity;
 pub(super) use config::{PluginObject, Resolved, resolve};
 pub(super) use global::protects_everything;
-pub(super) use revision::{Moves, revise};
+pub(super) use revision::{Moves, Revised, revise};
 
 use self::{
     attachment::{Precedence, Relation},
@@ -40,7 +40,7 @@ use super::{
     state::State,
     syntax,
 };
-use crate::model::{Edition, Kind, Reason, Snapshot};
+use crate::model::{Edition, Kind, NamespacedName, Reason, Snapshot};
 
 /// What plugins are made of.
 pub(super) struct Sources<'a, 's> {
@@ -85,8 +85,16 @@ pub(super) fn translate<'a>(
     let globals = global::find(snapshot, class);
     let globals = global::translate(&globals, &mut usable, &mut closed, state);
     let mut placed = Placed::new(configuration, globals, state.settings);
+    let mut uses = Uses::new();
     for relation in relations.values() {
-        if !place(relation, &mut usable, &mut placed, state) {
+        let before = placed.plugins.len();
+        if place(relation, &mut usable, &mut placed, state) {
+            let of_relation = Use {
+                entities: placed.plugins.len() - before,
+                has_people: !relation.consumers.is_empty() || !relation.groups.is_empty(),
+            };
+            uses.insert(use_key(relation.plugin), of_relation);
+        } else {
             let missing_plugin = match relation.plugin.fields.disabled {
                 true => MissingPlugin::Omit,
                 false => missing_plugin,
@@ -104,15 +112,37 @@ pub(super) fn translate<'a>(
     if has_closed {
         closed.apply(&members, &state.settings.profile, configuration);
     }
-    Placement { relations, has_closed }
+    Placement {
+        relations,
+        uses,
+        has_closed,
+    }
 }
 
 /// What came of all plugins, besides their entities.
 pub(super) struct Placement<'a> {
     /// What they are attached to.
     pub(super) relations: Relations<'a>,
+    /// What of them is in the configuration.
+    pub(super) uses: Uses,
     /// Whether services or routes were closed.
     pub(super) has_closed: bool,
+}
+
+/// What plugins come to, by the plugin.
+pub(super) type Uses = HashMap<(Kind, NamespacedName), Use>;
+
+/// What a plugin comes to.
+#[derive(Debug, Default)]
+pub(super) struct Use {
+    /// How many entities, those for all requests apart.
+    entities: usize,
+    /// Whether it is attached to consumers or groups of them.
+    has_people: bool,
+}
+
+fn use_key(plugin: PluginObject<'_>) -> (Kind, NamespacedName) {
+    (plugin.owner.kind, plugin.owner.metadata.key())
 }
 
 /// Adds the entities of one plugin. False if it can't be used.

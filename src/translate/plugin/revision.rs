@@ -6,20 +6,21 @@
 //! [`translate`]: super::translate
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
-use proxy_config_schema::{Plugin, Reference};
+use proxy_config_schema::{Configuration, Plugin};
 
 use super::{
-    Attachments, Catalogue,
+    Attachments, Catalogue, Uses,
     attachment::{self, Precedence, Relation},
     check_profile,
     closing::Closed,
     combine::{self, Scope},
     config::{PluginObject, resolve},
     global::is_global_object,
+    use_key,
 };
 use crate::{
     model::{Kind, Problem, Snapshot},
@@ -34,14 +35,21 @@ pub(in crate::translate) struct Moves<'a> {
     pub(in crate::translate) come: Attachments<'a>,
 }
 
+/// What there is of plugins.
+pub(in crate::translate) struct Revised<'a> {
+    /// In canonical order.
+    pub(in crate::translate) configuration: &'a mut Configuration,
+    pub(in crate::translate) uses: &'a mut Uses,
+    pub(in crate::translate) problems: &'a [Problem],
+}
+
 /// Entities of one plugin that come and go.
 struct Move<'a> {
+    /// As it was, if it was attached to something, else as it is.
+    former: PluginObject<'a>,
     plugin: PluginObject<'a>,
-    tags: Option<Vec<String>>,
-    gone: HashSet<Scope>,
+    gone: Vec<Scope>,
     come: Vec<Scope>,
-    /// Entities that stay.
-    kept: usize,
 }
 
 /// Brings the plugins of a configuration up to date. Notes in `state` what takes part from now on; gives the plugins that
@@ -49,10 +57,14 @@ struct Move<'a> {
 pub(in crate::translate) fn revise<'a>(
     moves: &Moves<'a>,
     grants: &Grants<'a>,
-    known_problems: &[Problem],
-    plugins: &mut Vec<Arc<Plugin>>,
+    revised: Revised<'_>,
     state: &mut State<'a>,
 ) -> Option<Vec<Owner<'a>>> {
+    let Revised {
+        configuration,
+        uses,
+        problems,
+    } = revised;
     let catalogues = [moves.before, state.snapshot].map(Catalogue::new);
     let mut closed = Closed::default();
     let mut relations = |attachments, catalogue| {
@@ -74,13 +86,13 @@ pub(in crate::translate) fn revise<'a>(
     let mut changed: BTreeMap<Precedence<'a>, Move<'a>> = BTreeMap::new();
     for (relations, is_gone) in [(gone, true), (come, false)] {
         for (precedence, relation) in relations {
-            if !is_plain(&relation, known_problems) {
+            if !is_plain(&relation, problems) {
                 return None;
             }
             let change = changed.entry(precedence).or_insert_with(|| Move::of(relation.plugin));
             let scopes = combine::scopes(&relation, state.settings.raw_objects);
             match is_gone {
-                true => change.gone.extend(scopes),
+                true => change.gone = scopes,
                 false => {
                     // The object as it is now.
                     change.plugin = relation.plugin;
@@ -89,16 +101,23 @@ pub(in crate::translate) fn revise<'a>(
             }
         }
     }
-    let mut changed: Vec<Move<'a>> = changed.into_values().collect();
-    let stays = stays(&mut changed, plugins)?;
+    let changed: Vec<Move<'a>> = changed.into_values().collect();
+    let dropped = dropped(&changed, configuration)?;
+    let mut counts = Vec::with_capacity(changed.len());
     let mut added = Vec::new();
     let mut places = HashSet::new();
     let mut ended = Vec::new();
     for change in &changed {
-        let (plugin, count) = (change.plugin, change.kept + change.come.len());
+        let (plugin, key) = (change.plugin, use_key(change.plugin));
+        let used = uses.get(&key);
+        if used.is_some_and(|used| used.has_people) {
+            return None;
+        }
+        let count = (used.map_or(0, |used| used.entities) + change.come.len()).checked_sub(change.gone.len())?;
         if count > combine::MAX_COMBINATIONS {
             return None;
         }
+        counts.push((key, count));
         // What it had from Secrets can't be told from what others have.
         let resolved = resolve(plugin, state.snapshot, &mut state.problems)?;
         if count == 0 {
@@ -118,32 +137,44 @@ pub(in crate::translate) fn revise<'a>(
         state.confidential.extend(resolved.confidential.iter().cloned());
         let entity = combine::entity(plugin, &resolved, state.settings);
         for scope in &change.come {
-            if !places.insert((entity.name.clone(), scope.clone())) {
-                return None;
-            }
             let mut entity = entity.clone();
             scope.apply(&mut entity);
             entity.id = state.settings.feature_gates.fill_ids.then(|| scope.id(&entity.name));
+            let mut others = configuration
+                .plugins_like(&entity)
+                .filter(|place| !dropped.contains(place));
+            let is_taken = others.any(|place| Scope::of(&configuration.plugins[place]) == *scope);
+            if is_taken || !places.insert((entity.name.clone(), scope.clone())) {
+                return None;
+            }
             added.push(Arc::new(entity));
         }
     }
-    if !state.problems.is_empty() || is_taken(&places, plugins, &stays) {
+    if !state.problems.is_empty() {
         return None;
     }
-    let mut stays = stays.into_iter();
-    plugins.retain(|_| stays.next().unwrap_or(true));
-    plugins.extend(added);
+    for place in dropped.into_iter().rev() {
+        configuration.plugins.remove(place);
+    }
+    for plugin in added {
+        configuration.insert_plugin(plugin);
+    }
+    for (key, count) in counts {
+        match count {
+            0 => drop(uses.remove(&key)),
+            count => uses.entry(key).or_default().entities = count,
+        }
+    }
     Some(ended)
 }
 
 impl<'a> Move<'a> {
     fn of(plugin: PluginObject<'a>) -> Self {
         Self {
+            former: plugin,
             plugin,
-            tags: Some(tags::object_tags(plugin.owner)),
-            gone: HashSet::new(),
+            gone: Vec::new(),
             come: Vec::new(),
-            kept: 0,
         }
     }
 }
@@ -159,40 +190,23 @@ fn is_plain(relation: &Relation<'_>, known_problems: &[Problem]) -> bool {
         && !known_problems.iter().any(|problem| problem.object == reference)
 }
 
-/// Which entities stay. `None` if those of a changed plugin are not what they are expected to be.
-fn stays(changed: &mut [Move<'_>], plugins: &[Arc<Plugin>]) -> Option<Vec<bool>> {
-    let mut stays = Vec::with_capacity(plugins.len());
-    let mut dropped = 0;
-    for entity in plugins {
-        let Some(change) = changed.iter_mut().find(|change| change.tags == entity.tags) else {
-            stays.push(true);
-            continue;
-        };
-        if entity.consumer.is_some() || entity.consumer_group.is_some() {
-            return None;
+/// Where the entities are that go. `None` if one is not there.
+fn dropped(changed: &[Move<'_>], configuration: &Configuration) -> Option<BTreeSet<usize>> {
+    let mut dropped = BTreeSet::new();
+    for change in changed {
+        let tags = Some(tags::object_tags(change.former.owner));
+        for scope in &change.gone {
+            let mut like = Plugin {
+                name: change.former.fields.plugin.clone(),
+                ..Plugin::default()
+            };
+            scope.apply(&mut like);
+            let is_it = |place: &usize| {
+                let plugin = &configuration.plugins[*place];
+                plugin.tags == tags && Scope::of(plugin) == *scope
+            };
+            dropped.insert(configuration.plugins_like(&like).find(is_it)?);
         }
-        let is_gone = change.gone.contains(&Scope::of(entity));
-        change.kept += usize::from(!is_gone);
-        dropped += usize::from(is_gone);
-        stays.push(!is_gone);
     }
-    let expected: usize = changed.iter().map(|change| change.gone.len()).sum();
-    (dropped == expected).then_some(stays)
-}
-
-/// Whether another plugin of the same type has one of the places.
-fn is_taken(places: &HashSet<(String, Scope)>, plugins: &[Arc<Plugin>], stays: &[bool]) -> bool {
-    let targets: HashSet<(Option<&str>, Option<&str>)> = places
-        .iter()
-        .map(|(_, scope)| (scope.service.as_deref(), scope.route.as_deref()))
-        .collect();
-    let others = plugins.iter().zip(stays).filter(|(_, stays)| **stays);
-    let mut others = others
-        .map(|(other, _)| other)
-        .filter(|other| targets.contains(&(key(&other.service), key(&other.route))));
-    others.any(|other| places.contains(&(other.name.clone(), Scope::of(other))))
-}
-
-fn key(reference: &Option<Reference>) -> Option<&str> {
-    reference.as_ref().map(Reference::key)
+    Some(dropped)
 }
