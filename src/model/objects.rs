@@ -303,7 +303,7 @@ mod tests {
                 check(&former, &expected_former);
                 let mut differ = Vec::new();
                 former.differences(&map, |name| differ.push(name.clone()));
-                let pointer = |map: &BTreeMap<_, Arc<usize>>, name| map.get(name).map(Arc::as_ptr);
+                let pointer = |map: &BTreeMap<_, Arc<usize>>, name: &NamespacedName| map.get(name).map(Arc::as_ptr);
                 let names = (0..400).map(name).filter(|name| pointer(&expected, name) != pointer(&expected_former, name));
                 let mut names: Vec<_> = names.collect();
                 names.sort();

@@ -136,7 +136,7 @@ async fn what_is_referred_to_is_read_and_nothing_else() {
     assert_eq!(names(&snapshot, Kind::Service), ["shop/idle", "shop/web"]);
     assert_eq!(names(&snapshot, Kind::EndpointSlice), ["shop/web-1", "system/admin-1"]);
     assert_eq!(names(&snapshot, Kind::Secret), ["shop/cert", "shop/credential"]);
-    let cert = &snapshot.secrets[&NamespacedName::new("shop", "cert")];
+    let cert = snapshot.secrets.get(&NamespacedName::new("shop", "cert")).unwrap();
     assert_eq!(cert.value("tls.key"), Some(&b"hello"[..]));
     assert_eq!(cert.metadata.annotations.keys().collect::<Vec<_>>(), ["kept"]);
     let requests = watching.api.take_requests().join("\n");
