@@ -8,17 +8,20 @@
 {{- else }}{{ $image.repository }}:{{ default $context.Chart.AppVersion (toString $image.tag) }}{{ end }}
 {{- end }}
 
-{{/* Pods of one kind apart from one another, if it can be. */}}
+{{/* Pods of one kind apart from one another, if it can be. Those that a rollout replaces do not count, or the new ones would be
+beside one another once these have gone. */}}
 {{- define "silverback.spread" -}}
 - maxSkew: 1
   topologyKey: kubernetes.io/hostname
   whenUnsatisfiable: ScheduleAnyway
+  matchLabelKeys: [pod-template-hash]
   labelSelector:
     matchLabels:
       {{- . | nindent 6 }}
 - maxSkew: 1
   topologyKey: topology.kubernetes.io/zone
   whenUnsatisfiable: ScheduleAnyway
+  matchLabelKeys: [pod-template-hash]
   labelSelector:
     matchLabels:
       {{- . | nindent 6 }}

@@ -119,6 +119,7 @@ fn life(cluster: &Cluster, arguments: &Arguments, helm: &'static str, edge: Edge
         run.step("a broken configuration", Run::break_configuration)?;
         run.step("an image that does not start", Run::bad_image)?;
         run.step("back from it", Run::roll_back_one)?;
+        run.step("a proxy on each node", |run| run.scale(&[4]))?;
         // At the end: what was lost stays in the other node's connection tracking for two minutes, and a new connection
         // from the same port would follow it.
         run.begin_with_losses("a node is lost");
