@@ -85,7 +85,7 @@ e2e-long: ## leaders that are killed, stopped and cut off under changes; five mi
 	@$(SCRIPTS)/scenarios.sh leader-faults no-api-server-long
 
 e2e-upgrade: ## the long table of upgrades: both Helms, several releases, everything that happens to them
-	@$(SCRIPTS)/scenarios.sh upgrade-sidecar upgrade-ingress upgrade-values upgrade-namespaced upgrade-edited upgrade-refused upgrade-long upgrade-helm4
+	@$(SCRIPTS)/scenarios.sh upgrade-sidecar upgrade-ingress upgrade-values upgrade-edited upgrade-refused upgrade-long upgrade-helm4
 
 conformance: ## the Gateway API's own conformance suite on a cluster of its own; in no other target (SUITE="-run-test=NAME": its flags)
 	@$(SCRIPTS)/conformance.sh $(SUITE)

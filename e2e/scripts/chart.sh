@@ -79,6 +79,7 @@ refused "Services and Deployments select by it" --set "proxy.podLabels.app\.kube
 refused "mode=split" --set adopt=ingress,mode=sidecar
 refused "controller.keepLastGood=false" --set 'controller.args={--last-good-directory=/kept}'
 render --set 'controller.keepLastGood=false,controller.args={--last-good-directory=/kept}' >/dev/null
+refused "rbac.enableClusterRoles=false does not apply" --set 'controller.watchNamespaces={shop},ingressController.rbac.enableClusterRoles=false'
 # What --reuse-values brings from another chart: its values, and none of ours.
 sed -n 's/^\([a-zA-Z]*\):.*/\1/p' deploy/chart/values.yaml | while read -r key; do
   if [ "$key" = proxy ]; then echo "proxy: {replicas: null, image: null, service: null, env: null, enabled: true, type: LoadBalancer}"; else echo "$key: null"; fi

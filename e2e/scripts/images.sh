@@ -28,8 +28,8 @@ image() {
       *" --root "*) deploy/rootfs.sh "$program" "$roots/$name" "${links[@]}" ;;
       *) set -- "$@" "/${program##*/}=$program" ;;
     esac
-    "$PROGRAMS/cluster" image --name "localhost/$name" --out "$out.part" --user 65532:65532 --entrypoint "/${program##*/}" "$@" >/dev/null
-    mv "$out.part" "$out"
+    "$PROGRAMS/cluster" image --name "localhost/$name" --out "$out.part.$$" --user 65532:65532 --entrypoint "/${program##*/}" "$@" >/dev/null
+    mv "$out.part.$$" "$out"
   fi
   echo "$out"
 }

@@ -88,6 +88,11 @@ fine, and what to do instead.
 {{- fail "mode=sidecar: the ingress chart has controller and proxies apart; use mode=split, or adopt=kong in a new release." }}
 {{- end }}
 {{- $settings := include "silverback.settings" . | fromYaml }}
+{{- with $settings.controller }}
+{{- if and .watchNamespaces .rbac.create (not .rbac.enableClusterRoles) }}
+{{- fail "rbac.enableClusterRoles=false does not apply to silverback: the controller reads IngressClasses, Namespaces, cluster-wide plugins and definitions of kinds, and sends nothing before it has. Remove it: with watchNamespaces the ClusterRole has only kinds that are in no namespace." }}
+{{- end }}
+{{- end }}
 {{- if eq (include "silverback.keeps-last-good" .) "true" }}
 {{- range $settings.controller.args }}
 {{- if hasPrefix "--last-good-" . }}

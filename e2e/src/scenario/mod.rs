@@ -298,13 +298,6 @@ pub(crate) const ALL: &[Scenario] = &[
         run: upgrade::grown,
     },
     Scenario {
-        name: "upgrade-namespaced",
-        story: "a release of the kong chart with rights in two namespaces alone, there and back",
-        first: false,
-        by_name_only: true,
-        run: upgrade::namespaced,
-    },
-    Scenario {
         name: "upgrade-edited",
         story: "a release that was scaled and edited by hand, upgraded by Helm 3 and by Helm 4",
         first: false,

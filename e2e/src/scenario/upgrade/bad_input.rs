@@ -25,6 +25,10 @@ impl Run<'_> {
             ("proxy.replica=3", &["replica", "not allowed"]),
             ("env.database=postgres", &["env.database=postgres", "env.database=off"]),
             ("deployment.daemonset=true", &["DaemonSet", "another release name"]),
+            (
+                "ingressController.watchNamespaces={shop,edge},ingressController.rbac.enableClusterRoles=false",
+                &["rbac.enableClusterRoles=false", "Remove it"],
+            ),
             ("admin.enabled=true", &["admin.enabled=true", "Remove it"]),
             (
                 "adopt=ingress,controller.ingressController.ingressClass=edge",

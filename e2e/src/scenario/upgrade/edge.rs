@@ -89,17 +89,6 @@ impl Edge {
         }
     }
 
-    /// Rights in two namespaces, and none beyond them.
-    pub(super) fn namespaced() -> Self {
-        Self {
-            what: "watchNamespaces, and rbac.enableClusterRoles=false",
-            values: "replicaCount: 2\n\
-                     ingressController: {ingressClass: edge, watchNamespaces: [shop, edge], rbac: {enableClusterRoles: false}}\n\
-                     lifecycle: {preStop: {exec: {command: [kong, quit, --wait=4, --timeout=4]}}}\n",
-            ..Self::plain()
-        }
-    }
-
     /// The ingress chart: one controller, gateway discovery.
     pub(super) fn ingress() -> Self {
         Self {

@@ -46,11 +46,6 @@ pub(super) fn grown(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<
     there_and_back(cluster, arguments, Edge::grown())
 }
 
-/// The same from rights in some namespaces alone.
-pub(super) fn namespaced(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
-    there_and_back(cluster, arguments, Edge::namespaced())
-}
-
 /// Somebody has scaled and edited what the release made, then it is upgraded: by either Helm, from what either has installed.
 pub(super) fn edited(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
     for (installed_by, upgraded_by) in [("helm", "helm"), ("helm", "helm4"), ("helm4", "helm4")] {
