@@ -328,6 +328,11 @@ impl Followed {
     pub(crate) fn lines(&self) -> Vec<String> {
         self.lines.lock().expect("no holder panics").clone()
     }
+
+    /// Whether no more will come.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
 }
 
 /// The log of a pod.

@@ -147,7 +147,7 @@ impl<'a> Run<'a> {
             self.identity
         );
         ensure!(self.load.failures() == 0, "{name}: requests fail");
-        self.statuses.step().with_context(|| name.to_owned())?;
+        self.statuses.step(self.cluster).with_context(|| name.to_owned())?;
         Ok(())
     }
 

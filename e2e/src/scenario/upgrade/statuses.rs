@@ -17,7 +17,7 @@ use crate::{
 
 /// Follows the statuses of the objects that a run made.
 pub(super) struct Statuses {
-    followed: Vec<(&'static str, Followed)>,
+    followed: RefCell<Vec<(&'static str, Followed)>>,
     seen: RefCell<Seen>,
 }
 
@@ -40,12 +40,9 @@ struct History {
 
 impl Statuses {
     pub(super) fn follow(cluster: &Cluster) -> anyhow::Result<Self> {
-        let kinds = ["ingresses", "kongconsumers"].map(|kind| {
-            let line = "jsonpath={.metadata.name}{' '}{.status}{'\\n'}";
-            Ok((kind, cluster.follow(&["get", kind, "-n", SHOP, "--watch", "-o", line])?))
-        });
+        let kinds = ["ingresses", "kongconsumers"].map(|kind| Ok((kind, follow(cluster, kind)?)));
         Ok(Self {
-            followed: kinds.into_iter().collect::<anyhow::Result<_>>()?,
+            followed: RefCell::new(kinds.into_iter().collect::<anyhow::Result<_>>()?),
             seen: RefCell::default(),
         })
     }
@@ -54,14 +51,15 @@ impl Statuses {
     ///
     /// # Errors
     /// In it, a status came back after it had been replaced.
-    pub(super) fn step(&self) -> anyhow::Result<()> {
+    pub(super) fn step(&self, cluster: &Cluster) -> anyhow::Result<()> {
         let mut seen = self.seen.borrow_mut();
         let Seen {
             lines: read,
             objects,
             changes,
         } = &mut *seen;
-        for (kind, followed) in &self.followed {
+        for (kind, followed) in self.followed.borrow_mut().iter_mut() {
+            let has_ended = followed.has_ended();
             let lines = followed.lines();
             let already = std::mem::replace(read.entry(kind).or_default(), lines.len());
             for line in &lines[already..] {
@@ -72,6 +70,11 @@ impl Statuses {
                     let object = objects.entry(format!("{kind}/{name}")).or_default();
                     *changes += usize::from(object.saw(status));
                 }
+            }
+            // The API server ends watches of a kind whose definition changes. The new one begins with what stands there.
+            if has_ended {
+                *followed = follow(cluster, kind)?;
+                read.insert(kind, 0);
             }
         }
         ensure!(!objects.is_empty(), "no status was seen");
@@ -89,7 +92,7 @@ impl Statuses {
 
     /// Whether changes would have been seen: one that is made now is.
     pub(super) fn still_follows(&self, cluster: &Cluster) -> anyhow::Result<()> {
-        for (kind, followed) in &self.followed {
+        for (kind, followed) in self.followed.borrow().iter() {
             let before = followed.lines().len();
             cluster.kubectl(&[
                 "annotate",
@@ -117,6 +120,11 @@ impl Statuses {
             seen.changes
         )
     }
+}
+
+fn follow(cluster: &Cluster, kind: &str) -> anyhow::Result<Followed> {
+    let line = "jsonpath={.metadata.name}{' '}{.status}{'\\n'}";
+    cluster.follow(&["get", kind, "-n", SHOP, "--watch", "-o", line])
 }
 
 impl History {
