@@ -140,4 +140,5 @@ for mode in first sidecar; do
 done
 render --set controller.keepLastGood=false >"$out/forgetting"
 ! grep -nE "last-good-secret=|^type: gateway.silverback.dev/last-good" "$out/forgetting" || { echo "nothing is to be put away, and there is the above"; exit 1; }
+e2e/scripts/chart-kong.sh "$helm" "$out"
 echo "the chart is good"

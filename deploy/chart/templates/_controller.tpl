@@ -29,15 +29,15 @@
 {{- end }}
 {{- /* Not the one Lease: the new controller must be able to lead while sidecars are left. */}}
 - --election-id={{ include "silverback.election-id" . }}{{ if $sidecar }}-sidecar{{ end }}
-- --publish-service={{ $namespace }}/{{ include "silverback.proxy-service" . }}
+- --publish-service={{ default (printf "%s/%s" $namespace (include "silverback.proxy-service" .)) $controller.publishService }}
 - --upgrade-record={{ $namespace }}/{{ .Release.Name }}-upgrade-record
 {{- if eq (include "silverback.keeps-last-good" .) "true" }}
 - --last-good-secret={{ $namespace }}/{{ include "silverback.last-good" . }}
 {{- end }}
-{{- if $settings.proxy.udp.enabled }}
-- --publish-service-udp={{ $namespace }}/{{ include "silverback.fullname" . }}-udp-proxy
+{{- if or $settings.proxy.udp.enabled $controller.publishServiceUdp }}
+- --publish-service-udp={{ default (printf "%s/%s" $namespace (include "silverback.udp-service" .)) $controller.publishServiceUdp }}
 {{- end }}
-- --ingress-class={{ $settings.ingressClass.name }}
+- --ingress-class={{ $settings.ingressClass.served }}
 {{- with $controller.admissionWebhook }}
 {{- if .enabled }}
 - --admission-webhook-listen=:{{ .port }}
@@ -96,8 +96,10 @@
     {{- toYaml $controller.livenessProbe | nindent 4 }}
   readinessProbe:
     {{- toYaml $controller.readinessProbe | nindent 4 }}
+  {{- if ne (toString (default (dict) $controller.containerSecurityContext).enabled) "false" }}
   securityContext:
-    {{- include "silverback.container-security" . | trim | nindent 4 }}
+    {{- include "silverback.merged" (list (include "silverback.container-security" . | fromYaml) (omit (default (dict) $controller.containerSecurityContext) "enabled")) | nindent 4 }}
+  {{- end }}
   resources:
     {{- toYaml $controller.resources | nindent 4 }}
   {{- $mounts := include "silverback.controller-mounts" . | trim }}
@@ -148,6 +150,8 @@
     defaultMode: 0440
 {{- end }}
 {{- end }}
+{{- /* In the ingress chart, volumes of the pod for whoever is beside the controller: it mounted none itself. */}}
+{{- if eq .Values.adopt "ingress" }}{{ include "silverback.named-volumes" $controller }}{{ end }}
 {{- with $controller.extraVolumes }}
 {{ toYaml . }}
 {{- end }}

@@ -47,6 +47,10 @@ fine, and what to do instead.
 - {path: cluster.enabled, fine: [false], instead: "proxies are configured by the controller, not by a control plane of Kong; remove it"}
 - {path: clustertelemetry.enabled, fine: [false], instead: "proxies are configured by the controller, not by a control plane of Kong; remove it"}
 - {path: clusterCaSecretName, fine: [""], instead: "proxies are configured by the controller, not by a control plane of Kong; remove it"}
+- {path: status.enabled, fine: [true], instead: "probes ask the status listener. Remove it"}
+- {path: status.http.enabled, fine: [true], instead: "probes ask the status listener. Remove it"}
+- {path: status.tls.enabled, fine: [false], instead: "the status listener has no TLS; it shows state and metrics alone. Remove it"}
+- {path: podSecurityPolicy.enabled, fine: [false], instead: "Kubernetes has no PodSecurityPolicies any more. Remove it; the pods keep to the strictest Pod Security Standard"}
 - {path: enterprise.portal.enabled, fine: [false], instead: "Kong's developer portal needs a database; remove it"}
 - {path: enterprise.rbac.enabled, fine: [false], instead: "Kong's RBAC needs a database; remove it"}
 - {path: enterprise.smtp.enabled, fine: [false], instead: "it is for Kong Manager and the portal, which need a database; remove it"}
@@ -57,6 +61,7 @@ fine, and what to do instead.
 - {path: ingressController.image.unifiedRepoTag, fine: [""], unless: controller.image.repository, instead: "it names Kong's controller; set controller.image.repository and controller.image.tag for silverback's, and this one may stay"}
 - {path: ingressController.konnect.enabled, fine: [false], instead: "silverback does not speak to Konnect; give licences as KongLicense objects"}
 - {path: ingressController.adminApi.tls.client.enabled, fine: [false], instead: "the controller always shows a certificate, of the release's own authority; to bring yours use pki.certManager"}
+- {path: ingressController.rbac.gatewayAPI.enabled, fine: [true], instead: "the controller reads the kinds of the Gateway API wherever these are defined, and waits for the rights to. Remove it"}
 - {path: ingressController.admissionWebhook.address, fine: ["", 0.0.0.0, "[::]"], instead: "the webhook listens on all addresses of its pod; give controller.args=[\"--admission-webhook-listen=ADDRESS:PORT\"]"}
 - {path: ingressController.env.kong_admin_url, fine: [""], instead: "the controller finds the proxies by their Service; remove it"}
 - {path: ingressController.env.kong_admin_svc, fine: [""], instead: "the controller finds the proxies by the release's own Service; add others by controller.args=[\"--kong-admin-svc=NAMESPACE/NAME\"]"}
@@ -78,6 +83,7 @@ fine, and what to do instead.
 {{- if eq .Values.adopt "ingress" }}{{ $prefix = dict "kong" "gateway." "controller" "controller." }}{{ end }}
 {{- include "silverback.refuse" (list . $kong $prefix.kong (include "silverback.kong-refused" .)) }}
 {{- include "silverback.refuse" (list . $controller $prefix.controller (include "silverback.kong-controller-refused" .)) }}
+{{- include "silverback.check-kong" (dict "context" . "kong" $kong "controller" $controller "prefix" $prefix) }}
 {{- if eq .Values.adopt "kong" }}
 {{- if hasKey .Values "gateway" }}
 {{- fail "gateway: is a value of the ingress chart, and the names are those of the kong chart. Set adopt=ingress to keep that release's names (UPGRADING.md), or remove gateway." }}
@@ -100,7 +106,7 @@ fine, and what to do instead.
 {{- end }}
 {{- end }}
 {{- end }}
-{{- range $name := concat (keys $settings.proxy.podLabels) (keys .Values.extraLabels) }}
+{{- range $name := concat (keys $settings.proxy.podLabels) (keys $settings.controller.podLabels) (keys .Values.extraLabels) }}
 {{- if has $name (list "app.kubernetes.io/name" "app.kubernetes.io/component" "app.kubernetes.io/instance" "gateway.silverback.dev/admin") }}
 {{- fail (printf "label %s can't be set by podLabels or extraLabels: Services and Deployments select by it." $name) }}
 {{- end }}

@@ -48,6 +48,11 @@ silverback
 {{- if $override }}{{ tpl $override . }}{{ else }}{{ include "silverback.fullname" . }}-proxy{{ end }}
 {{- end }}
 
+{{- define "silverback.udp-service" -}}
+{{- $override := include "silverback.text" (list (include "silverback.kong" . | fromYaml) "udpProxy.nameOverride") }}
+{{- if $override }}{{ tpl $override . }}{{ else }}{{ include "silverback.fullname" . }}-udp-proxy{{ end }}
+{{- end }}
+
 {{/* What the webhook's objects are named after: in both charts the release that has the controller. */}}
 {{- define "silverback.webhook-owner" -}}
 {{- if eq .Values.adopt "ingress" }}{{ include "silverback.controller" . }}{{ else }}{{ include "silverback.fullname" . }}{{ end }}

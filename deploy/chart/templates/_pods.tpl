@@ -8,6 +8,16 @@
 {{- else }}{{ $image.repository }}:{{ default $context.Chart.AppVersion (toString $image.tag) }}{{ end }}
 {{- end }}
 
+{{/* list CONTEXT OWN GIVEN: labels of pods beside those that are selected by: extraLabels, the chart's own, the user's. */}}
+{{- define "silverback.pod-labels" -}}
+{{- $context := index . 0 }}
+{{- $lines := list }}
+{{- range $name, $value := mergeOverwrite (deepCopy (default (dict) $context.Values.extraLabels)) (index . 1) (default (dict) (index . 2)) }}
+{{- $lines = append $lines (printf "%s: %s" $name (tpl (toString $value) $context | quote)) }}
+{{- end }}
+{{- join "\n" $lines }}
+{{- end }}
+
 {{/* Pods of one kind apart from one another, if it can be. Those that a rollout replaces do not count, or the new ones would be
 beside one another once these have gone. */}}
 {{- define "silverback.spread" -}}
@@ -88,7 +98,7 @@ capabilities: {drop: [ALL]}
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
-{{/* list LIST NAMES: names that a pod's container has for itself. */}}
+{{/* Names that a pod's container has for itself. */}}
 {{- define "silverback.pod-identity" -}}
 - name: POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
@@ -114,6 +124,22 @@ seccompProfile: {type: RuntimeDefault}
 {{/* Numbers of values are floating point: 1000000 must not become 1e+06. */}}
 {{- define "silverback.scalar" -}}
 {{- if kindIs "float64" . }}{{ if eq . (floor .) }}{{ printf "%.0f" . }}{{ else }}{{ . }}{{ end }}{{ else }}{{ . }}{{ end }}
+{{- end }}
+
+{{/* Volumes of Secrets and ConfigMaps, from keys of the kong chart. */}}
+{{- define "silverback.named-volumes" -}}
+{{- range .secretVolumes }}
+- name: {{ . }}
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- range .extraConfigMaps }}
+- name: {{ .name }}
+  configMap: {name: {{ .name }}}
+{{- end }}
+{{- range .extraSecrets }}
+- name: {{ .name }}
+  secret: {secretName: {{ .name }}, defaultMode: 0440}
+{{- end }}
 {{- end }}
 
 {{/* Fields of a Service that users set, from the keys of the kong chart. */}}

@@ -51,7 +51,8 @@
 {{- $_ := set $env "plugins" (printf "bundled,%s" (join "," $plugins)) }}
 {{- $_ := set $env "lua_package_path" "/opt/?.lua;/opt/?/init.lua;;" }}
 {{- end }}
-{{- toYaml (mergeOverwrite $env (default (dict) $proxy.env)) }}
+{{- /* The listeners of the Admin API and of the state are the chart's; what those charts had there by default means nothing here. */}}
+{{- toYaml (mergeOverwrite $env (omit (default (dict) $proxy.env) "admin_listen" "status_listen")) }}
 {{- end }}
 
 {{- define "silverback.proxy-variables" -}}
@@ -178,18 +179,7 @@ envFrom:
 - name: {{ $name }}-proxy-cert
   secret: {secretName: {{ $name }}-proxy-cert, defaultMode: 0440}
 {{- end }}
-{{- range $proxy.secretVolumes }}
-- name: {{ . }}
-  secret: {secretName: {{ . }}, defaultMode: 0440}
-{{- end }}
-{{- range $proxy.extraConfigMaps }}
-- name: {{ .name }}
-  configMap: {name: {{ .name }}}
-{{- end }}
-{{- range $proxy.extraSecrets }}
-- name: {{ .name }}
-  secret: {secretName: {{ .name }}, defaultMode: 0440}
-{{- end }}
+{{- include "silverback.named-volumes" $proxy }}
 {{- range $proxy.plugins.configMaps }}
 - name: kong-plugin-{{ .pluginName }}
   configMap: {name: {{ .name }}}
@@ -241,6 +231,10 @@ securityContext:
   {{- end }}
   {{- include "silverback.proxy-variables" . | trim | nindent 2 }}
   {{- include "silverback.proxy-container-security" . | trim | nindent 2 }}
+  {{- with $proxy.initContainerResources }}
+  resources:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   volumeMounts:
     {{- include "silverback.proxy-mounts" . | trim | nindent 4 }}
 {{- end }}

@@ -20,9 +20,16 @@ A key of those charts wins: it was set by the user, while ours may be a default.
   "proxy" (include "silverback.proxy-settings" (list . $kong) | fromYaml)
   "controller" (include "silverback.controller-settings" (list . $kong $kongController) | fromYaml)
   "ingressClass" (include "silverback.class-settings" (list . $kongController) | fromYaml)
-  "monitor" (include "silverback.pick" (list (default (dict) ($kong.serviceMonitor | default .Values.serviceMonitor)) "enabled" "interval" "namespace" "labels" "targetLabels" "honorLabels" "relabelings" "metricRelabelings") | fromYaml)
+  "monitor" (include "silverback.monitor-settings" (list .Values.serviceMonitor $kong.serviceMonitor $kongController.serviceMonitor) | fromYaml)
 }}
 {{- toYaml $settings }}
+{{- end }}
+
+{{/* list SETTINGS…: the last ones that are switched on, or the first. */}}
+{{- define "silverback.monitor-settings" -}}
+{{- $chosen := default (dict) (index . 0) }}
+{{- range . }}{{ if (default (dict) .).enabled }}{{ $chosen = . }}{{ end }}{{ end }}
+{{- include "silverback.pick" (list $chosen "enabled" "interval" "namespace" "labels" "targetLabels" "honorLabels" "relabelings" "metricRelabelings") }}
 {{- end }}
 
 {{/* Where pods run: keys that mean the same in all charts. */}}
@@ -36,6 +43,7 @@ A key of those charts wins: it was set by the user, while ours may be a default.
 {{- $deployment := default (dict) $kong.deployment }}
 {{- $service := default (dict) $kong.proxy }}
 {{- $settings := deepCopy $own }}
+{{- $defaults := include "silverback.kong-defaults" $context | fromYaml }}
 
 {{- /* Image. The repository is Kong's where only a tag is given, as in Kong's chart. */}}
 {{- $image := default (dict) $kong.image }}
@@ -51,7 +59,7 @@ A key of those charts wins: it was set by the user, while ours may be a default.
 
 {{- /* Workload. */}}
 {{- if hasKey $kong "replicaCount" }}{{ $_ := set $settings "replicas" $kong.replicaCount }}{{ end }}
-{{- range $key := concat (include "silverback.placement-keys" $context | fromYamlArray) (list "resources" "updateStrategy" "readinessProbe" "livenessProbe" "startupProbe" "lifecycle" "terminationGracePeriodSeconds" "podAnnotations" "podLabels" "deploymentAnnotations" "envFrom" "customEnv" "plugins" "secretVolumes" "extraConfigMaps" "extraSecrets" "securityContext" "containerSecurityContext") }}
+{{- range $key := concat (include "silverback.placement-keys" $context | fromYamlArray) (list "resources" "updateStrategy" "startupProbe" "terminationGracePeriodSeconds" "podLabels" "deploymentAnnotations" "envFrom" "customEnv" "plugins" "secretVolumes" "extraConfigMaps" "extraSecrets" "initContainerResources") }}
 {{- if and (hasKey $kong $key) (not (kindIs "invalid" (get $kong $key))) }}
 {{- if or (not (kindIs "map" (get $kong $key))) (get $kong $key) }}{{ $_ := set $settings $key (get $kong $key) }}{{ end }}
 {{- end }}
@@ -59,19 +67,31 @@ A key of those charts wins: it was set by the user, while ours may be a default.
 {{- range $key := list "initContainers" "sidecarContainers" "hostAliases" "userDefinedVolumes" "userDefinedVolumeMounts" "hostNetwork" "hostname" "revisionHistoryLimit" "minReadySeconds" "prefixDir" "tmpDir" }}
 {{- if and (hasKey $deployment $key) (not (kindIs "invalid" (get $deployment $key))) }}{{ $_ := set $settings $key (get $deployment $key) }}{{ end }}
 {{- end }}
+{{- range $key, $way := dict "readinessProbe" "probe" "livenessProbe" "probe" "lifecycle" "lifecycle" }}
+{{- with get $kong $key }}{{ $_ := set $settings $key (include (printf "silverback.merged-%s" $way) (list (get $defaults $key) .) | fromYaml) }}{{ end }}
+{{- end }}
+{{- with $kong.podAnnotations }}{{ $_ := set $settings "podAnnotations" (include "silverback.merged" (list (default (dict) $own.podAnnotations) .) | fromYaml) }}{{ end }}
+{{- with $kong.containerSecurityContext }}{{ $_ := set $settings "containerSecurityContext" (include "silverback.merged" (list $defaults.containerSecurityContext .) | fromYaml) }}{{ end }}
+{{- /* Containers of the user's own may run as root, which the context of the pod must not forbid then. */}}
+{{- if or $kong.securityContext $deployment.initContainers $deployment.sidecarContainers }}
+{{- $_ := set $settings "securityContext" (include "silverback.merged" (list $defaults.securityContext (default (dict) $kong.securityContext)) | fromYaml) }}
+{{- else if $own.securityContext }}
+{{- $_ := set $settings "securityContext" (include "silverback.merged" (list (pick $defaults.securityContext "fsGroup") $own.securityContext) | fromYaml) }}
+{{- end }}
 {{- $budget := default (dict) $kong.podDisruptionBudget }}
 {{- if $budget }}{{ $_ := set $settings "podDisruptionBudget" (mergeOverwrite (deepCopy $own.podDisruptionBudget) $budget) }}{{ end }}
 {{- if not (kindIs "invalid" $settings.podDisruptionBudget.minAvailable) }}
 {{- $_ := unset $settings.podDisruptionBudget "maxUnavailable" }}
 {{- end }}
 {{- $scaling := default (dict) $kong.autoscaling }}
-{{- if $scaling }}{{ $_ := set $settings "autoscaling" (mergeOverwrite (deepCopy $own.autoscaling) $scaling) }}{{ end }}
+{{- if $scaling }}{{ $_ := set $settings "autoscaling" (include "silverback.merged" (list $defaults.autoscaling $scaling) | fromYaml) }}{{ end }}
 {{- $account := default (dict) $deployment.serviceAccount }}
 {{- $_ := set $settings "serviceAccount" (mergeOverwrite (dict "create" true "name" "" "annotations" (dict)) (default (dict) $own.serviceAccount) $account) }}
 {{- if not $settings.serviceAccount.name }}{{ $_ := set $settings.serviceAccount "name" (include "silverback.fullname" $context) }}{{ end }}
 
 {{- /* Settings of Kong; a license of Enterprise, certificates of cert-manager. */}}
-{{- $_ := set $settings "env" (mergeOverwrite (deepCopy (default (dict) $own.env)) (default (dict) $kong.env)) }}
+{{- $stays := and (or $image.repository $image.tag $image.unifiedRepoTag) (not (contains "silverback-proxy" (printf "%v %v" $image.repository $image.unifiedRepoTag))) }}
+{{- $_ := set $settings "env" (mergeOverwrite (ternary $defaults.env (dict) (not (not $stays))) (deepCopy (default (dict) $own.env)) (default (dict) $kong.env)) }}
 {{- $enterprise := default (dict) $kong.enterprise }}
 {{- if and $enterprise.enabled $enterprise.license_secret }}
 {{- $_ := set $settings.env "license_data" (dict "valueFrom" (dict "secretKeyRef" (dict "name" $enterprise.license_secret "key" "license"))) }}
@@ -101,6 +121,7 @@ A key of those charts wins: it was set by the user, while ours may be a default.
 {{- $own := $context.Values.controller }}
 {{- $ingress := eq $context.Values.adopt "ingress" }}
 {{- $given := default (dict) $release.ingressController }}
+{{- $defaults := (include "silverback.kong-defaults" $context | fromYaml).controller }}
 {{- $settings := deepCopy (omit $own "ingressController" "deployment" "proxy" "image") }}
 {{- $_ := set $settings "image" (deepCopy $own.image) }}
 {{- $_ := set $settings "imagePullSecrets" (concat (list) (default (list) $context.Values.imagePullSecrets)) }}
@@ -115,8 +136,11 @@ A key of those charts wins: it was set by the user, while ours may be a default.
 {{- if and (not $ingress) (not (get $settings $key)) (get $release $key) }}{{ $_ := set $settings $key (get $release $key) }}{{ end }}
 {{- end }}
 {{- if and $ingress (hasKey $release "replicaCount") }}{{ $_ := set $settings "replicas" (max 1 (int $release.replicaCount)) }}{{ end }}
-{{- range $key := list "resources" "readinessProbe" "livenessProbe" "envFrom" "watchNamespaces" }}
+{{- range $key := list "resources" "envFrom" "watchNamespaces" }}
 {{- if get $given $key }}{{ $_ := set $settings $key (get $given $key) }}{{ end }}
+{{- end }}
+{{- range $key := list "readinessProbe" "livenessProbe" }}
+{{- with get $given $key }}{{ $_ := set $settings $key (include "silverback.merged-handler" (list (get $defaults $key) .) | fromYaml) }}{{ end }}
 {{- end }}
 {{- if $given.args }}{{ $_ := set $settings "args" (concat $given.args (default (list) $own.args)) }}{{ end }}
 {{- $_ := set $settings "extraVolumeMounts" (concat (default (list) $own.extraVolumeMounts) (default (list) $given.userDefinedVolumeMounts)) }}
@@ -126,8 +150,19 @@ A key of those charts wins: it was set by the user, while ours may be a default.
 {{- $_ := set $settings "extraVolumes" (concat (default (list) $own.extraVolumes) (dig "deployment" "userDefinedVolumes" (list) $release)) }}
 {{- end }}
 
-{{- /* Variables of Kong Ingress Controller. Its charts skip verification by default; here both sides verify. */}}
-{{- $variables := omit (default (dict) $given.env) "kong_admin_tls_skip_verify" "kong_admin_url" "kong_admin_svc" "publish_service" "election_id" "ingress_class" "admission_webhook_listen" }}
+{{- $security := dict "runAsNonRoot" true "fsGroup" 65532 "seccompProfile" (dict "type" "RuntimeDefault") }}
+{{- if $ingress }}
+{{- $beside := default (list) (dig "deployment" "sidecarContainers" (list) $release) }}
+{{- if $beside }}{{ $security = omit $security "runAsNonRoot" }}{{ end }}
+{{- $_ := set $settings "extraContainers" (concat (default (list) $own.extraContainers) $beside) }}
+{{- end }}
+{{- $_ := set $settings "securityContext" (include "silverback.merged" (list $security (default (dict) $own.securityContext)) | fromYaml) }}
+
+{{- /* Variables of Kong Ingress Controller. Its charts skip verification by default; here both sides verify. What else is left out
+is a flag here, which would win over the variable. */}}
+{{- $variables := omit (default (dict) $given.env) "kong_admin_tls_skip_verify" "kong_admin_url" "kong_admin_svc" "publish_service" "publish_service_udp" "election_id" "ingress_class" "admission_webhook_listen" }}
+{{- $_ := set $settings "publishService" (dig "env" "publish_service" "" $given) }}
+{{- $_ := set $settings "publishServiceUdp" (dig "env" "publish_service_udp" "" $given) }}
 {{- $_ := set $settings "variables" $variables }}
 {{- $_ := set $settings "customEnv" (default (dict) $given.customEnv) }}
 {{- if and (not $settings.electionId) $ingress }}{{ $_ := set $settings "electionId" (dig "env" "election_id" "" $given) }}{{ end }}
@@ -139,6 +174,8 @@ A key of those charts wins: it was set by the user, while ours may be a default.
 {{- if or (kindIs "bool" $value) $value }}{{ $_ := set $webhook $key $value }}{{ end }}
 {{- end }}
 {{- $_ := set $settings "admissionWebhook" (mergeOverwrite (deepCopy $own.admissionWebhook) $webhook) }}
+{{- if has (dig "env" "admission_webhook_listen" "" $given) (list "off" false) }}{{ $_ := set $settings.admissionWebhook "enabled" false }}{{ end }}
+{{- with $settings.podDisruptionBudget }}{{ if not (kindIs "invalid" .maxUnavailable) }}{{ $_ := unset . "minAvailable" }}{{ end }}{{ end }}
 {{- $rights := default (dict) $given.rbac }}
 {{- $_ := set $settings "rbac" (mergeOverwrite (dict "create" true "enableClusterRoles" true) (default (dict) $own.rbac) (include "silverback.pick" (list $rights "create" "enableClusterRoles") | fromYaml)) }}
 {{- $account := mergeOverwrite (dict "create" true "name" "" "annotations" (dict)) (default (dict) $own.serviceAccount) }}
@@ -153,6 +190,8 @@ A key of those charts wins: it was set by the user, while ours may be a default.
 {{- $context := index . 0 }}{{ $given := default (dict) (index . 1).ingressController }}
 {{- $settings := deepCopy $context.Values.ingressClass }}
 {{- if $given.ingressClass }}{{ $_ := set $settings "name" $given.ingressClass }}{{ end }}
+{{- /* Which class is served, and which object that chart made: the variable overruled the one, and not the other. */}}
+{{- $_ := set $settings "served" (default $settings.name (dig "env" "ingress_class" "" $given)) }}
 {{- if hasKey $given "createIngressClass" }}{{ $_ := set $settings "create" $given.createIngressClass }}{{ end }}
 {{- $annotations := merge (dict) (default (dict) $settings.annotations) (default (dict) $given.ingressClassAnnotations) }}
 {{- if $settings.default }}{{ $_ := set $annotations "ingressclass.kubernetes.io/is-default-class" "true" }}{{ end }}
@@ -162,7 +201,7 @@ A key of those charts wins: it was set by the user, while ours may be a default.
 
 {{/* Keys of the kong and ingress charts that are given, for NOTES.txt. */}}
 {{- define "silverback.taken" -}}
-{{- $ours := list "adopt" "mode" "namespace" "nameOverride" "fullnameOverride" "extraLabels" "extraObjects" "controller" "proxy" "pki" "ingressClass" "networkPolicy" "serviceMonitor" "podMonitor" "prometheusRule" "crds" "preflight" "imagePullSecrets" "global" }}
+{{- $ours := (include "silverback.own-values" . | fromYaml).chart }}
 {{- $taken := list }}
 {{- range $key, $_ := .Values }}{{ if not (has $key $ours) }}{{ $taken = append $taken $key }}{{ end }}{{ end }}
 {{- join ", " ($taken | sortAlpha) }}

@@ -32,7 +32,7 @@ impl Run<'_> {
             ("admin.enabled=true", &["admin.enabled=true", "Remove it"]),
             (
                 "adopt=ingress,controller.ingressController.ingressClass=edge",
-                &["FAILURE", "adopt"],
+                &["is a value of the kong chart", "set adopt=kong"],
             ),
         ] {
             self.refused(&["--set", value], words)?;
