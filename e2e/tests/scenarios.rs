@@ -4,24 +4,22 @@
 
 use std::process::{Command, Output};
 
-fn e2e(arguments: &[&str]) -> Output {
+/// With a test bed that is not there.
+fn e2e(scenario: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_e2e"))
-        .args(arguments)
+        .args(
+            ["--cluster", "--programs", "--gateway-api"]
+                .iter()
+                .flat_map(|flag| [*flag, "/nowhere"]),
+        )
+        .arg(scenario)
         .output()
         .unwrap()
 }
 
 #[test]
 fn a_scenario_that_there_is_not_is_answered_with_those_that_there_are() {
-    let output = e2e(&[
-        "--cluster",
-        "/nowhere",
-        "--programs",
-        "/nowhere",
-        "--gateway-api",
-        "/nowhere",
-        "instal",
-    ]);
+    let output = e2e("instal");
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("no scenario \"instal\"; there are: install, "), "{said}");
@@ -29,15 +27,7 @@ fn a_scenario_that_there_is_not_is_answered_with_those_that_there_are() {
 
 #[test]
 fn an_installation_that_fails_ends_the_run_and_its_reason_comes_last() {
-    let output = e2e(&[
-        "--cluster",
-        "/nowhere",
-        "--programs",
-        "/nowhere",
-        "--gateway-api",
-        "/nowhere",
-        "idle",
-    ]);
+    let output = e2e("idle");
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     let last: Vec<_> = said.lines().rev().take(2).collect();

@@ -123,7 +123,7 @@ pub(super) fn start(
             let mut watched = WatchSettings {
                 namespaces: namespaces.iter().map(|namespace| namespace.as_str().into()).collect(),
                 service_namespaces: services.map(|service| service.namespace.clone()).collect(),
-                fleet_namespace: super::own_namespace(settings)
+                fleet_namespace: super::election::own_namespace(settings)
                     .filter(|_| !settings.admin_services.is_empty())
                     .map(Into::into),
                 ..WatchSettings::default()

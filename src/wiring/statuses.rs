@@ -27,7 +27,7 @@ pub(super) fn write(
 ) -> anyhow::Result<()> {
     let own_pod = OwnPod::from_environment();
     let lease = super::lease_settings(settings)?.lease;
-    let namespace = super::own_namespace(settings).unwrap_or_else(|| lease.namespace.to_string());
+    let namespace = super::election::own_namespace(settings).unwrap_or_else(|| lease.namespace.to_string());
     let status_settings = status::Settings {
         publish_service: settings.status.publish_service.clone(),
         publish_addresses: settings.status.publish_addresses.clone(),

@@ -12,6 +12,7 @@ mod harness;
 mod ipv6;
 mod laptop;
 mod log;
+mod mass_restart;
 mod mixed_fleet;
 mod newcomers;
 mod offline;

@@ -452,28 +452,25 @@ impl Bench<'_> {
     fn bare(&self, addresses: &[SocketAddr]) -> anyhow::Result<Cost> {
         let body = self.arguments.directory.join("body");
         fs::write(&body, self.stubs.last_body())?;
-        let rounds = if self.arguments.proxies < 50 { 200 } else { 10 };
-        let output = Command::new(std::env::current_exe()?)
-            .args(["send", "--rounds", &rounds.to_string(), "--directory"])
-            .arg(&self.arguments.directory)
-            .arg("--body")
-            .arg(&body)
-            .arg("--to")
-            .args(addresses.iter().map(ToString::to_string))
-            .output()?;
-        ensure!(
-            output.status.success(),
-            "the bare client: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Cost::parse(std::str::from_utf8(&output.stdout).context("the bare client printed no text")?)
+        let body = body.to_str().context("the directory's path is no text")?;
+        let rounds = if self.arguments.proxies < 50 { "200" } else { "10" };
+        let printed = self.bare_client(addresses, &["send", "--rounds", rounds, "--body", body])?;
+        Cost::parse(&printed)
     }
 
     /// CPU seconds of a bare client that asks all stubs as often.
     fn bare_probes(&self, addresses: &[SocketAddr]) -> anyhow::Result<f64> {
+        let interval = PROBE_INTERVAL.as_secs().to_string();
+        let seconds = IDLE.as_secs().to_string();
+        let printed = self.bare_client(addresses, &["ask", "--interval", &interval, "--seconds", &seconds])?;
+        Ok(printed.trim().parse()?)
+    }
+
+    /// What this program prints as a bare client of the stubs at `addresses`.
+    fn bare_client(&self, addresses: &[SocketAddr], verb: &[&str]) -> anyhow::Result<String> {
         let output = Command::new(std::env::current_exe()?)
-            .args(["ask", "--interval", &PROBE_INTERVAL.as_secs().to_string()])
-            .args(["--seconds", &IDLE.as_secs().to_string(), "--directory"])
+            .args(verb)
+            .arg("--directory")
             .arg(&self.arguments.directory)
             .arg("--to")
             .args(addresses.iter().map(ToString::to_string))
@@ -483,7 +480,7 @@ impl Bench<'_> {
             "the bare client: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        Ok(std::str::from_utf8(&output.stdout)?.trim().parse()?)
+        String::from_utf8(output.stdout).context("the bare client printed no text")
     }
 
     /// The leader gets SIGTERM while a change comes in; a standby pushes it.
