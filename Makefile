@@ -121,7 +121,7 @@ crds: ## generates deploy/crds
 images: ## builds the images from the release binaries and prints their files
 	@PROFILE=release $(SCRIPTS)/images.sh
 
-cluster-up: ## a real Kubernetes on this machine, our images in it; at once when it is there
+cluster-up: prerequisites ## a real Kubernetes on this machine, our images in it; at once when it is there
 	@$(SCRIPTS)/cluster.sh up
 
 cluster-down: ## takes it down

@@ -53,6 +53,11 @@ fi
 rust=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
 command -v cargo >/dev/null || lack "cargo: install Rust $rust by https://rustup.rs"
 if command -v cargo >/dev/null; then
+  # Without rustup the version is the machine's own matter.
+  found=$(rustc --version 2>/dev/null | awk '{print $2}')
+  if [ "$(printf '%s\n' "$rust" "$found" | sort -V | head -1)" != "$rust" ]; then
+    lack "rustc $rust, there is ${found:-none}: install it by https://rustup.rs"
+  fi
   for component in fmt clippy; do
     cargo $component --version >/dev/null 2>&1 || lack "cargo $component: rustup component add --toolchain $rust rustfmt clippy"
   done

@@ -18,8 +18,10 @@ else
   trap '"$PROGRAMS/cluster" down --dir "$dir"' EXIT
 fi
 if [ -e "$dir/state.json" ]; then "$PROGRAMS/cluster" down --dir "$dir"; fi # kept by an earlier run
+began=$SECONDS
 "$PROGRAMS/cluster" up --dir "$dir" --nodes "$NODES"
 # shellcheck disable=SC2086 # one word per image
 "$PROGRAMS/cluster" load --dir "$dir" $images
+echo "the cluster is up and has the images: $(((SECONDS - began) / 60)):$(printf %02d $(((SECONDS - began) % 60))) of 3:00"
 binaries=$CARGO_TARGET_DIR/${profile/dev/debug}
 "$CARGO_TARGET_DIR/debug/e2e" --silverback "$binaries/silverback" --cluster "$dir" --programs "$PROGRAMS" --gateway-api "$definitions" "${keep[@]}" "$@"

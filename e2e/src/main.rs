@@ -11,7 +11,11 @@ mod observer;
 mod poll;
 mod scenario;
 
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 
@@ -57,6 +61,15 @@ struct Arguments {
     only: Vec<String>,
 }
 
+/// What scenarios are told together as: the beginning of their names, and minutes that they may take on two cores.
+const BUDGETS: [(&str, &str, u64); 3] = [("scenarios", "", 12), ("upgrades", "upgrade", 8), ("chaos", "chaos", 4)];
+
+/// The place in [`BUDGETS`].
+fn budget_of(scenario: &str) -> usize {
+    let named = |(_, prefix, _): &(&str, &str, u64)| !prefix.is_empty() && scenario.starts_with(prefix);
+    BUDGETS.iter().position(named).unwrap_or(0)
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let cluster = Cluster::new(&arguments.cluster, &arguments.programs);
@@ -71,6 +84,7 @@ fn main() -> ExitCode {
     }
     let (mut passed, mut failures) = (0, Vec::new());
     let began = Instant::now();
+    let mut spent = [Duration::ZERO; BUDGETS.len()];
     for scenario in scenario::ALL {
         let named = arguments.only.iter().any(|name| name == scenario.name);
         let wanted = named || scenario.first || arguments.only.is_empty() && !scenario.by_name_only;
@@ -79,7 +93,9 @@ fn main() -> ExitCode {
         }
         println!("\n== {}: {}", scenario.name, scenario.story);
         let started = Instant::now();
-        match (scenario.run)(&cluster, &arguments) {
+        let outcome = (scenario.run)(&cluster, &arguments);
+        spent[budget_of(scenario.name)] += started.elapsed();
+        match outcome {
             Ok(()) => {
                 println!("== {}: good, {:.1} s", scenario.name, started.elapsed().as_secs_f64());
                 passed += 1;
@@ -103,6 +119,16 @@ fn main() -> ExitCode {
         scenario::clean_up(&cluster);
     }
     println!("\n{} s in all", began.elapsed().as_secs());
+    if arguments.only.is_empty() {
+        for ((name, _, minutes), spent) in BUDGETS.iter().zip(spent) {
+            let seconds = spent.as_secs();
+            println!(
+                "  {name:<10} {:>2}:{:02} of {minutes:>2}:00",
+                seconds / 60,
+                seconds % 60
+            );
+        }
+    }
     // Once more, with the reason: of a long log, people and CI see the end.
     for failure in &failures {
         println!("{failure}");

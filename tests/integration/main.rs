@@ -4,6 +4,7 @@
 mod bad_input;
 mod command_line;
 mod controller;
+mod dashboard_api;
 mod demo;
 mod fallback;
 mod flags;
