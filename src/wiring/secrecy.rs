@@ -284,7 +284,7 @@ async fn shown(first: Arc<Rendition>, refused: PushResult, reduced: impl FnOnce(
     let (writer, _reports) = status::writer(api.client(), status_settings(), inputs);
     tokio::spawn(writer);
     tokio::spawn(Fleet::run(FleetSettings::default(), receiver, commands, view_sender));
-    tokio::spawn(super::carry_outcomes(
+    tokio::spawn(super::carry::outcomes(
         reported,
         events.clone(),
         view.clone(),

@@ -26,7 +26,7 @@ pub(super) fn write(
     tasks: &mut JoinSet<&'static str>,
 ) -> anyhow::Result<()> {
     let own_pod = OwnPod::from_environment();
-    let lease = super::lease_settings(settings)?.lease;
+    let lease = super::election::lease_settings(settings)?.lease;
     let namespace = super::election::own_namespace(settings).unwrap_or_else(|| lease.namespace.to_string());
     let status_settings = status::Settings {
         publish_service: settings.status.publish_service.clone(),

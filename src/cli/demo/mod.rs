@@ -44,7 +44,7 @@ const SYNC_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
     /// How many proxies.
-    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=200))]
     proxies: u16,
     /// Manifests to serve; the example of the documentation by default.
     #[arg(long, value_name = "DIR")]
