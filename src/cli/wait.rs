@@ -22,7 +22,7 @@ use super::{
 use crate::{
     liveness::{Answer, Content},
     manifest::nearest,
-    model::{Digest, Kind, NamespacedName, Problem, kong::schema::DEFINITIONS},
+    model::{Digest, Kind, NamespacedName, Problem, Reason, kong::schema::DEFINITIONS},
 };
 
 /// From one question to the next.
@@ -38,6 +38,10 @@ proxy that serves runs: also when only an annotation or a Secret changed, which 
 objects, and access to the controller: list on pods and create on pods/portforward in its namespace, list on proxyfleets; or
 --controller URL.
 
+A mistake in what the object itself says ends it at once, since no waiting mends that. What others can mend is waited for: a
+Secret, Service, plugin or Gateway that it names and that may still come. So are endpoints of a Service; if there are none by
+the time-out, that is a note, since nothing of the Service is left out.
+
 Exit code: 0 it is live everywhere, 1 it is not (it says what holds it back, and where), 2 usage.
 
 Examples:
@@ -51,7 +55,7 @@ pub(super) struct WaitArguments {
     /// Its namespace; that of the kubeconfig's context by default
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// How long to wait
+    /// How long to wait for what may still come
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = positive_duration)]
     timeout: Duration,
     /// How the outcome is printed
@@ -169,7 +173,8 @@ struct Wait {
 
 /// Where it stands.
 enum Standing {
-    Live(Box<Answer>),
+    /// All that it says is; and what may come besides.
+    Live(Box<Answer>, Vec<String>),
     /// It will not become live by waiting.
     Wrong(Vec<String>),
     NotYet(Vec<String>),
@@ -187,8 +192,9 @@ impl Wait {
                 ..Outcome::default()
             };
             match standing {
-                Standing::Live(answer) => {
+                Standing::Live(answer, to_come) if to_come.is_empty() || began.elapsed() >= limit => {
                     outcome.live = true;
+                    outcome.notes.extend(to_come);
                     outcome.effective_after_milliseconds = answer.seen.zip(answer.effective).map(milliseconds);
                     if !answer.used && self.kind.group().contains('.') && self.kind != Kind::IngressClass {
                         outcome
@@ -205,7 +211,7 @@ impl Wait {
                     outcome.held_back = held_back;
                     return Ok(outcome);
                 }
-                Standing::NotYet(_) => sleep(PAUSE).await,
+                Standing::Live(..) | Standing::NotYet(_) => sleep(PAUSE).await,
             }
         }
     }
@@ -240,6 +246,8 @@ impl Wait {
                 ));
             }
         }
+        let faults = answer.related.iter().take(TOLD);
+        notes.extend(faults.map(|problem| format!("{}: {}", problem.object, told(problem))));
         Ok((judge(answer, behind), notes))
     }
 
@@ -294,15 +302,56 @@ fn digest(object: &DynamicObject) -> Digest {
     )
 }
 
+/// What a problem means to somebody who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Prospect {
+    /// The object has to be changed.
+    Hopeless,
+    /// It is not served as it says, until something else comes or changes: that may be on its way.
+    MayCome,
+    /// It is served as it says; what is missing is none of the configuration.
+    Complete,
+}
+
+fn prospect(problem: &Problem) -> Prospect {
+    match problem.reason {
+        Reason::NoEndpoints => Prospect::Complete,
+        Reason::ServiceNotFound
+        | Reason::PortNotFound
+        | Reason::SecretNotFound
+        | Reason::ReferenceNotFound
+        | Reason::PluginNotFound
+        | Reason::ConsumerGroupNotFound
+        | Reason::RefNotPermitted
+        | Reason::NoMatchingParent
+        | Reason::NoMatchingListenerHostname
+        | Reason::NotAllowedByListeners
+        | Reason::SourceUnavailable => Prospect::MayCome,
+        _ => Prospect::Hopeless,
+    }
+}
+
 fn judge(answer: Answer, behind: Vec<String>) -> Standing {
     if !behind.is_empty() {
         return Standing::NotYet(behind);
     }
-    if !answer.problems.is_empty() {
+    let of = |wanted: Prospect| {
+        let problems = answer.problems.iter();
+        let some: Vec<String> = problems.filter(|it| prospect(it) == wanted).map(told).collect();
+        some
+    };
+    if !of(Prospect::Hopeless).is_empty() {
         return Standing::Wrong(answer.problems.iter().map(told).collect());
     }
+    let to_come = of(Prospect::MayCome);
     if answer.live {
-        return Standing::Live(Box::new(answer));
+        return match to_come.is_empty() {
+            true => {
+                let absent = of(Prospect::Complete);
+                Standing::Live(Box::new(answer), absent)
+            }
+            false => Standing::NotYet(to_come),
+        };
     }
     let mut held_back: Vec<String> = answer
         .holdups
@@ -318,6 +367,7 @@ fn judge(answer: Answer, behind: Vec<String>) -> Standing {
         count if count > TOLD => held_back.push(format!("and {} proxies more", count - TOLD)),
         _ => {}
     }
+    held_back.extend(to_come);
     Standing::NotYet(held_back)
 }
 
@@ -355,7 +405,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::liveness::Holdup;
+    use crate::{liveness::Holdup, model::kubernetes::Metadata};
 
     #[test]
     fn kinds_are_named_as_with_kubectl() {
@@ -380,6 +430,7 @@ mod tests {
             live: false,
             used: true,
             problems: Vec::new(),
+            related: Vec::new(),
             holdups: Vec::new(),
             seen: None,
             effective: None,
@@ -406,9 +457,68 @@ mod tests {
         );
         assert_eq!(held_back.last().unwrap(), "and 1 proxies more");
         let live = Answer { live: true, ..answer() };
-        assert!(matches!(judge(live.clone(), Vec::new()), Standing::Live(_)));
+        assert!(matches!(judge(live.clone(), Vec::new()), Standing::Live(_, nothing) if nothing.is_empty()));
         let behind = vec!["the controller has not read the latest Secret shop/tls".to_owned()];
         assert!(matches!(judge(live, behind), Standing::NotYet(_)));
+    }
+
+    fn problem(kind: Kind, reason: Reason) -> Problem {
+        let metadata = Metadata {
+            namespace: "shop".into(),
+            name: "web".into(),
+            ..Metadata::default()
+        };
+        Problem {
+            object: kind.object_ref(&metadata),
+            field: None,
+            condition: None,
+            reason,
+            message: "it is so".to_owned(),
+            remedy: "do this".to_owned(),
+            source: None,
+        }
+    }
+
+    fn with(live: bool, problems: &[Reason]) -> Answer {
+        Answer {
+            live,
+            problems: problems.iter().map(|reason| problem(Kind::Ingress, *reason)).collect(),
+            ..answer()
+        }
+    }
+
+    #[test]
+    fn a_service_whose_pods_are_about_to_start_is_waited_for_and_live_without_them() {
+        let Standing::Live(_, to_come) = judge(with(true, &[Reason::NoEndpoints]), Vec::new()) else {
+            panic!("its content is what all proxies run");
+        };
+        assert_eq!(to_come, ["NoEndpoints: it is so; do this"]);
+        let Standing::NotYet(held_back) = judge(with(false, &[Reason::NoEndpoints]), Vec::new()) else {
+            panic!("no proxy runs it, with endpoints or without");
+        };
+        assert_eq!(held_back.len(), 1, "it is not held back by that: {held_back:?}");
+    }
+
+    #[test]
+    fn what_may_still_come_is_waited_for_and_mistakes_are_told_at_once() {
+        for live in [true, false] {
+            let Standing::NotYet(held_back) = judge(with(live, &[Reason::SecretNotFound]), Vec::new()) else {
+                panic!("cert-manager may be about to make it");
+            };
+            assert_eq!(held_back.last().unwrap(), "SecretNotFound: it is so; do this");
+            for mistake in [
+                Reason::InvalidField,
+                Reason::Conflict,
+                Reason::ConfigRejected,
+                Reason::Unsupported,
+            ] {
+                let Standing::Wrong(held_back) = judge(with(live, &[Reason::SecretNotFound, mistake]), Vec::new())
+                else {
+                    panic!("{mistake} does not pass");
+                };
+                assert_eq!(held_back.len(), 2, "all is told: {held_back:?}");
+            }
+        }
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub struct Answer {
     pub used: bool,
     /// What is wrong with it.
     pub problems: Vec<Problem>,
+    /// What is wrong with what it refers to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<Problem>,
     /// What is missing until the latest configuration runs everywhere.
     pub holdups: Vec<Holdup>,
     /// When the latest change of any of it was read, if it changed since the controller started.
@@ -48,7 +51,13 @@ impl Answer {
         let holdups = liveness.holdups(view);
         let reference = considered.and_then(|snapshot| Some(snapshot.get(kind, name)?.object_ref()));
         let rendition = liveness.rendition.as_ref();
-        let problems = rendition.iter().flat_map(|rendition| rendition.problems.iter());
+        let problems = || rendition.iter().flat_map(|rendition| rendition.problems.iter());
+        let is_related = |problem: &&Problem| {
+            let others = found.iter().skip(1);
+            let object = &problem.object;
+            let mut named = others.filter(|content| object.name == content.name.name);
+            named.any(|content| *object.kind == *content.kind.name() && object.namespace == content.name.namespace)
+        };
         let latest = found
             .iter()
             .filter_map(|content| liveness.changes.get(&(content.kind, content.name.clone())))
@@ -59,7 +68,8 @@ impl Answer {
                 .as_ref()
                 .zip(rendition)
                 .is_some_and(|(reference, rendition)| rendition.objects.contains(reference)),
-            problems: problems
+            related: problems().filter(is_related).cloned().collect(),
+            problems: problems()
                 .filter(|problem| Some(&problem.object) == reference.as_ref())
                 .cloned()
                 .collect(),

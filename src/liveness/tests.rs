@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     fleet::{Condition, ConditionStatus, FleetView, HashMode, Phase, ProxyView},
-    model::{Digest, Kind, NamespacedName, Object, Profile, ProxyId, ProxyTarget, Snapshot},
+    model::{
+        Digest, Kind, NamespacedName, Object, ObjectRef, Problem, Profile, ProxyId, ProxyTarget, Reason, Snapshot,
+    },
     render::{Rendered, Rendition},
     translate::Settings,
 };
@@ -69,6 +71,7 @@ fn shop() -> Snapshot {
         json!({ "data": { "tls.crt": "QQ==" } }),
     );
     put(&mut snapshot, Kind::Secret, "client", json!({ "data": {} }));
+    put(&mut snapshot, Kind::Secret, "unrelated", json!({ "data": {} }));
     let from = json!({ "secretKeyRef": { "name": "settings", "key": "config" } });
     put(
         &mut snapshot,
@@ -197,6 +200,40 @@ fn live() -> (Tracker, Snapshot) {
     tracker.considered(snapshot.clone(), rendition(&snapshot, "one"));
     assert!(tracker.view(&view(vec![proxy("a", "one", "one")]), now(1)));
     (tracker, Snapshot::clone(&snapshot))
+}
+
+fn problem(object: ObjectRef) -> Problem {
+    Problem {
+        object,
+        field: None,
+        condition: None,
+        reason: Reason::InvalidPlugin,
+        message: "a sentence".to_owned(),
+        remedy: "do this".to_owned(),
+        source: None,
+    }
+}
+
+#[test]
+fn problems_of_what_an_object_refers_to_are_told_apart_from_its_own() {
+    let snapshot = Arc::new(shop());
+    let of = |kind, named: &str| problem(snapshot.get(kind, &name(named)).unwrap().object_ref());
+    let mut rendition = Rendition::clone(&rendition(&snapshot, "one"));
+    rendition.problems = [
+        of(Kind::Ingress, "web"),
+        of(Kind::KongPlugin, "limit"),
+        of(Kind::Secret, "unrelated"),
+    ]
+    .into();
+    let mut tracker = Tracker::default();
+    tracker.considered(snapshot.clone(), Arc::new(rendition));
+    let answer = asked(&tracker, &view(vec![proxy("a", "one", "one")]));
+    let kinds = |problems: &[Problem]| {
+        let kinds = problems.iter().map(|problem| problem.object.kind.to_string());
+        kinds.collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&answer.problems), ["Ingress"]);
+    assert_eq!(kinds(&answer.related), ["KongPlugin"]);
 }
 
 fn asked(tracker: &Tracker, view: &FleetView) -> Answer {
