@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Content, Holdup, Liveness, contents};
 use crate::{
     fleet::FleetView,
-    model::{Kind, NamespacedName, Problem},
+    model::{Kind, NamespacedName, Problem, Reason},
 };
 
 /// Whether an object is live, as the controller sees it.
@@ -16,7 +16,7 @@ pub struct Answer {
     /// What it says, and what all that it refers to says: the object first. Whoever asks compares that with what stands in
     /// the cluster, since the controller may not have read the latest yet.
     pub contents: Vec<Content>,
-    /// Whether all of that is what every proxy that serves runs.
+    /// Whether all of that is what every proxy that serves runs: in the same configuration or in different ones.
     pub live: bool,
     /// Whether anything of the configuration comes from it.
     pub used: bool,
@@ -42,13 +42,9 @@ impl Answer {
         let found = considered
             .map(|snapshot| contents(snapshot, kind, name))
             .unwrap_or_default();
-        let confirmed = liveness.confirmed.as_ref();
-        let is_confirmed = confirmed.is_some_and(|snapshot| contents(snapshot, kind, name) == found);
-        let is_latest = match (considered, confirmed) {
-            (Some(considered), Some(confirmed)) => std::sync::Arc::ptr_eq(considered, confirmed),
-            _ => false,
-        };
-        let holdups = liveness.holdups(view);
+        let running = liveness.running(view);
+        let is_same = |snapshot: &&std::sync::Arc<_>| contents(snapshot, kind, name) == found;
+        let is_running = !running.is_empty() && running.iter().all(is_same);
         let reference = considered.and_then(|snapshot| Some(snapshot.get(kind, name)?.object_ref()));
         let rendition = liveness.rendition.as_ref();
         let problems = || rendition.iter().flat_map(|rendition| rendition.problems.iter());
@@ -62,18 +58,22 @@ impl Answer {
             .iter()
             .filter_map(|content| liveness.changes.get(&(content.kind, content.name.clone())))
             .max_by_key(|change| change.seen);
+        let own: Vec<Problem> = problems()
+            .filter(|problem| Some(&problem.object) == reference.as_ref())
+            .cloned()
+            .collect();
+        let is_left_out = own
+            .iter()
+            .any(|problem| matches!(problem.reason, Reason::ConfigRejected | Reason::DependsOnRejected));
         Self {
-            live: is_confirmed && (holdups.is_empty() || !is_latest),
+            live: is_running && !is_left_out,
             used: reference
                 .as_ref()
                 .zip(rendition)
                 .is_some_and(|(reference, rendition)| rendition.objects.contains(reference)),
             related: problems().filter(is_related).cloned().collect(),
-            problems: problems()
-                .filter(|problem| Some(&problem.object) == reference.as_ref())
-                .cloned()
-                .collect(),
-            holdups,
+            problems: own,
+            holdups: liveness.holdups(view),
             seen: latest.map(|change| change.seen),
             effective: latest.and_then(|change| change.effective),
             contents: found,

@@ -7,10 +7,12 @@ mod standing;
 #[cfg(test)]
 mod tests;
 mod tracker;
+mod trail;
 
 pub use self::{
     answer::Answer,
     contents::{Content, contents},
     standing::{Holdup, holdups},
     tracker::{Liveness, Tracker},
+    trail::{Milestone, Trail},
 };

@@ -1,7 +1,10 @@
 //! What keeps a rendition from being what all proxies run.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
+use super::{Milestone, Trail};
 use crate::{
     fleet::{ConditionStatus, FleetView, ProxyView},
     render::Rendition,
@@ -44,24 +47,31 @@ pub fn holdups(rendition: &Rendition, view: &FleetView) -> Vec<Holdup> {
         .collect()
 }
 
-/// Whether nothing is missing. Views come often: it is found out without a word.
-pub(super) fn is_everywhere(rendition: &Rendition, view: &FleetView) -> bool {
-    rendition.hold.is_none() && counted(view).next().is_some() && counted(view).all(|proxy| runs(rendition, proxy))
-}
-
 /// Proxies that may serve requests.
 fn counted(view: &FleetView) -> impl Iterator<Item = &ProxyView> {
     let proxies = view.proxies.iter().map(|proxy| &**proxy);
     proxies.filter(|proxy| !proxy.target.terminating && proxy.ready.status != ConditionStatus::False)
 }
 
-/// By what it was seen to run: `Synced` stays True for a while when there is something newer.
+/// Where they have got to, each of them: nothing if one is nowhere on the trail. Views come often: it is found out without
+/// a word.
+pub(super) fn reached<T>(trail: &Trail<T>, view: &FleetView) -> BTreeSet<Milestone> {
+    let reached = counted(view).map(|proxy| trail.reached_by(proxy).filter(|_| is_in_touch(proxy)));
+    reached.collect::<Option<_>>().unwrap_or_default()
+}
+
 fn runs(rendition: &Rendition, proxy: &ProxyView) -> bool {
-    let wanted = proxy
-        .profile
-        .as_ref()
-        .and_then(|profile| rendition.profiles.get(profile));
-    wanted.is_some_and(|wanted| proxy.observed == Some(wanted.hash)) && proxy.synced.status == ConditionStatus::True
+    let profile = proxy.profile.as_ref();
+    let is_up_to_date = profile.zip(proxy.observed).is_some_and(|(profile, observed)| {
+        let mut hashes = rendition.up_to_date(profile);
+        hashes.any(|hash| hash == observed)
+    });
+    is_up_to_date && is_in_touch(proxy)
+}
+
+/// Whether it still runs what it was seen to run, as far as can be known.
+fn is_in_touch(proxy: &ProxyView) -> bool {
+    proxy.reachable.status == ConditionStatus::True
 }
 
 fn holdup(view: &FleetView, proxy: &ProxyView) -> Holdup {

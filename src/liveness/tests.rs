@@ -14,7 +14,7 @@ use crate::{
     model::{
         Digest, Kind, NamespacedName, Object, ObjectRef, Problem, Profile, ProxyId, ProxyTarget, Reason, Snapshot,
     },
-    render::{Rendered, Rendition},
+    render::{Fallback, Rendered, Rendition},
     translate::Settings,
 };
 
@@ -170,16 +170,19 @@ fn view(proxies: Vec<ProxyView>) -> FleetView {
     }
 }
 
-fn rendition(snapshot: &Arc<Snapshot>, says: &str) -> Arc<Rendition> {
-    let rendered = Rendered {
+fn rendered(says: &str) -> Arc<Rendered> {
+    Arc::new(Rendered {
         bytes: says.to_owned().into(),
         hash: hash(says),
         confidential: Arc::default(),
-    };
+    })
+}
+
+fn rendition(snapshot: &Arc<Snapshot>, says: &str) -> Arc<Rendition> {
     Arc::new(Rendition {
         generation: snapshot.generation,
         snapshot: snapshot.clone(),
-        profiles: BTreeMap::from([(profile(), Arc::new(rendered))]),
+        profiles: BTreeMap::from([(profile(), rendered(says))]),
         fallbacks: BTreeMap::new(),
         problems: Arc::new([]),
         objects: [snapshot.get(Kind::Ingress, &name("web")).unwrap().object_ref()]
@@ -353,7 +356,8 @@ fn proxies_that_may_serve_something_older_hold_it_up() {
     let rendition = rendition(&Arc::new(snapshot), "one");
     let mut silent = proxy("b", "one", "one");
     silent.ready.status = ConditionStatus::Unknown;
-    silent.synced = condition(ConditionStatus::Unknown, "ConnectionRefused");
+    silent.reachable = condition(ConditionStatus::False, "ConnectionRefused");
+    silent.synced = condition(ConditionStatus::False, "ConnectionRefused");
     let mut unconfigured = proxy("c", "none", "one");
     unconfigured.ready.status = ConditionStatus::False;
     let mut going = proxy("d", "none", "one");
@@ -379,4 +383,126 @@ fn an_object_that_went_away_has_no_content() {
     let answer = asked(&tracker, &all);
     assert_eq!(answer.contents.len(), 1);
     assert!(answer.contents[0].digest.is_none() && !answer.used);
+}
+
+/// The shop, with another word in an annotation of an object that has nothing to do with it.
+fn changed_elsewhere(snapshot: &Snapshot, turn: u64) -> Arc<Snapshot> {
+    let mut snapshot = snapshot.clone();
+    snapshot.generation.0 = turn;
+    let value = json!({ "metadata": { "annotations": { "turn": turn.to_string() } }, "spec": {} });
+    put(&mut snapshot, Kind::Service, "other", value);
+    Arc::new(snapshot)
+}
+
+#[test]
+fn while_changes_come_faster_than_a_proxy_takes_them_what_all_have_got_to_is_live() {
+    const BEHIND: u64 = 40;
+    let (mut tracker, snapshot) = live();
+    let mut effective = None;
+    for turn in 1..=300 {
+        let mut snapshot = Snapshot::clone(&changed_elsewhere(&snapshot, turn));
+        if turn >= 100 {
+            let methods = json!({ "konghq.com/plugins": "limit", "konghq.com/methods": "GET" });
+            put(&mut snapshot, Kind::Ingress, "web", ingress(methods));
+        }
+        let snapshot = Arc::new(snapshot);
+        let second = i64::try_from(turn).unwrap();
+        let says = |turn: u64| format!("turn {turn}");
+        tracker.read(&snapshot, now(second));
+        tracker.considered(snapshot.clone(), rendition(&snapshot, &says(turn)));
+        // It takes one configuration of forty.
+        let slow = turn.saturating_sub(BEHIND) / 40 * 40;
+        let slow = if slow == 0 { "one".to_owned() } else { says(slow) };
+        let view = view(vec![
+            proxy("fast", &says(turn), &says(turn)),
+            proxy("slow", &slow, &says(turn)),
+        ]);
+        tracker.view(&view, now(second));
+        let answer = asked(&tracker, &view);
+        // The slow one gets what came of turn 120 at turn 160.
+        let expected = !(100..160).contains(&turn);
+        assert_eq!(answer.live, expected, "turn {turn}: {answer:?}");
+        effective = answer.effective;
+    }
+    assert_eq!(effective, Some(now(160)));
+}
+
+#[test]
+fn what_one_proxy_runs_and_another_refuses_is_live_but_for_what_is_left_out() {
+    let (mut tracker, mut snapshot) = live();
+    put(&mut snapshot, Kind::Ingress, "bad", ingress(json!({})));
+    let snapshot = Arc::new(snapshot);
+    let bad = snapshot.get(Kind::Ingress, &name("bad")).unwrap().object_ref();
+    let mut rendition = Rendition::clone(&rendition(&snapshot, "reduced"));
+    rendition.problems = [Problem {
+        reason: Reason::ConfigRejected,
+        ..problem(bad)
+    }]
+    .into();
+    let fallback = Fallback {
+        whole: Some(rendered("whole")),
+        sources: snapshot.clone(),
+        kept: None,
+        left_out: 1,
+        old: 0,
+    };
+    rendition.fallbacks = BTreeMap::from([(profile(), fallback)]);
+    let rendition = Arc::new(rendition);
+    tracker.read(&snapshot, now(10));
+    tracker.considered(snapshot.clone(), rendition.clone());
+    let both = view(vec![proxy("a", "whole", "whole"), proxy("b", "reduced", "reduced")]);
+    assert!(tracker.view(&both, now(11)), "all of them are up to date");
+    assert!(asked(&tracker, &both).live);
+    assert_eq!(holdups(&rendition, &both), []);
+    let bad = Answer::of(tracker.liveness(), &both, Kind::Ingress, &name("bad"));
+    assert!(!bad.live, "b runs without it");
+}
+
+#[test]
+fn what_is_taken_back_is_not_live_on_a_proxy_that_runs_what_came_between() {
+    let (mut tracker, original) = live();
+    let mut other = original.clone();
+    put(
+        &mut other,
+        Kind::Ingress,
+        "web",
+        ingress(json!({ "konghq.com/methods": "GET" })),
+    );
+    let steps = [(1, &original, "two"), (2, &other, "three"), (3, &original, "four")];
+    for (turn, snapshot, says) in steps {
+        let snapshot = changed_elsewhere(snapshot, turn);
+        tracker.read(&snapshot, now(10));
+        tracker.considered(snapshot.clone(), rendition(&snapshot, says));
+    }
+    let between = view(vec![proxy("a", "two", "four"), proxy("b", "three", "four")]);
+    tracker.view(&between, now(11));
+    let answer = asked(&tracker, &between);
+    assert!(!answer.live && answer.effective.is_none(), "{answer:?}");
+    let after = view(vec![proxy("a", "two", "four"), proxy("b", "four", "four")]);
+    tracker.view(&after, now(12));
+    assert!(asked(&tracker, &after).live, "both say the same of it");
+}
+
+#[test]
+fn a_trail_forgets_what_all_have_got_to_and_its_oldest_steps() {
+    let snapshot = Arc::new(shop());
+    let mut trail = Trail::default();
+    for (index, says) in ["one", "two", "one", "three"].iter().enumerate() {
+        trail.add(&rendition(&snapshot, says), index);
+    }
+    let runs = |says: &str| proxy("a", says, says);
+    let content = |trail: &Trail<usize>, says: &str| {
+        let reached = trail.reached_by(&runs(says))?;
+        trail.at(reached).copied()
+    };
+    assert_eq!(content(&trail, "one"), Some(2), "that is the latest that says so");
+    trail.forget_before(trail.reached_by(&runs("one")).unwrap());
+    assert_eq!(content(&trail, "two"), None);
+    assert_eq!(content(&trail, "one"), Some(2));
+    for index in 4..1000 {
+        trail.add(&rendition(&snapshot, &format!("turn {index}")), index);
+    }
+    assert_eq!(content(&trail, "one"), None);
+    assert_eq!(content(&trail, "turn 900"), Some(900));
+    assert_eq!(trail.latest(), Some(&999));
 }

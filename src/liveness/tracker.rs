@@ -1,4 +1,4 @@
-//! Remembers which snapshot all proxies run, and how long changes took.
+//! Remembers which snapshots the proxies run, and how long changes took.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -7,10 +7,10 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Holdup, holdups, standing::is_everywhere};
+use super::{Holdup, Trail, holdups, standing::reached};
 use crate::{
     fleet::FleetView,
-    model::{Digest, Kind, NamespacedName, Snapshot},
+    model::{Digest, Generation, Kind, NamespacedName, Snapshot},
     render::Rendition,
 };
 
@@ -24,6 +24,8 @@ pub struct Change {
     pub digest: Option<Digest>,
     /// When it was read.
     pub seen: Timestamp,
+    /// The snapshot that it was in first.
+    pub generation: Generation,
     /// When all proxies ran what came of it.
     pub effective: Option<Timestamp>,
 }
@@ -35,7 +37,9 @@ pub struct Liveness {
     pub considered: Option<Arc<Snapshot>>,
     /// What came of it.
     pub rendition: Option<Arc<Rendition>>,
-    /// The latest snapshot that all proxies ran the configuration of.
+    /// The snapshots of the latest configurations, from the one that all proxies have got to.
+    pub trail: Arc<Trail<Arc<Snapshot>>>,
+    /// The latest snapshot of which all proxies ran the configuration, or a later one.
     pub confirmed: Option<Arc<Snapshot>>,
     /// Objects that changed since this replica started.
     pub changes: Arc<BTreeMap<(Kind, NamespacedName), Change>>,
@@ -82,6 +86,7 @@ impl Tracker {
                 let change = Change {
                     digest: after,
                     seen: now,
+                    generation: snapshot.generation,
                     effective: None,
                 };
                 if changes.insert(key.clone(), change).is_none() {
@@ -100,6 +105,10 @@ impl Tracker {
 
     /// A snapshot was translated, and that is what came of it; an earlier rendition if that says the same.
     pub fn considered(&mut self, snapshot: Arc<Snapshot>, rendition: Arc<Rendition>) {
+        // What is held goes to no proxy, also where it happens to say what they run.
+        if rendition.hold.is_none() {
+            Arc::make_mut(&mut self.liveness.trail).add(&rendition, snapshot.clone());
+        }
         self.liveness.considered = Some(snapshot);
         self.liveness.rendition = Some(rendition);
     }
@@ -115,30 +124,46 @@ impl Tracker {
 
     /// What the proxies run now. Whether that changed anything.
     pub fn view(&mut self, view: &FleetView, now: Timestamp) -> bool {
-        let (Some(considered), Some(rendition)) = (&self.liveness.considered, &self.liveness.rendition) else {
-            return false;
-        };
-        if !self.is_waiting() || !is_everywhere(rendition, view) {
+        if !self.is_waiting() {
             return false;
         }
+        let trail = &self.liveness.trail;
+        let Some(slowest) = reached(trail, view).first().copied() else {
+            return false;
+        };
+        let Some(snapshot) = trail.at(slowest).cloned() else {
+            return false;
+        };
+        let is_known = |confirmed: &Arc<Snapshot>| Arc::ptr_eq(confirmed, &snapshot);
+        if self.liveness.confirmed.as_ref().is_some_and(is_known) {
+            return false;
+        }
+        Arc::make_mut(&mut self.liveness.trail).forget_before(slowest);
         let changes = Arc::make_mut(&mut self.liveness.changes);
         self.pending.retain(|(kind, name)| {
             let Some(change) = changes.get_mut(&(*kind, name.clone())) else {
                 return false;
             };
-            // A later snapshot may have been read meanwhile.
-            let is_in = considered.metadata(*kind, name).and_then(|metadata| metadata.digest) == change.digest;
+            // Later snapshots have been read meanwhile, in which it may say again what it said before.
+            let said = snapshot.metadata(*kind, name).and_then(|metadata| metadata.digest);
+            let is_in = said == change.digest && snapshot.generation >= change.generation;
             if is_in {
                 change.effective.get_or_insert(now);
             }
             !is_in
         });
-        self.liveness.confirmed = Some(considered.clone());
+        self.liveness.confirmed = Some(snapshot);
         true
     }
 }
 
 impl Liveness {
+    /// The snapshots of which the proxies run the configurations now, each of them one; none if that is not known of all.
+    pub fn running(&self, view: &FleetView) -> Vec<&Arc<Snapshot>> {
+        let reached = reached(&self.trail, view).into_iter();
+        reached.filter_map(|milestone| self.trail.at(milestone)).collect()
+    }
+
     /// What is missing until what was considered last is live; nothing if that was confirmed and still is.
     pub fn holdups(&self, view: &FleetView) -> Vec<Holdup> {
         match &self.rendition {

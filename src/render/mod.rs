@@ -115,6 +115,16 @@ pub struct Rendition {
     pub took: Duration,
 }
 
+impl Rendition {
+    /// With which configurations a proxy of that profile is up to date: its profile's, and all that the objects ask for,
+    /// where some of it is left out of that one since other proxies refused it.
+    pub fn up_to_date(&self, profile: &Profile) -> impl Iterator<Item = ConfigHash> + use<'_> {
+        let whole = self.fallbacks.get(profile).and_then(|fallback| fallback.whole.as_ref());
+        let both = [self.profiles.get(profile), whole];
+        both.into_iter().flatten().map(|rendered| rendered.hash)
+    }
+}
+
 /// How a profile's configuration differs from what the objects ask for, and what else its proxies can be given.
 #[derive(Clone)]
 pub struct Fallback {

@@ -1,22 +1,15 @@
 //! What proxies run for certain: the newest configuration that one of them runs, and the newest that all of them have
 //! got to. Pure.
-//!
-//! Proxies take changes at their own pace. While one of them lags, what all have got to is not the latest configuration
-//! but an earlier one: a few are remembered, without their bytes.
 
-use std::{collections::VecDeque, sync::Arc};
-
-use proxy_config_schema::ConfigHash;
+use std::sync::Arc;
 
 use crate::{
     fleet::{ConditionStatus, FleetView},
+    liveness::{Milestone, Trail},
     model::Snapshot,
     render::Rendition,
     translate::{GatewayStatuses, Participants},
 };
-
-/// How many configurations are remembered that not all proxies have got to.
-const REMEMBERED: usize = 32;
 
 /// What a configuration was made of.
 #[derive(Debug)]
@@ -26,18 +19,13 @@ pub(super) struct Content {
     pub(super) gateways: Arc<GatewayStatuses>,
 }
 
-#[derive(Debug)]
-struct Candidate {
-    hashes: Vec<ConfigHash>,
-    content: Arc<Content>,
-}
-
 /// What proxies run for certain.
 #[derive(Debug, Default)]
 pub(super) struct Confirmed {
-    /// From what all have got to, to the latest.
-    candidates: VecDeque<Candidate>,
+    trail: Trail<Arc<Content>>,
     by_one: Option<Arc<Content>>,
+    /// Where that stands.
+    reached_by_one: Milestone,
     by_all: Option<Arc<Content>>,
 }
 
@@ -54,57 +42,44 @@ impl Confirmed {
 
     /// There is another latest configuration.
     pub(super) fn add(&mut self, rendition: &Rendition) {
-        let candidate = Candidate {
-            hashes: rendition.profiles.values().map(|rendered| rendered.hash).collect(),
-            content: Arc::new(Content {
-                snapshot: rendition.snapshot.clone(),
-                objects: rendition.objects.clone(),
-                gateways: rendition.gateways.clone(),
-            }),
+        // There may be many routes, and most changes change the status of none.
+        let last = self.trail.latest().map(|content| &content.gateways);
+        let gateways = last
+            .filter(|last| **last == rendition.gateways)
+            .unwrap_or(&rendition.gateways);
+        let content = Content {
+            snapshot: rendition.snapshot.clone(),
+            objects: rendition.objects.clone(),
+            gateways: gateways.clone(),
         };
-        let same = |last: &Candidate| last.hashes == candidate.hashes;
-        if self.candidates.back().is_some_and(same) {
-            self.candidates.pop_back();
-        }
-        self.candidates.push_back(candidate);
-        if self.candidates.len() > REMEMBERED {
-            self.candidates.pop_front();
-        }
+        self.trail.add(rendition, Arc::new(content));
     }
 
     /// Takes in what proxies run now. What was confirmed once is not taken back by a proxy that falls behind.
     pub(super) fn look(&mut self, view: &FleetView) {
-        if self.candidates.is_empty() || self.position(self.by_all()) == Some(self.candidates.len() - 1) {
+        let Some(latest) = self.trail.latest() else { return };
+        if self.by_all.as_ref().is_some_and(|all| Arc::ptr_eq(all, latest)) {
             return;
         }
-        let mut reached: Option<(Option<usize>, Option<usize>)> = None;
+        let mut reached: Option<(Option<Milestone>, Option<Milestone>)> = None;
         for proxy in &view.proxies {
             if proxy.target.terminating || proxy.ready.status != ConditionStatus::True {
                 continue;
             }
-            let at = proxy.observed.and_then(|hash| {
-                let mut candidates = self.candidates.iter();
-                candidates.rposition(|candidate| candidate.hashes.contains(&hash))
-            });
+            let at = self.trail.reached_by(proxy);
             reached = Some(match reached {
                 None => (at, at),
                 Some((oldest, newest)) => (oldest.min(at), newest.max(at)),
             });
         }
         let Some((oldest, newest)) = reached else { return };
-        if let Some(newest) = newest.filter(|newest| Some(*newest) >= self.position(self.by_one())) {
-            self.by_one = Some(self.candidates[newest].content.clone());
+        if let Some(newest) = newest.filter(|newest| *newest >= self.reached_by_one) {
+            self.by_one = self.trail.at(newest).cloned();
+            self.reached_by_one = newest;
         }
         if let Some(oldest) = oldest {
-            self.by_all = Some(self.candidates[oldest].content.clone());
-            self.candidates.drain(..oldest);
+            self.by_all = self.trail.at(oldest).cloned();
+            self.trail.forget_before(oldest);
         }
-    }
-
-    fn position(&self, content: Option<&Arc<Content>>) -> Option<usize> {
-        let content = content?;
-        self.candidates
-            .iter()
-            .position(|candidate| Arc::ptr_eq(&candidate.content, content))
     }
 }

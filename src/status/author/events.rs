@@ -293,11 +293,18 @@ pub(super) fn tell_successes(
             .iter()
             .filter(|proxy| proxy.profile.as_ref() == Some(profile) && !proxy.target.terminating);
         let mut count = 0;
+        // Some may run what others refuse.
+        let rendition = world.rendition.as_ref();
+        let current = rendition.filter(|rendition| rendition.profiles.get(profile).is_some_and(|it| it.hash == *hash));
+        let up_to_date: Vec<_> = match current {
+            Some(rendition) => rendition.up_to_date(profile).collect(),
+            None => vec![*hash],
+        };
         let all = proxies.all(|proxy| {
             count += 1;
-            proxy.synced.status == ConditionStatus::True && proxy.observed == Some(*hash)
+            let runs_it = proxy.observed.is_some_and(|observed| up_to_date.contains(&observed));
+            proxy.synced.status == ConditionStatus::True && runs_it
         });
-        let rendition = world.rendition.as_ref();
         let fallback = rendition.and_then(|rendition| rendition.fallbacks.get(profile));
         let refused = fallback.map_or(0, |fallback| fallback.left_out + fallback.old);
         let (profile, hash) = (profile.to_string(), hash.to_string());

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     cluster::{Cluster, FLEET},
-    world::{at, ingress_ref, no, problem, rendition, snapshot, synced},
+    world::{at, ingress_ref, no, problem, rendition, snapshot, synced, with_whole},
 };
 use crate::fleet::{ProxyError, ProxyView};
 
@@ -102,6 +102,20 @@ async fn success_is_told_on_the_controllers_pod_at_most_once_a_minute() {
     let requests = cluster.writes();
     let events = requests.iter().filter(|line| line.contains("/events")).count();
     assert!((9..=12).contains(&events), "{events}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn success_is_told_where_some_proxies_run_what_others_refuse() {
+    let cluster = Cluster::running().await;
+    cluster.rendition.send_replace(with_whole("reduced", "whole"));
+    cluster.show("reduced", vec![synced("kong-a", "whole"), synced("kong-b", "reduced")]);
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    let events = cluster.events("silverback").into_iter();
+    let told: Vec<_> = events
+        .filter(|event| event["reason"] == "FallbackKongConfigurationSucceeded")
+        .collect();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0]["note"].as_str().unwrap().contains("but for 1 objects"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     cluster::{Cluster, leader},
-    world::{at, hash, profile, settings, synced},
+    world::{at, hash, profile, settings, synced, with_whole},
 };
 use crate::{
     fleet::{ProxyError, ProxyView},
@@ -595,6 +595,17 @@ async fn definitions_that_are_too_new_or_changed_later_are_told_of() {
             "SupportedVersion False UnsupportedVersion @1"
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proxy_that_runs_what_another_refuses_holds_no_generation_up() {
+    let at_generation = |generation| objects(&[CLASS, GATEWAY, ROUTE], generation);
+    let cluster = cluster(&at_generation(1)).await;
+    show(&cluster, rendition("1", &at_generation(1)), proxies("1", "1")).await;
+    let mut mixed = Rendition::clone(&rendition("reduced", &at_generation(2)).unwrap());
+    mixed.fallbacks = with_whole("reduced", "whole").unwrap().fallbacks.clone();
+    show(&cluster, Some(Arc::new(mixed)), proxies("whole", "reduced")).await;
+    assert_eq!(of_route(&cluster, "web")[1], "Programmed True ConfiguredInGateway @2");
 }
 
 #[tokio::test(start_paused = true)]

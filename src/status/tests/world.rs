@@ -15,7 +15,7 @@ use crate::{
             Service,
         },
     },
-    render::{Rendered, Rendition},
+    render::{Fallback, Rendered, Rendition},
     status::{OwnPod, Rows, Settings},
 };
 
@@ -217,6 +217,21 @@ pub(super) fn rendition(text: &str, objects: &[&str], problems: Vec<Problem>) ->
         created: at(0),
         took: Duration::from_millis(1),
     }))
+}
+
+/// A configuration that some proxies get instead of the whole, which they refuse.
+pub(super) fn with_whole(reduced: &str, whole: &str) -> Option<Arc<Rendition>> {
+    let whole = rendition(whole, &["web"], Vec::new())?;
+    let mut rendition = Rendition::clone(&*rendition(reduced, &["web"], Vec::new())?);
+    let fallback = Fallback {
+        whole: whole.profiles.get(&profile()).cloned(),
+        sources: Arc::default(),
+        kept: None,
+        left_out: 1,
+        old: 0,
+    };
+    rendition.fallbacks = BTreeMap::from([(profile(), fallback)]);
+    Some(Arc::new(rendition))
 }
 
 /// A cluster with the publish Service, and an EndpointSlice with the Pods of these names.
