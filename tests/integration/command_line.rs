@@ -52,7 +52,7 @@ fn the_demo_refuses_what_it_can_not_do_as_a_usage_error() {
             "--directory /nonexistent does not exist",
         ),
         (["--port", "65535"], "choose a lower --port"),
-        (["--proxies", "0"], "1..=100"),
+        (["--proxies", "0"], "1..=200"),
     ] {
         let output = run(&[&["demo"], &arguments[..]].concat());
         let message = text(&output.stderr);

@@ -97,7 +97,12 @@ async fn serve(arguments: DemoArguments) -> anyhow::Result<()> {
     install_logging("warn", &["silverback::wiring::news=off"], false);
     let shutdown = CancellationToken::new();
     let reserved = reserve_dashboard(arguments.dashboard_bind_address)?;
-    let dashboard = reserved.local_addr()?;
+    // A port that nobody asked for may be anybody's once it is given back: then another is as good.
+    let dashboard = match arguments.dashboard_bind_address {
+        Some(asked) => asked,
+        None if reserved.local_addr()?.port() == USUAL_DASHBOARD => reserved.local_addr()?,
+        None => SocketAddr::from(([127, 0, 0, 1], 0)),
+    };
 
     let state = tempfile::Builder::new()
         .prefix("silverback-demo-")
