@@ -9,14 +9,20 @@ case $1 in
     "$PROGRAMS/cluster" up --replace --dir "$CLUSTER_DIR" --nodes "$NODES"
     # shellcheck disable=SC2086 # one word per image
     "$PROGRAMS/cluster" load --dir "$CLUSTER_DIR" $images
+    # No registry is reached from there: the images are those that were loaded.
+    cat >"$CLUSTER_DIR/images.yaml" <<YAML
+controller:
+  image: {repository: localhost/silverback, tag: e2e, pullPolicy: Never}
+proxy:
+  image: {repository: localhost/silverback-proxy, tag: e2e, pullPolicy: Never}
+  service: {type: ClusterIP}
+YAML
     cat <<TEXT
 Use it by hand:
   export KUBECONFIG=$CLUSTER_DIR/kubeconfig PATH=$PROGRAMS:\$PATH
   kubectl get nodes
-  helm install gateway deploy/chart --namespace gateway --create-namespace --wait \\
-    --set controller.image.repository=localhost/silverback,controller.image.tag=e2e,controller.image.pullPolicy=Never \\
-    --set proxy.image.repository=localhost/silverback-proxy,proxy.image.tag=e2e,proxy.image.pullPolicy=Never,proxy.service.type=ClusterIP
-  cluster forward --dir $CLUSTER_DIR 127.0.0.1:8080 \$(kubectl get service -n gateway gateway-kong-proxy -o jsonpath='{.spec.clusterIP}'):80
+  helm install silverback deploy/chart --namespace gateway --create-namespace --wait --values $CLUSTER_DIR/images.yaml
+  cluster forward --dir $CLUSTER_DIR 127.0.0.1:8080 \$(kubectl get service -n gateway silverback-kong-proxy -o jsonpath='{.spec.clusterIP}'):80
 TEXT
     ;;
   down) "$PROGRAMS/cluster" down --dir "$CLUSTER_DIR" ;;
