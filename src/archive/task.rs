@@ -31,6 +31,9 @@ pub(super) const CALM: Duration = Duration::from_secs(10);
 pub(super) const RETRY: Duration = Duration::from_secs(60);
 /// How long what was put away is looked for at the start: without it the controller goes on, too.
 const LOAD_WITHIN: Duration = Duration::from_secs(30);
+/// What that means, for the log.
+const WITHOUT_IT: &str =
+    "going on without it: kinds that the cluster lacks now count as never used, and nothing is held back for them";
 /// Between two attempts to find it.
 const LOAD_AGAIN: Duration = Duration::from_secs(2);
 /// How long the last write may take when the controller stops.
@@ -112,9 +115,10 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
             profiles = names.join(", "),
             "found what proxies accepted last, of an earlier run"
         );
-        if inputs.events.send(FleetEvent::Stored(found)).await.is_err() {
-            return;
-        }
+    }
+    // Also that there is nothing: it is waited for.
+    if inputs.events.send(FleetEvent::Stored(found)).await.is_err() {
+        return;
     }
     let mut next = Instant::now();
     let mut due = None;
@@ -192,7 +196,7 @@ async fn load(store: &impl Store, key: &mut Option<Key>, inputs: &Inputs) -> Las
                     tokio::time::sleep(LOAD_AGAIN).await;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "what was put away can't be read; going on without it");
+                    tracing::warn!(%error, "what was put away can't be read; {WITHOUT_IT}");
                     return LastGoods::new();
                 }
             }
@@ -200,7 +204,7 @@ async fn load(store: &impl Store, key: &mut Option<Key>, inputs: &Inputs) -> Las
     };
     tokio::select! {
         found = timeout(LOAD_WITHIN, attempts) => found.unwrap_or_else(|_| {
-            tracing::warn!("what was put away can't be read within {LOAD_WITHIN:?}; going on without it");
+            tracing::warn!("what was put away can't be read within {LOAD_WITHIN:?}; {WITHOUT_IT}");
             LastGoods::new()
         }),
         () = inputs.stop.cancelled() => LastGoods::new(),

@@ -23,7 +23,7 @@ use crate::{
 pub enum FleetEvent {
     /// All proxies that discovery sees now; those that are not here are gone.
     Targets(Vec<Arc<ProxyTarget>>),
-    /// What proxies accepted last in an earlier run of the controller.
+    /// What proxies accepted last in an earlier run of the controller: nothing if nothing is known of it, and never will be.
     Stored(BTreeMap<Profile, Arc<LastGood>>),
     /// What the fleet shall run.
     Rendition(Arc<Rendition>),

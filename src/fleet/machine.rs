@@ -31,6 +31,8 @@ pub(super) struct Machine {
     /// The Admin Services to whose proxies no changes go.
     paused: BTreeSet<NamespacedName>,
     configurations: Configurations,
+    /// Whether what was accepted in an earlier run has been told.
+    recalled: bool,
     proxies: BTreeMap<ProxyId, Proxy>,
     /// Proxies that are gone, and since when. Should one come back, a push to it may still be under way, and what it
     /// refused it will refuse again.
@@ -72,6 +74,7 @@ impl Machine {
             leadership: Leadership::Unknown,
             paused: BTreeSet::new(),
             configurations: Configurations::default(),
+            recalled: false,
             proxies: BTreeMap::new(),
             departed: HashMap::new(),
             running: HashMap::new(),
@@ -93,6 +96,7 @@ impl Machine {
                 for (profile, good) in found {
                     self.configurations.stored(profile, &good);
                 }
+                self.recalled = true;
                 self.changed = true;
                 self.step_all(now, &mut commands);
             }
@@ -163,6 +167,7 @@ impl Machine {
             desired: hashes(&|profile| Some(self.configurations.desired(profile)?.hash())),
             last_good: hashes(&|profile| Some(self.configurations.last_good(profile)?.hash())),
             good: self.configurations.good(),
+            recalled: self.recalled,
             refusals: self.configurations.refusals(),
             proxies,
             profiles,

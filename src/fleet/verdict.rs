@@ -164,6 +164,9 @@ fn synced(state: &ProxyState, goal: &Goal, want: &Want, now: Moment) -> Option<J
         return say(False, "TooManyProfiles", message);
     }
     let Some(desired) = &goal.desired else {
+        if let Permission::Restore(RestoreReason::Hold(why)) = &goal.permission {
+            return say(Unknown, "SourceUnavailable", why.to_string());
+        }
         return say(
             Unknown,
             "NothingRendered",

@@ -29,6 +29,8 @@ pub struct FleetView {
     pub last_good: BTreeMap<Profile, ConfigHash>,
     /// The same, with the objects that it was made of.
     pub good: BTreeMap<Profile, Arc<LastGood>>,
+    /// Whether it is known what proxies accepted before this controller began, as far as it can be.
+    pub recalled: bool,
     /// What each profile's proxies refused.
     pub refusals: BTreeMap<Profile, Arc<Refusals>>,
     /// The Admin Services to whose proxies no changes go.

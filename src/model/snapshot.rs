@@ -35,6 +35,9 @@ macro_rules! snapshot {
             pub malformed: Arc<Vec<Problem>>,
             /// Kinds that can't be read now, and why (DESIGN.md §3 rule 7). What was known of them is kept.
             pub unavailable: Arc<BTreeMap<Kind, String>>,
+            /// Kinds that the cluster did not have, and has not shown since this controller began to look: they have no
+            /// objects here, which says nothing of what there was before.
+            pub absent: Arc<BTreeSet<Kind>>,
             /// Kinds whose first complete list has not come yet. Nothing is rendered before this is empty.
             pub pending: Arc<BTreeSet<Kind>>,
         }
@@ -51,6 +54,16 @@ macro_rules! snapshot {
             /// Takes an object away.
             pub fn remove(&mut self, kind: Kind, key: &NamespacedName) {
                 match kind { $(Kind::$name => drop(Arc::make_mut(&mut self.$field).remove(key)),)* }
+            }
+
+            /// Takes all objects of a kind away.
+            pub fn clear(&mut self, kind: Kind) {
+                match kind { $(Kind::$name => self.$field = Arc::default(),)* }
+            }
+
+            /// Whether there is no object of a kind.
+            pub fn has_none_of(&self, kind: Kind) -> bool {
+                match kind { $(Kind::$name => self.$field.is_empty(),)* }
             }
 
             /// The object of that name, if it is here.

@@ -1,8 +1,10 @@
 //! Translation -> bytes and their hash; redaction of what is shown. Pure. Called by the pipeline and the offline verbs.
 
+mod dependence;
 mod lane;
 mod told;
 
+pub use self::dependence::depends_on;
 pub use self::told::{InvalidTold, told, yaml};
 
 use std::{

@@ -26,8 +26,9 @@ pub enum Event {
     Unavailable(Kind, String),
     /// The kind can be read again.
     Available(Kind),
-    /// The kind does not exist in this cluster (no CRD): it counts as listed, with no objects.
-    Absent(Kind),
+    /// The kind does not exist in this cluster (no CRD), as far as it is looked for in that namespace, or in all: it counts
+    /// as listed there, with no objects, and as absent until it is listed.
+    Absent(Kind, Option<Arc<str>>),
     /// What objects of a former moment refer to, which may stand in for those of now: it is kept, too.
     Besides(References),
     /// One of those who fetch has sent all that the interest of this generation asks for.

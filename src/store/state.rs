@@ -19,6 +19,8 @@ pub(super) struct State {
     besides: References,
     besides_settled: bool,
     malformed: BTreeMap<(Kind, NamespacedName), Problem>,
+    /// Where kinds are absent: in a namespace, or in all.
+    absent: BTreeSet<(Kind, Option<Arc<str>>)>,
     /// Problems of a directory's files.
     loaded: Vec<Problem>,
 }
@@ -33,6 +35,7 @@ impl State {
             besides: References::default(),
             besides_settled: true,
             malformed: BTreeMap::new(),
+            absent: BTreeSet::new(),
             loaded: Vec::new(),
         }
     }
@@ -54,10 +57,14 @@ impl State {
                 let changed = self.replace(kind, None, objects, problems);
                 let synced = self.set_pending(|pending| pending.remove(&kind));
                 let available = self.set_unavailable(|unavailable| unavailable.remove(&kind).is_some());
-                changed | synced | available
+                let present = self.set_absent(|absent| absent.retain(|(known, _)| *known != kind));
+                changed | synced | available | present
             }
             Event::ListedIn(kind, namespace, objects, problems) => {
-                self.replace(kind, Some(&namespace), objects, problems)
+                let changed = self.replace(kind, Some(&namespace), objects, problems);
+                let present =
+                    self.set_absent(|absent| absent.retain(|known| *known != (kind, Some(namespace.clone()))));
+                changed | present
             }
             Event::Synced(kind) => self.set_pending(|pending| pending.remove(&kind)),
             Event::Loaded(objects, problems) => self.load(objects, problems),
@@ -66,7 +73,14 @@ impl State {
                 former.as_ref() != Some(&reason)
             }),
             Event::Available(kind) => self.set_unavailable(|unavailable| unavailable.remove(&kind).is_some()),
-            Event::Absent(kind) => self.apply(Event::Listed(kind, Vec::new(), Vec::new())),
+            Event::Absent(kind, scope) => {
+                let listed = self.apply(match &scope {
+                    None => Event::Listed(kind, Vec::new(), Vec::new()),
+                    Some(namespace) => Event::ListedIn(kind, namespace.clone(), Vec::new(), Vec::new()),
+                });
+                let absent = self.set_absent(|absent| absent.extend([(kind, scope)]));
+                listed | absent
+            }
             Event::Besides(references) => {
                 let changed = self.besides != references;
                 self.besides = references;
@@ -196,6 +210,16 @@ impl State {
             return false;
         }
         change(Arc::make_mut(&mut self.snapshot.pending))
+    }
+
+    fn set_absent(&mut self, change: impl FnOnce(&mut BTreeSet<(Kind, Option<Arc<str>>)>)) -> bool {
+        change(&mut self.absent);
+        let kinds: BTreeSet<Kind> = self.absent.iter().map(|(kind, _)| *kind).collect();
+        let changed = *self.snapshot.absent != kinds;
+        if changed {
+            self.snapshot.absent = Arc::new(kinds);
+        }
+        changed
     }
 
     fn set_unavailable(&mut self, change: impl FnOnce(&mut BTreeMap<Kind, String>) -> bool) -> bool {

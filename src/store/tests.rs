@@ -286,6 +286,35 @@ async fn an_unavailable_kind_keeps_its_objects() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kind_is_absent_until_it_is_listed_wherever_it_was_missed() {
+    let mut store = Running::start(Retention::All);
+    let empty = |kind| Event::Listed(kind, Vec::new(), Vec::new());
+    for kind in Kind::ALL.iter().filter(|kind| **kind != Kind::HTTPRoute) {
+        store.send(empty(*kind)).await;
+    }
+    store.send(Event::Absent(Kind::HTTPRoute, None)).await;
+    let (snapshot, _) = store.next().await;
+    assert!(snapshot.is_complete(), "it does not hold anything up");
+    assert_eq!(*snapshot.absent, [Kind::HTTPRoute].into());
+    store.send(empty(Kind::HTTPRoute)).await;
+    let (snapshot, _) = store.next().await;
+    assert!(snapshot.absent.is_empty());
+    for namespace in ["one", "two"] {
+        store
+            .send(Event::Absent(Kind::KongPlugin, Some(namespace.into())))
+            .await;
+    }
+    let (snapshot, _) = store.next().await;
+    assert_eq!(*snapshot.absent, [Kind::KongPlugin].into());
+    let listed = |namespace: &str| Event::ListedIn(Kind::KongPlugin, namespace.into(), Vec::new(), Vec::new());
+    store.send(listed("one")).await;
+    store.expect_silence().await;
+    store.send(listed("two")).await;
+    let (snapshot, _) = store.next().await;
+    assert!(snapshot.absent.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_of_one_namespace_leaves_the_others() {
     let mut store = Running::start(Retention::All);
     store.send(Event::Applied(service("web", 80))).await;

@@ -7,6 +7,7 @@ mod carry;
 mod certificates;
 mod controller;
 mod election;
+mod hold;
 mod identity;
 mod leftovers;
 mod liveness;
@@ -21,7 +22,7 @@ mod settings;
 mod source;
 mod statuses;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -188,7 +189,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         Some(archive::Place::Secrets(_)) => &elected,
         _ => &leadership,
     };
-    let (archive, archived) = put_away(&settings, client.as_ref(), &view, keeper, &events);
+    let (archive, archived) = put_away(&settings, client.as_ref(), &view, keeper, &events).await;
     let (outcomes, rim_events) = mpsc::channel(EVENT_QUEUE);
     spawn(
         &mut tasks,
@@ -256,7 +257,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
 }
 
 /// What proxies accept is put away, if there is a place for it.
-fn put_away(
+async fn put_away(
     settings: &ControllerSettings,
     client: Option<&kube::Client>,
     view: &watch::Receiver<Arc<FleetView>>,
@@ -264,6 +265,8 @@ fn put_away(
     events: &mpsc::Sender<FleetEvent>,
 ) -> (Option<Archive>, Option<watch::Receiver<Storage>>) {
     let Some(place) = &settings.archive else {
+        // Nothing is known of earlier runs. An error means that the fleet has ended, and everything with it.
+        let _ = events.send(FleetEvent::Stored(BTreeMap::new())).await;
         return (None, None);
     };
     let (archive, report) = archive::follow(place, client.cloned(), view.clone(), leadership.clone(), events.clone());

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 use tokio::sync::{mpsc, watch};
 
-use super::ProfileOverride;
+use super::{ProfileOverride, hold::Hold};
 use crate::{
     fleet::FleetView,
     model::{Profile, Snapshot},
@@ -64,7 +64,8 @@ pub(super) struct Rules {
 
 /// Translates and renders the latest snapshot for every profile, until a side hangs up.
 ///
-/// Nothing is rendered before every kind has been listed once. A result that says the same as the last one is not
+/// Nothing is rendered before every kind has been listed once, and where the cluster lacks some, before it is known whether
+/// proxies run something that was made of them. A result that says the same as the last one is not
 /// published: nobody is woken for nothing. Which snapshot was translated last is told by `considered`.
 pub(super) async fn run(
     Rules {
@@ -79,20 +80,20 @@ pub(super) async fn run(
     considered: watch::Sender<Option<Arc<Snapshot>>>,
 ) {
     let mut profiles = BTreeSet::new();
-    let mut lanes = BTreeMap::new();
+    let mut memory = Memory::default();
     let mut valid_until = None;
     let mut referred = References::default();
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
-        let experience = {
+        let (experience, recalled) = {
             let view = views.borrow_and_update();
             profiles = wanted_profiles(&settings, &view.profiles, profiles);
-            Experience::of(&view)
+            (Experience::of(&view), view.recalled)
         };
-        if snapshot.is_complete() {
+        if snapshot.is_complete() && (recalled || snapshot.absent.is_empty()) {
             let (settings, assumed) = (settings.clone(), assumed.clone());
             let (wanted, last) = (profiles.clone(), renditions.borrow().clone());
-            let mut kept = std::mem::take(&mut lanes);
+            let mut kept = std::mem::take(&mut memory);
             let translated = snapshot.clone();
             let known = experience.clone();
             let made = tokio::task::spawn_blocking(move || {
@@ -108,7 +109,7 @@ pub(super) async fn run(
             })
             .await;
             let ((rendition, end), kept) = made.expect("translation is total: it does not panic");
-            lanes = kept;
+            memory = kept;
             valid_until = end;
             let wanted = besides(&rendition, &experience);
             if wanted != referred {
@@ -145,7 +146,8 @@ pub(super) async fn run(
                     // Views change with every probe; only other profiles or refusals need another rendering.
                     Ok(()) => {
                         let view = views.borrow_and_update();
-                        let is_same = wanted_profiles(&settings, &view.profiles, profiles.clone()) == profiles
+                        let is_same = view.recalled == recalled
+                            && wanted_profiles(&settings, &view.profiles, profiles.clone()) == profiles
                             && experience.is_same(&Experience::of(&view), renders_again);
                         if !is_same {
                             break;
@@ -219,6 +221,13 @@ pub(super) fn wanted_profiles(
     present.iter().take(Profile::MAX).cloned().collect()
 }
 
+/// What is remembered from one rendition to the next.
+#[derive(Default)]
+struct Memory {
+    lanes: BTreeMap<Profile, Lane>,
+    hold: Hold,
+}
+
 #[derive(Clone, Copy)]
 struct Inputs<'a> {
     snapshot: &'a Arc<Snapshot>,
@@ -232,7 +241,7 @@ struct Inputs<'a> {
 fn render_all(
     inputs: Inputs<'_>,
     profiles: &BTreeSet<Profile>,
-    lanes: &mut BTreeMap<Profile, Lane>,
+    memory: &mut Memory,
     last: Option<&Rendition>,
 ) -> (Rendition, Option<Timestamp>) {
     let began = Instant::now();
@@ -244,17 +253,20 @@ fn render_all(
     let mut problems = BTreeSet::from_iter(snapshot.malformed.iter().cloned());
     let mut objects = Participants::default();
     let mut gateways: Option<Arc<GatewayStatuses>> = None;
-    let hold = hold(snapshot, last);
+    let settings_of = |profile: &Profile| Settings {
+        profile: inputs.assumed.of(profile),
+        ..settings.clone()
+    };
+    let hold = memory
+        .hold
+        .why(snapshot, last, &inputs.experience.last_good, settings_of);
     let nothing = Arc::new(Refusals::default());
-    lanes.retain(|profile, _| profiles.contains(profile));
+    memory.lanes.retain(|profile, _| profiles.contains(profile));
     for profile in profiles {
-        let lane = lanes.entry(profile.clone()).or_default();
+        let lane = memory.lanes.entry(profile.clone()).or_default();
         let product = lane.render(Given {
             snapshot,
-            settings: &Settings {
-                profile: inputs.assumed.of(profile),
-                ..settings.clone()
-            },
+            settings: &settings_of(profile),
             refusals: inputs.experience.refusals.get(profile).unwrap_or(&nothing),
             last_good: inputs.experience.last_good.get(profile).map(AsRef::as_ref),
             keep: inputs.keep,
@@ -286,16 +298,6 @@ fn render_all(
     (rendition, valid_until)
 }
 
-/// Why nothing may be sent now: a kind can't be read of which the last configuration used an object (rule 7).
-fn hold(snapshot: &Snapshot, last: Option<&Rendition>) -> Option<String> {
-    let last = last?;
-    let used = snapshot
-        .unavailable
-        .iter()
-        .find(|(kind, _)| last.objects.iter().any(|object| *object.kind == *kind.name()));
-    used.map(|(kind, reason)| format!("{} can't be read: {reason}", kind.name()))
-}
-
 fn says_the_same(one: &Rendition, other: &Rendition) -> bool {
     one.profiles == other.profiles
         && one.fallbacks == other.fallbacks
@@ -322,7 +324,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Kind, Object, ObjectRef},
+        model::{Kind, Object},
         translate::Translator,
     };
 
@@ -391,43 +393,59 @@ mod tests {
         pipeline.abort();
     }
 
-    /// A rendition that used objects of these kinds.
-    fn used(kinds: &[Kind]) -> Rendition {
-        let objects = kinds.iter().map(|kind| ObjectRef {
-            group: kind.group().into(),
-            version: "v1".into(),
-            kind: kind.name().into(),
-            namespace: "shop".into(),
-            name: "one".into(),
-            uid: "uid".into(),
+    /// Kinds that the cluster lacks may have been in use before: that is known before anything is rendered.
+    #[tokio::test(start_paused = true)]
+    async fn where_kinds_are_absent_nothing_is_rendered_before_it_is_known_what_was_accepted_last() {
+        let plugin = json!({
+            "metadata": {
+                "name": "everywhere",
+                "annotations": {"kubernetes.io/ingress.class": "kong"},
+                "labels": {"global": "true"},
+            },
+            "plugin": "key-auth",
         });
-        Rendition {
-            generation: Default::default(),
-            snapshot: Arc::default(),
-            hold: None,
-            profiles: BTreeMap::new(),
-            fallbacks: BTreeMap::new(),
-            problems: Vec::new().into(),
-            objects: objects.collect(),
-            gateways: Arc::default(),
-            created: Timestamp::UNIX_EPOCH,
-            took: Default::default(),
+        let mut sources = Snapshot::default();
+        sources.insert(Object::from_json(Kind::KongClusterPlugin, plugin).expect("it fits"));
+        let settings = Settings::default();
+        let translation = Translator::default().translate(&sources, &settings);
+        let good = LastGood {
+            rendered: Arc::new(crate::render::render(&translation)),
+            sources: Arc::new(sources),
+            stored: true,
+        };
+        let profile = settings.profile.clone();
+        for was_in_use in [true, false] {
+            let (_snapshots, snapshots) = watch::channel(Arc::new(Snapshot {
+                absent: Arc::new([Kind::KongClusterPlugin].into()),
+                ..Snapshot::default()
+            }));
+            let (view, views) = watch::channel(Arc::new(FleetView::default()));
+            let (sender, mut renditions) = watch::channel(None);
+            let rules = Rules {
+                settings: settings.clone(),
+                assumed: ProfileOverride::default(),
+                keep: false,
+            };
+            let (store, _events) = mpsc::channel(1);
+            let (considered, _) = watch::channel(None);
+            let pipeline = run(rules, store.downgrade(), snapshots, views, sender, considered);
+            let pipeline = tokio::spawn(pipeline);
+            let early = tokio::time::timeout(Duration::from_secs(600), renditions.changed()).await;
+            assert!(early.is_err(), "it is not known yet what was accepted last");
+            let known = was_in_use.then(|| (profile.clone(), Arc::new(good.clone())));
+            view.send_replace(Arc::new(FleetView {
+                recalled: true,
+                good: known.into_iter().collect(),
+                ..FleetView::default()
+            }));
+            let rendered = tokio::time::timeout(Duration::from_secs(30), renditions.wait_for(Option::is_some)).await;
+            let rendition = rendered
+                .expect("in time")
+                .expect("it runs")
+                .clone()
+                .expect("waited for");
+            assert_eq!(rendition.hold.is_some(), was_in_use, "{:?}", rendition.hold);
+            pipeline.abort();
         }
-    }
-
-    #[test]
-    fn what_can_not_be_read_holds_everything_if_it_was_used_and_nothing_if_not() {
-        let mut snapshot = Snapshot::default();
-        Arc::make_mut(&mut snapshot.unavailable).insert(Kind::KongPlugin, "its CRD is gone".to_owned());
-        let last = used(&[Kind::Ingress, Kind::KongPlugin]);
-        let why = hold(&snapshot, Some(&last)).expect("a hold");
-        assert_eq!(why, "KongPlugin can't be read: its CRD is gone");
-        assert_eq!(hold(&snapshot, Some(&used(&[Kind::Ingress]))), None, "nobody used it");
-        assert_eq!(
-            hold(&snapshot, None),
-            None,
-            "a first rendition waits for all kinds anyway"
-        );
-        assert_eq!(hold(&Snapshot::default(), Some(&last)), None, "it can be read again");
     }
 }

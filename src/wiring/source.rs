@@ -136,7 +136,7 @@ pub(super) fn start(
             super::spawn(tasks, "unread kinds", async move {
                 for kind in absent {
                     // An error means that the store has ended, and everything with it.
-                    let _ = unread.send(Event::Absent(kind)).await;
+                    let _ = unread.send(Event::Listed(kind, Vec::new(), Vec::new())).await;
                 }
                 std::future::pending::<()>().await;
             });
@@ -217,6 +217,11 @@ mod tests {
         let complete = tokio::time::timeout(Duration::from_secs(60), complete).await;
         let snapshot = complete.expect("all kinds are listed").expect("the store runs").clone();
         assert!(snapshot.unavailable.is_empty(), "{:?}", snapshot.unavailable);
+        let absent = &snapshot.absent;
+        assert!(
+            absent.is_empty(),
+            "what nobody wants to be read is missed by nobody: {absent:?}"
+        );
         let requests = api.take_requests();
         assert!(
             requests.iter().any(|line| line.contains("/kongplugins")),

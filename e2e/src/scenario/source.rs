@@ -4,13 +4,14 @@ use anyhow::{Context, ensure};
 
 use super::release::{
     HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer, all_answer_for, change_goes_live, condition, fleet, front,
-    in_sync, ingress_of, ready,
+    in_sync, ingress_of, leader, pods, ready,
 };
 use crate::{Arguments, cluster::Cluster, load::Load, poll::eventually};
 
 /// Host of a change that is made while nothing can be sent.
 const WAITS: &str = "waits.example";
 const PROXIES: &str = "deployment/silverback-kong";
+const CONTROLLERS: &str = "app.kubernetes.io/component=controller";
 
 pub(super) fn admin_service(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
     let name = format!("{RELEASE}-kong-gateway-admin");
@@ -185,5 +186,32 @@ pub(super) fn fail_closed(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()
 
 fn without_definition(cluster: &Cluster) -> anyhow::Result<()> {
     held(cluster, "kongplugin", || Ok(()))?;
+    all_answer_for(cluster, GUARDED, "/", 418)?;
+    // Controllers that begin now have never seen the kind: what proxies accepted last tells that it was in use.
+    let before = names(cluster, CONTROLLERS)?;
+    cluster.kubectl(&["delete", "pods", "-n", NAMESPACE, "-l", CONTROLLERS])?;
+    eventually("a new controller leads, and holds, too", LIMIT, || {
+        let leader = leader(cluster)?;
+        ensure!(!before.contains(&leader), "{leader} still does");
+        let fleet = fleet(cluster)?;
+        let unavailable = condition(&fleet, "SourceUnavailable")?;
+        let message = unavailable["message"].as_str().unwrap_or_default();
+        ensure!(
+            unavailable["status"] == "True" && message.contains("what proxies accepted last was made of some"),
+            "it says {unavailable}"
+        );
+        println!("   after a restart: {message}");
+        Ok(())
+    })?;
+    let oldest = pods(cluster)?.into_iter().next().context("there is no proxy")?;
+    cluster.kubectl(&["delete", "pod", "-n", NAMESPACE, &oldest.name])?;
+    ready(cluster, 3)?;
     all_answer_for(cluster, GUARDED, "/", 418)
+}
+
+/// Names of the pods that bear these labels.
+fn names(cluster: &Cluster, labels: &str) -> anyhow::Result<Vec<String>> {
+    let pods = cluster.list(&["pods", "-n", NAMESPACE, "-l", labels])?;
+    let names = pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str());
+    Ok(names.map(str::to_owned).collect())
 }

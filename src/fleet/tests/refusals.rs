@@ -149,6 +149,34 @@ fn bytes_of_an_earlier_run_go_to_empty_proxies_until_the_cluster_is_known() {
     assert_eq!(world.view.last_good.values().next(), Some(&hash("mended")));
 }
 
+/// The controller began while a kind could not be read that was in use before.
+#[test]
+fn held_from_the_start_proxies_keep_what_they_run_and_newcomers_get_the_same() {
+    let mut world = World::new(&["a", "b"]);
+    world.proxy("a").hash = hash("of then");
+    assert!(!world.view.recalled);
+    world.event(stored("of then"));
+    assert!(world.view.recalled);
+    world.hold("half");
+    world.pass(seconds(60));
+    for name in ["a", "b"] {
+        let shown = world.shown(name);
+        assert_eq!(shown.observed, Some(hash("of then")), "{name}");
+        assert_eq!(shown.ready.status, ConditionStatus::True, "{name}");
+        assert_eq!(
+            (shown.synced.status, &*shown.synced.reason, &*shown.synced.message),
+            (ConditionStatus::Unknown, "SourceUnavailable", "Ingresses can't be read"),
+            "{name}"
+        );
+    }
+    assert_eq!(world.pushes, 1);
+    world.run("newest");
+    world.pass(seconds(30));
+    for name in ["a", "b"] {
+        assert_eq!(world.shown(name).observed, Some(hash("newest")), "{name}");
+    }
+}
+
 #[test]
 fn a_proxy_with_a_database_is_refused() {
     let mut world = World::new(&["a"]);

@@ -18,6 +18,7 @@ pub fn restore(last: &Snapshot, now: &Snapshot) -> Snapshot {
         proxy_fleets: now.proxy_fleets.clone(),
         malformed: now.malformed.clone(),
         unavailable: now.unavailable.clone(),
+        absent: now.absent.clone(),
         pending: now.pending.clone(),
         ..last.clone()
     };

@@ -156,7 +156,7 @@ pub fn spawn(
 
 /// Tells the store of a kind that is looked for nowhere.
 async fn report_none(kind: Kind, events: mpsc::Sender<Event>) {
-    if events.send(Event::Absent(kind)).await.is_ok() {
+    if events.send(Event::Listed(kind, Vec::new(), Vec::new())).await.is_ok() {
         // The store is gone if it does not take it, and nobody waits for the kind any more.
         let _ = events.send(Event::Synced(kind)).await;
     }

@@ -161,11 +161,7 @@ impl Report {
         let kind = self.watched.kind;
         let never_seen = !self.state().present.contains(scope);
         if failure == Failure::Absent && self.watched.optional && never_seen {
-            let event = match scope {
-                None => Event::Absent(kind),
-                Some(namespace) => Event::ListedIn(kind, namespace.clone(), Vec::new(), Vec::new()),
-            };
-            self.send(event).await?;
+            self.send(Event::Absent(kind, scope.clone())).await?;
             return self.works(scope).await;
         }
         let is_refusal = !matches!(failure, Failure::Other(..));
@@ -213,7 +209,10 @@ fn reason(kind: Kind, scope: &Scope, failure: Failure, never_seen: bool) -> Stri
                 )
             }
         }
-        Failure::Absent => format!("the API server does not know {resource} any more, or not at all: install its CRD"),
+        Failure::Absent => format!(
+            "the API server does not know {resource} any more, or not at all: install its CRD (without objects, if there \
+             shall be none)"
+        ),
         Failure::Dying => format!(
             "the CRD of {resource} is being deleted, and all its objects with it: what they were is kept until it is back"
         ),

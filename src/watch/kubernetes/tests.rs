@@ -345,14 +345,16 @@ async fn an_optional_kind_is_watched_as_soon_as_it_exists() {
     let mut watching = Watching::start(api, &settings);
     let snapshot = watching.until("all kinds", Snapshot::is_complete).await;
     assert!(snapshot.ingresses.is_empty() && snapshot.unavailable.is_empty());
+    assert_eq!(*snapshot.absent, [Kind::Ingress].into());
 
     watching.api.heal();
     let before = tokio::time::Instant::now();
     let definition = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/ingresses.networking.k8s.io";
     watching.api.put(definition, json!({"metadata": {}}));
-    watching
+    let snapshot = watching
         .until("its objects", |snapshot| snapshot.ingresses.len() == 1)
         .await;
+    assert!(snapshot.absent.is_empty());
     assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
 
     // A kind that goes away has taken nobody's routes with it.

@@ -1,0 +1,308 @@
+//! Why nothing may be sent now (DESIGN.md §3 rule 7): a kind can't be read of which proxies run something.
+//!
+//! While this controller has read a kind, what it rendered last tells whether the kind is used. Of a kind that the cluster
+//! has lacked ever since only the objects tell that proxies accepted last, in this run or an earlier one. Called by the
+//! pipeline for each rendition.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::{
+    model::{Kind, Profile, Snapshot},
+    render::{LastGood, Rendition, depends_on},
+    translate::{Settings, fallback::restore},
+};
+
+/// What has been found out of the objects that were accepted last: translating them takes a while.
+#[derive(Default)]
+pub(super) struct Hold {
+    found: BTreeMap<Profile, Found>,
+}
+
+struct Found {
+    sources: Arc<Snapshot>,
+    absent: Arc<BTreeSet<Kind>>,
+    used: Option<Kind>,
+}
+
+impl Hold {
+    /// The reason in words, if there is one.
+    pub(super) fn why(
+        &mut self,
+        snapshot: &Snapshot,
+        last: Option<&Rendition>,
+        last_good: &BTreeMap<Profile, Arc<LastGood>>,
+        settings_of: impl Fn(&Profile) -> Settings,
+    ) -> Option<String> {
+        if let Some(why) = unavailable(snapshot, last) {
+            return Some(why);
+        }
+        self.found
+            .retain(|profile, _| !snapshot.absent.is_empty() && last_good.contains_key(profile));
+        if snapshot.absent.is_empty() {
+            return None;
+        }
+        let used = last_good
+            .iter()
+            .filter_map(|(profile, good)| self.used(profile, good, snapshot, &settings_of))
+            .min()?;
+        Some(format!(
+            "{} can't be read: the API server does not know {}.{}, and what proxies accepted last was made of some: install \
+             its CRD (without objects, if there shall be none)",
+            used.name(),
+            used.plural(),
+            used.group(),
+        ))
+    }
+
+    /// A kind that the cluster lacks, and of which a profile's last accepted configuration was made.
+    fn used(
+        &mut self,
+        profile: &Profile,
+        good: &LastGood,
+        snapshot: &Snapshot,
+        settings_of: impl Fn(&Profile) -> Settings,
+    ) -> Option<Kind> {
+        let known = self.found.get(profile);
+        let is_same = |found: &&Found| Arc::ptr_eq(&found.sources, &good.sources) && found.absent == snapshot.absent;
+        if let Some(found) = known.filter(is_same) {
+            return found.used;
+        }
+        let used = depends_on(
+            &restore(&good.sources, snapshot),
+            &snapshot.absent,
+            &settings_of(profile),
+        );
+        let found = Found {
+            sources: good.sources.clone(),
+            absent: snapshot.absent.clone(),
+            used,
+        };
+        self.found.insert(profile.clone(), found);
+        used
+    }
+}
+
+/// A kind can't be read any more of which the last rendition used an object.
+fn unavailable(snapshot: &Snapshot, last: Option<&Rendition>) -> Option<String> {
+    let last = last?;
+    let used = snapshot
+        .unavailable
+        .iter()
+        .find(|(kind, _)| last.objects.iter().any(|object| *object.kind == *kind.name()));
+    used.map(|(kind, reason)| format!("{} can't be read: {reason}", kind.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        model::{Object, ObjectRef},
+        render::render,
+        translate::translate,
+    };
+
+    /// A rendition that used objects of these kinds.
+    fn used(kinds: &[Kind]) -> Rendition {
+        let objects = kinds.iter().map(|kind| ObjectRef {
+            group: kind.group().into(),
+            version: "v1".into(),
+            kind: kind.name().into(),
+            namespace: "shop".into(),
+            name: "one".into(),
+            uid: "uid".into(),
+        });
+        Rendition {
+            generation: Default::default(),
+            snapshot: Arc::default(),
+            hold: None,
+            profiles: BTreeMap::new(),
+            fallbacks: BTreeMap::new(),
+            problems: Vec::new().into(),
+            objects: objects.collect(),
+            gateways: Arc::default(),
+            created: Timestamp::UNIX_EPOCH,
+            took: Default::default(),
+        }
+    }
+
+    fn hold(
+        snapshot: &Snapshot,
+        last: Option<&Rendition>,
+        last_good: &BTreeMap<Profile, Arc<LastGood>>,
+    ) -> Option<String> {
+        Hold::default().why(snapshot, last, last_good, |_| Settings::default())
+    }
+
+    #[test]
+    fn what_can_not_be_read_holds_everything_if_it_was_used_and_nothing_if_not() {
+        let mut snapshot = Snapshot::default();
+        Arc::make_mut(&mut snapshot.unavailable).insert(Kind::KongPlugin, "its CRD is gone".to_owned());
+        let last = used(&[Kind::Ingress, Kind::KongPlugin]);
+        let nothing = BTreeMap::new();
+        let why = hold(&snapshot, Some(&last), &nothing).expect("a hold");
+        assert_eq!(why, "KongPlugin can't be read: its CRD is gone");
+        let unused = used(&[Kind::Ingress]);
+        assert_eq!(hold(&snapshot, Some(&unused), &nothing), None, "nobody used it");
+        assert_eq!(
+            hold(&snapshot, None, &nothing),
+            None,
+            "a first rendition waits for all kinds anyway"
+        );
+        assert_eq!(
+            hold(&Snapshot::default(), Some(&last), &nothing),
+            None,
+            "it can be read again"
+        );
+    }
+
+    /// A route behind a plugin, another plugin for all requests, and one that nobody uses.
+    fn shop() -> Snapshot {
+        let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
+        let objects = [
+            (
+                Kind::Ingress,
+                json!({
+                    "metadata": {"name": "web", "namespace": "shop", "annotations": {
+                        "kubernetes.io/ingress.class": "kong",
+                        "konghq.com/plugins": "guard",
+                    }},
+                    "spec": {"rules": [{"http": {"paths": [
+                        {"path": "/", "pathType": "Prefix", "backend": backend},
+                    ]}}]},
+                }),
+            ),
+            (
+                Kind::Service,
+                json!({
+                    "metadata": {"name": "web", "namespace": "shop"},
+                    "spec": {"ports": [{"port": 80}]},
+                }),
+            ),
+            (
+                Kind::KongPlugin,
+                json!({
+                    "metadata": {"name": "guard", "namespace": "shop"},
+                    "plugin": "key-auth",
+                }),
+            ),
+            (
+                Kind::KongClusterPlugin,
+                json!({
+                    "metadata": {
+                        "name": "everywhere",
+                        "annotations": {"kubernetes.io/ingress.class": "kong"},
+                        "labels": {"global": "true"},
+                    },
+                    "plugin": "key-auth",
+                }),
+            ),
+            (
+                Kind::KongUpstreamPolicy,
+                json!({
+                    "metadata": {"name": "unused", "namespace": "shop"},
+                    "spec": {"algorithm": "least-connections"},
+                }),
+            ),
+        ];
+        let mut snapshot = Snapshot::default();
+        for (kind, object) in objects {
+            snapshot.insert(Object::from_json(kind, object).expect("it fits"));
+        }
+        snapshot
+    }
+
+    fn accepted(sources: Snapshot) -> BTreeMap<Profile, Arc<LastGood>> {
+        let settings = Settings::default();
+        let good = LastGood {
+            rendered: Arc::new(render(&translate(&sources, &settings))),
+            sources: Arc::new(sources),
+            stored: true,
+        };
+        [(settings.profile, Arc::new(good))].into()
+    }
+
+    fn without(kind: Kind) -> Snapshot {
+        let mut now = shop();
+        now.clear(kind);
+        now.absent = Arc::new([kind].into());
+        now
+    }
+
+    #[test]
+    fn what_was_absent_from_the_start_holds_everything_if_what_was_accepted_last_used_it() {
+        let before = accepted(shop());
+        for kind in [Kind::KongPlugin, Kind::KongClusterPlugin] {
+            let why = hold(&without(kind), None, &before).expect("a hold");
+            assert!(why.starts_with(&format!("{} can't be read: ", kind.name())), "{why}");
+            assert!(
+                why.contains(&format!("{}.configuration.konghq.com", kind.plural())),
+                "{why}"
+            );
+            assert!(
+                why.contains("install its CRD (without objects, if there shall be none)"),
+                "{why}"
+            );
+            // What this controller itself has rendered meanwhile says nothing of it.
+            assert!(hold(&without(kind), Some(&used(&[Kind::Ingress])), &before).is_some());
+        }
+        for kind in [Kind::KongUpstreamPolicy, Kind::HTTPRoute] {
+            assert_eq!(hold(&without(kind), None, &before), None, "nobody used {}", kind.name());
+        }
+        let mut back = without(Kind::KongPlugin);
+        back.absent = Arc::default();
+        assert_eq!(hold(&back, None, &before), None, "it is there, and has no objects");
+        let nothing = BTreeMap::new();
+        assert_eq!(
+            hold(&without(Kind::KongPlugin), None, &nothing),
+            None,
+            "nothing is known"
+        );
+        let after = accepted(without(Kind::KongPlugin));
+        assert_eq!(
+            hold(&without(Kind::KongPlugin), None, &after),
+            None,
+            "nothing of it is left"
+        );
+    }
+
+    /// What is needed besides may be read later than the first rendition is made.
+    #[test]
+    fn what_was_absent_counts_as_used_if_only_its_secret_is_missing() {
+        let mut sources = shop();
+        let plugin = json!({
+            "metadata": {"name": "guard", "namespace": "shop"},
+            "plugin": "key-auth",
+            "configFrom": {"secretKeyRef": {"name": "settings", "key": "config"}},
+        });
+        sources.insert(Object::from_json(Kind::KongPlugin, plugin).expect("it fits"));
+        assert!(hold(&without(Kind::KongPlugin), None, &accepted(sources)).is_some());
+    }
+
+    #[test]
+    fn what_was_found_out_is_not_found_out_again_until_it_is_another() {
+        let before = accepted(shop());
+        let mut hold = Hold::default();
+        let now = without(Kind::KongPlugin);
+        let mut made = 0;
+        let mut why = |hold: &mut Hold, now: &Snapshot, good: &BTreeMap<Profile, Arc<LastGood>>| {
+            let count = std::cell::Cell::new(made);
+            let why = hold.why(now, None, good, |_| {
+                count.set(count.get() + 1);
+                Settings::default()
+            });
+            made = count.get();
+            (why.is_some(), made)
+        };
+        assert_eq!(why(&mut hold, &now, &before), (true, 1));
+        assert_eq!(why(&mut hold, &now, &before), (true, 1));
+        assert_eq!(why(&mut hold, &without(Kind::KongVault), &before), (false, 2));
+        assert_eq!(why(&mut hold, &now, &accepted(now.clone())), (false, 3));
+        assert_eq!(why(&mut hold, &shop(), &before), (false, 3));
+    }
+}
