@@ -261,6 +261,8 @@ fn a_changed_annotation_is_live_when_the_last_proxy_runs_it() {
         "web",
         ingress(json!({ "konghq.com/plugins": "limit", "konghq.com/methods": "GET" })),
     );
+    // Changes are collected for a moment.
+    snapshot.read_at = Some(now(8));
     let snapshot = Arc::new(snapshot);
     tracker.read(&snapshot, now(10));
     tracker.considered(snapshot.clone(), rendition(&snapshot, "two"));
@@ -277,7 +279,7 @@ fn a_changed_annotation_is_live_when_the_last_proxy_runs_it() {
     assert!(tracker.view(&all, now(13)));
     let answer = asked(&tracker, &all);
     assert!(answer.live);
-    assert_eq!((answer.seen, answer.effective), (Some(now(10)), Some(now(13))));
+    assert_eq!((answer.seen, answer.effective), (Some(now(8)), Some(now(13))));
 }
 
 #[test]

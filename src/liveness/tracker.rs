@@ -85,7 +85,7 @@ impl Tracker {
                 let key = (kind, name.clone());
                 let change = Change {
                     digest: after,
-                    seen: now,
+                    seen: snapshot.read_at.unwrap_or(now),
                     generation: snapshot.generation,
                     effective: None,
                 };

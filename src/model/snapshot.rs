@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
+
 use super::{
     Kind, NamespacedName, Object, ObjectMap, Problem, gateway::*, kind::for_each_kind, kong::*, kubernetes::*,
 };
@@ -30,6 +32,8 @@ macro_rules! snapshot {
         pub struct Snapshot {
             /// Which one it is.
             pub generation: Generation,
+            /// When the first of what the former one had not came in: changes are collected for a moment.
+            pub read_at: Option<Timestamp>,
             $($(#[$doc])* pub $field: Objects<$name>,)*
             /// Objects that could not be read: they are in none of the maps above.
             pub malformed: Arc<Vec<Problem>>,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until},
@@ -67,15 +68,22 @@ pub async fn run(
             }
         }
         if schedule.is_due(now) {
-            schedule.published();
-            snapshots.send_replace(state.publish());
+            let waited = schedule.published(now);
+            snapshots.send_replace(state.publish(read_at(waited)));
         }
     }
     // The source has ended: what it said last is still published.
     if schedule.has_changes() {
         state.settle();
-        snapshots.send_replace(state.publish());
+        let waited = schedule.published(Instant::now());
+        snapshots.send_replace(state.publish(read_at(waited)));
     }
+}
+
+/// The time of day of what came in that long ago.
+fn read_at(waited: Duration) -> Timestamp {
+    let now = Timestamp::now();
+    now.saturating_sub(waited).unwrap_or(now)
 }
 
 async fn sleep_until_some(deadline: Option<Instant>) {
@@ -90,6 +98,8 @@ async fn sleep_until_some(deadline: Option<Instant>) {
 struct Schedule {
     /// Since when there have been changes that did not settle yet, and the latest of them.
     unsettled: Option<(Instant, Instant)>,
+    /// When the first change came that is not published yet.
+    first: Option<Instant>,
     /// Whether settled changes wait to be published.
     unpublished: bool,
     /// What the snapshot waits for.
@@ -105,6 +115,7 @@ struct Fetch {
 
 impl Schedule {
     fn changed(&mut self, now: Instant) {
+        self.first.get_or_insert(now);
         let (first, _) = self.unsettled.unwrap_or((now, now));
         self.unsettled = Some((first, now));
     }
@@ -165,8 +176,15 @@ impl Schedule {
         self.unpublished && self.fetch.as_ref().is_none_or(|fetch| fetch.deadline <= now)
     }
 
-    fn published(&mut self) {
+    /// How long the first of the changes has waited for that.
+    fn published(&mut self, now: Instant) -> Duration {
         self.unpublished = false;
         self.fetch = None;
+        let first = match self.unsettled {
+            // What has come in meanwhile is in it too.
+            Some((first, _)) => self.first.replace(first),
+            None => self.first.take(),
+        };
+        first.map_or(Duration::ZERO, |first| now.saturating_duration_since(first))
     }
 }

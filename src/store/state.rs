@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
+
 use super::{Event, Interest, References, Retention};
 use crate::model::{Generation, Kind, NamespacedName, Object, Problem, Snapshot};
 
@@ -125,8 +127,9 @@ impl State {
         Some(self.interest.clone())
     }
 
-    /// The objects as they are now, under the next generation.
-    pub(super) fn publish(&mut self) -> Arc<Snapshot> {
+    /// The objects as they are now, under the next generation; what is new in them began to come in at `read_at`.
+    pub(super) fn publish(&mut self, read_at: Timestamp) -> Arc<Snapshot> {
+        self.snapshot.read_at = Some(read_at);
         self.snapshot.generation = Generation(self.snapshot.generation.0 + 1);
         let mut malformed: Vec<Problem> = self.malformed.values().chain(&self.loaded).cloned().collect();
         malformed.sort();

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 use tokio::{
     sync::{mpsc, watch},
@@ -120,12 +121,19 @@ impl Running {
 #[tokio::test(start_paused = true)]
 async fn a_burst_is_one_snapshot_after_a_quiet_moment() {
     let mut store = Running::start(Retention::All);
+    let began = Timestamp::now();
     for index in 0..50 {
         store.send(Event::Applied(service(&format!("s{index}"), 80))).await;
     }
     let (snapshot, after) = store.next().await;
     assert_eq!(snapshot.services.len(), 50);
     assert_eq!(after.as_millis(), 50);
+    // The moment was over at once, since time stands still otherwise.
+    let read_at = snapshot.read_at.expect("something was read");
+    assert!(
+        read_at < began,
+        "{read_at} is when it was published, not when it came in"
+    );
     store.expect_silence().await;
 }
 
@@ -354,7 +362,7 @@ fn final_snapshot(events: Vec<Event>) -> Arc<Snapshot> {
     for event in events {
         state.apply(event);
     }
-    state.publish()
+    state.publish(Timestamp::UNIX_EPOCH)
 }
 
 proptest! {
@@ -426,6 +434,6 @@ proptest! {
         wanted = state.settle().unwrap_or(wanted);
         fetch(&mut state, &wanted);
         let expected: Vec<_> = (0..4).filter(|index| referred[*index]).map(|index| key(&format!("e{index}"))).collect();
-        prop_assert_eq!(state.publish().keys(Kind::EndpointSlice), expected);
+        prop_assert_eq!(state.publish(Timestamp::UNIX_EPOCH).keys(Kind::EndpointSlice), expected);
     }
 }
