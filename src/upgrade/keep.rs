@@ -157,21 +157,32 @@ pub struct PodNeeds {
 }
 
 impl PodNeeds {
-    fn needs(&self, object: &RecordedObject, own_sidecar: Option<&Vec<String>>) -> bool {
+    fn needs(&self, object: &RecordedObject) -> bool {
         let name = &object.name.name;
         match object.name.kind.as_str() {
             "ServiceAccount" => self.service_account == *name,
             "Secret" => self.secrets.contains(name),
             "ConfigMap" => self.config_maps.contains(name),
-            // Rights: which pod has them by which binding is not asked, for whoever else runs a controller may.
-            _ => self.sidecar.is_some() && self.sidecar.as_ref() != own_sidecar,
+            // Rights: which pod has them by which binding is not asked. Whoever else runs a controller may, and counts anyway.
+            _ => false,
         }
+    }
+
+    /// Whether it has a controller beside its proxy that writes statuses whoever leads: not one that asks for the Lease of the
+    /// controller in the pod `own`.
+    pub fn writes_statuses(&self, own: Option<&Self>) -> bool {
+        fn lease(sidecar: Option<&Vec<String>>) -> Option<&str> {
+            let mut arguments = sidecar?.iter();
+            arguments.find_map(|argument| argument.strip_prefix("--election-id="))
+        }
+        let own = own.and_then(|own| lease(own.sidecar.as_ref()));
+        self.sidecar.is_some() && (own.is_none() || lease(self.sidecar.as_ref()) != own)
     }
 }
 
 /// Pods of the old release that are still there: those that run with an account, or use a Secret or ConfigMap, that only
-/// the old release has; and, if it left rights, those with a controller other than that in the pod `own`. Nothing may be
-/// removed before there are none.
+/// the old release has, and those with a controller other than that in the pod `own`: it may have rights that are kept, and writes
+/// statuses. Nothing may be removed before there are none.
 pub fn old_pods<'a>(record: &Record, pods: &'a [PodNeeds], own: Option<&str>) -> Vec<&'a PodNeeds> {
     let own_sidecar = pods
         .iter()
@@ -179,7 +190,8 @@ pub fn old_pods<'a>(record: &Record, pods: &'a [PodNeeds], own: Option<&str>) ->
         .and_then(|pod| pod.sidecar.as_ref());
     let needs = |pod: &&PodNeeds| {
         let mut objects = record.objects.iter();
-        !pod.has_ended && objects.any(|object| pod.needs(object, own_sidecar))
+        let has_another_controller = pod.sidecar.is_some() && pod.sidecar.as_ref() != own_sidecar;
+        !pod.has_ended && (has_another_controller || objects.any(|object| pod.needs(object)))
     };
     pods.iter().filter(needs).collect()
 }
@@ -304,5 +316,32 @@ mod tests {
         ];
         assert_eq!(names(&old_pods(&rights, &sidecars, Some("own"))), ["old"]);
         assert!(old_pods(&rights, &sidecars[..2], Some("own")).is_empty());
+        let nothing = Record::default();
+        assert_eq!(
+            names(&old_pods(&nothing, &split, Some("controller"))),
+            ["old"],
+            "it writes statuses"
+        );
+    }
+
+    #[test]
+    fn statuses_are_written_by_controllers_that_ask_for_no_lease_or_another_one() {
+        let pod = |arguments: Option<&[&str]>| PodNeeds {
+            sidecar: arguments.map(|arguments| arguments.iter().map(|word| (*word).to_owned()).collect()),
+            ..PodNeeds::default()
+        };
+        let (former, proxy) = (pod(Some(&[])), pod(None));
+        let (own, next) = (
+            pod(Some(&["run", "--election-id=a"])),
+            pod(Some(&["run", "--election-id=a", "--log-level=debug"])),
+        );
+        assert!(
+            former.writes_statuses(Some(&proxy)) && former.writes_statuses(Some(&own)) && former.writes_statuses(None)
+        );
+        assert!(
+            own.writes_statuses(Some(&proxy)),
+            "the new leader has a Lease of its own"
+        );
+        assert!(!next.writes_statuses(Some(&own)) && !proxy.writes_statuses(Some(&own)));
     }
 }

@@ -1,5 +1,5 @@
 //! Removes what an upgrade left for the pods of the former release (`silverback adopt` recorded it), once none of them is
-//! there any more. The leader does it; without a record it costs one request when it begins to lead.
+//! there any more. The leader does it; without a record, and without such pods, it costs four requests when it begins to lead.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -35,7 +35,7 @@ const INSTANCE: &str = "app.kubernetes.io/instance";
 /// release.
 ///
 /// Tells whether statuses of users' objects are the leader's to write: not as long as controllers of the former release
-/// write them that ask for no Lease.
+/// write them that do not ask for its Lease.
 pub(super) async fn remove(
     client: Client,
     record: NamespacedName,
@@ -119,11 +119,21 @@ enum Look {
     NoOldPods,
     OldPods {
         names: Vec<String>,
-        /// Whether there are controllers among them that ask for no Lease.
+        /// Whether there are controllers among them that write statuses, whoever leads.
         sidecars: bool,
     },
     /// All has been removed but these, for which there is no right.
     Forbidden(Vec<String>),
+}
+
+impl Look {
+    fn old_pods(old: &[&PodNeeds], all: &[PodNeeds], own: Option<&str>) -> Self {
+        let own = all.iter().find(|pod| own == Some(pod.name.as_str()));
+        Self::OldPods {
+            names: old.iter().map(|pod| pod.name.clone()).collect(),
+            sidecars: old.iter().any(|pod| pod.writes_statuses(own)),
+        }
+    }
 }
 
 async fn look(
@@ -138,7 +148,7 @@ async fn look(
         .await
         .context("failed to read the record")?;
     let Some(found) = found else {
-        return Ok(Look::Done);
+        return Ok(look_without_record(client, &name.namespace, own).await);
     };
     let data = found.data.unwrap_or_default();
     let record = Record::read(data.get(Record::KEY).map_or("", String::as_str))?;
@@ -146,10 +156,7 @@ async fn look(
     let needs = needs(client, &name.namespace, release.as_deref()).await?;
     let old = keep::old_pods(&record, &needs, own);
     if !old.is_empty() {
-        return Ok(Look::OldPods {
-            names: old.iter().map(|pod| pod.name.clone()).collect(),
-            sidecars: old.iter().any(|pod| pod.sidecar.is_some()),
-        });
+        return Ok(Look::old_pods(&old, &needs, own));
     }
     if looks_without_old_pods == 0 {
         return Ok(Look::NoOldPods);
@@ -171,6 +178,36 @@ async fn look(
         "removed what an upgrade had left for pods of the former release"
     );
     Ok(Look::Done)
+}
+
+/// Where nothing had to be kept, or no hook ran, there may still be controllers of the former release that write statuses.
+async fn look_without_record(client: &Client, namespace: &str, own: Option<&str>) -> Look {
+    match sidecars_of_own_release(client, namespace, own).await {
+        Ok(look) => look,
+        Err(error) => {
+            tracing::warn!("whether controllers of a former release still write statuses is not known: {error:#}");
+            Look::Done
+        }
+    }
+}
+
+async fn sidecars_of_own_release(client: &Client, namespace: &str, own: Option<&str>) -> anyhow::Result<Look> {
+    let Some(own) = own else { return Ok(Look::Done) };
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let found = pods
+        .get_opt(own)
+        .await
+        .context("failed to read the pod that this runs in")?;
+    let labels = found.and_then(|pod| pod.metadata.labels);
+    let Some(release) = labels.and_then(|mut labels| labels.remove(INSTANCE)) else {
+        return Ok(Look::Done);
+    };
+    let needs = needs(client, namespace, Some(&release)).await?;
+    let old = keep::old_pods(&Record::default(), &needs, Some(own));
+    Ok(match old.is_empty() {
+        true => Look::Done,
+        false => Look::old_pods(&old, &needs, Some(own)),
+    })
 }
 
 /// Only what `adopt` marked, and no other object of that name.
@@ -416,6 +453,57 @@ mod tests {
     async fn without_a_record_statuses_are_the_leaders() {
         let (_sender, task, mut ours) = leading_and_telling(&FakeApi::new());
         ours.wait_for(|ours| *ours).await.unwrap();
+        task.abort();
+    }
+
+    /// Where nothing had to be kept, there is no record.
+    #[tokio::test(start_paused = true)]
+    async fn without_a_record_sidecars_of_the_former_release_write_statuses_too() {
+        const OWN: &str = "/api/v1/namespaces/gateway/pods/own";
+        let api = FakeApi::new();
+        let mut own = pod("Running");
+        own["metadata"] = json!({ "labels": { (INSTANCE): "shop" } });
+        api.put(OWN, own);
+        api.put("/api/v1/namespaces/gateway/pods/beside", sidecar("other", Value::Null));
+        api.put(POD, sidecar("shop", Value::Null));
+        let (_sender, task, mut ours) = leading_and_telling(&api);
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert!(!*ours.borrow_and_update(), "a sidecar writes them");
+        api.delete(POD);
+        ours.wait_for(|ours| *ours).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        api.take_requests();
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(api.take_requests().is_empty(), "then nothing is asked any more");
+        task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sidecars_that_ask_for_the_same_lease_leave_statuses_to_its_holder() {
+        let api = FakeApi::new();
+        let lease = "--election-id=shop-sidecar";
+        api.put(
+            "/api/v1/namespaces/gateway/pods/own",
+            sidecar("shop", json!(["run", lease])),
+        );
+        api.put(POD, sidecar("shop", json!(["run", "--log-level=debug", lease])));
+        let (_sender, task, mut ours) = leading_and_telling(&api);
+        let told = tokio::time::timeout(Duration::from_secs(60), ours.wait_for(|ours| *ours)).await;
+        assert!(told.is_ok(), "nobody would write statuses while they are replaced");
+        task.abort();
+    }
+
+    /// With roles of somebody else's making.
+    #[tokio::test(start_paused = true)]
+    async fn without_a_record_and_rights_nothing_is_asked_twice() {
+        let api = FakeApi::new();
+        api.put("/api/v1/namespaces/gateway/pods/own", sidecar("shop", Value::Null));
+        api.fail("GET /api/v1/namespaces/gateway/pods", 403);
+        let (_sender, task, mut ours) = leading_and_telling(&api);
+        ours.wait_for(|ours| *ours).await.unwrap();
+        api.take_requests();
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(api.take_requests().is_empty());
         task.abort();
     }
 
