@@ -11,7 +11,7 @@ use super::{
     offline::{OutputFormat, PROBLEMS, usage_error},
     run::block_on,
 };
-use crate::upgrade::preflight::{Adopt, NewPods, Plan, judge};
+use crate::upgrade::preflight::{Adopt, NewPods, Plan, judge, share_rounded_up};
 
 /// Flags of `silverback preflight`.
 #[derive(Debug, Clone, Args)]
@@ -66,7 +66,8 @@ pub(super) struct PreflightArguments {
     /// Secret that the proxy pods mount, to look at a certificate that is there already
     #[arg(long, value_name = "NAME")]
     proxy_certificate_secret: Option<String>,
-    /// Pods that come beside the old ones, for quotas: COUNT,requests.cpu=50m,limits.memory=1Gi; may be given several times
+    /// Pods that come, for quotas: COUNT,requests.cpu=50m,limits.memory=1Gi; of a Deployment that may be there,
+    /// with deployment=NAME and surge=1 or 25%. May be given several times
     #[arg(long, value_name = "PODS", value_parser = new_pods)]
     new_pods: Vec<NewPods>,
     /// Run as the chart's hook: Helm is at work on the release, and the rights are the hook's, not those of who installs
@@ -115,15 +116,20 @@ fn labels(text: &str) -> Result<Labels, String> {
 
 fn new_pods(text: &str) -> Result<NewPods, String> {
     let (count, resources) = text.split_once(',').unwrap_or((text, ""));
+    let count = count
+        .trim()
+        .parse()
+        .map_err(|_| format!("{count:?} is no number of pods"))?;
+    let mut resources = match resources {
+        "" => BTreeMap::new(),
+        resources => labels(resources)?,
+    };
+    let surge = resources.remove("surge").unwrap_or_else(|| "1".to_owned());
     Ok(NewPods {
-        count: count
-            .trim()
-            .parse()
-            .map_err(|_| format!("{count:?} is no number of pods"))?,
-        resources: match resources {
-            "" => BTreeMap::new(),
-            resources => labels(resources)?,
-        },
+        count,
+        deployment: resources.remove("deployment"),
+        surge: share_rounded_up(&surge, count).ok_or_else(|| format!("{surge:?} is no number or share of pods"))?,
+        resources,
     })
 }
 
@@ -250,6 +256,9 @@ mod tests {
         assert_eq!(plan.new_pods[0].resources["requests.cpu"], "50m");
         assert_eq!((plan.new_pods[0].count, plan.new_pods[1].count), (2, 1));
         assert_eq!(plan.proxy_selector["c"], "d");
-        assert!(new_pods("many").is_err() && labels("a").is_err());
+        let rolling = new_pods("5,deployment=shop-kong,surge=25%,requests.cpu=1").unwrap();
+        assert_eq!((rolling.deployment.as_deref(), rolling.surge), (Some("shop-kong"), 2));
+        assert_eq!(rolling.resources.len(), 1);
+        assert!(new_pods("many").is_err() && new_pods("1,surge=all").is_err() && labels("a").is_err());
     }
 }

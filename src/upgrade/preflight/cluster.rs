@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::{
-    facts::{Facts, Plan},
+    facts::{Facts, NewPods, Plan},
     report::Finding,
-    workload::is_owned,
+    workload::{containers, is_owned},
 };
 use crate::upgrade::definitions::{self, Step};
 
@@ -197,14 +199,14 @@ fn is_own(plan: &Plan, controller: &super::Controller) -> bool {
 pub(super) fn quotas(plan: &Plan, facts: &Facts) -> Vec<Finding> {
     const CHECK: &str = "quotas";
     let mut needed: BTreeMap<&str, f64> = BTreeMap::new();
-    let count: u64 = plan.new_pods.iter().map(|pods| pods.count).sum();
-    for name in ["pods", "count/pods"] {
-        needed.insert(name, count as f64);
-    }
     for pods in &plan.new_pods {
+        let replaced = replaced(pods, facts);
+        for name in ["pods", "count/pods"] {
+            *needed.entry(name).or_default() += more(pods, replaced, 1.0, |_| 1.0);
+        }
         for (name, value) in &pods.resources {
             let Some(value) = quantity(value) else { continue };
-            *needed.entry(name).or_default() += value * pods.count as f64;
+            *needed.entry(name).or_default() += more(pods, replaced, value, |old| asked(old, name));
         }
     }
     let mut findings = Vec::new();
@@ -216,7 +218,7 @@ pub(super) fn quotas(plan: &Plan, facts: &Facts) -> Vec<Finding> {
                 "memory" => "requests.memory",
                 name => name,
             };
-            let number = |value: &serde_json::Value| value.as_str().and_then(quantity);
+            let number = |value: &Value| value.as_str().and_then(quantity);
             let (Some(hard), Some(need)) = (number(hard), needed.get(asked)) else {
                 continue;
             };
@@ -225,7 +227,7 @@ pub(super) fn quotas(plan: &Plan, facts: &Facts) -> Vec<Finding> {
                 findings.push(Finding::failure(
                     CHECK,
                     format!(
-                        "ResourceQuota {} has room for {} of {name}, and the new pods need {}",
+                        "ResourceQuota {} has room for {} of {name}, and the upgrade needs {} more",
                         super::workload::name(quota),
                         round(hard - used),
                         round(*need)
@@ -239,6 +241,37 @@ pub(super) fn quotas(plan: &Plan, facts: &Facts) -> Vec<Finding> {
         findings.push(Finding::good(CHECK, "there is room for the new pods"));
     }
     findings
+}
+
+/// The Deployment whose pods they take the place of, if it is there.
+fn replaced<'a>(pods: &NewPods, facts: &'a Facts) -> Option<&'a Value> {
+    let wanted = pods.deployment.as_deref()?;
+    let mut deployments = facts.deployments.iter();
+    deployments.find(|deployment| super::workload::name(deployment) == wanted)
+}
+
+/// How much more is in use while pods come than before: each asks for `each`, and an old one for what `of_old` says. Old pods are in
+/// what is used already, and go one after another.
+fn more(pods: &NewPods, replaced: Option<&Value>, each: f64, of_old: impl Fn(&Value) -> f64) -> f64 {
+    let Some(old) = replaced else {
+        return each * pods.count as f64;
+    };
+    let before = of_old(old) * old["spec"]["replicas"].as_u64().unwrap_or(1) as f64;
+    let at_first = each * pods.surge as f64;
+    let at_last = each * (pods.count + pods.surge) as f64 - before;
+    at_first.max(at_last)
+}
+
+/// What a pod of a Deployment asks for, by its name in a ResourceQuota: `requests.cpu`.
+fn asked(deployment: &Value, name: &str) -> f64 {
+    let Some((kind, resource)) = name.split_once('.') else {
+        return 0.0;
+    };
+    let of_containers = containers(deployment).filter_map(|container| {
+        let value = &container["resources"][kind][resource];
+        value.as_str().and_then(quantity).or_else(|| value.as_f64())
+    });
+    of_containers.sum()
 }
 
 /// Without the noise of binary fractions.

@@ -27,13 +27,17 @@ impl Adopt {
     }
 }
 
-/// Pods that run beside the old ones for a while.
+/// Pods that come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewPods {
     /// How many.
     pub count: u64,
     /// What each asks for, by name in a ResourceQuota: `requests.cpu` = `50m`.
     pub resources: BTreeMap<String, String>,
+    /// The Deployment that they are of: those that it has are replaced. Without one all of them come beside what is there.
+    pub deployment: Option<String>,
+    /// How many more than it has there may be while it replaces them.
+    pub surge: u64,
 }
 
 /// What the release shall become.

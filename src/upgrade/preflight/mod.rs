@@ -7,6 +7,7 @@ mod facts;
 mod names;
 mod outlook;
 mod report;
+mod rollout;
 // Certificates are made by what the controller makes its own with.
 #[cfg(all(test, feature = "controller"))]
 mod tests;
@@ -15,6 +16,7 @@ mod workload;
 pub use self::{
     facts::{Adopt, Facts, IssuedCertificate, NewPods, Plan, Right, Unread},
     report::{Finding, Level, Report},
+    rollout::share_rounded_up,
     workload::Controller,
 };
 
@@ -31,6 +33,8 @@ pub fn judge(plan: &Plan, facts: &Facts) -> Report {
     findings.extend(names::proxies(plan, facts));
     findings.extend(names::services(plan, facts));
     findings.extend(names::new_objects(plan, facts));
+    findings.extend(rollout::strategy(plan, facts));
+    findings.extend(rollout::host_ports(plan, facts));
     findings.extend(cluster::ingress_class(plan, facts));
     findings.extend(cluster::other_controllers(plan, facts));
     findings.extend(cluster::quotas(plan, facts));

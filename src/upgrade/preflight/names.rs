@@ -127,11 +127,8 @@ pub(super) fn proxies(plan: &Plan, facts: &Facts) -> Vec<Finding> {
             findings.push(Finding::failure(
                 "kind",
                 format!("the proxies are a {kind}, {found}, and would be deleted at once when they become a Deployment"),
-                format!(
-                    "set {} in the old chart first and let it roll out; with host ports, move traffic to another release \
-                     meanwhile",
-                    plan.proxy_value("deployment.daemonset=false")
-                ),
+                "install silverback beside it under another release name and IngressClass, move the traffic, then uninstall \
+                 this release (UPGRADING.md, \"A DaemonSet\"): nothing changes the kind without a gap, the old chart neither",
             ));
         } else if found != plan.proxy_deployment {
             findings.push(Finding::failure(

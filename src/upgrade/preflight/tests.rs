@@ -204,7 +204,7 @@ fn renames_and_changes_of_kind_are_refused() {
     other.deployments.clear();
     other.daemon_sets = vec![daemon.clone()];
     other.deployed.as_mut().unwrap().objects = manifest(&daemon.to_string(), "gateway").unwrap();
-    fails(&plan(), &other, "kind", "deployment.daemonset=false");
+    fails(&plan(), &other, "kind", "beside it under another release name");
 }
 
 #[test]
@@ -382,6 +382,7 @@ fn pods_that_exceed_a_quota_are_refused() {
     let pods = |memory: &str| NewPods {
         count: 2,
         resources: BTreeMap::from([("requests.memory".to_owned(), memory.to_owned())]),
+        ..NewPods::default()
     };
     let fitting = Plan {
         new_pods: vec![pods("62Mi")],
@@ -393,6 +394,133 @@ fn pods_that_exceed_a_quota_are_refused() {
         ..plan()
     };
     fails(&exceeding, &other, "quotas", "team");
+}
+
+/// Pods that take the place of old ones need room for those that come at a time, and for what they ask more than these.
+#[test]
+fn a_rolling_update_needs_room_for_its_surge() {
+    let quota = |hard: &str, used: &str| {
+        let mut facts = facts();
+        facts.quotas = vec![json!({
+            "metadata": { "name": "team" },
+            "status": { "hard": { "pods": "6", "cpu": hard }, "used": { "pods": "3", "cpu": used } },
+        })];
+        let proxy = &mut facts.deployments[0]["spec"]["template"]["spec"]["containers"][1];
+        proxy["resources"] = json!({ "requests": { "cpu": "1" } });
+        facts
+    };
+    let asking = |cpu: &str, count: u64| {
+        let rolling = NewPods {
+            count,
+            resources: BTreeMap::from([("requests.cpu".to_owned(), cpu.to_owned())]),
+            deployment: Some("shop-kong".to_owned()),
+            surge: 1,
+        };
+        let made = NewPods {
+            count: 2,
+            deployment: Some("shop-kong-controller".to_owned()),
+            surge: 1,
+            ..NewPods::default()
+        };
+        Plan {
+            new_pods: vec![rolling, made],
+            ..plan()
+        }
+    };
+    assert_eq!(
+        failures(&asking("1", 3), &quota("4", "3")),
+        [],
+        "one more, and two controllers"
+    );
+    fails(
+        &asking("1", 3),
+        &quota("3500m", "3"),
+        "quotas",
+        "the upgrade needs 1 more",
+    );
+    fails(&asking("2", 3), &quota("7", "3"), "quotas", "the upgrade needs 5 more");
+    fails(&asking("500m", 4), &quota("4", "3"), "quotas", "of pods");
+    assert_eq!(
+        failures(&asking("100m", 3), &quota("3200m", "3")),
+        [],
+        "they ask less than before"
+    );
+}
+
+/// The revision that Helm is about to deploy, with that strategy.
+fn upgrading(strategy: Value, values: Value) -> (Plan, Facts) {
+    let mut new = sidecar();
+    new["spec"]["strategy"] = strategy;
+    let mut facts = facts();
+    facts.pending = Some(Release {
+        status: "pending-upgrade".to_owned(),
+        revision: 4,
+        values,
+        objects: manifest(&new.to_string(), "gateway").unwrap(),
+        ..Release::default()
+    });
+    let plan = Plan {
+        is_hook: true,
+        ..plan()
+    };
+    (plan, facts)
+}
+
+#[test]
+fn a_change_over_that_leaves_no_proxy_is_refused() {
+    let strategy = json!({ "type": "Recreate" });
+    let (hook, other) = upgrading(strategy.clone(), json!({ "updateStrategy": strategy }));
+    fails(&hook, &other, "strategy", "--set updateStrategy=null");
+    let mut told = facts();
+    told.deployed.as_mut().unwrap().values = json!({ "updateStrategy": { "type": "Recreate" } });
+    fails(&plan(), &told, "strategy", "before a new one serves");
+    let ingress = Plan {
+        adopt: Adopt::Ingress,
+        ..plan()
+    };
+    let deployed = told.deployed.as_mut().unwrap();
+    deployed.chart = "ingress".to_owned();
+    deployed.values = json!({ "gateway": { "updateStrategy": { "type": "Recreate" } } });
+    fails(&ingress, &told, "strategy", "--set gateway.updateStrategy=null");
+
+    let all = json!({ "rollingUpdate": { "maxUnavailable": 3, "maxSurge": 1 } });
+    let (hook, other) = upgrading(all.clone(), json!({ "proxy": { "updateStrategy": all } }));
+    fails(
+        &hook,
+        &other,
+        "strategy",
+        "--set proxy.updateStrategy.rollingUpdate.maxUnavailable=0",
+    );
+    let some = json!({ "rollingUpdate": { "maxUnavailable": "34%", "maxSurge": 0 } });
+    let (hook, other) = upgrading(some.clone(), json!({ "updateStrategy": some }));
+    let report = judge(&hook, &other);
+    assert_eq!(report.failures(), 0, "{report}");
+    assert!(report.to_string().contains("up to 1 of 3 proxies are away"), "{report}");
+    for whole in [
+        json!({ "rollingUpdate": { "maxUnavailable": 0, "maxSurge": 1 } }),
+        json!({ "rollingUpdate": { "maxUnavailable": "25%" } }),
+    ] {
+        let (hook, other) = upgrading(whole.clone(), json!({ "updateStrategy": whole }));
+        let report = judge(&hook, &other);
+        assert!(
+            report.to_string().contains("one that serves before an old one ends"),
+            "{report}"
+        );
+    }
+}
+
+#[test]
+fn ports_of_nodes_may_leave_no_room_for_a_new_pod() {
+    let mut told = facts();
+    let proxy = &mut told.deployments[0]["spec"]["template"]["spec"]["containers"][1];
+    proxy["ports"] = json!([{ "containerPort": 8000, "hostPort": 80 }]);
+    let report = judge(&plan(), &told);
+    assert_eq!(report.failures(), 0, "{report}");
+    assert!(report.to_string().contains("a node that no old one is on"), "{report}");
+    told.deployments[0]["spec"]["template"]["spec"]["containers"][1]["ports"] = json!([{ "containerPort": 8000 }]);
+    assert!(!judge(&plan(), &told).to_string().contains("host-ports"));
+    told.deployments[0]["spec"]["template"]["spec"]["hostNetwork"] = json!(true);
+    assert!(judge(&plan(), &told).to_string().contains("host-ports"));
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Controller {
     }
 }
 
-fn containers(workload: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn containers(workload: &Value) -> impl Iterator<Item = &Value> {
     let list = workload["spec"]["template"]["spec"]["containers"].as_array();
     list.into_iter().flatten()
 }

@@ -1,0 +1,130 @@
+//! Checks of how the proxies are replaced: whether enough of them serve all the while, and whether new ones find a place.
+
+use serde_json::Value;
+
+use super::{
+    facts::{Facts, Plan},
+    report::Finding,
+    workload::{containers, name},
+};
+
+/// What Kubernetes takes where a rolling update does not say.
+const UNSAID: &str = "25%";
+
+/// A number of pods, or a share of them rounded up, as the API takes it for `maxSurge`.
+pub fn share_rounded_up(text: &str, count: u64) -> Option<u64> {
+    share(text, count, |pods| pods.div_ceil(100))
+}
+
+fn share(text: &str, count: u64, round: impl Fn(u64) -> u64) -> Option<u64> {
+    match text.strip_suffix('%') {
+        Some(percent) => Some(round(percent.parse::<u64>().ok()?.checked_mul(count)?)),
+        None => text.parse().ok(),
+    }
+}
+
+/// How many proxies may be away at a time while they are replaced.
+fn unavailable(strategy: &Value, count: u64) -> u64 {
+    let of = |name: &str| match &strategy["rollingUpdate"][name] {
+        Value::Null => UNSAID.to_owned(),
+        Value::String(text) => text.clone(),
+        number => number.to_string(),
+    };
+    let away = share(&of("maxUnavailable"), count, |pods| pods / 100).unwrap_or_default();
+    match share_rounded_up(&of("maxSurge"), count) {
+        // Neither more nor less would be no update.
+        Some(0) => away.max(1),
+        _ => away,
+    }
+}
+
+/// The Deployment of the proxies as Helm is about to make it, or as it is.
+fn proxies<'a>(plan: &Plan, facts: &'a Facts) -> Option<&'a Value> {
+    let pending = facts.pending.as_ref().filter(|_| plan.is_hook);
+    let mut rendered = pending.into_iter().flat_map(|pending| pending.of_kind("Deployment"));
+    let rendered = rendered.find(|object| object.name.name == plan.proxy_deployment);
+    let mut live = facts.deployments.iter();
+    match rendered {
+        Some(rendered) => Some(&rendered.content),
+        None => live.find(|deployment| name(deployment) == plan.proxy_deployment),
+    }
+}
+
+/// The user's value of the strategy, and what it is called. Kong's key wins.
+fn given<'a>(plan: &Plan, facts: &'a Facts) -> (String, Option<&'a Value>) {
+    let release = match &facts.pending {
+        Some(pending) if plan.is_hook => Some(pending),
+        _ => facts.deployed.as_ref(),
+    };
+    let kongs = plan.proxy_value("updateStrategy");
+    for path in [kongs.as_str(), "proxy.updateStrategy"] {
+        let value = release.and_then(|release| release.values.pointer(&format!("/{}", path.replace('.', "/"))));
+        if let Some(value) = value.filter(|value| !value.is_null()) {
+            return (path.to_owned(), Some(value));
+        }
+    }
+    (kongs, None)
+}
+
+/// Whether proxies serve all the while.
+pub(super) fn strategy(plan: &Plan, facts: &Facts) -> Option<Finding> {
+    const CHECK: &str = "strategy";
+    facts.deployed.as_ref()?;
+    let proxies = proxies(plan, facts)?;
+    let count = proxies["spec"]["replicas"].as_u64().unwrap_or(1);
+    let (path, given) = given(plan, facts);
+    let rendered = facts.pending.is_some() && plan.is_hook;
+    // What is there was made by another chart, which may have left it to Kubernetes: only what the user set comes along.
+    let strategy = match given {
+        _ if rendered => &proxies["spec"]["strategy"],
+        Some(given) => given,
+        None => return Some(good(CHECK)),
+    };
+    if strategy["type"] == "Recreate" {
+        return Some(Finding::failure(
+            CHECK,
+            format!("{path}.type is Recreate: all old proxies would end before a new one serves"),
+            format!("--set {path}=null, for one more at a time and never one less"),
+        ));
+    }
+    let away = unavailable(strategy, count);
+    let remedy = format!("--set {path}.rollingUpdate.maxUnavailable=0 --set {path}.rollingUpdate.maxSurge=1");
+    Some(match away {
+        0 => good(CHECK),
+        away if away >= count => Finding::failure(
+            CHECK,
+            format!("{path} lets {away} of {count} proxies go before new ones serve: none would be left"),
+            remedy,
+        ),
+        away => Finding::warning(
+            CHECK,
+            format!("{path}: up to {away} of {count} proxies are away while they are replaced"),
+            format!("{remedy}, or see that the others bear the load"),
+        ),
+    })
+}
+
+fn good(check: &'static str) -> Finding {
+    Finding::good(check, "for each proxy there is one that serves before an old one ends")
+}
+
+/// Whether a new pod finds a node whose ports are free.
+pub(super) fn host_ports(plan: &Plan, facts: &Facts) -> Option<Finding> {
+    facts.deployed.as_ref()?;
+    let proxies = proxies(plan, facts)?;
+    let pod = &proxies["spec"]["template"]["spec"];
+    let ports = containers(proxies).flat_map(|container| container["ports"].as_array().into_iter().flatten());
+    let mut ports = ports.filter(|port| port["hostPort"].as_u64().is_some_and(|port| port > 0));
+    if pod["hostNetwork"] != true && ports.next().is_none() {
+        return None;
+    }
+    let (path, _) = given(plan, facts);
+    Some(Finding::warning(
+        "host-ports",
+        "the proxies have ports of their nodes: a new one waits for a node that no old one is on, for ever if there is none",
+        format!(
+            "have a node more than proxies; or accept one proxy less for a while: --set {path}.rollingUpdate.maxUnavailable=1 \
+             --set {path}.rollingUpdate.maxSurge=0"
+        ),
+    ))
+}
