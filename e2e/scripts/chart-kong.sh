@@ -136,6 +136,10 @@ refused "adopt=ingress" '{controller: {ingressController: {ingressClass: edge}}}
 refused "gateway.replicaCount" '{adopt: ingress, replicaCount: 3}'
 refused "gateway.proxy.type" '{adopt: ingress, proxy: {type: ClusterIP}}'
 
+# Whoever copied the defaults into both halves.
+taken "adopt: ingress
+$(for half in gateway controller; do echo "$half:"; sed 's/^/  /' e2e/testdata/chart/kong-defaults.yaml; done)"
+
 # ---- a name that no chart has
 for typo in '{ingressController: {ingresClass: edge}}' '{adopt: ingress, gateway: {replicaCnt: 3}}' '{proxy: {http: {servicePrt: 80}}}' \
   '{deployment: {deamonset: true}}' '{image: {tagg: x}}' '{autoscaling: {maxReplica: 3}}' '{adopt: ingress, controller: {ingressController: {ingresClass: edge}}}' \

@@ -88,6 +88,18 @@ refused "--reset-then-reuse-values" --values "$out/foreign.yaml"
 # The image that the fixtures of upgrades name, once ours is named beside it.
 render --set ingressController.image.repository=registry.example/kic,controller.image.repository=registry.example/silverback >/dev/null
 
+# ---- hooks, which Helm does not uninstall, are found by their labels
+unlabelled=$(awk '
+  function flush() { if (hook && !(label && component)) print kind, name; hook = label = component = 0; kind = name = "" }
+  /^---/ { flush() }
+  /^kind: / { kind = $2 }
+  /^  name: / && name == "" { name = $2 }
+  /^    helm.sh\/hook: / { hook = 1 }
+  /^    app.kubernetes.io\/instance: / { label = 1 }
+  /^    app.kubernetes.io\/component: (hook|test)$/ { component = 1 }
+  END { flush() }' "$out/first")
+[ -z "$unlabelled" ] || { echo "hooks without labels: $unlabelled"; exit 1; }
+
 # ---- what is switched on or off is there or not
 ! grep -nE "ValidatingWebhookConfiguration|webhook-listen" "$out/unchecked.yaml" || { echo "the webhook is off, and there is the above"; exit 1; }
 ! grep -nE 'admissionregistration.k8s.io\]|webhook-secret=' "$out/provided.yaml" || { echo "the certificate is provided, and there is the above"; exit 1; }

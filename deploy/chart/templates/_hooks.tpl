@@ -1,10 +1,18 @@
 {{/* Jobs that run before anything of the release changes, each with rights of its own. */}}
 
+{{/* Helm does not uninstall hooks: by these labels they are found where one was left. */}}
+{{- define "silverback.hook-labels" -}}
+{{ include "silverback.common-labels" . }}
+app.kubernetes.io/name: silverback
+app.kubernetes.io/component: hook
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
 {{/* list EVENTS WEIGHT */}}
 {{- define "silverback.hook" -}}
 helm.sh/hook: {{ index . 0 }}
 helm.sh/hook-weight: {{ index . 1 | quote }}
-{{- /* What failed stays, so that its log can be read; Helm prints it, too, where it knows how. */}}
+{{- /* A Job that failed stays, so that its log can be read; Helm prints it, too, where it knows how. Its rights go: they had succeeded. */}}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 helm.sh/hook-output-log-policy: hook-failed
 {{- end }}
@@ -16,7 +24,7 @@ the release's objects, `elsewhere` has those for further namespaces by their nam
 {{- define "silverback.hook-rights" -}}
 {{- $context := .context }}{{ $name := .name }}{{ $hook := include "silverback.hook" (list .events .weight) }}
 {{- $namespace := include "silverback.namespace" $context }}
-{{- $labels := include "silverback.common-labels" $context }}
+{{- $labels := include "silverback.hook-labels" $context }}
 {{- $abroad := printf "%s-%s" $namespace $name }}
 {{- $roles := list (dict "kind" "Role" "name" $name "namespace" $namespace "rules" .rules) (dict "kind" "ClusterRole" "name" $abroad "rules" .clusterRules) }}
 {{- range $elsewhere, $rules := .elsewhere }}
@@ -79,7 +87,7 @@ metadata:
   name: {{ .name }}
   namespace: {{ include "silverback.namespace" $context }}
   labels:
-    {{- include "silverback.common-labels" $context | nindent 4 }}
+    {{- include "silverback.hook-labels" $context | nindent 4 }}
   annotations:
     {{- include "silverback.hook" (list .events .weight) | nindent 4 }}
 spec:
@@ -120,9 +128,12 @@ spec:
             limits: {memory: 256Mi}
 {{- end }}
 
-{{/* list REPLICAS RESOURCES: what pods ask for, as the preflight takes it. */}}
+{{/* list REPLICAS RESOURCES DEPLOYMENT STRATEGY: how many pods come and what they ask for, as the preflight takes it. */}}
 {{- define "silverback.new-pods" -}}
-{{- $parts := list (toString (index . 0)) }}
+{{- $parts := list (toString (index . 0)) (printf "deployment=%s" (index . 2)) }}
+{{- with index . 3 }}
+{{- $parts = append $parts (printf "surge=%s" (include "silverback.scalar" (dig "rollingUpdate" "maxSurge" "25%" .))) }}
+{{- end }}
 {{- range $kind := list "requests" "limits" }}
 {{- range $name, $quantity := default (dict) (get (default (dict) (index $ 1)) $kind) }}
 {{- $parts = append $parts (printf "%s.%s=%v" $kind $name $quantity) }}

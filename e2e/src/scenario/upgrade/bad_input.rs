@@ -1,7 +1,7 @@
 //! Upgrades that can't be meant, or can't be done: each fails before anything has changed, with a remedy, and the release of
 //! before serves on.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -10,11 +10,14 @@ use super::{
     edge::{NAMESPACE, RELEASE},
     run::{Run, images},
 };
+use crate::poll::eventually;
 
 /// A definition that no scenario has objects of.
 const SPARE: &str = "kongvaults.configuration.konghq.com";
 /// One of ours: what it has stands beside the objects, not in them.
 const OWN: &str = "proxyfleets.gateway.silverback.dev";
+/// Helm deletes in the background.
+const RIGHTS_LIMIT: Duration = Duration::from_secs(30);
 const VERSION: &str = "gateway.silverback.dev/definitions-version";
 
 impl Run<'_> {
@@ -105,7 +108,7 @@ impl Run<'_> {
         self.cluster.uninstall("second", NAMESPACE)?;
         self.cluster.kubectl(&[
             "delete",
-            "job,serviceaccount,role,rolebinding,configmap",
+            "job,serviceaccount,role,rolebinding,configmap,clusterrole,clusterrolebinding",
             "-n",
             NAMESPACE,
             "-l",
@@ -141,7 +144,20 @@ impl Run<'_> {
         let error = outcome.err().with_context(|| format!("not refused: {more:?}"))?;
         let said = self.said(&error);
         tells(&said, words).with_context(|| format!("{more:?}"))?;
+        self.no_rights_are_left()?;
         self.is_as_before(&before)
+    }
+
+    /// The Job that failed stays for its log; what Jobs may do does not.
+    fn no_rights_are_left(&self) -> anyhow::Result<()> {
+        eventually("the rights of hooks go", RIGHTS_LIMIT, || {
+            let kinds = "clusterroles,clusterrolebindings,roles,rolebindings";
+            let selected = format!("app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=hook");
+            let left = self.cluster.list(&[kinds, "-n", NAMESPACE, "-l", &selected])?;
+            let names: Vec<_> = left.iter().map(|one| one["metadata"]["name"].to_string()).collect();
+            ensure!(left.is_empty(), "{} are left", names.join(", "));
+            Ok(())
+        })
     }
 
     /// What a failed upgrade says, and its preflight.

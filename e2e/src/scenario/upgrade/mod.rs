@@ -4,6 +4,7 @@
 mod bad_input;
 mod edge;
 mod life;
+mod removal;
 mod rows;
 mod run;
 mod statuses;
@@ -82,6 +83,7 @@ pub(super) fn refused(cluster: &Cluster, arguments: &Arguments) -> anyhow::Resul
         run.step("a second release", Run::second_release)?;
         run.step("a certificate for another name", Run::wrong_certificate)?;
         run.step("an image that does not start", Run::bad_image)?;
+        run.step("back from half-way", Run::roll_back)?;
         run.step("the upgrade as it is meant", Run::split)
     })
 }
@@ -101,9 +103,14 @@ fn life(cluster: &Cluster, arguments: &Arguments, helm: &'static str, edge: Edge
     println!("   -- {helm}, {}", edge.what);
     run(cluster, arguments, helm, edge, |run| {
         run.steady("steady, one controller per pod", STEADY)?;
+        run.step("an upgrade that stops half-way", Run::bad_image)?;
+        run.step("back from half-way", Run::roll_back)?;
         run.step("upgrade to split", Run::split)?;
         run.step("rollback", Run::roll_back)?;
         run.step("split again", Run::split)?;
+        run.step("what was kept goes", Run::leftovers_go)?;
+        run.step("rollback after that", Run::roll_back)?;
+        run.step("split once more", Run::split)?;
         run.step("scale 2, 10, 3", |run| run.scale(&[10, 3]))?;
         run.step("restart of the proxies", Run::restart_proxies)?;
         run.step("restart of the controllers", Run::restart_controllers)?;
@@ -177,7 +184,7 @@ fn run(
         load::rate(),
         match lost {
             0 => "none failed".to_owned(),
-            lost => format!("{lost} failed, all of them to the node that was lost"),
+            lost => format!("{lost} failed, all of them while a node was lost"),
         }
     );
     Ok(())

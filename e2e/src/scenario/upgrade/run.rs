@@ -1,6 +1,7 @@
 //! A run: the release, the load on it, and each thing that happens to it.
 
 use std::{
+    cell::Cell,
     fs,
     path::PathBuf,
     time::{Duration, Instant},
@@ -13,6 +14,7 @@ use super::{
     super::release::{SHOP, holds, ways_to},
     RELEASE_LIMIT,
     edge::{Edge, HOST, NAMESPACE, RELEASE},
+    removal::leaves_what_is_the_users,
     statuses::Statuses,
 };
 use crate::{
@@ -36,6 +38,8 @@ pub(super) struct Run<'a> {
     pub(super) load: OpenLoad,
     statuses: Statuses,
     identity: Value,
+    /// Whether nothing of the former release is left, so that Helm knows of all that there is.
+    is_settled: Cell<bool>,
     /// Kept open as long as the load needs them.
     _ways: [Forward; 2],
 }
@@ -94,13 +98,14 @@ impl<'a> Run<'a> {
             load: OpenLoad::start(target)?,
             statuses: Statuses::follow(cluster)?,
             identity,
+            is_settled: Cell::new(false),
             _ways: ways,
         };
         run.rows_as_at_the_start()?;
         Ok(run)
     }
 
-    /// Ends the load, prints the table and removes the release.
+    /// Ends the load, prints the table and removes the release, which leaves nothing of its own behind.
     pub(super) fn end(self) -> anyhow::Result<Vec<Row>> {
         let rows = self.load.finish()?;
         for line in table(&rows).lines() {
@@ -108,10 +113,14 @@ impl<'a> Run<'a> {
         }
         let follows = self.statuses.still_follows(self.cluster);
         println!("   {}", self.statuses.summary());
+        let removed = match self.is_settled.get() && !self.arguments.keep {
+            true => leaves_what_is_the_users(self.cluster),
+            false => Ok(()),
+        };
         if !self.arguments.keep {
             clean_up(self.cluster);
         }
-        follows.map(|()| rows)
+        follows.and(removed).map(|()| rows)
     }
 
     /// Nothing happens for a while.
@@ -190,6 +199,7 @@ impl<'a> Run<'a> {
             .lines()
             .find(|line| line.contains("removed what an upgrade had left"));
         println!("   {}", removed.unwrap_or("nothing was left"));
+        self.is_settled.set(true);
         Ok(())
     }
 
@@ -214,6 +224,7 @@ impl<'a> Run<'a> {
             "--set",
             &given,
         ];
+        self.is_settled.set(false);
         self.cluster.helm_of(helm, &[&command, more].concat()).map(drop)
     }
 
@@ -242,6 +253,7 @@ impl<'a> Run<'a> {
             "--timeout",
             "240s",
         ];
+        self.is_settled.set(false);
         let outcome = self.cluster.helm_of(self.helm, &command);
         match outcome {
             // Helm 4 applies on the server, where others own fields of the old manifest by now: the webhook's caBundle is
