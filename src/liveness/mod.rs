@@ -13,6 +13,6 @@ pub use self::{
     answer::Answer,
     contents::{Content, contents},
     standing::{Holdup, holdups},
-    tracker::{Liveness, Tracker},
+    tracker::{Change, Liveness, Tracker},
     trail::{Milestone, Trail},
 };

@@ -28,6 +28,8 @@ pub struct Change {
     pub generation: Generation,
     /// When all proxies ran what came of it.
     pub effective: Option<Timestamp>,
+    /// The number of the confirmation that told so, from 1; 0 before it.
+    pub confirmation: u64,
 }
 
 /// What can be said of objects now.
@@ -41,6 +43,8 @@ pub struct Liveness {
     pub trail: Arc<Trail<Arc<Snapshot>>>,
     /// The latest snapshot of which all proxies ran the configuration, or a later one.
     pub confirmed: Option<Arc<Snapshot>>,
+    /// How often that has become another one.
+    pub confirmations: u64,
     /// Objects that changed since this replica started.
     pub changes: Arc<BTreeMap<(Kind, NamespacedName), Change>>,
 }
@@ -88,6 +92,7 @@ impl Tracker {
                     seen: snapshot.read_at.unwrap_or(now),
                     generation: snapshot.generation,
                     effective: None,
+                    confirmation: 0,
                 };
                 if changes.insert(key.clone(), change).is_none() {
                     order.push_back(key.clone());
@@ -139,6 +144,7 @@ impl Tracker {
             return false;
         }
         Arc::make_mut(&mut self.liveness.trail).forget_before(slowest);
+        self.liveness.confirmations += 1;
         let changes = Arc::make_mut(&mut self.liveness.changes);
         self.pending.retain(|(kind, name)| {
             let Some(change) = changes.get_mut(&(*kind, name.clone())) else {
@@ -148,7 +154,8 @@ impl Tracker {
             let said = snapshot.metadata(*kind, name).and_then(|metadata| metadata.digest);
             let is_in = said == change.digest && snapshot.generation >= change.generation;
             if is_in {
-                change.effective.get_or_insert(now);
+                change.effective = Some(now);
+                change.confirmation = self.liveness.confirmations;
             }
             !is_in
         });

@@ -137,6 +137,8 @@ pub(super) enum Lane {
     Transition,
     /// Hashes, counts, events.
     Refresh,
+    /// What may be missed: a few a second.
+    News,
 }
 
 /// What is to be written.
@@ -187,6 +189,8 @@ pub(super) struct EventDocument {
     pub(super) patience: Duration,
     /// The least time between two occurrences.
     pub(super) spacing: Duration,
+    /// How urgent it is.
+    pub(super) lane: Lane,
 }
 
 impl Document {
@@ -226,7 +230,7 @@ impl Document {
     pub(super) fn lane(&self, written: Option<&Self>) -> Lane {
         match (self, written) {
             (Self::Gate(_), _) => Lane::Gate,
-            (Self::Event(_), _) => Lane::Refresh,
+            (Self::Event(event), _) => event.lane,
             (Self::Addresses(_), _) | (_, None) => Lane::Transition,
             (Self::Instance(now), Some(Self::Instance(before))) if now.pod_ref == before.pod_ref => Lane::Refresh,
             (Self::InstanceStatus(now), Some(Self::InstanceStatus(before)))

@@ -1,7 +1,8 @@
 //! Which write is next: a pure step function over what is wanted, what was written, and a budget.
 //!
 //! Nothing is written on a timer, nothing that says the same as what stands there, and never two writes at once to one
-//! object. Three lanes share one budget (DESIGN.md §4): Pods' readiness gates, transitions, refreshes. Refreshes wait a
+//! object. Lanes share one budget (DESIGN.md §4): Pods' readiness gates, transitions, refreshes, and last what may be missed.
+//! Refreshes wait a
 //! second so that a change that comes in pieces is one write, the time between two of one object grows with the
 //! queue, and they leave some of the budget and of the writes at once to the others. What the API server refuses for good
 //! is left until it changes; everything else is tried again, ever more slowly.
@@ -25,6 +26,8 @@ const MAX_UNDER_WAY: usize = 48;
 const MAX_REFRESHES_UNDER_WAY: usize = 16;
 /// How long a refresh waits for more.
 const SETTLE: Duration = Duration::from_secs(1);
+/// The least time between two pieces of good news, whatever the budget has left.
+const NEWS_SPACING: Duration = Duration::from_millis(200);
 /// The longest wait of one object, of a kind that is refused or missing, or of all, after failures.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -81,7 +84,7 @@ pub struct Load {
     pub gates: usize,
     /// Transitions.
     pub transitions: usize,
-    /// Refreshes and events.
+    /// Refreshes and events; not what may be missed.
     pub refreshes: usize,
     /// Writes so far.
     pub writes: u64,
@@ -138,6 +141,8 @@ pub(super) struct Planner {
     refreshes_under_way: usize,
     refused: HashMap<(Class, Arc<str>), Refusal>,
     held: BTreeSet<Class>,
+    /// When the next piece of good news may be written.
+    news_at: Instant,
     unreachable_until: Option<Instant>,
     unreachable: u32,
     writes: u64,
@@ -154,6 +159,7 @@ impl Planner {
             refreshes_under_way: 0,
             refused: HashMap::new(),
             held: BTreeSet::new(),
+            news_at: now,
             unreachable_until: None,
             unreachable: 0,
             writes: 0,
@@ -286,12 +292,15 @@ impl Planner {
         let mut chosen: Option<(Lane, Instant, &Key)> = None;
         let mut earliest: Option<Instant> = None;
         for (key, dirty) in &self.dirty {
-            if dirty.lane == Lane::Refresh && !may_refresh {
+            if dirty.lane >= Lane::Refresh && !may_refresh {
                 continue;
             }
-            let Some(at) = self.due_at(key, dirty, stretched) else {
+            let Some(mut at) = self.due_at(key, dirty, stretched) else {
                 continue;
             };
+            if dirty.lane == Lane::News {
+                at = at.max(self.news_at);
+            }
             if at > now {
                 earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
             } else if chosen.is_none_or(|(lane, since, _)| (dirty.lane, dirty.since) < (lane, since)) {
@@ -301,7 +310,7 @@ impl Planner {
         let Some((lane, _, key)) = chosen else {
             return earliest.map_or(Next::Nothing, Next::At);
         };
-        let token_at = self.budget.available_at(now, lane == Lane::Refresh);
+        let token_at = self.budget.available_at(now, lane >= Lane::Refresh);
         if token_at > now {
             // Something urgent may become due before that.
             return Next::At(earliest.map_or(token_at, |earliest| earliest.min(token_at)));
@@ -309,7 +318,10 @@ impl Planner {
         let key = key.clone();
         self.budget.take(1);
         self.under_way += 1;
-        self.refreshes_under_way += usize::from(lane == Lane::Refresh);
+        self.refreshes_under_way += usize::from(lane >= Lane::Refresh);
+        if lane == Lane::News {
+            self.news_at = now + NEWS_SPACING;
+        }
         let item = self.items.get_mut(&key).expect("what is dirty is an item");
         let action = match (&item.wanted, &item.written) {
             (None, _) => Action::Delete,
@@ -381,7 +393,7 @@ impl Planner {
             return;
         };
         self.under_way -= 1;
-        self.refreshes_under_way -= usize::from(lane == Lane::Refresh);
+        self.refreshes_under_way -= usize::from(lane >= Lane::Refresh);
         if item.forgotten {
             self.items.remove(key);
             return;

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     fleet::FleetView,
+    liveness::Liveness,
     model::{Epoch, Leadership, Snapshot, Storage},
     render::Rendition,
 };
@@ -44,6 +45,8 @@ pub struct Inputs {
     pub objects_are_ours: Option<watch::Receiver<bool>>,
     /// Whether what was accepted last would survive the controller; `None` if it is not put away at all.
     pub storage: Option<watch::Receiver<Storage>>,
+    /// Which changes of objects have come to run on all proxies.
+    pub liveness: watch::Receiver<Liveness>,
 }
 
 /// What the writer tells of itself.
@@ -99,6 +102,14 @@ async fn news_of<T>(input: Option<&mut watch::Receiver<T>>) {
     }
 }
 
+/// Waits until all proxies run something else; what else liveness tells is told by the other inputs, too.
+async fn another_confirmation(liveness: &mut watch::Receiver<Liveness>, seen: u64) {
+    let is_another = |liveness: &Liveness| liveness.confirmations != seen;
+    if liveness.wait_for(is_another).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// One leadership, or a part of it.
 struct Term<'a> {
     client: Client,
@@ -114,6 +125,8 @@ struct Term<'a> {
     instances_awaited: usize,
     complaints: BTreeSet<(Class, Arc<str>)>,
     unreachable: bool,
+    /// The last one that was looked at.
+    confirmations: u64,
     load: &'a watch::Sender<Load>,
     before: Load,
 }
@@ -141,6 +154,7 @@ impl<'a> Term<'a> {
             instances_awaited,
             complaints: BTreeSet::new(),
             unreachable: false,
+            confirmations: 0,
             before: *load.borrow(),
             served: Served::new(client.clone()),
             client,
@@ -168,7 +182,9 @@ impl<'a> Term<'a> {
                         .storage
                         .as_mut()
                         .map(|storage| storage.borrow_and_update().clone()),
+                    liveness: inputs.liveness.borrow_and_update().clone(),
                 };
+                self.confirmations = world.liveness.confirmations;
                 self.author.update(&world, &mut self.planner, now);
                 stale = false;
                 look_at = now + PACE;
@@ -199,6 +215,7 @@ impl<'a> Term<'a> {
                     Err(_) => return false,
                 },
                 () = news_of(inputs.storage.as_mut()), if !stale => stale = true,
+                () = another_confirmation(&mut inputs.liveness, self.confirmations), if !stale => stale = true,
                 Some(found) = found.next() => stale |= self.take_in(found),
                 Some(report) = self.under_way.join_next() => {
                     self.done(report.expect("a write does not panic"));

@@ -117,7 +117,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
             rendition: rendition.clone(),
             snapshot: snapshot.clone(),
             leadership: leadership.clone(),
-            liveness,
+            liveness: liveness.clone(),
             read_configuration: proxies::read_configuration(&settings, &material),
             metrics_access: client
                 .clone()
@@ -231,6 +231,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
             leadership: elected,
             objects_are_ours,
             storage: archived.clone(),
+            liveness,
         };
         statuses::write(
             client,

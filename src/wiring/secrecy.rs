@@ -280,6 +280,7 @@ async fn shown(first: Arc<Rendition>, refused: PushResult, reduced: impl FnOnce(
         leadership: leading.subscribe(),
         objects_are_ours: None,
         storage: None,
+        liveness: watch::channel(Liveness::default()).1,
     };
     let (writer, _reports) = status::writer(api.client(), status_settings(), inputs);
     tokio::spawn(writer);

@@ -1,13 +1,17 @@
 //! The verbs that ask and prepare a cluster, as a user runs them: with a kubeconfig and nothing else.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
 use super::release::{NAMESPACE, RELEASE, SHOP, all_answer_for, in_sync, ingress_of, pods, ways};
-use crate::{Arguments, cluster::Cluster, http};
+use crate::{Arguments, cluster::Cluster, http, poll::eventually};
 
 /// Host of the object that is waited for; what nobody claims is a 404.
 const HOST: &str = "verbs.example";
+/// How long an event may take that goes after everything else.
+const EVENT: Duration = Duration::from_secs(20);
 const SECRET: &str = "correct-horse-battery-staple";
 const NEWER: &str = "gateway.silverback.dev/definitions-version=99.0.0";
 const DEFINITION: &str = "crd/kongplugins.configuration.konghq.com";
@@ -95,6 +99,15 @@ impl User<'_> {
         self.cluster.apply(&ingress_of("verbs", HOST, "/verbs", "web"))?;
         self.good(&wait)?;
         self.each_answers(200)?;
+        // For whoever looks later: an Ingress has no conditions.
+        eventually("the Ingress says that it is live", EVENT, || {
+            let described = self.cluster.kubectl(&["describe", "ingress/verbs", "-n", SHOP])?;
+            ensure!(
+                described.contains("Programmed") && described.contains("live on all proxies (2), within"),
+                "{described}"
+            );
+            Ok(())
+        })?;
         // Nothing else says that it is everywhere: the generation stays.
         self.cluster
             .kubectl(&["annotate", "ingress/verbs", "-n", SHOP, "konghq.com/methods=POST"])?;

@@ -17,7 +17,7 @@ use crate::{
     model::{Kind, NamespacedName, ObjectRef, Reason},
     render::Rendition,
     status::{
-        document::{Document, EventDocument, Key},
+        document::{Document, EventDocument, Key, Lane},
         planner::Planner,
         settings::Settings,
     },
@@ -80,7 +80,8 @@ impl EventLog {
         }
     }
 
-    fn tell(&mut self, mut document: EventDocument, planner: &mut Planner, now: Instant) -> Key {
+    /// Tells an event, or counts it up.
+    pub(super) fn tell(&mut self, mut document: EventDocument, planner: &mut Planner, now: Instant) -> Key {
         let key = Key::Event(name(&document));
         if self.counts.len() >= REMEMBERED {
             self.counts.clear();
@@ -327,7 +328,7 @@ pub(super) fn tell_successes(
     }
 }
 
-fn warning(regarding: ObjectRef, reason: &'static str, note: String) -> EventDocument {
+pub(super) fn warning(regarding: ObjectRef, reason: &'static str, note: String) -> EventDocument {
     EventDocument {
         regarding,
         normal: false,
@@ -341,6 +342,7 @@ fn warning(regarding: ObjectRef, reason: &'static str, note: String) -> EventDoc
         count: 1,
         patience: Duration::ZERO,
         spacing: Duration::ZERO,
+        lane: Lane::Refresh,
     }
 }
 

@@ -6,6 +6,7 @@ mod events;
 mod fleet;
 pub(super) mod gateway;
 pub(super) mod instance;
+mod news;
 pub(super) mod objects;
 
 use std::{
@@ -22,6 +23,7 @@ use self::{
     confirmed::{Confirmed, Content},
     events::EventLog,
     gateway::GatewayApi,
+    news::News,
     objects::ObjectConditions,
 };
 use super::{
@@ -32,6 +34,7 @@ use super::{
 };
 use crate::{
     fleet::{FleetView, ProxyView},
+    liveness::Liveness,
     model::{Epoch, Kind, NamespacedName, ObjectRef, PodRef, ProxyId, Snapshot, Storage, fleet_names},
     render::Rendition,
 };
@@ -47,6 +50,7 @@ pub(super) struct World {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) epoch: Epoch,
     pub(super) storage: Option<Storage>,
+    pub(super) liveness: Liveness,
 }
 
 /// Tells the planner what shall stand in the cluster.
@@ -75,6 +79,7 @@ pub(super) struct Author {
     gateway_api: GatewayApi,
     object_events: EventLog,
     fleet_events: EventLog,
+    news: News,
 }
 
 impl Author {
@@ -97,6 +102,7 @@ impl Author {
             gateway_api: GatewayApi::default(),
             object_events: EventLog::default(),
             fleet_events: EventLog::default(),
+            news: News::default(),
         }
     }
 
@@ -244,6 +250,7 @@ impl Author {
             let problems = events::of_fleet(&self.settings, self.own_pod.as_ref(), world);
             self.fleet_events.update(problems, planner, now);
             events::tell_successes(self.own_pod.as_ref(), world, &mut self.fleet_events, planner, now);
+            self.news.update(world, planner, now);
         }
     }
 

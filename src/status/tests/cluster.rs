@@ -9,6 +9,7 @@ use super::world::{rendition, settings, snapshot, synced, view};
 use crate::{
     fleet::{FleetView, ProxyView},
     lease::fake_api::FakeApi,
+    liveness::Liveness,
     model::{Epoch, Leadership, Snapshot},
     render::Rendition,
     status::{Inputs, Reports, Settings, writer},
@@ -28,6 +29,7 @@ pub(super) struct Cluster {
     pub(super) snapshot: watch::Sender<Arc<Snapshot>>,
     pub(super) leadership: watch::Sender<Leadership>,
     pub(super) objects_are_ours: watch::Sender<bool>,
+    pub(super) liveness: watch::Sender<Liveness>,
     pub(super) reports: Reports,
     pub(super) task: JoinHandle<()>,
 }
@@ -47,6 +49,7 @@ impl Cluster {
         let (rendition, rendition_receiver) = watch::channel(None);
         let (snapshot, snapshot_receiver) = watch::channel(Arc::new(Snapshot::unlisted()));
         let (leadership, leadership_receiver) = watch::channel(leader(1));
+        let (liveness, liveness_receiver) = watch::channel(Liveness::default());
         let (objects_are_ours, objects_receiver) = watch::channel(true);
         let inputs = Inputs {
             view: view_receiver,
@@ -55,6 +58,7 @@ impl Cluster {
             leadership: leadership_receiver,
             objects_are_ours: Some(objects_receiver),
             storage: None,
+            liveness: liveness_receiver,
         };
         let (future, reports) = writer(api.client(), settings, inputs);
         Self {
@@ -64,6 +68,7 @@ impl Cluster {
             snapshot,
             leadership,
             objects_are_ours,
+            liveness,
             reports,
             task: tokio::spawn(future),
         }

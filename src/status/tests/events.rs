@@ -1,14 +1,18 @@
 //! Events, as `kubectl describe` shows them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    cluster::{Cluster, FLEET},
-    world::{at, ingress_ref, no, problem, rendition, snapshot, synced, with_whole},
+    cluster::{Cluster, FLEET, leader},
+    world::{at, ingress_ref, no, problem, rendition, snapshot, synced, view, with_whole},
 };
-use crate::fleet::{ProxyError, ProxyView};
+use crate::{
+    fleet::{ProxyError, ProxyView},
+    liveness::Tracker,
+    model::{Digest, Kind, Leadership, Object, Problem, Snapshot},
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_problem_is_one_event_on_its_object_and_one_more_when_it_comes_back() {
@@ -116,6 +120,151 @@ async fn success_is_told_where_some_proxies_run_what_others_refuse() {
         .collect();
     assert_eq!(told.len(), 1, "{told:#?}");
     assert!(told[0]["note"].as_str().unwrap().contains("but for 1 objects"));
+}
+
+/// A controller that follows what objects say, and proxies that run it half a second later.
+struct Shop {
+    cluster: Cluster,
+    tracker: Tracker,
+    snapshot: Snapshot,
+    turn: u64,
+}
+
+impl Shop {
+    /// With Ingress, Service and Secrets, which nobody has changed.
+    async fn open() -> Self {
+        let mut shop = Self {
+            cluster: Cluster::running().await,
+            tracker: Tracker::default(),
+            snapshot: Snapshot::default(),
+            turn: 0,
+        };
+        for (kind, name) in [
+            (Kind::Ingress, "web"),
+            (Kind::Service, "web"),
+            (Kind::Secret, "tls"),
+            (Kind::Secret, "unused"),
+        ] {
+            shop.write(kind, name);
+        }
+        shop.goes_live(Vec::new()).await;
+        shop.cluster.settled().await;
+        shop
+    }
+
+    fn write(&mut self, kind: Kind, name: &str) {
+        self.turn += 1;
+        let mut value = json!({ "metadata": { "name": name, "namespace": "shop", "uid": format!("uid-of-{name}") } });
+        if kind == Kind::Ingress {
+            value["spec"] = json!({ "tls": [{ "secretName": "tls" }] });
+        }
+        let mut object = Object::from_json(kind, value).unwrap();
+        object.metadata_mut().digest = Some(Digest::of(&self.turn.to_string(), None, None, &Value::Null));
+        self.snapshot.insert(object);
+    }
+
+    async fn goes_live(&mut self, problems: Vec<Problem>) {
+        self.turn += 1;
+        self.snapshot.generation.0 = self.turn;
+        let snapshot = Arc::new(self.snapshot.clone());
+        let text = format!("turn {}", self.turn);
+        let rendition = rendition(&text, &["web"], problems).unwrap();
+        let seen = at(i64::try_from(self.turn).unwrap());
+        let proxies = || vec![synced("kong-a", &text), synced("kong-b", &text)];
+        self.tracker.read(&snapshot, seen);
+        self.tracker.considered(snapshot, rendition.clone());
+        self.tracker
+            .view(&view(&text, proxies()), seen + Duration::from_millis(480));
+        self.cluster.rendition.send_replace(Some(rendition));
+        self.cluster.show(&text, proxies());
+        self.cluster.liveness.send_replace(self.tracker.liveness().clone());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+
+    /// Kind, name, note and how often.
+    fn told(&self) -> Vec<(String, String, u64)> {
+        let events = self.cluster.events("shop").into_iter();
+        let told = events.filter(|event| event["reason"] == "Programmed").map(|event| {
+            assert_eq!(event["type"], "Normal");
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let object = format!(
+                "{} {}",
+                text(&event["regarding"]["kind"]),
+                text(&event["regarding"]["name"])
+            );
+            (
+                object,
+                text(&event["note"]),
+                event["series"]["count"].as_u64().unwrap_or(1),
+            )
+        });
+        told.collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_live_is_told_on_objects_without_conditions() {
+    let mut shop = Shop::open().await;
+    assert_eq!(shop.told(), [], "what stood there from the start is no news");
+    shop.write(Kind::Ingress, "web");
+    shop.write(Kind::Secret, "unused");
+    shop.goes_live(Vec::new()).await;
+    let note = "live on all proxies (2), within 500 ms of being read".to_owned();
+    assert_eq!(shop.told(), [("Ingress web".to_owned(), note.clone(), 1)]);
+    shop.write(Kind::Secret, "tls");
+    shop.goes_live(Vec::new()).await;
+    let mut told = shop.told();
+    told.sort();
+    assert_eq!(told[1], ("Secret tls".to_owned(), note, 1));
+    assert_eq!(told.len(), 2, "nothing is said of what nothing uses: {told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_changes_all_the_time_has_one_event_that_is_counted_up() {
+    let mut shop = Shop::open().await;
+    shop.cluster.writes();
+    for _ in 0..120 {
+        shop.write(Kind::Ingress, "web");
+        shop.goes_live(Vec::new()).await;
+    }
+    shop.cluster.settled().await;
+    let told = shop.told();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].2, 120);
+    let writes = shop.cluster.writes();
+    let events = writes
+        .iter()
+        .filter(|line| line.contains("/namespaces/shop/events"))
+        .count();
+    assert!((10..=14).contains(&events), "{events}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_served_as_it_says_is_not_told_to_be_live() {
+    let mut shop = Shop::open().await;
+    shop.write(Kind::Ingress, "web");
+    shop.goes_live(vec![problem("web", "Service shop/none does not exist")])
+        .await;
+    shop.cluster.settled().await;
+    assert_eq!(shop.told(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_does_not_tell_what_went_live_before_and_followers_tell_nothing() {
+    let mut shop = Shop::open().await;
+    shop.cluster.leadership.send_replace(Leadership::Follower {
+        holder: Some("other".into()),
+    });
+    shop.write(Kind::Ingress, "web");
+    shop.goes_live(Vec::new()).await;
+    shop.cluster.settled().await;
+    assert_eq!(shop.told(), []);
+    shop.cluster.leadership.send_replace(leader(2));
+    shop.cluster.settled().await;
+    assert_eq!(shop.told(), []);
+    shop.write(Kind::Ingress, "web");
+    shop.goes_live(Vec::new()).await;
+    assert_eq!(shop.told().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use crate::{
     model::{Kind, NamespacedName},
     status::{
         author::instance,
-        document::{Class, Document, EventDocument, Gate, Key},
+        document::{Class, Document, EventDocument, Gate, Key, Lane},
         planner::{Action, Next, Outcome, Planner, Write},
         resource::ObserverStatus,
     },
@@ -121,6 +121,17 @@ fn event(note: &str) -> Document {
         count: 1,
         patience: Duration::ZERO,
         spacing: Duration::ZERO,
+        lane: Lane::Refresh,
+    }))
+}
+
+fn good_news(note: &str) -> Document {
+    let Document::Event(event) = event(note) else {
+        unreachable!("it is an event");
+    };
+    Document::Event(Box::new(EventDocument {
+        lane: Lane::News,
+        ..*event
     }))
 }
 
@@ -139,6 +150,19 @@ fn gates_go_before_transitions_and_those_before_refreshes() {
         classes(&written),
         [Class::Gate, Class::Instance, Class::InstanceStatus, Class::Event]
     );
+}
+
+#[test]
+fn good_news_are_a_few_a_second_and_go_after_everything_else() {
+    let mut bench = Bench::new(20, 100);
+    for index in 0..50 {
+        bench.want(&Key::Event(name(&format!("news-{index}"))), good_news("text"));
+    }
+    bench.want(&Key::Event(name("event")), event("text"));
+    let written = bench.settle();
+    assert_eq!(written[0].1.key, Key::Event(name("event")));
+    let (last, _) = &written[50];
+    assert!((9..=10).contains(&last.as_secs()), "{last:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::world::{newcomer, settings, synced, view};
 use crate::{
     fleet::{FleetView, ProxyView},
+    liveness::Liveness,
     model::{Epoch, Snapshot},
     status::{
         author::{Author, World},
@@ -71,6 +72,7 @@ impl Simulation {
                 transitions: 1,
             },
             storage: None,
+            liveness: Liveness::default(),
         };
         self.author.update(&world, &mut self.planner, self.now);
     }
