@@ -9,7 +9,9 @@ use x509_parser::{
 use super::{
     facts::{Facts, Plan},
     report::Finding,
+    workload::Controller,
 };
+use crate::upgrade::release::Release;
 
 /// The certificate that new proxies will show, where the Secret is filled already.
 pub(super) fn proxies(plan: &Plan, facts: &Facts) -> Vec<Finding> {
@@ -120,6 +122,69 @@ pub(super) fn clients(facts: &Facts) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// Controllers that believe whoever answers: those of the release that is there, and of the one that is to come.
+pub(super) fn verification(plan: &Plan, facts: &Facts) -> Vec<Finding> {
+    const CHECK: &str = "verification";
+    const FLAG: &str = "--kong-admin-tls-skip-verify or CONTROLLER_KONG_ADMIN_TLS_SKIP_VERIFY";
+    const LEAVE: &str = "give every proxy the certificate that the controller makes for it (Secret of the chart, mounted as \
+                         KONG_ADMIN_SSL_CERT, KONG_ADMIN_SSL_CERT_KEY and KONG_NGINX_ADMIN_SSL_CLIENT_CERTIFICATE, with \
+                         KONG_NGINX_ADMIN_SSL_VERIFY_CLIENT=on), or one of your own authority, which the controller then \
+                         trusts by --kong-admin-ca-cert-file; then take the flag away (docs/guide/certificates.md)";
+    let skipping = |release: &Release| {
+        let workloads = ["Deployment", "DaemonSet"]
+            .into_iter()
+            .flat_map(|kind| release.of_kind(kind));
+        let mut controllers = workloads.filter_map(|object| Controller::of(&object.content));
+        controllers
+            .find(|controller| controller.skips_verification)
+            .map(|controller| controller.workload)
+    };
+    let live = facts.controllers.iter().find(|controller| {
+        let is_of_release =
+            controller.release.as_ref() == Some(&plan.release) && controller.namespace == plan.namespace;
+        controller.skips_verification && is_of_release
+    });
+    let old = facts.deployed.as_ref().and_then(skipping);
+    let old = old.or_else(|| live.map(|controller| controller.workload.clone()));
+    let new = facts.pending.as_ref().and_then(skipping);
+    let is_ours = facts
+        .deployed
+        .as_ref()
+        .is_some_and(|deployed| deployed.chart == "silverback");
+    match (old, new) {
+        (_, Some(workload)) => vec![Finding::warning(
+            CHECK,
+            format!(
+                "the controller in {workload} will not verify its proxies ({FLAG}): it believes the first key that a pod shows, \
+                 and rows say MutualTLS False, VerificationDisabled"
+            ),
+            LEAVE,
+        )],
+        // What is upgraded by hand, without the new manifest, keeps its arguments.
+        (Some(workload), None) if is_ours && facts.pending.is_none() => vec![Finding::warning(
+            CHECK,
+            format!("the controller in {workload} does not verify its proxies ({FLAG})"),
+            LEAVE,
+        )],
+        (Some(workload), None) if is_ours => vec![Finding::good(
+            CHECK,
+            format!("the controller in {workload} did not verify its proxies; the new one does"),
+        )],
+        (Some(workload), None) => vec![Finding::warning(
+            CHECK,
+            format!(
+                "the controller in {workload} does not verify its proxies ({FLAG}), so that they may show self-signed certificates; \
+                 the chart does not take that over: new proxies show a certificate that the new controller makes, and each \
+                 verifies the other. It can't configure old pods: they keep what they run until they end"
+            ),
+            "nothing, unless proxies keep a certificate of their own (KONG_ADMIN_SSL_CERT): let the controller trust its \
+             authority (--kong-admin-ca-cert-file in controller.args); for a self-signed one, as a last resort and for a while, \
+             add --kong-admin-tls-skip-verify there",
+        )],
+        (None, None) => Vec::new(),
+    }
 }
 
 fn der(pem: &str) -> Option<Vec<u8>> {

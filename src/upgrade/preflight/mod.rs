@@ -40,6 +40,7 @@ pub fn judge(plan: &Plan, facts: &Facts) -> Report {
     findings.extend(cluster::quotas(plan, facts));
     findings.extend(certificates::proxies(plan, facts));
     findings.extend(certificates::clients(facts));
+    findings.extend(certificates::verification(plan, facts));
     for finding in &mut findings {
         if finding.level == Level::Failure && plan.ignored.iter().any(|check| check == finding.check) {
             finding.level = Level::Warning;

@@ -621,6 +621,86 @@ fn certificates_for_other_names_are_refused() {
     fails(&plan(), &broken, "certificates", "no certificate");
 }
 
+/// The release, with these words for the controller.
+fn with_controller(release: Release, arguments: Value, environment: Value) -> Release {
+    let mut deployment = sidecar();
+    let controller = &mut deployment["spec"]["template"]["spec"]["containers"][0];
+    controller["args"] = arguments;
+    controller["env"] = environment;
+    Release {
+        objects: manifest(&deployment.to_string(), "gateway").unwrap(),
+        ..release
+    }
+}
+
+#[test]
+fn whoever_does_not_verify_its_proxies_is_told_how_to_leave_that() {
+    let said = |facts: &Facts, plan: &Plan| {
+        let report = judge(plan, facts);
+        assert_eq!(report.failures(), 0, "{report}");
+        let mut findings = report.findings.into_iter();
+        let found = findings.find(|finding| finding.check == "verification");
+        found.map(|finding| (finding.level, finding.message, finding.remedy.unwrap_or_default()))
+    };
+    let with = |chart: &str, arguments: Value, environment: Value| {
+        let deployed = facts().deployed.unwrap();
+        let deployed = Release {
+            chart: chart.to_owned(),
+            ..with_controller(deployed, arguments, environment)
+        };
+        Facts {
+            deployed: Some(deployed),
+            ..facts()
+        }
+    };
+    assert_eq!(said(&facts(), &plan()), None);
+    let variable = |value: &str| json!([{ "name": "CONTROLLER_KONG_ADMIN_TLS_SKIP_VERIFY", "value": value }]);
+    assert_eq!(said(&with("kong", json!([]), variable("false")), &plan()), None);
+    assert_eq!(
+        said(
+            &with("kong", json!(["--kong-admin-tls-skip-verify=false"]), variable("true")),
+            &plan()
+        ),
+        None,
+        "the command line goes first"
+    );
+    for (arguments, environment) in [
+        (json!([]), variable("true")),
+        (json!(["--kong-admin-tls-skip-verify", "--log-level=debug"]), json!([])),
+        (json!(["--kong-admin-tls-skip-verify=true"]), json!([])),
+    ] {
+        let (level, message, remedy) = said(&with("kong", arguments, environment), &plan()).unwrap();
+        assert_eq!(level, Level::Warning);
+        assert!(
+            message.contains("Deployment gateway/shop-kong does not verify"),
+            "{message}"
+        );
+        assert!(
+            message.contains("self-signed") && message.contains("old pods"),
+            "{message}"
+        );
+        assert!(remedy.contains("--kong-admin-ca-cert-file"), "{remedy}");
+    }
+    // Ours, with the flag before and after, and without it after.
+    let flag = || json!(["--kong-admin-tls-skip-verify"]);
+    let mut ours = with("silverback", flag(), json!([]));
+    let (level, _, remedy) = said(&ours, &plan()).unwrap();
+    assert_eq!(level, Level::Warning);
+    assert!(remedy.contains("KONG_NGINX_ADMIN_SSL_VERIFY_CLIENT"), "{remedy}");
+    let hook = Plan {
+        is_hook: true,
+        ..plan()
+    };
+    ours.pending = ours.deployed.clone();
+    let (level, message, _) = said(&ours, &hook).unwrap();
+    assert!(
+        level == Level::Warning && message.contains("VerificationDisabled"),
+        "{message}"
+    );
+    ours.pending = Some(with_controller(ours.deployed.clone().unwrap(), json!([]), json!([])));
+    assert_eq!(said(&ours, &hook).unwrap().0, Level::Good);
+}
+
 #[test]
 fn whoever_may_configure_the_gateways_is_told() {
     let (pem, issuer) = authority("admin-api-ca");

@@ -17,6 +17,8 @@ pub struct Controller {
     pub ingress_class: String,
     /// Namespaces that it watches; all when empty.
     pub namespaces: BTreeSet<String>,
+    /// Whether it does not verify the certificates of its proxies (`--kong-admin-tls-skip-verify`).
+    pub skips_verification: bool,
 }
 
 impl Controller {
@@ -37,6 +39,7 @@ impl Controller {
             ingress_class: setting("ingress-class").unwrap_or_else(|| "kong".to_owned()),
             namespaces: watched.map(str::to_owned).collect(),
             namespace,
+            skips_verification: is_on(container, SKIP_VERIFY),
         })
     }
 
@@ -45,6 +48,8 @@ impl Controller {
         self.namespaces.is_empty() || other.is_empty() || !self.namespaces.is_disjoint(other)
     }
 }
+
+const SKIP_VERIFY: &str = "kong-admin-tls-skip-verify";
 
 pub(super) fn containers(workload: &Value) -> impl Iterator<Item = &Value> {
     let list = workload["spec"]["template"]["spec"]["containers"].as_array();
@@ -88,9 +93,31 @@ fn setting(container: &Value, flag: &str) -> Option<String> {
             None => words.next().map(str::to_owned),
         };
     }
-    let variable = format!("CONTROLLER_{}", flag.to_uppercase().replace('-', "_"));
+    let variable = variable(flag);
     let mut environment = environment(container).filter(|(name, value)| *name == variable && !value.is_empty());
     environment.next().map(|(_, value)| value.to_owned())
+}
+
+/// Whether a flag of the controller without a value is given, on its command line or by its variable.
+fn is_on(container: &Value, flag: &str) -> bool {
+    let is_true = |value: &str| ["1", "t", "true"].contains(&value.to_ascii_lowercase().as_str());
+    let long = format!("--{flag}");
+    let said = arguments(container).filter_map(|word| word.strip_prefix(&long));
+    match said.last() {
+        Some("") => true,
+        Some(value) if value.starts_with('=') => is_true(&value[1..]),
+        // Another flag that begins like this one.
+        Some(_) => false,
+        None => {
+            let variable = variable(flag);
+            environment(container).any(|(name, value)| *name == variable && is_true(value))
+        }
+    }
+}
+
+/// The variable of Kong Ingress Controller that stands for a flag.
+fn variable(flag: &str) -> String {
+    format!("CONTROLLER_{}", flag.to_uppercase().replace('-', "_"))
 }
 
 /// The proxy in a workload: its container.
