@@ -195,7 +195,7 @@ impl Comparison {
             watched.open.remove(&aspect);
             return;
         };
-        let tolerance = self.tolerance(aspect) + stretch;
+        let tolerance = self.tolerance(aspect, stretch);
         let tally = self.findings.tallies.entry(aspect).or_default();
         tally.compared += 1;
         if lag >= tally.longest {
@@ -223,9 +223,11 @@ impl Comparison {
         }
     }
 
-    fn tolerance(&self, aspect: Aspect) -> Duration {
+    /// Only hashes wait for what is more urgent: `Ready` and `Reachable` are transitions, and so is a row that comes or goes.
+    fn tolerance(&self, aspect: Aspect, stretch: Duration) -> Duration {
         match aspect {
-            Aspect::Row | Aspect::Hash => self.tolerances.hash,
+            Aspect::Row => self.tolerances.hash,
+            Aspect::Hash => self.tolerances.hash + stretch,
             Aspect::Reachable | Aspect::Ready => self.tolerances.conditions,
         }
     }

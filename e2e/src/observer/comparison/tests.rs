@@ -111,7 +111,19 @@ fn two_that_are_apart_are_two() {
 }
 
 #[test]
-fn the_budget_stretches_the_tolerance() {
+fn the_budget_stretches_no_transition() {
+    let mut world = World::new();
+    world.stay(1);
+    world.moment.stretch = Duration::from_secs(60);
+    world.proxy().answer = Some(Answer::Refuses);
+    world.proxy().hash = None;
+    world.stay(20);
+    let aspects: Vec<_> = world.found().into_iter().map(|(aspect, _)| aspect).collect();
+    assert_eq!(aspects, [Aspect::Reachable, Aspect::Ready]);
+}
+
+#[test]
+fn the_budget_stretches_the_tolerance_of_hashes() {
     let mut world = World::new();
     world.stay(1);
     world.moment.stretch = Duration::from_secs(6);
