@@ -10,7 +10,7 @@ use reqwest::{
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::pki;
+use super::{pki, requests::Requests};
 
 /// How many objects are made at once.
 const CONCURRENCY: usize = 16;
@@ -84,14 +84,9 @@ impl Api {
         self.send(Method::PATCH, path, kind, patch.to_string()).await.map(drop)
     }
 
-    /// How many requests the API server has answered so far, by its own count.
-    pub(super) async fn requests(&self) -> anyhow::Result<f64> {
-        let metrics = self.get("/metrics").await?;
-        let counts = metrics
-            .lines()
-            .filter(|line| line.starts_with("apiserver_request_total{"));
-        let values = counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
-        Ok(values.sum())
+    /// What the API server has answered so far, by its own count.
+    pub(super) async fn requests(&self) -> anyhow::Result<Requests> {
+        Ok(Requests::of(&self.get("/metrics").await?))
     }
 
     async fn send(&self, method: Method, path: &str, kind: &str, body: String) -> anyhow::Result<String> {

@@ -5,6 +5,7 @@ mod api;
 mod cluster;
 mod objects;
 mod pki;
+mod requests;
 pub(crate) mod sender;
 mod stub;
 
@@ -23,6 +24,7 @@ use tokio::time::sleep;
 use self::{
     cluster::Cluster,
     objects::Counts,
+    requests::Requests,
     sender::Cost,
     stub::{MARKER, Stubs},
 };
@@ -229,11 +231,11 @@ impl Bench<'_> {
     async fn run(&mut self, addresses: &[SocketAddr]) -> anyhow::Result<()> {
         let before = self.cluster.api.requests().await?;
         sleep(IDLE).await;
-        let own_requests = self.cluster.api.requests().await? - before;
+        let own_requests = self.cluster.api.requests().await?.since(&before);
 
         let controller = self.cold_start().await?;
         self.quiet(&controller).await?;
-        self.idle(&controller, own_requests).await?;
+        self.idle(&controller, &own_requests).await?;
         if self.arguments.idle_only {
             controller.stop()?;
             let bare = self.bare_probes(addresses)?;
@@ -371,7 +373,7 @@ impl Bench<'_> {
             let (before, requests) = (cpu_seconds(controller.id())?, self.cluster.api.requests().await?);
             sleep(look).await;
             let cpu = cpu_seconds(controller.id())? - before;
-            let requests = self.cluster.api.requests().await? - requests;
+            let requests = self.cluster.api.requests().await?.since(&requests).total();
             if cpu <= next_to_nothing && requests <= QUIET_REQUESTS {
                 return Ok(began.elapsed().saturating_sub(look));
             }
@@ -381,7 +383,7 @@ impl Bench<'_> {
         }
     }
 
-    async fn idle(&mut self, controller: &Guarded, own_requests: f64) -> anyhow::Result<()> {
+    async fn idle(&mut self, controller: &Guarded, own_requests: &Requests) -> anyhow::Result<()> {
         let resident = resident_mebibytes(controller.id(), "VmRSS")?;
         self.table.line(&Line {
             what: "controller resident",
@@ -400,8 +402,7 @@ impl Bench<'_> {
         sleep(IDLE).await;
         let cpu = cpu_seconds(controller.id())? - cpu;
         let probes = self.stubs.probes() - probes;
-        // Each look at the count is a request, too.
-        let requests = self.cluster.api.requests().await? - requests - own_requests;
+        let requests = self.cluster.api.requests().await?.since(&requests);
         self.table.line(&Line {
             what: "controller CPU in 10 s of idling",
             value: cpu,
@@ -410,9 +411,20 @@ impl Bench<'_> {
             peer: self.expected.peer.idle,
         });
         self.table.figure("  probes in that time", probes as f64, "");
-        // The Lease is renewed every two seconds; the API server's own requests vary by a few.
+        // It is renewed every two seconds; one more may fall into that time, and one of the API server's own Lease.
+        let leases = requests.leases(own_requests);
+        self.table.limited("  requests for the Lease", leases, 8.0, "");
+        let others = requests.others(own_requests);
         self.table
-            .limited("  requests to the API server (5 for the Lease)", requests, 9.0, "");
+            .limited("  other requests to the API server", others.values().sum(), 1.0, "");
+        for (resource, count) in others {
+            self.table.figure(&format!("    {resource}"), count, "");
+        }
+        self.table.figure(
+            "  watches that ended, and were established anew",
+            requests.watches(),
+            "",
+        );
         Ok(())
     }
 
