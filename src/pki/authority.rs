@@ -1,6 +1,7 @@
 //! A certificate authority of ours, and what it issues. Pure but for randomness and the clock that it is given.
 
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     time::{Duration, SystemTime},
 };
@@ -13,6 +14,7 @@ use rcgen::{
 use sha2::{Digest, Sha256};
 use x509_parser::pem::Pem;
 
+use super::client;
 use crate::model::PodRef;
 
 /// How long an authority's certificate is valid.
@@ -174,6 +176,13 @@ pub(super) fn subject(pem: &str) -> Result<String, Error> {
     let block = first_block(pem)?;
     let certificate = block.parse_x509().map_err(|error| Error::Parse(error.to_string()))?;
     Ok(certificate.subject().to_string())
+}
+
+/// The names and addresses that the first certificate of a PEM chain is for.
+pub(super) fn names(pem: &str) -> Result<BTreeSet<String>, Error> {
+    let block = first_block(pem)?;
+    let certificate = block.parse_x509().map_err(|error| Error::Parse(error.to_string()))?;
+    Ok(client::names(&certificate).into_iter().collect())
 }
 
 fn first_block(pem: &str) -> Result<Pem, Error> {

@@ -8,13 +8,15 @@
 //! ```
 
 use std::{
+    collections::BTreeSet,
     fs, io,
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
 
-use super::{Authority, CONTROLLER_NAME, Error as IssueError, KeyPairPem, Validity};
+use super::{Authority, CONTROLLER_NAME, Error as IssueError, KeyPairPem, Validity, authority};
 
 /// Why the directory can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +41,7 @@ pub enum DirectoryError {
 }
 
 /// Both authorities, and the files that are issued from them. Issued files are made anew when they are past two thirds
-/// of their life, or are of another authority.
+/// of their life, are of another authority, or bear other names than they shall.
 pub struct PkiDirectory {
     path: PathBuf,
     controller: Authority,
@@ -68,7 +70,8 @@ impl PkiDirectory {
     /// As [`PkiDirectory::open`].
     pub fn controller(&self, now: Timestamp) -> Result<PathBuf, DirectoryError> {
         let directory = self.path.join("controller");
-        self.issue(&directory, &self.controller, &self.proxies, now, || {
+        let names = [CONTROLLER_NAME.to_owned()];
+        self.issue(&directory, &self.controller, &self.proxies, &names, now, || {
             self.controller.issue_client(CONTROLLER_NAME, now)
         })?;
         Ok(directory)
@@ -80,7 +83,7 @@ impl PkiDirectory {
     /// As [`PkiDirectory::open`].
     pub fn proxy(&self, name: &str, names: &[String], now: Timestamp) -> Result<PathBuf, DirectoryError> {
         let directory = self.path.join("proxies").join(name);
-        self.issue(&directory, &self.proxies, &self.controller, now, || {
+        self.issue(&directory, &self.proxies, &self.controller, names, now, || {
             self.proxies.issue_server(name, names, now)
         })?;
         Ok(directory)
@@ -111,6 +114,7 @@ impl PkiDirectory {
         directory: &Path,
         signer: &Authority,
         trusted: &Authority,
+        names: &[String],
         now: Timestamp,
         make: impl FnOnce() -> Result<KeyPairPem, IssueError>,
     ) -> Result<(), DirectoryError> {
@@ -119,10 +123,7 @@ impl PkiDirectory {
             && fs::read_to_string(&issuer_path).is_ok_and(|issuer| issuer == signer.pem().certificate)
             && fs::read_to_string(directory.join("ca.crt"))
                 .is_ok_and(|authority| authority == trusted.pem().certificate)
-            && fs::read_to_string(directory.join("tls.crt"))
-                .ok()
-                .and_then(|pem| Validity::of_pem(&pem).ok())
-                .is_some_and(|validity| now < validity.renew_at);
+            && fs::read_to_string(directory.join("tls.crt")).is_ok_and(|pem| is_current(&pem, names, now));
         if current {
             return Ok(());
         }
@@ -136,6 +137,18 @@ impl PkiDirectory {
         write(&directory.join("tls.key"), &pair.key, 0o600)?;
         write(&directory.join("tls.crt"), &pair.certificate, 0o644)
     }
+}
+
+/// Whether a certificate bears these names and no others, and has not to be renewed.
+fn is_current(pem: &str, names: &[String], now: Timestamp) -> bool {
+    // An address is the same however it is written.
+    let wanted = names.iter().map(|name| match name.parse::<IpAddr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => name.clone(),
+    });
+    let wanted: BTreeSet<String> = wanted.collect();
+    authority::names(pem).is_ok_and(|borne| borne == wanted)
+        && Validity::of_pem(pem).is_ok_and(|validity| now < validity.renew_at)
 }
 
 fn make_directory(path: &Path) -> Result<(), DirectoryError> {

@@ -33,7 +33,7 @@ pub(super) fn summary(der: &[u8]) -> String {
     let Ok((_, certificate)) = X509Certificate::from_der(der) else {
         return "it can't be parsed".to_owned();
     };
-    let names = names(&certificate);
+    let names: Vec<String> = names(&certificate).into_iter().take(MAX_NAMES).collect();
     let called = |name: String| match &*name {
         "" => "nobody".to_owned(),
         name => format!("{name:?}"),
@@ -50,7 +50,8 @@ pub(super) fn summary(der: &[u8]) -> String {
     )
 }
 
-fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+/// The DNS names, URIs and addresses that it is for.
+pub(in crate::pki) fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else {
         return Vec::new();
     };
@@ -67,6 +68,5 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
             },
             _ => None,
         })
-        .take(MAX_NAMES)
         .collect()
 }

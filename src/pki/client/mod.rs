@@ -17,6 +17,7 @@ pub use connection::Answer;
 pub use fault::AdminError;
 pub use pins::Pins;
 
+pub(super) use certificate::names;
 pub(crate) use fault::{answer_fault, excerpt};
 
 use std::{

@@ -1,7 +1,8 @@
-//! What is kept in Secrets, against an API server in memory.
+//! What is kept: in Secrets against an API server in memory, in a directory on disk.
 
 #![allow(clippy::unwrap_used)]
 
+mod directory;
 mod secrets;
 mod webhook;
 
