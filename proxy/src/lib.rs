@@ -9,7 +9,7 @@
 //! `settings` says what it shall be (Kong's variables and flags), `lifecycle` starts and stops it, `server` holds the
 //! listeners of the Admin API and the status endpoint, `identity`
 //! gets their certificate from the controller where that is wanted, `admin` answers there, `control` knows what runs, and `data`
-//! carries the traffic. A configuration is compiled beside the one in use and swapped in whole. It never links a
+//! carries the traffic. `socket` opens what is listened on. A configuration is compiled beside the one in use and swapped in whole. It never links a
 //! Kubernetes client.
 
 mod admin;
@@ -23,6 +23,7 @@ mod log;
 mod process;
 mod server;
 pub mod settings;
+pub mod socket;
 
 pub use called_as::act_as;
 pub use lifecycle::run;

@@ -28,7 +28,7 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number).map_err(|_| format!("{text:?} is no usable number of seconds"))
 }
 
-/// Reads `host:port`, or `:port` for all addresses.
+/// Reads `host:port`, or `:port` for all addresses of both families; those of IPv4 where there are no others.
 pub(super) fn listen_address(text: &str) -> Result<std::net::SocketAddr, String> {
     let full = match text.strip_prefix(':') {
         Some(port) => format!("[::]:{port}"),

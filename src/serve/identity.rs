@@ -23,20 +23,18 @@ use crate::pki::{IdentityIssuer, KeyPairPem, MAX_REQUEST, Refusal};
 /// How long a body may take to come.
 const BODY_LIMIT: Duration = Duration::from_secs(5);
 
-/// Opens the listener, then serves until `shutdown`. Gives the address that is served in fact.
+/// Opens the listener, then serves until `shutdown`; within a tokio runtime. Gives the address that is served in fact.
 ///
 /// # Errors
 /// Names the address that is taken, and the flag that changes it.
-pub async fn start(
+pub fn start(
     address: SocketAddr,
     issuer: Arc<IdentityIssuer>,
     certificate: watch::Receiver<Option<Arc<KeyPairPem>>>,
     shutdown: &CancellationToken,
 ) -> Result<SocketAddr, ListenError> {
     let what = "the proxies' certificates";
-    let listener = listen(what, "proxy-identity-listen", Some(address))
-        .await?
-        .expect("an address was given");
+    let listener = listen(what, "proxy-identity-listen", Some(address))?.expect("an address was given");
     let address = listener.local_addr().unwrap_or(address);
     let handler: https::Handler = Arc::new(move |request| answer(issuer.clone(), request).boxed());
     tokio::spawn(https::serve(what, listener, certificate, handler, shutdown.clone()));

@@ -9,17 +9,19 @@ mod dashboard;
 mod health;
 mod https;
 pub mod identity;
+mod listener;
 mod liveness;
 mod metrics;
 mod proxy_configuration;
 
 use std::{net::SocketAddr, sync::Arc};
 
-pub use self::{access::MetricsAccess, proxy_configuration::ReadConfiguration};
+pub use self::{access::MetricsAccess, listener::ListenError, proxy_configuration::ReadConfiguration};
 use axum::Router;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
+use self::listener::listen;
 use crate::{
     fleet::FleetView,
     liveness::Liveness,
@@ -70,28 +72,14 @@ pub struct Served {
     pub dashboard: Option<SocketAddr>,
 }
 
-/// An address can't be listened on.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to listen on {address} for {what}; choose another with --{flag}")]
-pub struct ListenError {
-    what: &'static str,
-    flag: &'static str,
-    address: SocketAddr,
-    source: std::io::Error,
-}
-
-/// Opens all listeners, then serves until `shutdown`.
+/// Opens all listeners, then serves until `shutdown`; within a tokio runtime.
 ///
 /// # Errors
 /// Names the address that is taken, and the flag that changes it.
-pub async fn start(
-    settings: &ServeSettings,
-    sources: Sources,
-    shutdown: &CancellationToken,
-) -> Result<Served, ListenError> {
-    let health = listen("health", "health-probe-bind-address", settings.health).await?;
-    let metrics = listen("metrics", "metrics-bind-address", settings.metrics).await?;
-    let dashboard = listen("the dashboard", "dashboard-bind-address", settings.dashboard).await?;
+pub fn start(settings: &ServeSettings, sources: Sources, shutdown: &CancellationToken) -> Result<Served, ListenError> {
+    let health = listen("health", "health-probe-bind-address", settings.health)?;
+    let metrics = listen("metrics", "metrics-bind-address", settings.metrics)?;
+    let dashboard = listen("the dashboard", "dashboard-bind-address", settings.dashboard)?;
     let address = |listener: &Option<TcpListener>| listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let served = Served {
         health: address(&health),
@@ -109,26 +97,6 @@ pub async fn start(
         serve(dashboard, dashboard::router(sources, address), shutdown);
     }
     Ok(served)
-}
-
-async fn listen(
-    what: &'static str,
-    flag: &'static str,
-    address: Option<SocketAddr>,
-) -> Result<Option<TcpListener>, ListenError> {
-    let Some(address) = address else { return Ok(None) };
-    match TcpListener::bind(address).await {
-        Ok(listener) => {
-            tracing::info!(address = %listener.local_addr().unwrap_or(address), "serving {what}");
-            Ok(Some(listener))
-        }
-        Err(source) => Err(ListenError {
-            what,
-            flag,
-            address,
-            source,
-        }),
-    }
 }
 
 fn serve(listener: Option<TcpListener>, router: Router, shutdown: &CancellationToken) {

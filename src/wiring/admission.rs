@@ -37,7 +37,7 @@ pub(super) struct Inputs {
 }
 
 /// Serves the webhook, if it shall be served.
-pub(super) async fn serve(
+pub(super) fn serve(
     settings: &ControllerSettings,
     client: Option<&Client>,
     inputs: Inputs,
@@ -67,7 +67,7 @@ pub(super) async fn serve(
         secrets: look_up(client.cloned()),
         count: Arc::new(move |kind, verdict, took| metrics.reviewed(kind, verdict, took)),
     };
-    webhook::start(&served, inputs, shutdown).await?;
+    webhook::start(&served, inputs, shutdown)?;
     Ok(())
 }
 

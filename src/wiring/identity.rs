@@ -25,7 +25,7 @@ pub(super) fn issuing(settings: &ProxyIdentitySettings) -> (Issuing, watch::Rece
 }
 
 /// Serves it.
-pub(super) async fn serve(
+pub(super) fn serve(
     settings: &ControllerSettings,
     identity: &ProxyIdentitySettings,
     client: Option<&kube::Client>,
@@ -45,7 +45,7 @@ pub(super) async fn serve(
         services = settings.admin_services.len(),
         "proxies have certificates of their own"
     );
-    serve::identity::start(identity.listen, Arc::new(issuer), certificate, shutdown).await?;
+    serve::identity::start(identity.listen, Arc::new(issuer), certificate, shutdown)?;
     Ok(())
 }
 

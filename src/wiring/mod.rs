@@ -100,8 +100,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
                 fleet,
                 &mut tasks,
                 &shutdown,
-            )
-            .await?;
+            )?;
         }
         certificates::follow(&settings, client.as_ref(), fleet, issuing)?
     };
@@ -129,8 +128,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
             }),
         },
         &shutdown,
-    )
-    .await?;
+    )?;
 
     spawn(&mut tasks, "news", news::follow(rendition.clone(), view.clone()));
     let pipeline = pipeline::run(
@@ -203,7 +201,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         material: material.clone(),
         metrics: metrics.clone(),
     };
-    admission::serve(&settings, client.as_ref(), inputs, &mut tasks, &shutdown).await?;
+    admission::serve(&settings, client.as_ref(), inputs, &mut tasks, &shutdown)?;
     spawn(
         &mut tasks,
         "proxies",

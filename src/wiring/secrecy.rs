@@ -369,7 +369,7 @@ async fn dashboard(shown: &Shown, told: String) -> String {
         ..ServeSettings::default()
     };
     let shutdown = CancellationToken::new();
-    let served = serve::start(&settings, sources, &shutdown).await.unwrap();
+    let served = serve::start(&settings, sources, &shutdown).unwrap();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut all = String::new();
     for path in [

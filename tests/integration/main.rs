@@ -12,6 +12,7 @@ mod golden_run;
 mod harness;
 mod ipv6;
 mod laptop;
+mod listeners;
 mod log;
 mod mass_restart;
 mod mixed_fleet;

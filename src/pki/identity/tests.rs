@@ -287,7 +287,7 @@ async fn an_embedded_proxy_gets_its_certificate_by_itself_and_is_dialled_by_its_
         certificate,
         &shutdown,
     );
-    let endpoint = endpoint.await.unwrap();
+    let endpoint = endpoint.unwrap();
 
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, content: &str| {

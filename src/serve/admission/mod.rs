@@ -72,11 +72,11 @@ pub struct Inputs {
     pub count: Count,
 }
 
-/// Opens the listener, then serves until `shutdown`. Gives the address that is served in fact.
+/// Opens the listener, then serves until `shutdown`; within a tokio runtime. Gives the address that is served in fact.
 ///
 /// # Errors
 /// Names the address that is taken, and the flag that changes it.
-pub async fn start(
+pub fn start(
     settings: &AdmissionSettings,
     inputs: Inputs,
     shutdown: &CancellationToken,
@@ -85,8 +85,7 @@ pub async fn start(
         "the admission webhook",
         "admission-webhook-listen",
         Some(settings.address),
-    )
-    .await?
+    )?
     .expect("an address was given");
     let address = listener.local_addr().unwrap_or(settings.address);
     let certificate = inputs.certificate.clone();

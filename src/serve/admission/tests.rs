@@ -79,7 +79,7 @@ impl Webhook {
             limit,
         };
         let shutdown = CancellationToken::new();
-        self.address = start(&settings, inputs, &shutdown).await.unwrap();
+        self.address = start(&settings, inputs, &shutdown).unwrap();
         self._shutdown = shutdown.drop_guard();
         self
     }
