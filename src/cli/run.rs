@@ -2,12 +2,12 @@
 
 mod settings;
 
-use std::{future::Future, path::Path, process::ExitCode, time::Duration};
+use std::{future::Future, io::IsTerminal, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use super::{
     arguments::{LogFormat, LogLevel, RunArguments, variable_of, variables},
@@ -123,6 +123,14 @@ pub(super) fn block_on(verb: impl Future<Output = anyhow::Result<()>>) -> ExitCo
 
 /// Logs go to stderr. `RUST_LOG` refines the level; `modules` are directives such as `silverback::push=off`.
 pub(super) fn install_logging(level: &str, modules: &[&str], json: bool) {
+    install_logging_to(std::io::stderr, level, modules, json);
+}
+
+/// The same, where what would go to stderr has to go through something first. A writer gets each event in one piece.
+pub(super) fn install_logging_to<W>(writer: W, level: &str, modules: &[&str], json: bool)
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
     let filter = EnvFilter::builder().with_default_directive(level.parse().expect("levels are valid directives"));
     // The client of the API server logs each failed request, without its cause; whoever made it says more.
     let filter = modules
@@ -131,14 +139,11 @@ pub(super) fn install_logging(level: &str, modules: &[&str], json: bool) {
         .fold(filter.from_env_lossy(), |filter, directive| {
             filter.add_directive(directive.parse().expect("a valid directive"))
         });
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     // An error means that logging is installed already, by a test.
     let _ = if json {
         builder.json().flatten_event(true).try_init()
     } else {
-        use std::io::IsTerminal;
         builder.with_ansi(std::io::stderr().is_terminal()).try_init()
     };
 }

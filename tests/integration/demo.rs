@@ -2,10 +2,15 @@
 
 use std::{
     io::{BufRead, BufReader},
+    path::Path,
     process::{Command, Stdio},
 };
 
-use crate::harness::{Demo, ECHO_SERVICE, client, eventually, free_ports, ingress, is_alive, run, signal, silverback};
+use silverback::pki::{Authority, KeyPairPem};
+
+use crate::harness::{
+    Demo, ECHO_SERVICE, client, eventually, free_ports, ingress, is_alive, run, signal, silverback, trusting,
+};
 
 #[tokio::test]
 async fn an_edited_manifest_changes_traffic_on_all_proxies() {
@@ -38,15 +43,57 @@ async fn an_edited_manifest_changes_traffic_on_all_proxies() {
     );
 }
 
-#[tokio::test]
-async fn https_uses_the_certificate_of_a_secret_and_the_admin_api_wants_a_client_certificate() {
-    let demo = Demo::start(
-        1,
-        &[
-            ("web.yaml", &ingress("web", "web.localhost", "/")),
-            ("echo.yaml", ECHO_SERVICE),
-        ],
+/// An Ingress for a host, with the certificate in a Secret.
+fn with_certificate(host: &str, pair: &KeyPairPem) -> String {
+    let ingress = ingress("secure", host, "/").replace(
+        "  rules:",
+        &format!("  tls: [{{hosts: [{host}], secretName: secure-tls}}]\n  rules:"),
     );
+    let secret = serde_json::json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "secure-tls", "namespace": "demo"},
+        "type": "kubernetes.io/tls", "stringData": {"tls.crt": pair.certificate, "tls.key": pair.key},
+    });
+    format!("{ingress}---\n{secret}\n")
+}
+
+#[tokio::test]
+async fn https_shows_the_certificate_of_a_secret_and_follows_its_change() {
+    const HOST: &str = "secure.localhost";
+    let now = jiff::Timestamp::now();
+    let authorities = ["first CA", "second CA"].map(|name| Authority::generate(name, now).unwrap());
+    let manifests = authorities.each_ref().map(|authority| {
+        let pair = authority.issue_server("secure", &[HOST.to_owned()], now).unwrap();
+        with_certificate(HOST, &pair)
+    });
+    let demo = Demo::start(2, &[("secure.yaml", &manifests[0]), ("echo.yaml", ECHO_SERVICE)]);
+    let ask = async |authority: &Authority, proxy: usize| -> Result<String, String> {
+        let https = demo.info["proxies"][proxy]["https"].as_str().unwrap();
+        let port: u16 = https.rsplit_once(':').unwrap().1.parse().unwrap();
+        let client = trusting(&authority.pem().certificate, &["h2", "http/1.1"])
+            .resolve(HOST, ([127, 0, 0, 1], port).into())
+            .build()
+            .unwrap();
+        let answer = client.get(format!("https://{HOST}:{port}/over-tls")).send().await;
+        let answer = answer.map_err(|error| format!("{error:?}"))?;
+        assert_eq!(answer.status(), 200);
+        answer.text().await.map_err(|error| error.to_string())
+    };
+    let [first, second] = &authorities;
+    for proxy in 0..2 {
+        let body = eventually("the certificate of the Secret", async || ask(first, proxy).await).await;
+        assert!(body.contains("path: /over-tls"), "{body}");
+        let refused = ask(second, proxy).await.expect_err("another authority did not sign it");
+        assert!(refused.contains("UnknownIssuer"), "{refused}");
+    }
+    demo.write("secure.yaml", &manifests[1]);
+    for proxy in 0..2 {
+        eventually("the new certificate", async || ask(second, proxy).await).await;
+    }
+}
+
+#[tokio::test]
+async fn the_admin_api_wants_a_client_certificate() {
+    let demo = Demo::start(1, &[("echo.yaml", ECHO_SERVICE)]);
     let admin = demo.info["proxies"][0]["admin"].as_str().unwrap().to_owned();
     let stranger = client().tls_danger_accept_invalid_certs(true).build().unwrap();
     let answer = stranger.get(format!("{admin}/status")).send().await.unwrap();
@@ -55,6 +102,76 @@ async fn https_uses_the_certificate_of_a_secret_and_the_admin_api_wants_a_client
         400,
         "without a client certificate nothing is answered, as with a real Kong"
     );
+}
+
+#[tokio::test]
+async fn the_line_for_scripts_leads_to_all_that_is_there() {
+    let demo = Demo::start(
+        2,
+        &[
+            ("web.yaml", &ingress("web", "web.localhost", "/a")),
+            ("echo.yaml", ECHO_SERVICE),
+        ],
+    );
+    let info = &demo.info;
+    let keys: Vec<&String> = info.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["dashboard", "directory", "example", "pki", "proxies"]);
+    assert_eq!(info["directory"], demo.directory.to_str().unwrap());
+    assert_eq!(
+        info["example"],
+        serde_json::json!({"host": "web.localhost", "path": "/a"})
+    );
+    let (host, path) = (&info["example"]["host"], &info["example"]["path"]);
+    demo.all_answer(host.as_str().unwrap(), path.as_str().unwrap(), 200)
+        .await;
+
+    // What is below `pki` opens the Admin APIs, as the guide says.
+    let pki = Path::new(info["pki"].as_str().unwrap()).join("controller");
+    let curl = |arguments: &[&str]| {
+        let output = Command::new("curl")
+            .args(["--silent", "--show-error", "--max-time", "20"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let file = |name: &str| pki.join(name).display().to_string();
+    for (index, proxy) in demo.proxies().iter().enumerate() {
+        let text = |name: &str| proxy[name].as_str().unwrap().to_owned();
+        assert_eq!(text("name"), format!("proxy-{index}"));
+        let admin = curl(&[
+            "--cert",
+            &file("tls.crt"),
+            "--key",
+            &file("tls.key"),
+            "--cacert",
+            &file("ca.crt"),
+            &format!("{}/status", text("admin")),
+        ]);
+        assert!(admin.contains("configuration_hash"), "{admin}");
+        assert!(curl(&[&format!("{}/status/ready", text("status"))]).contains("ready"));
+        // The next port after that of HTTP, with a certificate of its own since there is no Secret.
+        let port = |name: &str| text(name).rsplit_once(':').unwrap().1.parse::<u16>().unwrap();
+        assert_eq!(port("https"), port("http") + 1);
+        assert!(text("https").starts_with("https://127.0.0.1:"));
+        let body = curl(&[
+            "--insecure",
+            "--header",
+            "Host: web.localhost",
+            &format!("{}/a", text("https")),
+        ]);
+        assert!(body.contains("path: /a"), "{body}");
+        let start = proxy["start"].as_array().unwrap();
+        assert_eq!(start[1], "proxy");
+        assert!(is_alive(proxy["pid"].as_u64().unwrap()));
+    }
+    let page = curl(&[info["dashboard"].as_str().unwrap()]);
+    assert!(page.contains("<title>"), "{page}");
 }
 
 #[tokio::test]

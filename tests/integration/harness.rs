@@ -5,11 +5,18 @@ use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::atomic::{AtomicU16, Ordering},
+    sync::{
+        atomic::{AtomicU16, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
 
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use serde_json::Value;
 
 /// How long anything may take that should take a moment: machines that run tests are busy.
@@ -32,6 +39,21 @@ pub(crate) fn client() -> reqwest::ClientBuilder {
     // An error means that another test was first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     reqwest::Client::builder().no_proxy()
+}
+
+/// A client that trusts this authority alone, and speaks these protocols over TLS.
+pub(crate) fn trusting(authority: &str, protocols: &[&str]) -> reqwest::ClientBuilder {
+    // A first call installs the provider of TLS.
+    drop(client());
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap())
+        .unwrap();
+    let mut config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    client().tls_backend_preconfigured(config)
 }
 
 /// Runs it to its end.
@@ -168,6 +190,9 @@ impl Demo {
             child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
             panic!("the demo did not start: {line:?}\n{errors}");
         };
+        // A pipe that nobody reads would be full at some time, and the demo would wait.
+        let mut errors = child.stderr.take().unwrap();
+        thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
         Self {
             child,
             info,
@@ -327,5 +352,31 @@ impl Drop for Running {
         // Ended already is as good.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// The lines of a pipe as they come.
+pub(crate) fn following(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        let lines = BufReader::new(pipe).lines().map_while(Result::ok);
+        lines.map(|line| sender.send(line)).take_while(Result::is_ok).count()
+    });
+    lines
+}
+
+/// Waits until the lines that came are what the check wants.
+pub(crate) fn until(
+    pipe: &mpsc::Receiver<String>,
+    lines: &mut Vec<String>,
+    what: &str,
+    check: impl Fn(&[String]) -> bool,
+) {
+    let end = Instant::now() + LIMIT;
+    while !check(lines) {
+        match pipe.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(line) => lines.push(line),
+            Err(error) => panic!("{what}: {error}\n{}", lines.join("\n")),
+        }
     }
 }

@@ -2,14 +2,10 @@
 
 use std::path::Path;
 
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
 use serde_json::{Value, json};
 use silverback::pki::Authority;
 
-use crate::harness::{Running, client, eventually, free_ports, silverback};
+use crate::harness::{self, Running, eventually, free_ports, silverback};
 
 const NAME: &str = "webhook.gateway.svc";
 
@@ -28,16 +24,7 @@ fn certificate(directory: &Path) -> Authority {
 
 /// A client that trusts this authority alone.
 fn trusting(authority: &Authority, port: u16) -> reqwest::Client {
-    // A first call installs the provider of TLS.
-    drop(client());
-    let mut roots = RootCertStore::empty();
-    let pem = authority.pem().certificate.as_bytes();
-    roots.add(CertificateDer::from_pem_slice(pem).unwrap()).unwrap();
-    let mut config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let builder = client().tls_backend_preconfigured(config);
+    let builder = harness::trusting(&authority.pem().certificate, &["h2"]);
     builder.resolve(NAME, ([127, 0, 0, 1], port).into()).build().unwrap()
 }
 

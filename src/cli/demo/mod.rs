@@ -3,6 +3,7 @@
 
 mod proxies;
 mod screen;
+mod terminal;
 mod upstream;
 
 use std::{
@@ -14,14 +15,18 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
+use futures_util::future::{join_all, select_all};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::proxies::DemoProxy;
-use super::run::{block_on, exit_signal, install_logging};
+use self::{
+    proxies::DemoProxy,
+    terminal::{LogWriter, Terminal},
+};
+use super::run::{block_on, exit_signal, install_logging_to};
 use crate::{
     fleet::FleetView,
     manifest,
@@ -93,8 +98,18 @@ fn mistake(arguments: &DemoArguments) -> Option<String> {
 }
 
 async fn serve(arguments: DemoArguments) -> anyhow::Result<()> {
+    let terminal = (!arguments.json && io::stdout().is_terminal()).then(Terminal::new);
+    // What is logged to the terminal that the table is on must not be drawn over.
+    let log = match &terminal {
+        Some(terminal) if io::stderr().is_terminal() => terminal.log(),
+        _ => terminal::to_stderr(),
+    };
     // The screen tells the news itself.
-    install_logging("warn", &["silverback::wiring::news=off"], false);
+    let writer = {
+        let log = log.clone();
+        move || LogWriter(log.clone())
+    };
+    install_logging_to(writer, "warn", &["silverback::wiring::news=off"], false);
     let shutdown = CancellationToken::new();
     let reserved = reserve_dashboard(arguments.dashboard_bind_address)?;
     // A port that nobody asked for may be anybody's once it is given back: then another is as good.
@@ -118,7 +133,8 @@ async fn serve(arguments: DemoArguments) -> anyhow::Result<()> {
     let controller_certificates = pki.controller(now)?;
     let mut proxies = Vec::new();
     for index in 0..arguments.proxies {
-        proxies.push(DemoProxy::start(index, arguments.port + 2 * index, &pki, state.path()).await?);
+        let port = arguments.port + 2 * index;
+        proxies.push(DemoProxy::start(index, port, &pki, state.path(), log.clone())?);
     }
 
     let settings = ControllerSettings {
@@ -160,13 +176,11 @@ async fn serve(arguments: DemoArguments) -> anyhow::Result<()> {
     let shown = if arguments.json {
         tell(&places, &proxies, controller.view.clone()).await
     } else {
-        draw(&places, &proxies, &controller).await
+        draw(&places, &proxies, &controller, terminal.as_ref()).await
     };
     shutdown.cancel();
     controller.stopped().await;
-    for proxy in &mut proxies {
-        proxy.stop().await;
-    }
+    join_all(proxies.iter_mut().map(DemoProxy::stop)).await;
     // Whoever read the output has seen enough: `| head`.
     let is_read = |error: &anyhow::Error| {
         let system = error.downcast_ref::<io::Error>();
@@ -188,8 +202,10 @@ struct Places {
 async fn tell(places: &Places, proxies: &[DemoProxy], mut view: watch::Receiver<Arc<FleetView>>) -> anyhow::Result<()> {
     let mut ended = std::pin::pin!(exit_signal());
     let in_sync = view.wait_for(|view| screen::all_in_sync(view, proxies.len()));
+    let proxy_ended = select_all(proxies.iter().map(|proxy| Box::pin(proxy.ended())));
     tokio::select! {
         signal = &mut ended => return signal,
+        ((), index, _) = proxy_ended => bail!("{} ended; what it said last is above", proxies[index].name),
         outcome = tokio::time::timeout(SYNC_LIMIT, in_sync) => {
             outcome.context("not all proxies were in sync after 60 s; run without --json to see why")??;
         }
@@ -211,7 +227,12 @@ async fn tell(places: &Places, proxies: &[DemoProxy], mut view: watch::Receiver<
 }
 
 /// Shows it to a person; ends with a signal.
-async fn draw(places: &Places, proxies: &[DemoProxy], controller: &Controller) -> anyhow::Result<()> {
+async fn draw(
+    places: &Places,
+    proxies: &[DemoProxy],
+    controller: &Controller,
+    terminal: Option<&Terminal>,
+) -> anyhow::Result<()> {
     let ended = exit_signal();
     screen::introduce(
         &mut io::stdout().lock(),
@@ -223,7 +244,7 @@ async fn draw(places: &Places, proxies: &[DemoProxy], controller: &Controller) -
     let (view, rendition) = (controller.view.clone(), controller.rendition.clone());
     tokio::select! {
         signal = ended => signal,
-        outcome = screen::follow(view, rendition, io::stdout().is_terminal()) => outcome,
+        outcome = screen::follow(view, rendition, terminal) => outcome,
     }
 }
 

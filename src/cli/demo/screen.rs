@@ -1,11 +1,11 @@
-//! What the demo prints: addresses, a `curl` that works, problems, and the table.
+//! What the demo tells a person: addresses, a `curl` that works, problems, and the table.
 
 use std::{collections::BTreeSet, io::Write, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{super::table::table, proxies::DemoProxy};
+use super::{super::table::table, proxies::DemoProxy, terminal::Terminal};
 use crate::{
     fleet::{ConditionStatus, FleetView, ProxyView},
     model::Problem,
@@ -80,58 +80,55 @@ fn quoted(word: &str) -> String {
 pub(super) async fn follow(
     mut view: watch::Receiver<Arc<FleetView>>,
     mut rendition: watch::Receiver<Option<Arc<Rendition>>>,
-    terminal: bool,
+    terminal: Option<&Terminal>,
 ) -> anyhow::Result<()> {
-    let mut drawn = 0;
     let mut printed = BTreeSet::new();
-    let mut known = BTreeSet::new();
-    let mut faults = BTreeSet::new();
+    let mut told = Told::default();
     // Only the ages change on their own: once a second is enough.
     let mut ages = tokio::time::interval(Duration::from_secs(1));
     loop {
-        let problems = rendition
-            .borrow_and_update()
-            .as_ref()
-            .map(|rendition| rendition.problems.clone())
-            .unwrap_or_default();
+        let current = rendition.borrow_and_update().clone();
         let fleet = view.borrow_and_update().clone();
-        let text = if terminal {
-            let (proxies, hidden) = fitting(fleet.proxies.clone(), terminal_rows(), |proxy| is_in_order(proxy));
-            let shown = FleetView {
-                proxies,
-                ..FleetView::default()
-            };
-            let hidden = hidden.map(|line| format!("\n{line}")).unwrap_or_default();
-            format!("{}{hidden}", table(&shown, Timestamp::now(), false))
-        } else {
-            table(&fleet, Timestamp::now(), true)
-        };
-        let mut output = std::io::stdout().lock();
-        if terminal && drawn > 0 {
-            write!(output, "\x1b[{drawn}A\x1b[J")?;
-        }
-        news(&mut output, &mut known, &problems)?;
-        fault_news(&mut output, &mut faults, &fleet)?;
-        if terminal {
-            // Without wrapping: a line that took two rows would not be drawn over.
-            writeln!(output, "\x1b[?7l{text}\x1b[?7h")?;
-            drawn = text.lines().count();
-        } else {
-            // As `kubectl get --watch` does: the headings once, then the lines that changed.
-            let current: BTreeSet<&str> = text.lines().map(without_age).collect();
-            for line in text.lines().filter(|line| !printed.contains(without_age(line))) {
-                writeln!(output, "{line}")?;
+        let news = told.news(current.as_deref(), &fleet);
+        match terminal {
+            Some(terminal) => terminal.show(&news, drawn(&fleet, told.hold.is_some()))?,
+            None => {
+                let text = table(&fleet, Timestamp::now(), true);
+                let mut output = std::io::stdout().lock();
+                output.write_all(news.as_bytes())?;
+                // As `kubectl get --watch` does: the headings once, then the lines that changed.
+                let current: BTreeSet<&str> = text.lines().map(without_age).collect();
+                for line in text.lines().filter(|line| !printed.contains(without_age(line))) {
+                    writeln!(output, "{line}")?;
+                }
+                printed = current.into_iter().map(str::to_owned).collect();
+                output.flush()?;
             }
-            printed = current.into_iter().map(str::to_owned).collect();
         }
-        output.flush()?;
-        drop(output);
         tokio::select! {
             changed = view.changed() => if changed.is_err() { return Ok(()) },
             changed = rendition.changed() => if changed.is_err() { return Ok(()) },
-            _ = ages.tick(), if terminal => {}
+            _ = ages.tick(), if terminal.is_some() => {}
         }
     }
+}
+
+/// The table for a terminal, no taller than that.
+fn drawn(fleet: &FleetView, held: bool) -> String {
+    let rows = terminal_rows().saturating_sub(usize::from(held));
+    let (proxies, hidden) = fitting(fleet.proxies.clone(), rows, |proxy| is_in_order(proxy));
+    let shown = FleetView {
+        proxies,
+        ..FleetView::default()
+    };
+    let mut text = table(&shown, Timestamp::now(), false);
+    if let Some(line) = hidden {
+        text.push_str(&format!("\n{line}"));
+    }
+    if held {
+        text.push_str("\nnothing is sent to the proxies: see above");
+    }
+    text
 }
 
 /// Rows of the terminal; as many as a table could ever need where it does not tell.
@@ -158,34 +155,65 @@ fn fitting<T>(mut proxies: Vec<T>, rows: usize, is_in_order: impl Fn(&T) -> bool
     (proxies, Some(line))
 }
 
-/// Says which problems came and which went.
-fn news(output: &mut impl Write, known: &mut BTreeSet<Problem>, problems: &[Problem]) -> std::io::Result<()> {
-    let current: BTreeSet<Problem> = problems.iter().cloned().collect();
-    for problem in current.difference(known) {
-        writeln!(output, "problem    {problem}")?;
-    }
-    for problem in known.difference(&current) {
-        writeln!(output, "solved     {} {}", problem.object, problem.reason)?;
-    }
-    *known = current;
-    Ok(())
+/// What has been told.
+#[derive(Default)]
+struct Told {
+    problems: BTreeSet<Problem>,
+    /// Why nothing is sent to the proxies.
+    hold: Option<String>,
+    faults: BTreeSet<String>,
 }
 
-/// Says what is wrong with proxies, when it changes.
-fn fault_news(output: &mut impl Write, known: &mut BTreeSet<String>, fleet: &FleetView) -> std::io::Result<()> {
-    let faults = fleet.proxies.iter().filter_map(|proxy| {
-        let conditions = [&proxy.reachable, &proxy.mutual_tls, &proxy.synced];
-        let fault = conditions
-            .into_iter()
-            .find(|condition| condition.status == ConditionStatus::False)?;
-        Some(format!("{:9}  {}: {}", proxy.target.name, fault.reason, fault.message))
-    });
-    let current: BTreeSet<String> = faults.collect();
-    for fault in current.difference(known) {
-        writeln!(output, "{fault}")?;
+impl Told {
+    /// Lines about what came and went since the last time.
+    fn news(&mut self, rendition: Option<&Rendition>, fleet: &FleetView) -> String {
+        let mut lines = String::new();
+        if let Some(rendition) = rendition {
+            self.problems(&mut lines, &rendition.problems);
+            self.hold(&mut lines, rendition.hold.as_deref());
+        }
+        self.faults(&mut lines, fleet);
+        lines
     }
-    *known = current;
-    Ok(())
+
+    fn problems(&mut self, lines: &mut String, problems: &[Problem]) {
+        let current: BTreeSet<Problem> = problems.iter().cloned().collect();
+        for problem in current.difference(&self.problems) {
+            lines.push_str(&format!("problem    {problem}\n"));
+        }
+        for problem in self.problems.difference(&current) {
+            lines.push_str(&format!("solved     {} {}\n", problem.object, problem.reason));
+        }
+        self.problems = current;
+    }
+
+    fn hold(&mut self, lines: &mut String, hold: Option<&str>) {
+        if self.hold.as_deref() == hold {
+            return;
+        }
+        match hold {
+            Some(why) => lines.push_str(&format!("held       nothing is sent to the proxies: {why}\n")),
+            None => lines.push_str("released   the proxies are sent configurations again\n"),
+        }
+        self.hold = hold.map(str::to_owned);
+    }
+
+    /// What is wrong with proxies.
+    fn faults(&mut self, lines: &mut String, fleet: &FleetView) {
+        let faults = fleet.proxies.iter().filter_map(|proxy| {
+            let conditions = [&proxy.reachable, &proxy.mutual_tls, &proxy.synced];
+            let fault = conditions
+                .into_iter()
+                .find(|condition| condition.status == ConditionStatus::False)?;
+            Some(format!(
+                "{:9}  {}: {}\n",
+                proxy.target.name, fault.reason, fault.message
+            ))
+        });
+        let current: BTreeSet<String> = faults.collect();
+        current.difference(&self.faults).for_each(|fault| lines.push_str(fault));
+        self.faults = current;
+    }
 }
 
 /// A line of the table without its last column.
