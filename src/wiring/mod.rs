@@ -60,7 +60,8 @@ const EVENT_QUEUE: usize = 1024;
 /// # Errors
 /// What can't be used of the settings: a kubeconfig, certificates, an address that is taken.
 pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) -> anyhow::Result<Controller> {
-    let client = source::client(&settings.source).await?;
+    let server = source::api_server(&settings.source).await?;
+    let client = server.as_ref().map(|server| server.client.clone());
     let own_proxy = OwnProxy::of(&settings, OwnPod::from_environment());
     let mut tasks = JoinSet::new();
     let resignation = Resignation::default();
@@ -79,7 +80,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         ElectionScope::Writing | ElectionScope::Nothing => lease::always_leader(),
     };
 
-    let (snapshot, store) = source::start(&settings, client.as_ref(), &mut tasks)?;
+    let (snapshot, store) = source::start(&settings, server.as_ref(), &mut tasks)?;
     let (rendition_sender, rendition) = watch::channel(None);
     let (view_sender, view) = watch::channel(Arc::new(FleetView::default()));
     let (considered_sender, considered) = watch::channel(None);

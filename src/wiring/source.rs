@@ -28,8 +28,20 @@ use crate::{
     },
 };
 
+/// The API server of a cluster.
+pub(super) struct ApiServer {
+    pub(super) client: Client,
+    /// Where it is, and who says so.
+    address: Arc<str>,
+}
+
 /// The client of the cluster; none in directory mode.
 pub async fn client(source: &Source) -> anyhow::Result<Option<Client>> {
+    Ok(api_server(source).await?.map(|server| server.client))
+}
+
+/// The API server of the cluster; none in directory mode.
+pub(super) async fn api_server(source: &Source) -> anyhow::Result<Option<ApiServer>> {
     let Source::Cluster {
         kubeconfig,
         server,
@@ -58,18 +70,26 @@ pub async fn client(source: &Source) -> anyhow::Result<Option<Client>> {
     }
     config.read_timeout = Some(kubernetes::READ_TIMEOUT);
     tracing::info!(server = %config.cluster_url, "API server");
+    let address = match kubeconfig {
+        Some(path) => format!("{} of the kubeconfig {}", config.cluster_url, path.display()),
+        None => config.cluster_url.to_string(),
+    };
     // Environment proxies are for the outside world: the API server is reached as the kubeconfig says.
     let builder = ClientBuilder::try_from(config).context("failed to make a client for the API server")?;
-    Ok(Some(match rate {
+    let client = match rate {
         Some(rate) => builder.with_layer(&RateLayer::new(*rate)).build(),
         None => builder.build(),
+    };
+    Ok(Some(ApiServer {
+        client,
+        address: address.into(),
     }))
 }
 
 /// Starts the source and the store; gives the snapshots, and the way to the store for others.
 pub(super) fn start(
     settings: &ControllerSettings,
-    client: Option<&Client>,
+    server: Option<&ApiServer>,
     tasks: &mut JoinSet<&'static str>,
 ) -> anyhow::Result<(watch::Receiver<Arc<Snapshot>>, mpsc::WeakSender<Event>)> {
     let (events, store_events) = mpsc::channel(EVENT_QUEUE);
@@ -86,7 +106,7 @@ pub(super) fn start(
         .chain(&settings.status.publish_service_udp)
         .cloned()
         .collect();
-    let retention = match client {
+    let retention = match server {
         Some(_) => Retention::Referenced { services: kept },
         None => Retention::All,
     };
@@ -114,13 +134,14 @@ pub(super) fn start(
             );
         }
         Source::Cluster { namespaces, .. } => {
-            let client = client.expect("a cluster has a client");
+            let server = server.expect("a cluster has an API server");
             let services = settings
                 .admin_services
                 .iter()
                 .chain(&settings.status.publish_service)
                 .chain(&settings.status.publish_service_udp);
             let mut watched = WatchSettings {
+                server: server.address.clone(),
                 namespaces: namespaces.iter().map(|namespace| namespace.as_str().into()).collect(),
                 service_namespaces: services.map(|service| service.namespace.clone()).collect(),
                 fleet_namespace: super::election::own_namespace(settings)
@@ -140,7 +161,7 @@ pub(super) fn start(
                 }
                 std::future::pending::<()>().await;
             });
-            let mut streams = kubernetes::spawn(client, &watched, &events, interest);
+            let mut streams = kubernetes::spawn(&server.client, &watched, &events, interest);
             super::spawn(
                 tasks,
                 "watches",
@@ -212,7 +233,11 @@ mod tests {
         settings.unread_kinds.insert(Kind::Ingress);
         settings.unread_kinds.insert(Kind::KongConsumer);
         let mut tasks = JoinSet::new();
-        let (mut snapshot, _) = start(&settings, Some(&api.client()), &mut tasks).expect("it starts");
+        let server = ApiServer {
+            client: api.client(),
+            address: "".into(),
+        };
+        let (mut snapshot, _) = start(&settings, Some(&server), &mut tasks).expect("it starts");
         let complete = snapshot.wait_for(|snapshot| snapshot.is_complete());
         let complete = tokio::time::timeout(Duration::from_secs(60), complete).await;
         let snapshot = complete.expect("all kinds are listed").expect("the store runs").clone();

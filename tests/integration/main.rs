@@ -12,6 +12,7 @@ mod flags;
 mod golden_run;
 mod harness;
 mod ipv6;
+mod kubeconfig;
 mod laptop;
 mod listeners;
 mod log;

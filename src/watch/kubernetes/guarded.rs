@@ -14,6 +14,10 @@ use crate::{back_off::BackOff, model::NamespacedName};
 /// How long errors other than a refusal may go on before they are told.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The same before the first list: there, something is wrong with the way to the API server more often than not, and
+/// somebody waits.
+const FIRST_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Errors further apart than this have nothing to do with one another: in between the watch worked, silently.
 const UNRELATED: Duration = Duration::from_secs(90);
 
@@ -147,6 +151,8 @@ pub(super) fn cut<K, T>(
 pub(super) struct Guarded<T> {
     open: Box<dyn Fn() -> BoxStream<'static, Event<T>> + Send + Sync>,
     stream: Option<BoxStream<'static, Event<T>>>,
+    /// Whether there has been a whole list.
+    listed: bool,
     /// What has come of a list that is under way.
     listing: Option<Vec<T>>,
     back_off: BackOff,
@@ -167,6 +173,7 @@ impl<T> Guarded<T> {
         Self {
             open: Box::new(open),
             stream: None,
+            listed: false,
             listing: None,
             back_off: BackOff::default(),
             resume_at: None,
@@ -239,7 +246,10 @@ impl<T> Guarded<T> {
                 self.listing.get_or_insert_default().push(cut.object);
                 None
             }
-            watcher::Event::InitDone => Some(Change::Listed(self.listing.take().unwrap_or_default())),
+            watcher::Event::InitDone => {
+                self.listed = true;
+                Some(Change::Listed(self.listing.take().unwrap_or_default()))
+            }
             watcher::Event::Apply(cut) => Some(Change::Applied(cut.object)),
             watcher::Event::Delete(cut) => Some(Change::Deleted(cut.key)),
         }
@@ -257,7 +267,7 @@ impl<T> Guarded<T> {
         self.pause();
         let told = match failure {
             Failure::Forbidden | Failure::Absent | Failure::Dying => true,
-            Failure::Other(..) => now - since >= PATIENCE,
+            Failure::Other(..) => now - since >= if self.listed { PATIENCE } else { FIRST_PATIENCE },
         };
         if !told {
             return None;

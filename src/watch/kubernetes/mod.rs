@@ -59,6 +59,8 @@ pub struct WatchedKind {
 /// What is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchSettings {
+    /// Where the API server is, and who says so: for people who read that it does not answer.
+    pub server: Arc<str>,
     /// The kinds.
     pub kinds: Vec<WatchedKind>,
     /// Namespaces to which namespaced kinds are restricted (`--watch-namespace`); empty for all.
@@ -78,6 +80,7 @@ impl Default for WatchSettings {
             optional: kind.is_optional(),
         };
         Self {
+            server: "".into(),
             kinds: Kind::ALL.iter().map(watched).collect(),
             namespaces: BTreeSet::new(),
             service_namespaces: BTreeSet::new(),
@@ -113,7 +116,7 @@ pub fn spawn(
     interest: watch::Receiver<Arc<Interest>>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let server = Arc::new(Server::default());
+    let server = Arc::new(Server::new(settings.server.clone()));
     let definitions = watch::Sender::new(0);
     let appeared = definitions.subscribe();
     let (dying_sender, dying) = watch::channel(definitions::Dying::default());

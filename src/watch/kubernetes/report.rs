@@ -18,12 +18,20 @@ use crate::{
 pub(super) struct Closed;
 
 /// What the streams of all kinds have in common: when the API server is down all of them fail, which is one piece of news.
-#[derive(Default)]
 pub(super) struct Server {
+    /// Where it is, and who says so.
+    address: Arc<str>,
     failing: Mutex<BTreeSet<(Kind, Scope)>>,
 }
 
 impl Server {
+    pub(super) fn new(address: Arc<str>) -> Self {
+        Self {
+            address,
+            failing: Mutex::default(),
+        }
+    }
+
     fn failing(&self) -> MutexGuard<'_, BTreeSet<(Kind, Scope)>> {
         self.failing.lock().expect("nothing panics while it holds the lock")
     }
@@ -33,6 +41,7 @@ impl Server {
         let mut failing = self.failing();
         if failing.is_empty() {
             tracing::warn!(
+                server = %self.address,
                 reason,
                 "the API server does not serve us; what is known is kept, and it is tried again"
             );
