@@ -17,6 +17,7 @@ mod proxy;
 pub mod schema;
 mod snapshot;
 mod storage;
+mod unavailable;
 
 pub use byte_size::ByteSize;
 pub use digest::Digest;
@@ -29,3 +30,4 @@ pub use profile::{Edition, PluginTypes, Profile, RouterFlavor};
 pub use proxy::{PeerCertificate, PodRef, ProxyId, ProxyTarget, fleet_names};
 pub use snapshot::{Generation, Objects, Snapshot};
 pub use storage::Storage;
+pub use unavailable::{Unavailable, resource_name};

@@ -9,7 +9,8 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    Kind, NamespacedName, Object, ObjectMap, Problem, gateway::*, kind::for_each_kind, kong::*, kubernetes::*,
+    Kind, NamespacedName, Object, ObjectMap, Problem, Unavailable, gateway::*, kind::for_each_kind, kong::*,
+    kubernetes::*,
 };
 
 /// Counts snapshots; a later one is greater.
@@ -38,7 +39,7 @@ macro_rules! snapshot {
             /// Objects that could not be read: they are in none of the maps above.
             pub malformed: Arc<Vec<Problem>>,
             /// Kinds that can't be read now, and why (DESIGN.md §3 rule 7). What was known of them is kept.
-            pub unavailable: Arc<BTreeMap<Kind, String>>,
+            pub unavailable: Arc<BTreeMap<Kind, Unavailable>>,
             /// Kinds that the cluster did not have, and has not shown since this controller began to look: they have no
             /// objects here, which says nothing of what there was before.
             pub absent: Arc<BTreeSet<Kind>>,

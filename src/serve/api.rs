@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::Sources;
 use crate::{
     fleet::{Condition, ProxyView},
-    model::{Leadership, PeerCertificate, Problem},
+    model::{Leadership, PeerCertificate, Problem, Unavailable},
     render::{self, Rendition},
 };
 
@@ -210,17 +210,16 @@ fn shown_proxies(sources: &Sources) -> Vec<Proxy> {
     sources.view.borrow().proxies.iter().map(Proxy::from).collect()
 }
 
+/// What is wrong with kinds as a whole, then with objects.
 fn shown_problems(sources: &Sources) -> Vec<ShownProblem> {
+    let snapshot = sources.snapshot.borrow().clone();
+    let unavailable = snapshot.unavailable.values().map(Unavailable::problem);
+    let mut problems: Vec<_> = unavailable.map(|problem| ShownProblem::from(&problem)).collect();
     match sources.rendition.borrow().as_ref() {
-        Some(rendition) => rendition.problems.iter().map(ShownProblem::from).collect(),
-        None => sources
-            .snapshot
-            .borrow()
-            .malformed
-            .iter()
-            .map(ShownProblem::from)
-            .collect(),
+        Some(rendition) => problems.extend(rendition.problems.iter().map(ShownProblem::from)),
+        None => problems.extend(snapshot.malformed.iter().map(ShownProblem::from)),
     }
+    problems
 }
 
 fn shown_profiles(sources: &Sources, full: bool) -> Vec<ShownProfile> {
@@ -248,7 +247,7 @@ fn overview(sources: &Sources) -> Overview {
         unavailable: snapshot
             .unavailable
             .iter()
-            .map(|(kind, reason)| (kind.name(), reason.clone()))
+            .map(|(kind, reason)| (kind.name(), reason.to_string()))
             .collect(),
         proxies: shown_proxies(sources),
         problems: shown_problems(sources),

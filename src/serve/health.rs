@@ -77,7 +77,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::Kind;
+    use crate::model::{Kind, Unavailable};
 
     #[test]
     fn what_is_waited_for_is_named_with_one_reason() {
@@ -86,11 +86,14 @@ mod tests {
             ..Snapshot::default()
         };
         assert_eq!(waiting_for(&snapshot), "waiting for Ingress, Service, Secret");
-        let unavailable = [Kind::Ingress, Kind::Secret].map(|kind| (kind, format!("{} is away", kind.name())));
+        let unavailable = [Kind::Ingress, Kind::Secret].map(|kind| {
+            let message = format!("{} is away", kind.name());
+            (kind, Unavailable::resource(kind, message, "wait"))
+        });
         snapshot.unavailable = Arc::new(unavailable.into());
         assert_eq!(
             waiting_for(&snapshot),
-            "waiting for Ingress, Service, Secret: Ingress is away (and 1 more like it)"
+            "waiting for Ingress, Service, Secret: Ingress is away; wait (and 1 more like it)"
         );
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::References;
-use crate::model::{Kind, NamespacedName, Object, Problem};
+use crate::model::{Kind, NamespacedName, Object, Problem, Unavailable};
 
 /// What a source has to say.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +23,7 @@ pub enum Event {
     /// The complete content of a directory: every kind counts as listed.
     Loaded(Vec<Object>, Vec<Problem>),
     /// The kind can't be read for the reason given; its objects are kept as they were.
-    Unavailable(Kind, String),
+    Unavailable(Kind, Unavailable),
     /// The kind can be read again.
     Available(Kind),
     /// The kind does not exist in this cluster (no CRD), as far as it is looked for in that namespace, or in all: it counts

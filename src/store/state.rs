@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{Event, Interest, References, Retention};
-use crate::model::{Generation, Kind, NamespacedName, Object, Problem, Snapshot};
+use crate::model::{Generation, Kind, NamespacedName, Object, Problem, Snapshot, Unavailable};
 
 /// The objects as they are now.
 pub(super) struct State {
@@ -225,7 +225,7 @@ impl State {
         changed
     }
 
-    fn set_unavailable(&mut self, change: impl FnOnce(&mut BTreeMap<Kind, String>) -> bool) -> bool {
+    fn set_unavailable(&mut self, change: impl FnOnce(&mut BTreeMap<Kind, Unavailable>) -> bool) -> bool {
         change(Arc::make_mut(&mut self.snapshot.unavailable))
     }
 }

@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{Event, Interest, Retention, channel, run, state::State};
 use crate::model::{
-    Kind, NamespacedName, Object, ObjectRef, Problem, Reason, Snapshot,
+    Kind, NamespacedName, Object, ObjectRef, Problem, Reason, Snapshot, Unavailable,
     kubernetes::{EndpointSlice, Ingress, Metadata, SERVICE_NAME_LABEL, Secret, Service},
 };
 
@@ -270,21 +270,18 @@ async fn a_malformed_object_is_a_problem_until_it_is_mended_or_gone() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unavailable_kind_keeps_its_objects() {
+    let forbidden = Unavailable::resource(Kind::Service, "forbidden", "permit it");
     let mut store = Running::start(Retention::All);
     store
         .send(Event::Loaded(vec![service("web", 80)], vec![problem("bad")]))
         .await;
     let (snapshot, _) = store.next().await;
     assert!(snapshot.is_complete());
-    store
-        .send(Event::Unavailable(Kind::Service, "forbidden".to_owned()))
-        .await;
+    store.send(Event::Unavailable(Kind::Service, forbidden.clone())).await;
     let (snapshot, _) = store.next().await;
-    assert_eq!(snapshot.unavailable[&Kind::Service], "forbidden");
+    assert_eq!(snapshot.unavailable[&Kind::Service], forbidden);
     assert_eq!((snapshot.services.len(), snapshot.malformed.len()), (1, 1));
-    store
-        .send(Event::Unavailable(Kind::Service, "forbidden".to_owned()))
-        .await;
+    store.send(Event::Unavailable(Kind::Service, forbidden.clone())).await;
     store.expect_silence().await;
     store
         .send(Event::Listed(Kind::Service, vec![service("web", 80)], Vec::new()))

@@ -102,7 +102,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Object, ObjectRef},
+        model::{Object, ObjectRef, Unavailable},
         render::render,
         translate::translate,
     };
@@ -142,11 +142,14 @@ mod tests {
     #[test]
     fn what_can_not_be_read_holds_everything_if_it_was_used_and_nothing_if_not() {
         let mut snapshot = Snapshot::default();
-        Arc::make_mut(&mut snapshot.unavailable).insert(Kind::KongPlugin, "its CRD is gone".to_owned());
+        Arc::make_mut(&mut snapshot.unavailable).insert(
+            Kind::KongPlugin,
+            Unavailable::resource(Kind::KongPlugin, "its CRD is gone", "install it"),
+        );
         let last = used(&[Kind::Ingress, Kind::KongPlugin]);
         let nothing = BTreeMap::new();
         let why = hold(&snapshot, Some(&last), &nothing).expect("a hold");
-        assert_eq!(why, "KongPlugin can't be read: its CRD is gone");
+        assert_eq!(why, "KongPlugin can't be read: its CRD is gone; install it");
         let unused = used(&[Kind::Ingress]);
         assert_eq!(hold(&snapshot, Some(&unused), &nothing), None, "nobody used it");
         assert_eq!(

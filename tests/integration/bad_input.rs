@@ -380,3 +380,35 @@ async fn a_manifest_that_breaks_keeps_its_last_good_state() {
     demo.write("web.yaml", &ingress("web", "web.localhost", "/b"));
     demo.all_answer("web.localhost", "/b", 200).await;
 }
+
+#[tokio::test]
+async fn a_directory_that_is_away_is_a_problem_until_it_is_back() {
+    let demo = Demo::start(
+        1,
+        &[
+            ("web.yaml", &ingress("web", "web.localhost", "/a")),
+            ("echo.yaml", ECHO_SERVICE),
+        ],
+    );
+    demo.all_answer("web.localhost", "/a", 200).await;
+    let away = demo.directory.with_file_name("away");
+    std::fs::rename(&demo.directory, &away).unwrap();
+    let is_it = |problem: &Value| problem["reason"] == "SourceUnavailable";
+    let problems = demo
+        .problems("nothing can be read", |problems| problems.iter().any(is_it))
+        .await;
+    let problem = problems.iter().find(|problem| is_it(problem)).unwrap();
+    let directory = demo.directory.display();
+    assert_eq!(problem["object"], format!("Manifest {directory}"));
+    assert_eq!(problem["message"], format!("there is no directory {directory}"));
+    assert_eq!(problem["remedy"], "make it again, or give another one with --directory");
+    demo.all_answer("web.localhost", "/a", 200).await;
+
+    std::fs::rename(&away, &demo.directory).unwrap();
+    demo.problems("the problem goes with its cause", |problems| {
+        !problems.iter().any(is_it)
+    })
+    .await;
+    demo.write("web.yaml", &ingress("web", "web.localhost", "/b"));
+    demo.all_answer("web.localhost", "/b", 200).await;
+}

@@ -27,7 +27,11 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{manifest::Limits, model::Kind, store::Event};
+use crate::{
+    manifest::Limits,
+    model::{Kind, Unavailable},
+    store::Event,
+};
 use files::Files;
 
 /// Editors write a file in several steps, and tools write many: this long nothing may happen before it is read.
@@ -69,9 +73,13 @@ async fn run_with(directory: PathBuf, limits: Limits, events: mpsc::Sender<Event
             Event::Available(Kind::Ingress)
         } else {
             let name = directory.display();
-            let reason = format!("there is no directory {name}: make it again, or give another one with --directory");
-            tracing::warn!(reason, "manifests can't be read; what is known of them is kept");
-            Event::Unavailable(Kind::Ingress, reason)
+            let unavailable = Unavailable::directory(
+                &name.to_string(),
+                format!("there is no directory {name}"),
+                "make it again, or give another one with --directory",
+            );
+            tracing::warn!(reason = %unavailable, "manifests can't be read; what is known of them is kept");
+            Event::Unavailable(Kind::Ingress, unavailable)
         };
         if events.send(event).await.is_err() {
             return;

@@ -89,7 +89,7 @@ impl Source {
                     (self.objects, self.problems) = (objects, problems);
                     self.loads += 1;
                 }
-                Event::Unavailable(_, reason) => self.unavailable = Some(reason),
+                Event::Unavailable(_, reason) => self.unavailable = Some(reason.to_string()),
                 Event::Available(_) => self.unavailable = None,
                 other => panic!("unexpected: {other:?}"),
             }

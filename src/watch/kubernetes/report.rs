@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{Scope, WatchedKind, guarded::Failure, read::Read};
 use crate::{
-    model::{Kind, NamespacedName, Object, Problem},
+    model::{Kind, NamespacedName, Object, Problem, Unavailable, resource_name},
     store::Event,
 };
 
@@ -37,16 +37,16 @@ impl Server {
     }
 
     /// Something can't be read, for no reason of its own.
-    fn fails(&self, kind: Kind, scope: &Scope, reason: &str) {
+    fn fails(&self, kind: Kind, scope: &Scope, reason: &Unavailable) {
         let mut failing = self.failing();
         if failing.is_empty() {
             tracing::warn!(
                 server = %self.address,
-                reason,
+                %reason,
                 "the API server does not serve us; what is known is kept, and it is tried again"
             );
         } else {
-            tracing::debug!(reason, "can't be read either");
+            tracing::debug!(%reason, "can't be read either");
         }
         failing.insert((kind, scope.clone()));
     }
@@ -174,27 +174,23 @@ impl Report {
             return self.works(scope).await;
         }
         let is_refusal = !matches!(failure, Failure::Other(..));
-        let reason = reason(kind, scope, failure, never_seen);
+        let unavailable = unavailable(kind, scope, failure, never_seen);
         let is_news = self.state().failing.insert(scope.clone());
         if is_refusal {
             self.server.works(kind, scope);
             if self.state().refused.insert(scope.clone()) {
-                tracing::warn!(kind = kind.name(), reason, "can't be read; what is known of it is kept");
+                tracing::warn!(kind = kind.name(), reason = %unavailable, "can't be read; what is known of it is kept");
             }
         } else if is_news {
-            self.server.fails(kind, scope, &reason);
+            self.server.fails(kind, scope, &unavailable);
         }
-        self.send(Event::Unavailable(kind, reason)).await
+        self.send(Event::Unavailable(kind, unavailable)).await
     }
 }
 
-/// What is wrong and what to do, in a sentence.
-fn reason(kind: Kind, scope: &Scope, failure: Failure, never_seen: bool) -> String {
-    let resource = if kind.group().is_empty() {
-        kind.plural().to_owned()
-    } else {
-        format!("{}.{}", kind.plural(), kind.group())
-    };
+/// What is wrong and what to do.
+fn unavailable(kind: Kind, scope: &Scope, failure: Failure, never_seen: bool) -> Unavailable {
+    let resource = resource_name(kind);
     let place = match scope {
         None => "in all namespaces".to_owned(),
         Some(namespace) => format!("in namespace {namespace}"),
@@ -204,30 +200,32 @@ fn reason(kind: Kind, scope: &Scope, failure: Failure, never_seen: bool) -> Stri
     } else {
         String::new()
     };
-    match failure {
+    let (message, remedy) = match failure {
         Failure::Forbidden => {
             let role = if scope.is_some() { "a Role" } else { "a ClusterRole" };
-            let remedy =
-                format!("grant get, list and watch on {resource} to the controller's ServiceAccount by {role}");
+            let grant = format!("grant get, list and watch on {resource} to the controller's ServiceAccount by {role}");
+            let message = format!("the API server forbids to read {resource}{place}");
             if never_seen {
-                format!("the API server forbids to read {resource}{place}: {remedy}")
+                (message, grant)
             } else {
-                format!(
-                    "the API server forbids to read {resource}{place}, which it did allow: that passes by itself where it \
-                     has just started; if it lasts, {remedy}"
+                (
+                    format!("{message}, which it did allow"),
+                    format!("that passes by itself where it has just started; if it lasts, {grant}"),
                 )
             }
         }
-        Failure::Absent => format!(
-            "the API server does not know {resource} any more, or not at all: install its CRD (without objects, if there \
-             shall be none)"
+        Failure::Absent => (
+            format!("the API server does not know {resource} any more, or not at all"),
+            "install its CRD (without objects, if there shall be none)".to_owned(),
         ),
-        Failure::Dying => format!(
-            "the CRD of {resource} is being deleted, and all its objects with it: what they were is kept until it is back"
+        Failure::Dying => (
+            format!("the CRD of {resource} is being deleted, and all its objects with it"),
+            "install it again; what they were is kept until then".to_owned(),
         ),
-        Failure::Other(error, remedy) => {
-            let remedy = remedy.as_str();
-            format!("{resource}{place} can't be read from the API server: {error}; {remedy}")
-        }
-    }
+        Failure::Other(error, remedy) => (
+            format!("{resource}{place} can't be read from the API server: {error}"),
+            remedy.as_str().to_owned(),
+        ),
+    };
+    Unavailable::resource(kind, message, remedy)
 }

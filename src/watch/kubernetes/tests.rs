@@ -204,8 +204,8 @@ async fn a_forbidden_kind_is_told_with_its_remedy_and_comes_back() {
         .until("the kind at fault", |snapshot| !snapshot.unavailable.is_empty())
         .await;
     assert_eq!(
-        snapshot.unavailable[&Kind::Ingress],
-        "the API server forbids to read ingresses.networking.k8s.io in all namespaces: grant get, list and watch on \
+        snapshot.unavailable[&Kind::Ingress].to_string(),
+        "the API server forbids to read ingresses.networking.k8s.io in all namespaces; grant get, list and watch on \
          ingresses.networking.k8s.io to the controller's ServiceAccount by a ClusterRole"
     );
     assert!(
@@ -223,7 +223,7 @@ async fn a_forbidden_kind_is_told_with_its_remedy_and_comes_back() {
         .until("the kind at fault", |snapshot| !snapshot.unavailable.is_empty())
         .await;
     assert_eq!(names(&snapshot, Kind::Ingress), ["shop/web"]);
-    let reason = &snapshot.unavailable[&Kind::Ingress];
+    let reason = snapshot.unavailable[&Kind::Ingress].to_string();
     assert!(
         reason.contains("which it did allow") && reason.contains("if it lasts, grant get"),
         "{reason}"
@@ -247,7 +247,11 @@ async fn a_secret_that_may_not_be_fetched_is_told_and_fetched_later() {
     let snapshot = watching
         .until("the kind at fault", |snapshot| !snapshot.unavailable.is_empty())
         .await;
-    assert!(snapshot.unavailable[&Kind::Secret].contains("grant get, list and watch on secrets"));
+    assert!(
+        snapshot.unavailable[&Kind::Secret]
+            .remedy
+            .contains("grant get, list and watch on secrets")
+    );
     assert!(!snapshot.is_complete());
     watching.expect_unrelated_change().await;
     watching.api.heal();
@@ -326,7 +330,7 @@ async fn a_server_that_does_not_answer_is_told() {
         .until("the kind at fault", |snapshot| !snapshot.unavailable.is_empty())
         .await;
     assert!(
-        snapshot.unavailable[&Kind::Service].contains("does not answer"),
+        snapshot.unavailable[&Kind::Service].message.contains("does not answer"),
         "{:?}",
         snapshot.unavailable
     );
@@ -394,7 +398,11 @@ async fn a_kind_that_is_deleted_takes_no_routes_with_it_until_it_is_back() {
             dies(&watching.api);
         }
         let snapshot = watching.until("why", |snapshot| !snapshot.unavailable.is_empty()).await;
-        assert!(snapshot.unavailable[&Kind::Ingress].contains("is being deleted"));
+        assert!(
+            snapshot.unavailable[&Kind::Ingress]
+                .message
+                .contains("is being deleted")
+        );
         watching.api.delete(definition);
         watching.api.fail("/ingresses?", 404);
         tokio::time::sleep(Duration::from_secs(400)).await;
@@ -433,7 +441,7 @@ async fn namespaces_restrict_what_is_watched() {
     let snapshot = watching
         .until("the namespace at fault", |snapshot| !snapshot.unavailable.is_empty())
         .await;
-    let reason = &snapshot.unavailable[&Kind::Ingress];
+    let reason = snapshot.unavailable[&Kind::Ingress].to_string();
     assert!(
         reason.contains("in namespace other") && reason.ends_with("by a Role"),
         "{reason}"
@@ -505,7 +513,7 @@ async fn credentials_that_are_not_accepted_are_told_as_such_and_may_come_right()
             unavailable.contains_key(&Kind::Ingress) && unavailable.contains_key(&Kind::Gateway)
         })
         .await;
-    for reason in snapshot.unavailable.values() {
+    for reason in snapshot.unavailable.values().map(ToString::to_string) {
         assert!(
             reason.contains("it answers 401") && reason.contains("check the user of the kubeconfig"),
             "{reason}"
