@@ -1,8 +1,8 @@
 //! Candidates that the index can't tell apart by their hosts, in their global order.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::HashMap};
 
-use super::{path_rule::PathRule, trie::PathTrie};
+use super::{crowd::Crowds, path_rule::PathRule, trie::PathTrie};
 
 /// Up to so many candidates are asked one by one.
 const MAX_UNINDEXED: usize = 8;
@@ -22,7 +22,13 @@ pub(super) struct Bucket {
     /// The first that fits wins.
     candidates: Box<[Candidate]>,
     /// Their places, by path.
-    index: Option<PathTrie>,
+    index: Option<Index>,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    by_prefix: PathTrie,
+    crowds: Crowds,
 }
 
 impl Bucket {
@@ -35,14 +41,7 @@ impl Bucket {
         candidates.sort_unstable_by(order);
         // A route may name a host twice.
         candidates.dedup();
-        let index = (candidates.len() > MAX_UNINDEXED).then(|| {
-            let mut index = PathTrie::default();
-            for (place, candidate) in candidates.iter().enumerate() {
-                let place = u32::try_from(place).expect("fewer than 4 billion candidates");
-                index.insert(path_of(candidate).literal_prefix(), place);
-            }
-            index
-        });
+        let index = (candidates.len() > MAX_UNINDEXED).then(|| Index::new(candidates.iter().map(path_of)));
         Self {
             candidates: candidates.into(),
             index,
@@ -69,5 +68,40 @@ impl Bucket {
             }
         });
         best.map(|(_, found)| found)
+    }
+}
+
+impl Index {
+    /// Of path rules in the order of their candidates.
+    fn new<'a>(rules: impl Iterator<Item = &'a PathRule>) -> Self {
+        let mut index = Self::default();
+        let mut plain: Vec<(u32, &[u8])> = Vec::new();
+        let mut expressions: HashMap<&[u8], Vec<(&[u8], u32)>> = HashMap::new();
+        for (place, rule) in rules.enumerate() {
+            let place = u32::try_from(place).expect("fewer than 4 billion candidates");
+            match rule.needle() {
+                Some(needle) => expressions
+                    .entry(rule.literal_prefix())
+                    .or_default()
+                    .push((needle, place)),
+                None => plain.push((place, rule.literal_prefix())),
+            }
+        }
+        for (prefix, members) in expressions {
+            if members.len() <= MAX_UNINDEXED || !index.crowds.add(prefix, &members) {
+                plain.extend(members.iter().map(|(_, place)| (*place, prefix)));
+            }
+        }
+        plain.sort_unstable();
+        for (place, prefix) in plain {
+            index.by_prefix.insert(prefix, place);
+        }
+        index
+    }
+
+    /// Visits the places of candidates whose path may fit, in ascending order within each visit.
+    fn walk(&self, path: &[u8], mut visit: impl FnMut(&[u32])) {
+        self.by_prefix.walk(path, &mut visit);
+        self.crowds.walk(path, visit);
     }
 }

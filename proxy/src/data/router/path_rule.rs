@@ -5,7 +5,10 @@ use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 use proxy_config_schema::Route;
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::criteria::{MAX_EXPRESSION_BYTES, RouteError};
+use super::{
+    criteria::{MAX_EXPRESSION_BYTES, RouteError},
+    needle::needle,
+};
 
 /// Longer literals are left to the regular expression engine and its limits.
 const MAX_LITERAL_BYTES: usize = 1024;
@@ -32,6 +35,8 @@ pub(super) enum PathRule {
         regex: Arc<Regex>,
         /// Text that every match begins with.
         literal: Box<str>,
+        /// More of what every match contains.
+        needle: Option<Box<[u8]>>,
     },
 }
 
@@ -67,7 +72,7 @@ where
         if let Some(regex) = known.get(source).copied().or_else(|| self.new.get(source)) {
             return Ok(Arc::clone(regex));
         }
-        let regex = RegexBuilder::new(&format!("^{source}"))
+        let regex = RegexBuilder::new(&anchored(source))
             .size_limit(MAX_EXPRESSION_BYTES)
             .build()?;
         let regex = Arc::new(regex);
@@ -109,6 +114,7 @@ impl PathRule {
                 Ok(regex) => rules.push(Self::Pattern {
                     source: source.into(),
                     regex,
+                    needle: needle(&anchored(source), &literal),
                     literal: literal.into(),
                 }),
                 Err(error) => errors.push(RouteError {
@@ -128,6 +134,14 @@ impl PathRule {
         }
     }
 
+    /// More text, in lower case, that every path contains that this rule takes; in any case, and after the prefix.
+    pub(super) fn needle(&self) -> Option<&[u8]> {
+        match self {
+            Self::Pattern { needle, .. } => needle.as_deref(),
+            Self::Any | Self::Prefix(_) | Self::Literal { .. } => None,
+        }
+    }
+
     /// Whether it is written as an expression.
     pub(super) fn is_expression(&self) -> bool {
         matches!(self, Self::Literal { .. } | Self::Pattern { .. })
@@ -143,6 +157,11 @@ impl PathRule {
             Self::Pattern { regex, .. } => regex.find(path).map(|found| Some(found.len())),
         }
     }
+}
+
+/// An expression as it is matched.
+fn anchored(source: &str) -> String {
+    format!("^{source}")
 }
 
 /// Plain text at the start of an anchored expression, and what follows; conservative: nothing where another alternative
@@ -242,8 +261,8 @@ mod tests {
     proptest! {
         #[test]
         fn every_rule_takes_what_the_engine_takes(
-            source in "(/|a|b|\\\\|\\.|\\$|\\||<|\\*|\\(|\\)|-|x){0,8}",
-            paths in prop::collection::vec("[/ab.$|<x-]{0,6}", 1..8),
+            source in "(/|a|b|\\\\|\\.|\\$|\\||<|\\*|\\(|\\)|-|x|ab|\\(\\?i\\)|\\[aA\\]|\\+|\\{2\\}){0,8}",
+            paths in prop::collection::vec("[/abAB.$|<x-]{0,8}", 1..8),
         ) {
             let engine = RegexBuilder::new(&format!("^{source}")).build();
             let rule = rule(&format!("~{source}"));
@@ -254,6 +273,12 @@ mod tests {
                     prop_assert_eq!(rule.matches(path.as_bytes()), expected, "{} {}", source, path);
                     if expected.is_some() {
                         prop_assert!(path.as_bytes().starts_with(rule.literal_prefix()));
+                        let rest = path.as_bytes()[rule.literal_prefix().len()..].to_ascii_lowercase();
+                        let needle = rule.needle().unwrap_or_default();
+                        prop_assert!(
+                            needle.is_empty() || rest.windows(needle.len()).any(|window| window == needle),
+                            "{} {}", source, path
+                        );
                     }
                 }
             }

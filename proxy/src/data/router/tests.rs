@@ -292,7 +292,9 @@ fn any_path() -> impl Strategy<Value = String> {
         Just(r"~/ab/(?<x>\w)".to_owned()),
         Just("~.*b$".to_owned()),
     ];
-    prop_oneof![3 => prefix, 1 => pattern]
+    // Enough of them that they are looked for by their text.
+    let crowd = prop_oneof!["~/\\[ab\\]\\+/[ab]{1,2}\\$?", r"~/\(\?i\)[ab]{2,3}"];
+    prop_oneof![3 => prefix, 1 => pattern, 3 => crowd]
 }
 
 prop_compose! {
@@ -357,7 +359,7 @@ proptest! {
 
     #[test]
     fn the_index_finds_what_a_walk_in_order_finds(
-        routes in prop::collection::vec(any_route(), 0..24),
+        routes in prop::collection::vec(any_route(), 0..48),
         requests in any_requests(),
     ) {
         let router = router(&routes);
@@ -425,6 +427,33 @@ fn ten_thousand_routes_are_not_walked_through() {
     assert_eq!(visited, 1, "only the candidate that matches is looked at");
     let found = router.find(&get("host-555.example.test", "/service-5555/deep/path").facts());
     assert_eq!(found.unwrap().route, 5555);
+}
+
+#[test]
+fn ten_thousand_expressions_are_not_walked_through() {
+    for (expression, path) in [
+        ("~/[^/]+/orders-NUMBER/", "/shop/orders-5555/deep"),
+        ("~/(?<language>en|de)/service-NUMBER$", "/de/service-5555"),
+        ("~/(?i)[a-z]+/Article-NUMBER/", "/any/ARTICLE-5555/x"),
+    ] {
+        let routes: Vec<_> = (0..10_000)
+            .map(|number| Route {
+                paths: Some(vec![expression.replace("NUMBER", &number.to_string())]),
+                ..route("one of many")
+            })
+            .collect();
+        let router = router(&routes);
+        let mut visited = 0;
+        router.hosts.visit("any.test", |bucket| {
+            let found = bucket.find(path.as_bytes(), |_| {
+                visited += 1;
+                None::<()>
+            });
+            assert!(found.is_none(), "none was to be taken");
+        });
+        assert!(visited < 5, "{expression}: {visited} candidates are looked at");
+        assert_eq!(router.find(&get("any.test", path).facts()).unwrap().route, 5555);
+    }
 }
 
 #[test]
