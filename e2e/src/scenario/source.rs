@@ -83,6 +83,18 @@ fn held(cluster: &Cluster, kind: &str, meanwhile: impl FnOnce() -> anyhow::Resul
         Ok(message.to_owned())
     })?;
     println!("   SourceUnavailable: {message}");
+    eventually("an event says so too", LIMIT, || {
+        let events = cluster.list(&["events", "-n", NAMESPACE])?;
+        let told = events.iter().any(|event| {
+            event["reason"] == "SourceUnavailable"
+                && event["involvedObject"]["kind"] == "Pod"
+                && event["message"]
+                    .as_str()
+                    .is_some_and(|message| message.to_lowercase().contains(kind))
+        });
+        ensure!(told, "there is none among {}", events.len());
+        Ok(())
+    })?;
     meanwhile()?;
     cluster.kubectl(&["scale", "-n", NAMESPACE, PROXIES, "--replicas=3"])?;
     ready(cluster, 3)?;

@@ -35,7 +35,8 @@ pub(in crate::status) const UNPROTECTED: &str = "AdminAPIUnprotected";
 pub(in crate::status) const FALLBACK_SUCCEEDED: &str = "FallbackKongConfigurationSucceeded";
 /// Ours: an Admin Service has no proxies.
 pub(in crate::status) const NO_PROXIES: &str = "NoProxies";
-
+/// Ours: objects of a kind can't be read.
+pub(in crate::status) const SOURCE_UNAVAILABLE: &str = "SourceUnavailable";
 /// Ours: the configuration is close to the size that a proxy takes.
 pub(in crate::status) const NEARLY_TOO_LARGE: &str = "ConfigurationNearlyTooLarge";
 
@@ -45,7 +46,7 @@ const MOST: usize = 2000;
 const REMEMBERED: usize = 4096;
 /// Bytes of a note: what Kubernetes allows is 1,024.
 const NOTE: usize = 1000;
-/// How long a Service may be without proxies, as while they start, before it is told.
+/// How long a Service may be without proxies, or a kind unreadable, as while something starts, before it is told.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The least time between two events that say that all went well.
 const SUCCESS_SPACING: Duration = Duration::from_secs(60);
@@ -166,6 +167,15 @@ pub(super) fn of_fleet(settings: &Settings, own_pod: Option<&ObjectRef>, world: 
                 ..warning(pod.clone(), UNPROTECTED, note)
             };
             add(&mut problems, reason, document);
+        }
+    }
+    for (kind, unavailable) in world.snapshot.unavailable.iter() {
+        if let Some(pod) = own_pod {
+            let document = EventDocument {
+                patience: PATIENCE,
+                ..warning(pod.clone(), SOURCE_UNAVAILABLE, unavailable.to_string())
+            };
+            add(&mut problems, kind.name().to_owned(), document);
         }
     }
     for service in deserted(settings, world) {

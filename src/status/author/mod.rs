@@ -2,11 +2,11 @@
 
 pub(super) mod addresses;
 mod confirmed;
-mod events;
+pub(super) mod events;
 mod fleet;
 pub(super) mod gateway;
 pub(super) mod instance;
-mod news;
+pub(super) mod news;
 pub(super) mod objects;
 
 use std::{

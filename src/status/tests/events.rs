@@ -11,7 +11,8 @@ use super::{
 use crate::{
     fleet::{ProxyError, ProxyView},
     liveness::Tracker,
-    model::{Digest, Kind, Leadership, Object, Problem, Snapshot},
+    model::{Digest, Kind, Leadership, Object, Problem, Snapshot, Unavailable},
+    status::author::{events, news},
 };
 
 #[tokio::test(start_paused = true)]
@@ -282,6 +283,61 @@ async fn an_admin_service_without_endpoints_is_told_on_the_service() {
         (condition["status"].as_str(), condition["reason"].as_str()),
         (Some("False"), Some("NoProxies"))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_can_not_be_read_is_told_on_the_controllers_pod_if_it_lasts() {
+    let cluster = Cluster::running().await;
+    cluster.pod("silverback-0");
+    cluster.show("one", vec![synced("kong-a", "one")]);
+    let with = |unavailable: &[Kind]| {
+        let mut snapshot = Snapshot::clone(&snapshot(&[], &["kong-a"]));
+        for kind in unavailable {
+            Arc::make_mut(&mut snapshot.unavailable).insert(
+                *kind,
+                Unavailable::resource(*kind, "ingresses can't be listed", "grant it"),
+            );
+        }
+        Arc::new(snapshot)
+    };
+    let told = || {
+        let events = cluster.events("silverback");
+        let told = events.iter().filter(|event| event["reason"] == "SourceUnavailable");
+        told.map(|event| (event["regarding"]["name"].clone(), event["note"].clone()))
+            .collect::<Vec<_>>()
+    };
+    cluster.snapshot.send_replace(with(&[Kind::Ingress]));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    cluster.snapshot.send_replace(with(&[]));
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(told(), [], "it was over soon");
+    cluster.snapshot.send_replace(with(&[Kind::Ingress]));
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(
+        told(),
+        [(json!("silverback-0"), json!("ingresses can't be listed; grant it"))]
+    );
+}
+
+#[test]
+fn every_reason_is_explained() {
+    let page = include_str!("../../../docs/reference/events.md");
+    let explained: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    let reasons = [
+        events::TRANSLATION_FAILED,
+        events::APPLY_FAILED,
+        events::SUCCEEDED,
+        events::FALLBACK_SUCCEEDED,
+        news::PROGRAMMED,
+        events::UNPROTECTED,
+        events::NO_PROXIES,
+        events::SOURCE_UNAVAILABLE,
+        events::NEARLY_TOO_LARGE,
+    ];
+    assert_eq!(explained, reasons);
 }
 
 #[tokio::test(start_paused = true)]
