@@ -337,6 +337,8 @@ impl Bench<'_> {
         let mut command = Command::new(&self.arguments.silverback);
         command
             .env("POD_NAME", name)
+            // As in the image.
+            .env("MALLOC_ARENA_MAX", "2")
             .arg("run")
             .arg("--kubeconfig")
             .arg(&self.cluster.kubeconfig)
