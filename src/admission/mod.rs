@@ -11,6 +11,7 @@ mod consumer;
 mod credential;
 mod custom_entity;
 mod deprecation;
+mod needs;
 mod neighbourhood;
 mod plugin;
 mod question;
@@ -152,25 +153,10 @@ struct Change {
 /// The Secrets that a review needs and the snapshot lacks: Secrets are kept only as far as they are used, and a new
 /// object may be the first to use one. They are to be looked up, put into the snapshot or named absent.
 pub fn missing_secrets(request: &Request, snapshot: &Snapshot) -> Vec<NamespacedName> {
-    /// More than this only an attack has.
-    const MAX: usize = 16;
-    let Some(Ok(change)) = change(request) else {
-        return Vec::new();
-    };
-    let wanted = match &change.new {
-        Object::KongPlugin(object) => plugin::secrets(&object.metadata, &object.plugin),
-        Object::KongClusterPlugin(object) => plugin::secrets(&object.metadata, &object.plugin),
-        Object::KongConsumer(object) => consumer::secrets(object),
+    match change(request) {
+        Some(Ok(change)) => needs::missing_secrets(&change, snapshot),
         _ => Vec::new(),
-    };
-    let mut missing: Vec<_> = wanted
-        .into_iter()
-        .filter(|key| !snapshot.secrets.contains_key(key))
-        .collect();
-    missing.sort();
-    missing.dedup();
-    missing.truncate(MAX);
-    missing
+    }
 }
 
 /// Reviews a request. `absent` are Secrets that are known not to exist.
@@ -215,7 +201,7 @@ fn judge(change: &Change, view: View<'_>, review: &mut Review) {
     let translations = translation::translate(change, view);
     match &change.new {
         Object::KongPlugin(_) | Object::KongClusterPlugin(_) => plugin::check(change, &translations, view, review),
-        _ => route::check(change, &translations, review),
+        _ => route::check(change, &translations, &needs::Unknown::of(change, view), review),
     }
 }
 

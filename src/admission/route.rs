@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{
     Change, Question, Review,
+    needs::Unknown,
     translation::{self, Translated},
     verdict::{self, Gravity},
 };
@@ -15,8 +16,11 @@ const MAX_QUESTIONS: usize = 16;
 const PROTOCOLS: &str = "konghq.com/protocols";
 
 /// Judges by the problems that the change brings to its object, and asks the proxies about its routes.
-pub(super) fn check(change: &Change, translations: &[Translated], review: &mut Review) {
+pub(super) fn check(change: &Change, translations: &[Translated], unknown: &Unknown, review: &mut Review) {
     for (problem, is_everywhere) in translation::problems_of(translations, change.kind, &change.key) {
+        if unknown.may_be_behind(&problem) {
+            continue;
+        }
         match verdict::gravity(change.kind, &problem) {
             Gravity::Denial if is_everywhere => review.verdict.deny(denial(change, &problem)),
             Gravity::Denial | Gravity::Warning => review.verdict.warn(verdict::text(&problem)),
@@ -42,13 +46,41 @@ fn denial(change: &Change, problem: &Problem) -> String {
             None => format!("{kind} has invalid Kong annotations: {text}"),
         },
         Reason::Unsupported if change.kind == Kind::HTTPRoute => {
-            format!("HTTPRoute spec did not pass validation: {text}")
+            format!("HTTPRoute spec did not pass validation: {}{text}", unsupported(problem))
         }
         _ if matches!(change.kind, Kind::Ingress | Kind::HTTPRoute) => {
             format!("{kind} failed schema validation: {text}")
         }
         _ => text,
     }
+}
+
+/// What Kong Ingress Controller says of a field of an HTTPRoute: `rules[0].filters[1]: filter type CORS is unsupported: `.
+fn unsupported(problem: &Problem) -> String {
+    let field = problem.field.as_deref().unwrap_or_default();
+    let Some((place, rest)) = field
+        .strip_prefix("spec.")
+        .and_then(|field| Some((&field[..=field.rfind(']')?], &field[field.rfind(']')? + 1..])))
+    else {
+        return String::new();
+    };
+    let words = match rest {
+        ".filters" => "filters in backendRef is unsupported".to_owned(),
+        ".queryParams" => "queryparam matching is supported with expression router only".to_owned(),
+        _ => match http_filters_type(&problem.message) {
+            Some(type_) => format!("filter type {type_} is unsupported"),
+            None => return String::new(),
+        },
+    };
+    format!("{place}: {words}: ")
+}
+
+/// The type that a message of translation's is about.
+fn http_filters_type(message: &str) -> Option<&str> {
+    message
+        .strip_prefix("httpFilter ")?
+        .split_once(" unsupported")
+        .map(|(type_, _)| type_)
 }
 
 /// The item of the annotation that the problem is about.

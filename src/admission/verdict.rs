@@ -106,15 +106,24 @@ pub(super) fn gravity(kind: Kind, problem: &Problem) -> Gravity {
         | Reason::InvalidField
         | Reason::UnknownField
         | Reason::InvalidRegex
-        | Reason::InvalidCertificate
-        | Reason::InvalidPlugin
         | Reason::InvalidCredential
         | Reason::DuplicateObject => Gravity::Denial,
+        // Whoever refers to a plugin or a certificate is not to blame for what is wrong with it.
+        Reason::InvalidPlugin if matches!(kind, Kind::KongPlugin | Kind::KongClusterPlugin) => Gravity::Denial,
+        Reason::InvalidCertificate if matches!(kind, Kind::Secret | Kind::ConfigMap) => Gravity::Denial,
         // Routes of the Gateway API say it in their status.
         Reason::UnsupportedBackend if kind == Kind::Ingress => Gravity::Denial,
-        Reason::Unsupported if kind == Kind::HTTPRoute && field.starts_with("spec") => Gravity::Denial,
+        Reason::Unsupported if kind == Kind::HTTPRoute && is_denied_of_routes(field) => Gravity::Denial,
         _ => Gravity::Warning,
     }
+}
+
+/// Whether Kong Ingress Controller denies what Kong can't do with a field of an HTTPRoute: filters of unknown types or at
+/// single backends, matches on query parameters. What it admits and leaves out is warned of.
+fn is_denied_of_routes(field: &str) -> bool {
+    let of_filter = field.contains(".filters[") && (field.ends_with(".type") || field.ends_with(".extensionRef.kind"));
+    let of_backend = field.contains(".backendRefs[") && field.ends_with(".filters");
+    of_filter || of_backend || field.ends_with(".queryParams")
 }
 
 /// A problem as `kubectl` shows it: field, what is wrong, what to do.

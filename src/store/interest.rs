@@ -5,9 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use super::references::References;
 use crate::model::{
-    Kind, NamespacedName, Object, Snapshot,
+    Kind, NamespacedName, Object, References, Snapshot,
     kubernetes::{EndpointSlice, Metadata},
 };
 

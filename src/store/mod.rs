@@ -11,7 +11,6 @@
 mod actor;
 mod event;
 mod interest;
-mod references;
 mod state;
 
 #[cfg(test)]
@@ -20,7 +19,8 @@ mod tests;
 pub use actor::{channel, run};
 pub use event::Event;
 pub use interest::{CA_CERTIFICATE_LABEL, CREDENTIAL_LABEL, Interest};
-pub use references::References;
+
+pub use crate::model::References;
 
 use std::collections::BTreeSet;
 

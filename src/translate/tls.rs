@@ -120,9 +120,9 @@ impl<'a> Certificates<'a> {
             problems.report(
                 owner,
                 field(".hosts"),
-                Reason::InvalidField,
+                Reason::Unsupported,
                 format!(
-                    "no host is listed, so the certificate of Secret {} is not used",
+                    "no host is listed, and Kong serves certificates by host: that of Secret {} is not used",
                     tls.secret_name
                 ),
                 "list the hosts that the certificate is for",

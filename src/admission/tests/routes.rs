@@ -128,3 +128,155 @@ fn routes_are_shown_to_the_proxies() {
         Some("Ingress failed schema validation: schema violation (paths.1: bad)")
     );
 }
+
+fn http_route(rule: Value) -> [(Kind, Value); 4] {
+    let class = json!({"metadata": {"name": "kong"}, "spec": {"controllerName": "konghq.com/kic-gateway-controller"}});
+    let gateway = json!({
+        "metadata": {"name": "edge"},
+        "spec": {"gatewayClassName": "kong", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]},
+    });
+    let mut rule = rule;
+    if rule["backendRefs"].is_null() {
+        rule["backendRefs"] = json!([{"name": "web", "port": 80}]);
+    }
+    let route = json!({"spec": {"parentRefs": [{"name": "edge"}], "rules": [rule]}});
+    [
+        (Kind::GatewayClass, class),
+        (Kind::Gateway, gateway),
+        web(),
+        (Kind::HTTPRoute, route),
+    ]
+}
+
+fn verdict_on_rule(rule: Value) -> Verdict {
+    let [class, gateway, service, (kind, route)] = http_route(rule);
+    verdict(kind, &route, &[class, gateway, service])
+}
+
+#[test]
+fn what_kong_ingress_controller_refuses_of_http_routes_is_denied_in_its_words() {
+    let mirror = json!({"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "web", "port": 80}}});
+    for (rule, words) in [
+        (
+            json!({"filters": [mirror]}),
+            "rules[0].filters[0]: filter type RequestMirror is unsupported",
+        ),
+        (
+            json!({"backendRefs": [{"name": "web", "port": 80, "filters": [mirror]}]}),
+            "rules[0].backendRefs[0]: filters in backendRef is unsupported",
+        ),
+        (
+            json!({"matches": [{"queryParams": [{"name": "a", "value": "b"}]}]}),
+            "rules[0].matches[0]: queryparam matching is supported with expression router only",
+        ),
+    ] {
+        let message = verdict_on_rule(rule).message().unwrap_or_default();
+        let expected = format!("HTTPRoute spec did not pass validation: {words}: spec.rules[0]");
+        assert!(message.starts_with(&expected), "{message}");
+    }
+}
+
+#[test]
+fn what_kong_ingress_controller_admits_of_http_routes_is_warned_of() {
+    let redirect = |fields: Value| json!({"filters": [{"type": "RequestRedirect", "requestRedirect": fields}]});
+    for (rule, word) in [
+        (json!({"timeouts": {"request": "10s"}}), "timeouts.request"),
+        (redirect(json!({"port": 8080})), "requestRedirect"),
+        (redirect(json!({"scheme": "http"})), "requestRedirect"),
+        (
+            redirect(json!({"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/x"}})),
+            "requestRedirect.path",
+        ),
+    ] {
+        let warned = verdict_on_rule(rule);
+        assert!(warned.is_allowed(), "{warned:?}");
+        assert!(
+            warned.warnings.iter().any(|warning| warning.contains(word)),
+            "{warned:?}"
+        );
+    }
+}
+
+#[test]
+fn tls_without_hosts_is_warned_of() {
+    let mut ingress = ingress("/", "Prefix");
+    ingress["spec"]["tls"] = json!([{"secretName": "certificate"}]);
+    let warned = verdict(Kind::Ingress, &ingress, &[web()]);
+    assert!(warned.is_allowed(), "{warned:?}");
+    assert!(warned.warnings[0].starts_with("spec.tls[0].hosts: "), "{warned:?}");
+}
+
+#[test]
+fn nobody_is_denied_for_what_is_wrong_with_another_object() {
+    let mut with_plugin = ingress("/", "Prefix");
+    with_plugin["metadata"]["annotations"]["konghq.com/plugins"] = json!("broken");
+    let plugin = json!({
+        "metadata": {"name": "broken"}, "plugin": "cors",
+        "configFrom": {"secretKeyRef": {"name": "gone", "key": "k"}},
+    });
+    let mut with_certificate = ingress("/", "Prefix");
+    with_certificate["spec"]["tls"] = json!([{"secretName": "broken", "hosts": ["shop.example"]}]);
+    let secret = json!({"metadata": {"name": "broken"}, "stringData": {"tls.crt": "x", "tls.key": "y"}});
+    for (ingress, other) in [
+        (with_plugin, (Kind::KongPlugin, plugin)),
+        (with_certificate, (Kind::Secret, secret)),
+    ] {
+        let warned = verdict(Kind::Ingress, &ingress, &[web(), other]);
+        assert!(warned.is_allowed(), "{warned:?}");
+        assert!(warned.warnings[0].contains("can't be used"), "{warned:?}");
+    }
+}
+
+#[test]
+fn regular_expressions_of_pcre_are_admitted_where_the_proxies_have_it() {
+    let ingress = ingress("/~/api/(?!internal)", "ImplementationSpecific");
+    assert_eq!(verdict(Kind::Ingress, &ingress, &[web()]), Verdict::default());
+}
+
+#[test]
+fn secrets_that_a_new_object_is_the_first_to_use_are_looked_up() {
+    let mut with_tls = ingress("/", "Prefix");
+    with_tls["spec"]["tls"] = json!([{"secretName": "certificate", "hosts": ["shop.example"]}]);
+    let mut with_client_certificate = web().1;
+    with_client_certificate["metadata"]["annotations"] =
+        json!({"konghq.com/client-cert": "certificate", "konghq.com/protocol": "https"});
+    let listener = json!({
+        "name": "https", "port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "certificate"}]},
+    });
+    let gateway = json!({"spec": {"gatewayClassName": "kong", "listeners": [listener]}});
+    let class = json!({"metadata": {"name": "kong"}, "spec": {"controllerName": "konghq.com/kic-gateway-controller"}});
+    let key = NamespacedName::new("shop", "certificate");
+    for (kind, new) in [
+        (Kind::Ingress, with_tls),
+        (Kind::Service, with_client_certificate),
+        (Kind::Gateway, gateway),
+    ] {
+        let objects = snapshot(&[
+            web(),
+            (Kind::GatewayClass, class.clone()),
+            (Kind::Ingress, ingress("/web", "Prefix")),
+        ]);
+        let request = request(kind, &new, None);
+        assert_eq!(
+            missing_secrets(&request, &objects),
+            std::slice::from_ref(&key),
+            "{}",
+            kind.name()
+        );
+        let warnings = |absent| review(&request, &objects, &absent, &settings()).conclude().warnings;
+        assert_eq!(
+            warnings(BTreeSet::new()),
+            [""; 0],
+            "{}: nobody knows whether it exists",
+            kind.name()
+        );
+        let warned = warnings(BTreeSet::from([key.clone()]));
+        assert!(
+            warned
+                .iter()
+                .any(|warning| warning.contains("there is no Secret certificate")),
+            "{}: {warned:?}",
+            kind.name()
+        );
+    }
+}

@@ -172,7 +172,7 @@ pub(super) fn direct(object: &Object, snapshot: &Snapshot) -> Vec<Dependency> {
         }
         Object::KongServiceFacade(facade) => {
             edges.own(Kind::Service, &facade.spec.backend_ref.name);
-            edges.policy(metadata);
+            edges.face(metadata);
             edges.plugins(metadata);
         }
         Object::BackendTLSPolicy(policy) => {
@@ -322,7 +322,8 @@ impl Edges<'_> {
         self.plugins(metadata);
     }
 
-    fn service(&mut self, metadata: &Metadata) {
+    /// What a Service and a KongServiceFacade say about what is made of them.
+    fn face(&mut self, metadata: &Metadata) {
         let named = [
             (annotations::CLIENT_CERT, Kind::Secret),
             (annotations::CA_CERTIFICATES_SECRETS, Kind::Secret),
@@ -334,7 +335,12 @@ impl Edges<'_> {
                 self.own(kind, name);
             }
         }
-        self.policy(metadata);
+        let policy = metadata.annotation(annotations::UPSTREAM_POLICY).unwrap_or_default();
+        self.own(Kind::KongUpstreamPolicy, policy.trim());
+    }
+
+    fn service(&mut self, metadata: &Metadata) {
+        self.face(metadata);
         let snapshot = self.snapshot;
         for (key, policy) in snapshot.backend_tls_policies.iter() {
             let is_target = |target: &crate::model::gateway::PolicyTargetReference| {
@@ -344,11 +350,6 @@ impl Edges<'_> {
                 self.own(Kind::BackendTLSPolicy, &key.name);
             }
         }
-    }
-
-    fn policy(&mut self, metadata: &Metadata) {
-        let name = metadata.annotation(annotations::UPSTREAM_POLICY).unwrap_or_default();
-        self.own(Kind::KongUpstreamPolicy, name.trim());
     }
 
     fn plugins(&mut self, metadata: &Metadata) {

@@ -99,6 +99,24 @@ fn what_depends_on_a_refused_object_goes_with_it() {
 }
 
 #[test]
+fn what_a_facade_is_verified_by_takes_it_along() {
+    let authority = object(
+        Kind::ConfigMap,
+        "shop",
+        "authority",
+        json!({"metadata": {"labels": {"konghq.com/ca-cert": "true"}}}),
+    );
+    let annotations = json!({"konghq.com/ca-certificates-configmaps": "authority"});
+    let facade = json!({"metadata": {"annotations": annotations}, "spec": {"backendRef": {"name": "a", "port": 80}}});
+    let facade = object(Kind::KongServiceFacade, "shop", "facade", facade);
+    let objects = snapshot([authority.clone(), facade, service("a", &json!({}))]);
+    let mut isolation = Isolation::default();
+    isolation.update(&objects, &refusals([refusal("1", &[&authority], &objects)]));
+    let reduced = isolation.reduce(&objects, None, false).unwrap();
+    assert_eq!(names(&reduced.snapshot), ["Service shop/a"]);
+}
+
+#[test]
 fn a_certificate_takes_no_route_with_it() {
     let certificate = object(
         Kind::Secret,

@@ -1,19 +1,19 @@
-//! Which Services, Secrets and ConfigMaps an object refers to. Pure; used by the interest.
+//! Which Services, Secrets and ConfigMaps objects refer to: what the store keeps, and what a review looks up. Pure.
 
 use std::collections::BTreeSet;
 
-use crate::model::{
+use super::{
     NamespacedName, Snapshot,
     gateway::{BackendRef, BackendTLSPolicy, Gateway},
     kong::PluginFields,
     kubernetes::{Ingress, IngressTls, Metadata},
 };
 
-/// Annotation of a Service that names a TLS Secret of its namespace.
+/// Annotation of a Service or KongServiceFacade that names a TLS Secret of its namespace.
 const CLIENT_CERTIFICATE: &str = "konghq.com/client-cert";
-/// Annotation of a Service that names Secrets with CA certificates, separated by commas.
+/// Annotation of a Service or KongServiceFacade that names Secrets with CA certificates, separated by commas.
 const CA_SECRETS: &str = "konghq.com/ca-certificates-secrets";
-/// Annotation of a Service that names ConfigMaps with CA certificates, separated by commas.
+/// Annotation of a Service or KongServiceFacade that names ConfigMaps with CA certificates, separated by commas.
 const CA_CONFIG_MAPS: &str = "konghq.com/ca-certificates-configmaps";
 
 /// What the objects of a snapshot refer to.
@@ -110,8 +110,9 @@ impl References {
     }
 
     fn of_services(&mut self, snapshot: &Snapshot) {
-        for service in snapshot.services.values() {
-            let metadata = &service.metadata;
+        let services = snapshot.services.values().map(|service| &service.metadata);
+        let facades = snapshot.service_facades.values().map(|facade| &facade.metadata);
+        for metadata in services.chain(facades) {
             if metadata.annotations.is_empty() {
                 continue;
             }
@@ -318,6 +319,12 @@ mod tests {
             (
                 Kind::Service,
                 json!({"metadata": {"annotations": annotations}}),
+                vec!["shop/c", "shop/d", "shop/e"],
+                vec!["shop/m"],
+            ),
+            (
+                Kind::KongServiceFacade,
+                json!({"metadata": {"annotations": annotations}, "spec": {"backendRef": {"name": "web", "port": 80}}}),
                 vec!["shop/c", "shop/d", "shop/e"],
                 vec!["shop/m"],
             ),
