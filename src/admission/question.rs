@@ -106,6 +106,11 @@ impl Question {
         }
     }
 
+    /// What are the fields of that type of entity? The type is part of a path.
+    pub fn entity_schema(kind: &str) -> Self {
+        Self::custom_entity(kind, &JsonObject::new())
+    }
+
     /// Does a proxy know that type of entity, and would it take one with these fields?
     pub(super) fn custom_entity(kind: &str, fields: &JsonObject) -> Self {
         Self {

@@ -1,9 +1,12 @@
 //! What is known of the entities that plugins bring along: which of their fields refer to other entities. Pure.
 //!
 //! Kong tells it in `GET /schemas/<type>`, which a translation can't ask. What Kong's bundled plugins have is known here;
-//! more can be given with the settings.
+//! for other types the controller asks proxies, and gives what they say with the settings.
 
 use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
 
 /// The schema of one type of custom entities, as far as it is used.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,6 +15,26 @@ pub struct EntitySchema {
     pub foreign: BTreeMap<String, String>,
     /// The type of the plugin that brings it along, if that is known: proxies without the plugin don't know the entity.
     pub plugin: Option<String>,
+}
+
+impl EntitySchema {
+    /// Reads Kong's answer to `GET /schemas/<type>`; `None` if it is no schema.
+    pub fn parse(answer: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Schema {
+            fields: Vec<BTreeMap<String, Value>>,
+        }
+        let schema = serde_json::from_slice::<Schema>(answer).ok()?;
+        let foreign = schema.fields.into_iter().flatten().filter_map(|(name, field)| {
+            let is_foreign = field.get("type").is_some_and(|type_| type_ == "foreign");
+            let list = field.get("reference").and_then(Value::as_str)?;
+            is_foreign.then(|| (name, list.to_owned()))
+        });
+        Some(Self {
+            foreign: foreign.collect(),
+            plugin: None,
+        })
+    }
 }
 
 /// Schemas of custom entities by their type.
@@ -75,5 +98,23 @@ impl EntitySchemas {
     /// The schema of a type.
     pub fn get(&self, type_: &str) -> Option<&EntitySchema> {
         self.0.get(type_)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_that_refer_to_others_are_read_off_kongs_answer() {
+        let answer = br#"{"fields": [
+            {"id": {"type": "string", "uuid": true}},
+            {"service": {"type": "foreign", "reference": "services"}},
+            {"consumer": {"type": "foreign", "reference": "consumers", "on_delete": "cascade"}}
+        ]}"#;
+        let schema = EntitySchema::parse(answer).expect("a schema");
+        let foreign: Vec<_> = schema.foreign.iter().map(|(field, list)| (&**field, &**list)).collect();
+        assert_eq!(foreign, [("consumer", "consumers"), ("service", "services")]);
+        assert_eq!(EntitySchema::parse(b"<html>"), None);
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     },
     push::Inquirer,
     serve::admission::{self as webhook, AskProxies, LookUp, LookUpSecret},
-    translate,
+    translate::{self, EntitySchemas},
 };
 
 /// What the webhook follows.
@@ -34,6 +34,7 @@ pub(super) struct Inputs {
     pub(super) leadership: watch::Receiver<Leadership>,
     pub(super) material: watch::Receiver<Option<Arc<CertificateMaterial>>>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) schemas: watch::Receiver<Arc<EntitySchemas>>,
 }
 
 /// Serves the webhook, if it shall be served.
@@ -56,7 +57,7 @@ pub(super) fn serve(
     };
     let inputs = webhook::Inputs {
         snapshot: inputs.snapshot,
-        settings: translations(settings.clone(), inputs.view.clone()),
+        settings: translations(settings.clone(), inputs.view.clone(), inputs.schemas),
         certificate,
         proxies: ask_proxies(
             settings,
@@ -146,12 +147,14 @@ async fn carry<T, U>(
 fn translations(
     settings: ControllerSettings,
     view: watch::Receiver<Arc<FleetView>>,
+    schemas: watch::Receiver<Arc<EntitySchemas>>,
 ) -> Arc<dyn Fn() -> admission::Settings + Send + Sync> {
     Arc::new(move || {
         let present = view.borrow().profiles.clone();
         let profiles = pipeline::wanted_profiles(&settings.translation, &present, Default::default());
         let of_profile = |profile| translate::Settings {
             profile: settings.profile.of(&profile),
+            entity_schemas: schemas.borrow().clone(),
             ..pipeline::as_of_now(&settings.translation)
         };
         admission::Settings {
@@ -161,7 +164,7 @@ fn translations(
 }
 
 /// The certificates for Admin APIs, as they are now.
-fn follow_tls(
+pub(super) fn follow_tls(
     settings: &ControllerSettings,
     mut material: watch::Receiver<Option<Arc<CertificateMaterial>>>,
     tasks: &mut JoinSet<&'static str>,
@@ -184,7 +187,7 @@ fn follow_tls(
 }
 
 /// Asks one proxy of each profile that the question concerns.
-fn ask_proxies(
+pub(super) fn ask_proxies(
     settings: &ControllerSettings,
     view: watch::Receiver<Arc<FleetView>>,
     tls: watch::Receiver<Option<Arc<AdminTls>>>,

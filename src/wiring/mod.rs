@@ -7,6 +7,7 @@ mod carry;
 mod certificates;
 mod controller;
 mod election;
+mod entity_schemas;
 mod hold;
 mod identity;
 mod leftovers;
@@ -131,11 +132,19 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         &shutdown,
     )?;
 
+    let (schemas_sender, schemas) = watch::channel(settings.translation.entity_schemas.clone());
+    if settings.translation.feature_gates.kong_custom_entity && !settings.translation.raw_objects {
+        let tls = admission::follow_tls(&settings, material.clone(), &mut tasks);
+        let ask = admission::ask_proxies(&settings, view.clone(), tls, entity_schemas::LIMIT);
+        let asking = entity_schemas::follow(ask, snapshot.clone(), schemas_sender);
+        spawn(&mut tasks, "schemas of custom entities", asking);
+    }
     spawn(&mut tasks, "news", news::follow(rendition.clone(), view.clone()));
     let pipeline = pipeline::run(
         pipeline::Rules {
             settings: settings.translation.clone(),
             assumed: settings.profile.clone(),
+            schemas: schemas.clone(),
             keep: settings.keep_last_valid,
         },
         store,
@@ -201,6 +210,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         leadership: elected.clone(),
         material: material.clone(),
         metrics: metrics.clone(),
+        schemas,
     };
     admission::serve(&settings, client.as_ref(), inputs, &mut tasks, &shutdown)?;
     spawn(

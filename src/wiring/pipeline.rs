@@ -16,7 +16,7 @@ use crate::{
     model::{Profile, Snapshot},
     render::{Given, Lane, LastGood, Rendition},
     store::{self, References},
-    translate::{GatewayStatuses, Participants, Settings, fallback::Refusals},
+    translate::{EntitySchemas, GatewayStatuses, Participants, Settings, fallback::Refusals},
 };
 
 /// What the fleet says of the profiles: what renderings depend on besides the objects.
@@ -58,6 +58,8 @@ pub(super) struct Rules {
     pub(super) settings: Settings,
     /// What is taken for granted of the proxies.
     pub(super) assumed: ProfileOverride,
+    /// What is known of custom entities.
+    pub(super) schemas: watch::Receiver<Arc<EntitySchemas>>,
     /// Whether objects that proxies refuse stay as they were accepted last, rather than being left out.
     pub(super) keep: bool,
 }
@@ -71,6 +73,7 @@ pub(super) async fn run(
     Rules {
         settings,
         assumed,
+        mut schemas,
         keep,
     }: Rules,
     store: mpsc::WeakSender<store::Event>,
@@ -84,6 +87,10 @@ pub(super) async fn run(
     let mut valid_until = None;
     let mut referred = References::default();
     loop {
+        let settings = Settings {
+            entity_schemas: schemas.borrow_and_update().clone(),
+            ..settings.clone()
+        };
         let snapshot = snapshots.borrow_and_update().clone();
         let (experience, recalled) = {
             let view = views.borrow_and_update();
@@ -155,9 +162,17 @@ pub(super) async fn run(
                     }
                     Err(_) => return,
                 },
+                () = grow(&mut schemas) => break,
                 () = ends(valid_until) => break,
             }
         }
+    }
+}
+
+/// Ends once more is known of custom entities; never where nobody asks.
+async fn grow(schemas: &mut watch::Receiver<Arc<EntitySchemas>>) {
+    if schemas.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -373,6 +388,7 @@ mod tests {
         let rules = Rules {
             settings,
             assumed: ProfileOverride::default(),
+            schemas: watch::channel(Arc::default()).1,
             keep: false,
         };
         let (store, _events) = mpsc::channel(1);
@@ -424,6 +440,7 @@ mod tests {
             let rules = Rules {
                 settings: settings.clone(),
                 assumed: ProfileOverride::default(),
+                schemas: watch::channel(Arc::default()).1,
                 keep: false,
             };
             let (store, _events) = mpsc::channel(1);
