@@ -29,6 +29,9 @@ pub struct Settings {
     pub publish_addresses_udp: Vec<String>,
     /// Name of the controller in statuses (`--gateway-api-controller-name`).
     pub controller_name: String,
+    /// The class whose KongServiceFacades are told that nobody refers to them (`--ingress-class`); `None` while they are
+    /// switched off.
+    pub facade_class: Option<String>,
     /// The only Gateway that is ours (`--gateway-to-reconcile`); all of our classes when `None`.
     pub gateway_to_reconcile: Option<NamespacedName>,
     /// Whether the statuses of users' objects are written (`--update-status`).

@@ -34,6 +34,8 @@ pub(super) fn write(
         publish_service_udp: settings.status.publish_service_udp.clone(),
         publish_addresses_udp: settings.status.publish_addresses_udp.clone(),
         controller_name: settings.translation.gateway_controller_name.clone(),
+        facade_class: (settings.translation.feature_gates.kong_service_facade)
+            .then(|| settings.translation.ingress_class.clone()),
         gateway_to_reconcile: settings.translation.gateway_to_reconcile.clone(),
         update_status: settings.status.update_status,
         emit_events: settings.status.emit_events,

@@ -15,11 +15,14 @@ use crate::{
     render::{Rendered, Rendition},
 };
 
-const GROUP: &str = "/apis/configuration.konghq.com";
-
 fn path(kind: Kind, name: &str) -> String {
     let namespace = if kind.is_namespaced() { "namespaces/shop/" } else { "" };
-    format!("{GROUP}/{}/{namespace}{}/{name}", kind.version(), kind.plural())
+    format!(
+        "/apis/{}/{}/{namespace}{}/{name}",
+        kind.group(),
+        kind.version(),
+        kind.plural()
+    )
 }
 
 /// An object of the namespace `shop`, or of none.
@@ -333,7 +336,7 @@ async fn a_policy_says_what_became_of_it_on_each_service() {
         json!({ "metadata": { "uid": "uid-of-policy" }, "status": { "ancestors": [foreign] } }),
     );
     let field = "metadata.annotations[\"konghq.com/upstream-policy\"]";
-    let conflict = problem(objects[1].object_ref(), Reason::Conflict, field);
+    let conflict = problem(objects[1].object_ref(), Reason::InconsistentServices, field);
     show(
         &cluster,
         rendition("one", &objects, &["web", "odd", "policy"], vec![conflict]),
@@ -416,4 +419,34 @@ async fn an_object_that_was_made_anew_is_told_anew() {
         programmed(&cluster, Kind::KongConsumer, "alice"),
         is("True", "Programmed", 1)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_facade_of_our_class_that_nobody_refers_to_says_so() {
+    let facade = |name: &str, class: &str| {
+        let annotations = json!({ "kubernetes.io/ingress.class": class });
+        let spec = json!({ "backendRef": { "name": "web", "port": 80 } });
+        let value = json!({ "metadata": { "annotations": annotations }, "spec": spec });
+        object(Kind::KongServiceFacade, name, 3, value)
+    };
+    let objects = [facade("unused", "kong"), facade("foreign", "other")];
+    let cluster = cluster(&objects).await;
+    show(
+        &cluster,
+        rendition("one", &objects, &[], Vec::new()),
+        vec![synced("kong-a", "one")],
+    )
+    .await;
+    let status = |name: &str| {
+        let object = cluster.api.get(&path(Kind::KongServiceFacade, name));
+        object.expect("it stands")["status"].clone()
+    };
+    let condition = &status("unused")["conditions"][0];
+    assert_eq!(condition["status"], "False");
+    assert_eq!(condition["reason"], "Pending");
+    assert_eq!(
+        condition["message"],
+        "Found no references to this resource in Ingress or similar resources."
+    );
+    assert_eq!(status("foreign"), Value::Null);
 }

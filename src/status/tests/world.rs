@@ -64,6 +64,7 @@ pub(super) fn settings() -> Settings {
         publish_service_udp: None,
         publish_addresses_udp: Vec::new(),
         controller_name: "konghq.com/kic-gateway-controller".to_owned(),
+        facade_class: Some("kong".to_owned()),
         gateway_to_reconcile: None,
         update_status: true,
         emit_events: true,

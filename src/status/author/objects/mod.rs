@@ -3,8 +3,8 @@
 //!
 //! Kong Ingress Controller's types, reasons and places, with more behind them: a condition holds once all ready proxies run
 //! a configuration with the object in it, not only when it was translated; what is refused turns it, what is wrong stands
-//! in its message; KongPlugins and KongClusterPlugins have it too. Objects that nobody refers to, or that are another
-//! controller's, are left alone.
+//! in its message; KongPlugins and KongClusterPlugins have it too. Objects that nobody refers to are left alone, but for
+//! KongServiceFacades of our class, and so are another controller's.
 
 mod sources;
 
@@ -42,6 +42,11 @@ pub(in crate::status) const KINDS: [Kind; 9] = [
     Kind::KongUpstreamPolicy,
     Kind::KongVault,
 ];
+
+/// Names the class of an object.
+const CLASS: &str = "kubernetes.io/ingress.class";
+/// Says of an IngressClass that it is that of objects that name none.
+const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
 
 const CONFIGURED: Verdict<'static> = Verdict {
     holds: true,
@@ -138,11 +143,39 @@ impl ObjectConditions {
             let condition = ObjectCondition::new("Programmed", &verdict, generation, former);
             wanted.insert(key, programmed(None, condition));
         }
+        if self.known.contains(&Kind::KongServiceFacade) {
+            self.judge_unused_facades(sources, settings, wanted);
+        }
         if self.known.contains(&Kind::KongLicense) {
             self.judge_licenses(sources, &mistakes, settings, wanted);
         }
         if self.known.contains(&Kind::KongUpstreamPolicy) {
             self.judge_policies(sources, &mistakes, settings, wanted);
+        }
+    }
+
+    /// KongServiceFacades of our class that nobody refers to.
+    fn judge_unused_facades(&self, sources: &Sources, settings: &Settings, wanted: &mut BTreeMap<Key, Document>) {
+        let Some(class) = &settings.facade_class else { return };
+        let snapshot = &sources.latest.snapshot;
+        let is_default = snapshot
+            .ingress_classes
+            .get(&NamespacedName::new("", class.as_str()))
+            .is_some_and(|class| class.metadata.annotation(DEFAULT_CLASS) == Some("true"));
+        for facade in snapshot.service_facades.values() {
+            let named = facade.metadata.annotation(CLASS).filter(|named| !named.is_empty());
+            if !named.map_or(is_default, |named| named == class) {
+                continue;
+            }
+            let name = facade.metadata.key();
+            let Some((object, key)) = sources.object(Kind::KongServiceFacade, &name) else {
+                continue;
+            };
+            let former = self.former(&key);
+            wanted.entry(key).or_insert_with(|| {
+                let generation = object.metadata().generation;
+                programmed(None, ObjectCondition::new("Programmed", &UNUSED, generation, former))
+            });
         }
     }
 

@@ -99,7 +99,8 @@ impl Sources {
             let field = prefix(problem.field.as_deref());
             let message = format!("{field}{}; {}", problem.message, problem.remedy);
             let mistake = mistakes.entry(id).or_default();
-            if problem.reason == Reason::Conflict && field.contains(ANNOTATION) {
+            let is_conflict = matches!(problem.reason, Reason::Conflict | Reason::InconsistentServices);
+            if is_conflict && field.contains(ANNOTATION) {
                 mistake.conflict_of_policy.get_or_insert(message);
             } else if matches!(problem.condition.as_deref(), None | Some("Programmed")) {
                 mistake.message.get_or_insert(message);
