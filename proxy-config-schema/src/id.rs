@@ -29,28 +29,28 @@ pub fn is_uuid(text: &str) -> bool {
 }
 
 /// The identifier of a service.
-pub fn service(name: &str) -> Uuid {
-    entity("services", None, name)
+pub fn service(workspace: Option<&str>, name: &str) -> Uuid {
+    entity("services", workspace, name)
 }
 
 /// The identifier of a route.
-pub fn route(name: &str) -> Uuid {
-    entity("routes", None, name)
+pub fn route(workspace: Option<&str>, name: &str) -> Uuid {
+    entity("routes", workspace, name)
 }
 
 /// The identifier of a consumer. Those without a username get none from Kong Ingress Controller.
-pub fn consumer(username: &str) -> Uuid {
-    entity("consumers", None, username)
+pub fn consumer(workspace: Option<&str>, username: &str) -> Uuid {
+    entity("consumers", workspace, username)
 }
 
 /// The identifier of a consumer group.
-pub fn consumer_group(name: &str) -> Uuid {
-    entity("consumergroups", None, name)
+pub fn consumer_group(workspace: Option<&str>, name: &str) -> Uuid {
+    entity("consumergroups", workspace, name)
 }
 
 /// The identifier of a vault, by the prefix of its references.
-pub fn vault(prefix: &str) -> Uuid {
-    entity("vaults", None, prefix)
+pub fn vault(workspace: Option<&str>, prefix: &str) -> Uuid {
+    entity("vaults", workspace, prefix)
 }
 
 /// The identifier of a licence, by the name of its KongLicense object (`kic.md` 4.10).
@@ -72,8 +72,8 @@ pub struct PluginScope<'a> {
 }
 
 /// The identifier of a plugin that refers to what it is attached to.
-pub fn plugin(name: &str, scope: PluginScope<'_>) -> Uuid {
-    entity("plugins", None, &plugin_key(name, scope))
+pub fn plugin(workspace: Option<&str>, name: &str, scope: PluginScope<'_>) -> Uuid {
+    entity("plugins", workspace, &plugin_key(name, scope))
 }
 
 /// The key of a plugin's identifier: its type, then each reference that is present.
@@ -118,25 +118,31 @@ mod tests {
     #[test]
     fn identifiers_are_those_of_kong_ingress_controller() {
         assert_eq!(
-            service("default.s1.80").to_string(),
+            service(None, "default.s1.80").to_string(),
             "9e262d22-26f2-5bcb-8d57-c5229fb8c5a2"
         );
         assert_eq!(
-            entity("services", Some("ws1"), "default.s1.80").to_string(),
+            service(Some("ws1"), "default.s1.80").to_string(),
             "102a7114-4222-574d-89b3-ad8b11b62b6a"
         );
         assert_eq!(
-            route("default.i1.s1..80").to_string(),
+            route(None, "default.i1.s1..80").to_string(),
             "226e9894-47fd-5dd2-9af0-4b49a2b45c5e"
         );
-        assert_eq!(consumer("consumer").to_string(), "7deb6e70-60be-5dd2-b374-06551479ea5e");
-        assert_eq!(vault("env-vault").to_string(), "83f8a390-9ae0-5749-bdb3-40c856a35705");
+        assert_eq!(
+            consumer(None, "consumer").to_string(),
+            "7deb6e70-60be-5dd2-b374-06551479ea5e"
+        );
+        assert_eq!(
+            vault(None, "env-vault").to_string(),
+            "83f8a390-9ae0-5749-bdb3-40c856a35705"
+        );
         let scope = PluginScope {
             route: Some("default.i1.s1..80"),
             ..PluginScope::default()
         };
         assert_eq!(
-            plugin("degraphql", scope).to_string(),
+            plugin(None, "degraphql", scope).to_string(),
             "930be9b8-4872-5184-90f6-836547507ba1"
         );
     }

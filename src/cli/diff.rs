@@ -50,8 +50,8 @@ pub(super) fn run(arguments: &DiffArguments) -> ExitCode {
         if arguments.before == "-" && arguments.after == "-" {
             return Err("only one of the two can be standard input".to_owned());
         }
-        let before = side::read(&arguments.before, &settings, &limits)?;
-        let after = side::read(&arguments.after, &settings, &limits)?;
+        let before = side::read(&arguments.before, &settings, &limits, &arguments.translation.kinds)?;
+        let after = side::read(&arguments.after, &settings, &limits, &arguments.translation.kinds)?;
         Ok((before, after))
     };
     let (before, after) = match read() {

@@ -39,7 +39,9 @@ pub(super) struct LintArguments {
 pub(super) fn run(arguments: &LintArguments) -> ExitCode {
     let read = || -> Result<_, String> {
         let settings = arguments.translation.settings()?;
-        Ok((read(&arguments.filename, &arguments.translation.limits())?, settings))
+        let mut manifests = read(&arguments.filename, &arguments.translation.limits())?;
+        arguments.translation.kinds.leave_out(&mut manifests);
+        Ok((manifests, settings))
     };
     let (manifests, settings) = match read() {
         Ok(read) => read,

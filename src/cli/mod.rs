@@ -20,6 +20,7 @@ mod diff;
 mod gates;
 #[cfg(feature = "controller")]
 mod helm;
+mod kinds;
 mod lint;
 mod offline;
 #[cfg(feature = "controller")]
@@ -137,6 +138,11 @@ pub(crate) fn command() -> clap::Command {
             argument.hide_default_value(says_nothing)
         })
     })
+}
+
+/// The variable of a flag: `CONTROLLER_INGRESS_CLASS` of `ingress-class`.
+fn variable_of(flag: &str) -> String {
+    format!("CONTROLLER_{}", flag.to_uppercase().replace('-', "_"))
 }
 
 /// Parses the command line and carries the verb out.

@@ -47,7 +47,9 @@ enum Format {
 pub(super) fn run(arguments: &RenderArguments) -> ExitCode {
     let read = || -> Result<_, String> {
         let settings = arguments.translation.settings()?;
-        Ok((read(&arguments.filename, &arguments.translation.limits())?, settings))
+        let mut manifests = read(&arguments.filename, &arguments.translation.limits())?;
+        arguments.translation.kinds.leave_out(&mut manifests);
+        Ok((manifests, settings))
     };
     let outcome = match read() {
         Ok((manifests, settings)) => Outcome::new(manifests, &settings),

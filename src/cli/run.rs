@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use super::{
-    arguments::{LogFormat, LogLevel, RunArguments, variable_of, variables},
+    arguments::{LogFormat, LogLevel, RunArguments, variables},
     gates,
     offline::USAGE,
 };
@@ -53,7 +53,7 @@ fn unknown_variables<'a>(present: impl IntoIterator<Item = &'a str>) -> Option<S
     let command = super::command();
     let run = command.find_subcommand("run").expect("there is this verb");
     let flags = run.get_arguments().filter_map(clap::Arg::get_long);
-    let known: Vec<String> = flags.map(variable_of).collect();
+    let known: Vec<String> = flags.map(super::variable_of).collect();
     variables::unknown(present, &known.iter().map(String::as_str).collect())
 }
 

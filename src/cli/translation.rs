@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::{
     gates::{self, GateSetting},
+    kinds::KindArguments,
     switch::boolean,
 };
 use crate::{
@@ -34,6 +35,9 @@ pub(super) struct TranslationArguments {
     /// Let HTTPRoutes of a namespace with the same backends share a service.
     #[arg(long, env = "CONTROLLER_COMBINED_SERVICES_FROM_DIFFERENT_HTTPROUTES", value_name = "BOOL", default_value = "false", value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, help_heading = TRANSLATION)]
     combined_services_from_different_httproutes: bool,
+    /// Workspace of the proxies (Enterprise): part of the identifiers of entities; of `run`, prefix of every path.
+    #[arg(long, env = "CONTROLLER_KONG_WORKSPACE", value_name = "NAME", default_value = "", help_heading = TRANSLATION)]
+    kong_workspace: String,
     /// Appended to the DNS names of Services that are targets themselves.
     #[arg(long, env = "CONTROLLER_CLUSTER_DOMAIN", value_name = "DOMAIN", default_value = "", help_heading = TRANSLATION)]
     cluster_domain: String,
@@ -62,14 +66,18 @@ pub(super) struct TranslationArguments {
     /// conflicting routes side by side, edition and version only as they are given. `run` needs --directory for it.
     #[arg(long, env = "CONTROLLER_RAW_OBJECTS", value_name = "BOOL", default_value = "false", value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, help_heading = TRANSLATION)]
     pub(super) raw_objects: bool,
+    #[command(flatten)]
+    pub(super) kinds: KindArguments,
 }
 
 /// `--router-flavor`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Flavor {
-    /// `traditional` and `traditional_compatible`.
-    #[value(alias = "traditional_compatible")]
+    /// `traditional`: regular expressions are PCRE's.
     Traditional,
+    /// `traditional_compatible`: the same routes, with the regular expressions of `expressions`.
+    #[value(name = "traditional_compatible", alias = "traditional-compatible")]
+    TraditionalCompatible,
     /// `expressions`
     Expressions,
 }
@@ -78,6 +86,7 @@ impl From<Flavor> for RouterFlavor {
     fn from(flavor: Flavor) -> Self {
         match flavor {
             Flavor::Traditional => Self::Traditional,
+            Flavor::TraditionalCompatible => Self::TraditionalCompatible,
             Flavor::Expressions => Self::Expressions,
         }
     }
@@ -142,6 +151,7 @@ impl TranslationArguments {
                 version: self.kong_version,
                 plugins: None,
             },
+            workspace: self.kong_workspace.trim_matches('/').to_owned(),
             cluster_domain: self.cluster_domain.clone(),
             drain_support: self.enable_drain_support,
             proxy_zone: match &self.proxy_zone {

@@ -8,11 +8,29 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RouterFlavor {
-    /// `traditional` and `traditional_compatible`: paths, hosts, methods, headers.
+    /// `traditional`: paths, hosts, methods, headers; regular expressions are PCRE's.
     #[default]
     Traditional,
+    /// `traditional_compatible`: the same, with the regular expressions of `expressions`.
+    TraditionalCompatible,
     /// `expressions`: one expression and a priority a route.
     Expressions,
+}
+
+impl RouterFlavor {
+    /// The word that proxies report.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Traditional => "traditional",
+            Self::TraditionalCompatible => "traditional_compatible",
+            Self::Expressions => "expressions",
+        }
+    }
+
+    /// Whether routes are written as expressions.
+    pub fn is_expressions(self) -> bool {
+        self == Self::Expressions
+    }
 }
 
 /// Which Kong it is.
@@ -28,7 +46,7 @@ pub enum Edition {
 }
 
 /// Proxies that can be given the same bytes (DESIGN.md §3 rule 2).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Profile {
     /// How routes are written.
     pub router_flavor: RouterFlavor,
@@ -47,19 +65,21 @@ impl Profile {
     /// How many profiles one controller serves at the most.
     pub const MAX: usize = 8;
 
+    /// Whether the proxies' router compiles regular expressions with PCRE; the embedded proxy never does.
+    pub fn has_pcre(&self) -> bool {
+        self.router_flavor == RouterFlavor::Traditional && self.edition != Some(Edition::Embedded)
+    }
+
     /// Whether the proxies can run plugins of that type.
     pub fn has_plugin(&self, type_: &str) -> bool {
         self.plugins.as_ref().is_none_or(|known| known.contains(type_))
     }
 }
 
-/// `traditional/embedded/3.9`
+/// `traditional_compatible/embedded/3.9`
 impl fmt::Display for Profile {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self.router_flavor {
-            RouterFlavor::Traditional => "traditional",
-            RouterFlavor::Expressions => "expressions",
-        })?;
+        formatter.write_str(self.router_flavor.as_str())?;
         match self.edition {
             Some(Edition::OpenSource) => formatter.write_str("/open-source")?,
             Some(Edition::Enterprise) => formatter.write_str("/enterprise")?,

@@ -73,6 +73,7 @@ impl Identity {
             },
             router_flavor: match root.configuration.router_flavor.as_deref() {
                 Some("expressions") => RouterFlavor::Expressions,
+                Some("traditional_compatible") => RouterFlavor::TraditionalCompatible,
                 _ => RouterFlavor::Traditional,
             },
             plugins: plugin_types(&root.plugins["available_on_server"]),
@@ -162,7 +163,7 @@ mod tests {
         let identity = Identity::parse(include_bytes!("testdata/kong-3.9.3-root.json")).unwrap();
         assert_eq!(identity.version, "3.9.3");
         assert_eq!(identity.edition, Edition::OpenSource);
-        assert_eq!(identity.router_flavor, RouterFlavor::Traditional);
+        assert_eq!(identity.router_flavor, RouterFlavor::TraditionalCompatible);
         assert!(!identity.has_database());
         assert_eq!(identity.body_limit, Some(10 << 20));
         let plugins = identity.plugins.as_ref().unwrap();
@@ -189,6 +190,8 @@ mod tests {
         assert_eq!(embedded.edition, Edition::Embedded);
         assert_eq!(embedded.router_flavor, RouterFlavor::Expressions);
         assert!(embedded.started_at.is_some());
+        let compatible = r#"{"version":"3.9.3","configuration":{"router_flavor":"traditional_compatible"}}"#;
+        assert_eq!(parse(compatible).router_flavor, RouterFlavor::TraditionalCompatible);
         assert!(parse(r#"{"version":"3.9.3","configuration":{"database":"postgres"}}"#).has_database());
     }
 

@@ -96,3 +96,27 @@ fn annotations_are_listed() {
     }
     holds("annotations.md", &table);
 }
+
+#[test]
+fn every_annotation_of_kong_ingress_controller_is_in_the_table() {
+    let lines = include_str!("kic-annotations.txt").lines();
+    for line in lines.filter(|line| !line.starts_with('#')) {
+        let (name, rest) = line.split_once(" | ").expect("a name and its kinds");
+        let found = ANNOTATIONS.iter().find(|annotation| annotation.name == name);
+        if rest.starts_with("none: ") {
+            assert!(found.is_none(), "{name} is read");
+            continue;
+        }
+        let found = found.unwrap_or_else(|| panic!("{name} is missing"));
+        let (kinds, without) = rest.split_once(" but ").unwrap_or((rest, ""));
+        let without: Vec<_> = without.split(' ').collect();
+        let named = |name: &str| Kind::ALL.iter().copied().find(|kind| kind.name() == name);
+        let kinds = kinds.split(' ').flat_map(|kind| match kind {
+            "ROUTES" => ROUTES.to_vec(),
+            kind => vec![named(kind).expect("a kind")],
+        });
+        for kind in kinds.filter(|kind| !without.contains(&kind.name())) {
+            assert!(found.kinds.contains(&kind), "{name} on {}", kind.name());
+        }
+    }
+}

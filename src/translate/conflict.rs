@@ -70,7 +70,7 @@ fn find(drafts: &Drafts<'_>, flavor: RouterFlavor) -> Vec<Loss> {
         for (route, draft) in draft.routes.iter().enumerate() {
             let Some(matches) = draft.paths() else { continue };
             // Expressions give a default backend the lowest priority: it can't be in the way.
-            if !(matches.is_default && flavor == RouterFlavor::Expressions) {
+            if !(matches.is_default && flavor.is_expressions()) {
                 add_claims(&mut claims, (service, route), draft, matches);
             }
         }

@@ -16,7 +16,7 @@ use super::{
     tags,
 };
 use crate::model::{
-    Kind, Reason, RouterFlavor,
+    Kind, Reason,
     kubernetes::{Ingress, IngressBackend, IngressRule},
 };
 
@@ -131,7 +131,7 @@ fn translate_rule<'a>(
         };
         let mut matches = PathMatch::new(&path.path, path.path_type, marker, state.settings.profile.router_flavor);
         // Kong Ingress Controller does not ask for it in expressions.
-        let is_asked = !state.settings.raw_objects || state.settings.profile.router_flavor == RouterFlavor::Traditional;
+        let is_asked = !state.settings.raw_objects || !state.settings.profile.router_flavor.is_expressions();
         matches.detect_regex(state.class.legacy_regex_detection && is_asked);
         if let Err(fault) = matches.check(&mut state.regexes) {
             report_path(owner, place, &path.path, fault, state);

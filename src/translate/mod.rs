@@ -25,6 +25,7 @@ mod participants;
 mod path;
 mod plugin;
 mod problems;
+mod regexes;
 mod rewrite;
 mod route;
 mod route_annotations;
@@ -66,6 +67,8 @@ pub struct Settings {
     pub ingress_class: String,
     /// What the proxies can take.
     pub profile: Profile,
+    /// The workspace of the proxies that is written to (`--kong-workspace`), empty for none: part of the identifiers.
+    pub workspace: String,
     /// Appended to Service DNS names (`--cluster-domain`), empty for none.
     pub cluster_domain: String,
     /// Whether terminating endpoints stay as targets of weight 0 (`--enable-drain-support`).
@@ -150,12 +153,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             ingress_class: "kong".to_owned(),
-            profile: Profile {
-                router_flavor: Default::default(),
-                edition: None,
-                version: None,
-                plugins: None,
-            },
+            profile: Profile::default(),
+            workspace: String::new(),
             cluster_domain: String::new(),
             drain_support: false,
             proxy_zone: ProxyZone::default(),
@@ -169,6 +168,13 @@ impl Default for Settings {
             entity_schemas: Arc::default(),
             now: None,
         }
+    }
+}
+
+impl Settings {
+    /// The workspace, if there is one.
+    pub(crate) fn workspace(&self) -> Option<&str> {
+        (!self.workspace.is_empty()).then_some(self.workspace.as_str())
     }
 }
 

@@ -1,11 +1,10 @@
 //! What a path of an Ingress matches, in both router flavours (`kic.md` 4.3.2-4.3.4, 4.3.8, 4.4). Pure.
 
-use std::{borrow::Cow, collections::HashMap};
-
-use regex::Regex;
+use std::borrow::Cow;
 
 use super::{
     expression::{Operator, Predicate},
+    regexes::Regexes,
     syntax::{self, PathFault},
 };
 use crate::model::{RouterFlavor, kubernetes::PathType};
@@ -91,7 +90,7 @@ impl PathMatch {
 
     /// A path, or the regular expression after the marker. Expressions know the marker in `ImplementationSpecific` only.
     fn marked<'a>(&'a self, path: Cow<'a, str>) -> (PathPart, Cow<'a, str>) {
-        if self.flavor == RouterFlavor::Expressions && self.kind != PathType::ImplementationSpecific {
+        if self.flavor.is_expressions() && self.kind != PathType::ImplementationSpecific {
             return (PathPart::StartsWith, path);
         }
         match path.strip_prefix(self.effective_marker()) {
@@ -105,7 +104,7 @@ impl PathMatch {
     fn effective_marker(&self) -> &str {
         match self.flavor {
             RouterFlavor::Expressions if self.marker.is_empty() => REGEX_MARKER,
-            RouterFlavor::Expressions | RouterFlavor::Traditional => &self.marker,
+            RouterFlavor::Expressions | RouterFlavor::Traditional | RouterFlavor::TraditionalCompatible => &self.marker,
         }
     }
 
@@ -184,11 +183,13 @@ impl PathMatch {
                 PathPart::StartsWith => syntax::check_path(&text).map_err(Fault::Path)?,
                 PathPart::Equal => match self.flavor {
                     RouterFlavor::Expressions => syntax::check_path(&text).map_err(Fault::Path)?,
-                    RouterFlavor::Traditional => escape = regexes.check(&text).is_err(),
+                    RouterFlavor::Traditional | RouterFlavor::TraditionalCompatible => {
+                        escape = regexes.check(&text).is_err();
+                    }
                 },
                 PathPart::Regex => {
                     regexes.check(&text).map_err(Fault::Regex)?;
-                    if self.flavor == RouterFlavor::Traditional && !text.starts_with('/') {
+                    if !self.flavor.is_expressions() && !text.starts_with('/') {
                         return Err(Fault::Regex("it does not start with a slash".to_owned()));
                     }
                 }
@@ -206,33 +207,6 @@ pub(super) enum Fault {
     Path(PathFault),
     /// As a regular expression, with what is wrong.
     Regex(String),
-}
-
-/// Regular expressions that were compiled in this translation: the same ones come again and again.
-#[derive(Debug, Default)]
-pub(super) struct Regexes(HashMap<String, Result<(), String>>);
-
-impl Regexes {
-    /// Compiles an expression with the engine that the proxies' routers use.
-    pub(super) fn check(&mut self, pattern: &str) -> Result<(), String> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~' | b'%');
-        if pattern.bytes().all(plain) {
-            return Ok(());
-        }
-        if let Some(known) = self.0.get(pattern) {
-            return known.clone();
-        }
-        let result = Regex::new(pattern).map(drop).map_err(|error| one_line(&error));
-        self.0.insert(pattern.to_owned(), result.clone());
-        result
-    }
-}
-
-/// The last line of the engine's message says what is wrong; those before it draw where.
-fn one_line(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let line = text.lines().last().unwrap_or_default();
-    line.trim().trim_start_matches("error: ").to_owned()
 }
 
 /// A regular expression bound to the start of the path.
@@ -272,16 +246,17 @@ fn squeeze(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Profile;
 
     fn traditional(path: &str, kind: PathType, marker: &str) -> Vec<String> {
         let mut path = PathMatch::new(path, Some(kind), marker, RouterFlavor::Traditional);
-        path.check(&mut Regexes::default()).expect("a good path");
+        path.check(&mut Regexes::of(&Profile::default())).expect("a good path");
         path.traditional().collect()
     }
 
     fn expression(path: &str, kind: PathType) -> String {
         let mut path = PathMatch::new(path, Some(kind), REGEX_MARKER, RouterFlavor::Expressions);
-        path.check(&mut Regexes::default()).expect("a good path");
+        path.check(&mut Regexes::of(&Profile::default())).expect("a good path");
         path.predicates().to_string()
     }
 
@@ -330,7 +305,7 @@ mod tests {
         let detected = |path: &str, kind, flavor| {
             let mut path = PathMatch::new(path, Some(kind), REGEX_MARKER, flavor);
             path.detect_regex(true);
-            path.check(&mut Regexes::default()).expect("a good path");
+            path.check(&mut Regexes::of(&Profile::default())).expect("a good path");
             (path.traditional().collect::<Vec<_>>(), path.predicates().to_string())
         };
         use PathType::{ImplementationSpecific, Prefix};
@@ -349,10 +324,13 @@ mod tests {
         let kind = Some(PathType::ImplementationSpecific);
         let mut path = PathMatch::new("/~/foo(", kind, REGEX_MARKER, RouterFlavor::Traditional);
         assert_eq!(
-            path.check(&mut Regexes::default()),
+            path.check(&mut Regexes::of(&Profile::default())),
             Err(Fault::Regex("unclosed group".to_owned()))
         );
         let mut path = PathMatch::new("/~foo", kind, REGEX_MARKER, RouterFlavor::Traditional);
-        assert!(matches!(path.check(&mut Regexes::default()), Err(Fault::Regex(_))));
+        assert!(matches!(
+            path.check(&mut Regexes::of(&Profile::default())),
+            Err(Fault::Regex(_))
+        ));
     }
 }

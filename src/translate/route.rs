@@ -26,7 +26,7 @@ pub(super) fn render(draft: &RouteDraft<'_>, settings: &Settings) -> kong::Route
         id: settings
             .feature_gates
             .fill_ids
-            .then(|| kong::id::route(&draft.name).to_string()),
+            .then(|| kong::id::route(settings.workspace(), &draft.name).to_string()),
         name: Some(draft.name.clone()),
         https_redirect_status_code: annotated
             .https_redirect_status_code
@@ -44,12 +44,12 @@ pub(super) fn render(draft: &RouteDraft<'_>, settings: &Settings) -> kong::Route
         plugin.tags = Some(tags.clone());
     }
     route.tags = Some(tags);
-    if flavor == RouterFlavor::Traditional {
+    if !flavor.is_expressions() {
         route.regex_priority = annotated.regex_priority.or(defaults.regex_priority);
         route.path_handling = annotated.path_handling.clone().or(Some(PATH_HANDLING.to_owned()));
     }
     match (&draft.matches, flavor) {
-        (Matches::Paths(matches), RouterFlavor::Traditional) => {
+        (Matches::Paths(matches), RouterFlavor::Traditional | RouterFlavor::TraditionalCompatible) => {
             let paths = matches.paths.iter().flat_map(|path| path.matches.traditional());
             let fields = FieldMatches {
                 hosts: matches.hosts.clone(),
@@ -83,7 +83,7 @@ pub(super) fn render(draft: &RouteDraft<'_>, settings: &Settings) -> kong::Route
         (Matches::Stream(matches), _) => write_stream(matches, annotated, settings, &mut route),
     }
     // Kong Ingress Controller leaves protocols of expressions to chance.
-    if flavor == RouterFlavor::Traditional || !settings.raw_objects {
+    if !flavor.is_expressions() || !settings.raw_objects {
         fit_protocols(&mut route, flavor);
     }
     route
@@ -118,7 +118,7 @@ fn write_fields(fields: FieldMatches, annotated: &RouteSettings, settings: &Sett
 fn write_stream(matches: &StreamMatches, annotated: &RouteSettings, settings: &Settings, route: &mut kong::Route) {
     let server_names = annotated.snis.as_ref().unwrap_or(&matches.server_names);
     match settings.profile.router_flavor {
-        RouterFlavor::Traditional => {
+        RouterFlavor::Traditional | RouterFlavor::TraditionalCompatible => {
             route.snis = some(server_names.clone());
             let endpoint = |port: &u16| kong::Endpoint {
                 ip: None,
@@ -154,7 +154,7 @@ fn fit_protocols(route: &mut kong::Route, flavor: RouterFlavor) {
     if protocols.iter().any(is_grpc) && protocols.iter().any(is_http) {
         *protocols = vec!["http".to_owned(), "https".to_owned()];
     }
-    if protocols.iter().any(is_grpc) && (flavor == RouterFlavor::Traditional || route.strip_path == Some(true)) {
+    if protocols.iter().any(is_grpc) && (!flavor.is_expressions() || route.strip_path == Some(true)) {
         route.strip_path = None;
     }
 }

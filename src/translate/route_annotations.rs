@@ -9,8 +9,8 @@ use proxy_config_schema::Plugin;
 use super::{
     annotations::{self, Reader},
     draft::StreamMatches,
-    path::Regexes,
     problems::{Owner, Problems},
+    regexes::Regexes,
     syntax,
 };
 use crate::model::{Edition, Kind, Profile, Reason, RouterFlavor};
@@ -152,7 +152,7 @@ impl RouteSettings {
                 None => self.methods = Some(methods),
             }
         }
-        let keep_good = flavor == RouterFlavor::Expressions;
+        let keep_good = flavor.is_expressions();
         self.snis = names(reader, annotations::SNIS, keep_good, syntax::is_server_name);
         if reader
             .text(annotations::SNIS)
@@ -238,7 +238,7 @@ impl RouteSettings {
         let is_stream = Family::of(kind) != Family::Http;
         let why = if is_stream {
             "it matches HTTP requests, and these routes carry other things"
-        } else if flavor == RouterFlavor::Expressions && kind != Kind::Ingress {
+        } else if flavor.is_expressions() && kind != Kind::Ingress {
             "with the expressions router it acts on Ingresses alone"
         } else {
             return;

@@ -83,7 +83,7 @@ pub(super) fn render<'a>(
         upstream_settings::overlay(&mut upstream, &settings);
     }
     upstream.targets = targets(&members, state);
-    service_annotations::fit_protocol(&mut service);
+    service_annotations::fit_protocol(&mut service, state.settings.raw_objects);
     for member in &members {
         ca_certificate::verify_by(member, &mut service, state);
     }
@@ -102,7 +102,7 @@ fn service(draft: &ServiceDraft<'_>, members: &[Member<'_>], tags: Vec<String>, 
         id: settings
             .feature_gates
             .fill_ids
-            .then(|| kong::id::service(&draft.name).to_string()),
+            .then(|| kong::id::service(settings.workspace(), &draft.name).to_string()),
         name: Some(draft.name.clone()),
         protocol: Some(defaults.protocol.to_owned()),
         host: Some(draft.host.clone()),

@@ -106,9 +106,15 @@ pub(super) fn effective_protocol<'a>(member: &Member<'a>, default: &'static str)
     known.last().unwrap_or(default)
 }
 
-/// Takes away what Kong refuses with the service's protocol: a path outside of HTTP.
-pub(super) fn fit_protocol(service: &mut kong::Service) {
-    if !matches!(service.protocol.as_deref(), Some("http" | "https" | "ws" | "wss")) {
+/// Takes away what Kong refuses with the service's protocol: a path outside of HTTP. Of raw objects only gRPC's, as in Kong
+/// Ingress Controller.
+pub(super) fn fit_protocol(service: &mut kong::Service, raw_objects: bool) {
+    let has_path = match service.protocol.as_deref() {
+        Some("http" | "https" | "ws" | "wss") => true,
+        Some("grpc" | "grpcs") => false,
+        _ => raw_objects,
+    };
+    if !has_path {
         service.path = None;
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    annotations::PREFIX,
+    annotations::{PREFIX, UPSTREAM_POLICY},
     backend::{Backend, FoundPort},
     draft::{Drafts, ServiceDraft},
     problems::{Owner, Problems, annotation_field},
@@ -103,6 +103,18 @@ fn agree(members: &[Member<'_>], name: &str, problems: &mut Problems) -> bool {
             continue;
         }
         agree = false;
+        let of_policy = if key == UPSTREAM_POLICY {
+            let names: Vec<_> = members
+                .iter()
+                .map(|member| member.service.metadata.key().to_string())
+                .collect();
+            format!(
+                ": inconsistent KongUpstreamPolicy configuration for services {}",
+                names.join(", ")
+            )
+        } else {
+            String::new()
+        };
         for member in members {
             problems.report(
                 member.owner(),
@@ -110,8 +122,8 @@ fn agree(members: &[Member<'_>], name: &str, problems: &mut Problems) -> bool {
                 Reason::InconsistentServices,
                 format!(
                     "Service has inconsistent {key} annotation and is used in multi-Service backend {name}. All Services \
-                     in a multi-Service backend must have matching Kong annotations; the backend is left out with its \
-                     routes"
+                     in a multi-Service backend must have matching Kong annotations{of_policy}; the backend is left out \
+                     with its routes"
                 ),
                 "give the annotation the same value on all Services of the rule, or use them in rules of their own",
             );

@@ -121,7 +121,7 @@ pub(super) fn entity(vault: &KongVault, settings: &Settings, problems: &mut Prob
         id: settings
             .feature_gates
             .fill_ids
-            .then(|| kong::id::vault(&spec.prefix).to_string()),
+            .then(|| kong::id::vault(settings.workspace(), &spec.prefix).to_string()),
         name: spec.backend.clone(),
         prefix: spec.prefix.clone(),
         description: (!spec.description.is_empty()).then(|| spec.description.clone()),

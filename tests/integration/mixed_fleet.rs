@@ -180,7 +180,7 @@ async fn each_kind_of_proxy_gets_what_it_can_take() {
     })
     .await;
     assert!(
-        problems.contains("traditional/open-source/3.4") && problems.contains("rate-limiting"),
+        problems.contains("traditional_compatible/open-source/3.4") && problems.contains("rate-limiting"),
         "{problems}"
     );
     assert!(

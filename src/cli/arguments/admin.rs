@@ -33,9 +33,6 @@ pub(crate) struct AdminArguments {
     /// Header for each request, name:value (repeatable).
     #[arg(long, env = "CONTROLLER_KONG_ADMIN_HEADER", value_name = "NAME:VALUE", value_delimiter = ',', hide_env_values = true, help_heading = ADMIN)]
     pub(crate) kong_admin_header: Vec<String>,
-    /// Workspace (Enterprise): prefix of every path.
-    #[arg(long, env = "CONTROLLER_KONG_WORKSPACE", value_name = "NAME", default_value = "", help_heading = ADMIN)]
-    pub(crate) kong_workspace: String,
     /// Refused: for workspaces of a database.
     #[arg(long, env = "CONTROLLER_SKIP_CA_CERTIFICATES", value_name = "BOOL", default_value = "false", value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, hide = true, help_heading = ADMIN)]
     pub(crate) skip_ca_certificates: bool,

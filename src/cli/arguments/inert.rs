@@ -3,8 +3,8 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 
-use super::{lasting_variable_of, variable_of};
-use crate::cli::switch::boolean;
+use super::lasting_variable_of;
+use crate::cli::{switch::boolean, variable_of};
 
 /// A flag without effect.
 #[derive(Debug, PartialEq, Eq)]

@@ -8,7 +8,6 @@ mod admission;
 mod archive;
 mod certificates;
 mod inert;
-mod kinds;
 #[cfg(test)]
 pub(crate) mod kong_flags;
 mod serving;
@@ -30,12 +29,11 @@ pub(crate) use self::{
     archive::ArchiveArguments,
     certificates::CertificateArguments,
     inert::{INERT, InertArguments, refusal},
-    kinds::KindArguments,
     serving::{AccessFilter, LogFormat, LogLevel, ServingArguments, listener},
     source::SourceArguments,
     status::{Election, StatusArguments},
 };
-use super::translation::TranslationArguments;
+use super::{translation::TranslationArguments, variable_of};
 
 /// Flags of `silverback run`.
 #[derive(Debug, Clone, Args)]
@@ -61,8 +59,6 @@ pub(super) struct RunArguments {
     #[command(flatten)]
     pub(super) translation: TranslationArguments,
     #[command(flatten)]
-    pub(super) kinds: KindArguments,
-    #[command(flatten)]
     pub(super) status: StatusArguments,
     #[command(flatten)]
     pub(super) admission: AdmissionArguments,
@@ -72,17 +68,12 @@ pub(super) struct RunArguments {
     pub(super) inert: InertArguments,
 }
 
-/// The variable of a flag: `CONTROLLER_INGRESS_CLASS` of `ingress-class`.
-pub(super) fn variable_of(flag: &str) -> String {
-    format!("CONTROLLER_{}", flag.to_uppercase().replace('-', "_"))
-}
-
-/// The variables of the flags that stand in tables: clap keeps names for as long as the process lives.
+/// The variables of the flags that stand in the table: clap keeps names for as long as the process lives.
 static VARIABLES: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| {
-    let flags = INERT.iter().map(|inert| inert.flag).chain(kinds::flags());
+    let flags = INERT.iter().map(|inert| inert.flag);
     flags.map(|flag| (flag, variable_of(flag))).collect()
 });
 
 fn lasting_variable_of(flag: &str) -> &'static str {
-    VARIABLES.get(flag).expect("every flag of the tables is there")
+    VARIABLES.get(flag).expect("every flag of the table is there")
 }

@@ -87,7 +87,7 @@ fn values_are_read_as_kong_ingress_controller_reads_them() {
 
 #[test]
 fn a_switch_leaves_its_kinds_unread() {
-    let unread = |words: &[&str]| parse(words).expect("they are right").kinds.unread;
+    let unread = |words: &[&str]| parse(words).expect("they are right").translation.kinds.unread;
     assert!(unread(&["--enable-controller-kongplugin"]).is_empty());
     let kinds = unread(&[
         "--enable-controller-kongconsumer=false",
@@ -95,7 +95,7 @@ fn a_switch_leaves_its_kinds_unread() {
     ]);
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
     assert_eq!(names, ["Service", "KongConsumer", "KongConsumerGroup"]);
-    for flag in kinds::flags() {
+    for flag in crate::cli::kinds::flags() {
         assert!(
             !unread(&[&format!("--{flag}=false")]).is_empty(),
             "--{flag} is about no kind"

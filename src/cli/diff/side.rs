@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 use proxy_config_schema::{Configuration, InvalidConfiguration};
 use serde_json::Value;
 
-use super::super::offline::{Outcome, counted, standard_input};
+use super::super::{
+    kinds::KindArguments,
+    offline::{Outcome, counted, standard_input},
+};
 use crate::{
     manifest::{self, Limits, Manifests},
     render,
@@ -32,7 +35,7 @@ impl From<Configuration> for Side {
 ///
 /// # Errors
 /// It does not exist, or can't be read at all. The message holds nothing of its content.
-pub(super) fn read(source: &str, settings: &Settings, limits: &Limits) -> Result<Side, String> {
+pub(super) fn read(source: &str, settings: &Settings, limits: &Limits, kinds: &KindArguments) -> Result<Side, String> {
     if source.starts_with("http://") || source.starts_with("https://") {
         return from_dashboard(source, settings).map(Side::from);
     }
@@ -54,6 +57,7 @@ pub(super) fn read(source: &str, settings: &Settings, limits: &Limits) -> Result
         manifest::load(path, limits)
     };
     manifests.finish(limits);
+    kinds.leave_out(&mut manifests);
     Ok(translated(source, manifests, settings))
 }
 

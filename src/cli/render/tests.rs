@@ -82,7 +82,7 @@ fn cases(root: &Path) -> Vec<PathBuf> {
 fn assert_accepted(outcome: &Outcome, arguments: &TranslationArguments, refused: bool) {
     let profile = arguments.settings().unwrap().profile;
     let flavor = match profile.router_flavor {
-        RouterFlavor::Traditional => KongFlavor::TraditionalCompatible,
+        RouterFlavor::Traditional | RouterFlavor::TraditionalCompatible => KongFlavor::TraditionalCompatible,
         RouterFlavor::Expressions => KongFlavor::Expressions,
     };
     let options = ValidationOptions {
@@ -441,8 +441,36 @@ fn files_and_directories_are_read_together_and_a_path_to_nowhere_is_named() {
 fn flags_have_the_spellings_that_users_of_kong_know() {
     let flags = "--router-flavor traditional_compatible --kong-version 3.9.1 --edition community --missing-plugin omit";
     let settings = arguments(flags).settings().unwrap();
-    assert_eq!(settings.profile.to_string(), "traditional/open-source/3.9");
+    assert_eq!(settings.profile.to_string(), "traditional_compatible/open-source/3.9");
     assert_eq!(settings.missing_plugin, MissingPlugin::Omit);
     assert!(parse("").is_err(), "-f is required");
     assert!(parse("-f - --kong-version three").is_err());
+}
+
+#[test]
+fn identifiers_are_those_of_the_workspace() {
+    let service =
+        "{apiVersion: v1, kind: Service, metadata: {name: s1, namespace: default}, spec: {ports: [{port: 80}]}}";
+    let backend = "{service: {name: s1, port: {number: 80}}}";
+    let ingress = format!(
+        "{{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {{name: i1, namespace: default}}, \
+         spec: {{ingressClassName: kong, rules: [{{http: {{paths: [{{path: /, pathType: Prefix, backend: {backend}}}]}}}}]}}}}"
+    );
+    let id = |flags: &str| {
+        let outcome = render(flags, &format!("{service}\n---\n{ingress}"));
+        outcome.configuration.services[0].id.clone().unwrap()
+    };
+    assert_eq!(id(""), "9e262d22-26f2-5bcb-8d57-c5229fb8c5a2");
+    assert_eq!(id("--kong-workspace ws1"), "102a7114-4222-574d-89b3-ad8b11b62b6a");
+}
+
+#[test]
+fn kinds_that_are_not_read_are_not_there() {
+    let arguments = parse("-f - --enable-controller-kongplugin=false").unwrap().translation;
+    let text = "{apiVersion: configuration.konghq.com/v1, kind: KongPlugin, metadata: {name: p}, plugin: 5}\n---\n\
+                {apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}";
+    let mut manifests = manifest::parse("in.yaml", text.as_bytes(), &arguments.limits());
+    assert!(!manifests.problems.is_empty());
+    arguments.kinds.leave_out(&mut manifests);
+    assert_eq!((manifests.objects.len(), manifests.problems), (1, Vec::new()));
 }

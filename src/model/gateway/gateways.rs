@@ -54,6 +54,59 @@ pub struct GatewaySpec {
     /// Addresses.
     #[serde(deserialize_with = "null_default")]
     pub addresses: Vec<GatewayAddress>,
+    /// TLS of all listeners.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<GatewayTls>,
+}
+
+/// TLS of all listeners of a Gateway.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GatewayTls {
+    /// Towards clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frontend: Option<FrontendTls>,
+}
+
+/// TLS towards clients.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FrontendTls {
+    /// On all ports but those below.
+    #[serde(deserialize_with = "null_default")]
+    pub default: FrontendTlsConfig,
+    /// On single ports.
+    #[serde(deserialize_with = "null_default")]
+    pub per_port: Vec<FrontendTlsOfPort>,
+}
+
+/// TLS towards clients on one port.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FrontendTlsOfPort {
+    /// Port.
+    pub port: u16,
+    /// What holds there.
+    #[serde(deserialize_with = "null_default")]
+    pub tls: FrontendTlsConfig,
+}
+
+/// What holds for clients that speak TLS.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FrontendTlsConfig {
+    /// How their certificates are verified; unset asks for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<FrontendTlsValidation>,
+}
+
+/// How certificates of clients are verified. By which authorities does not matter: proxies can't ask for them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FrontendTlsValidation {
+    /// `AllowValidOnly` (also when unset) or `AllowInsecureFallback`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
 }
 
 /// A port, with what may attach to it.
@@ -87,6 +140,9 @@ pub struct ListenerTls {
     /// Secrets with certificates.
     #[serde(deserialize_with = "null_default")]
     pub certificate_refs: Vec<SecretObjectReference>,
+    /// How certificates of clients are verified, in definitions before 1.4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frontend_validation: Option<FrontendTlsValidation>,
 }
 
 /// A Secret, maybe of another namespace.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{HttpBackendRef, HttpNameMatch, HttpRouteFilter, ParentReference, RouteStatus, null_default};
-use crate::model::kubernetes::Metadata;
+use crate::model::{kong::JsonObject, kubernetes::Metadata};
 
 /// Where gRPC calls go.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,9 @@ pub struct GrpcRouteRule {
     /// Where they go.
     #[serde(deserialize_with = "null_default")]
     pub backend_refs: Vec<HttpBackendRef>,
+    /// How calls of one client stay with one pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_persistence: Option<JsonObject>,
 }
 
 /// What a call must be like; all of it must hold.

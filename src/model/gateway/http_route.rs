@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{BackendRef, ParentReference, RouteStatus, null_default};
-use crate::model::kubernetes::Metadata;
+use crate::model::{kong::JsonObject, kubernetes::Metadata};
 
 /// Where HTTP requests go.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,27 @@ pub struct HttpRouteRule {
     /// Limits of time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<HttpRouteTimeouts>,
+    /// When requests are sent again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<HttpRouteRetry>,
+    /// How requests of one client stay with one pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_persistence: Option<JsonObject>,
+}
+
+/// When requests are sent again.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HttpRouteRetry {
+    /// Status codes of answers.
+    #[serde(deserialize_with = "null_default")]
+    pub codes: Vec<u16>,
+    /// How often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<i64>,
+    /// The time between.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<String>,
 }
 
 /// What a request must be like; all of it must hold.

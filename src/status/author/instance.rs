@@ -6,7 +6,7 @@ use proxy_config_schema::ConfigHash;
 
 use crate::{
     fleet::{ConditionStatus, HashMode, ProxyError, ProxyReport, ProxyView},
-    model::{Edition, NamespacedName, Profile, ProxyTarget, RouterFlavor, Snapshot},
+    model::{Edition, NamespacedName, Profile, ProxyTarget, Snapshot},
     status::{
         document::{Document, Gate, Key},
         planner::Planner,
@@ -104,14 +104,10 @@ fn software(report: &ProxyReport) -> ProxySoftware {
         Edition::Enterprise => "enterprise",
         Edition::Embedded => "embedded",
     };
-    let router_flavor = match report.router_flavor {
-        RouterFlavor::Traditional => "traditional",
-        RouterFlavor::Expressions => "expressions",
-    };
     ProxySoftware {
         version: cut(&report.version, bound::WORD),
         edition: edition.to_owned(),
-        router_flavor: router_flavor.to_owned(),
+        router_flavor: report.router_flavor.as_str().to_owned(),
         started_at: report.started_at.map(whole_seconds),
     }
 }

@@ -207,7 +207,7 @@ pub struct ProxySoftware {
     /// `open_source`, `enterprise` or `embedded`.
     #[schemars(length(max = bound::WORD))]
     pub edition: String,
-    /// `traditional` or `expressions`.
+    /// `traditional`, `traditional_compatible` or `expressions`.
     #[schemars(length(max = bound::WORD))]
     pub router_flavor: String,
     /// When its process started, if it says so.

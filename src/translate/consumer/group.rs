@@ -91,7 +91,7 @@ pub(super) fn translate<'a>(
                     .settings
                     .feature_gates
                     .fill_ids
-                    .then(|| kong::id::consumer_group(name).to_string()),
+                    .then(|| kong::id::consumer_group(state.settings.workspace(), name).to_string()),
                 name: name.to_owned(),
                 tags: Some(tags::object_tags(owner)),
                 ..kong::ConsumerGroup::default()

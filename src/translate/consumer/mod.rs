@@ -317,10 +317,10 @@ pub(super) fn identifier(consumer: &KongConsumer, settings: &Settings) -> Option
         return None;
     }
     if !consumer.username.is_empty() {
-        return Some(kong::id::consumer(&consumer.username).to_string());
+        return Some(kong::id::consumer(settings.workspace(), &consumer.username).to_string());
     }
     let key = format!("custom_id/{}", consumer.custom_id);
-    (!settings.raw_objects).then(|| kong::id::entity("consumers", None, &key).to_string())
+    (!settings.raw_objects).then(|| kong::id::entity("consumers", settings.workspace(), &key).to_string())
 }
 
 /// A consumer with its credentials.

@@ -41,6 +41,7 @@ pub(in crate::translate) struct TlsPolicies {
 struct Policy {
     object: ObjectRef,
     outcome: PolicyOutcome,
+    /// The Services that it is for, also those that it does not act on.
     services: Vec<NamespacedName>,
 }
 
@@ -72,15 +73,18 @@ impl TlsPolicies {
                     continue;
                 };
                 let key = service.metadata.key();
+                services.push(key.clone());
+                if !reader.is_for_all_of(position, target, service) {
+                    continue;
+                }
                 if let Some(winner) = taken.get(&key) {
                     reader.conflict(position, &key, *winner);
                     continue;
                 }
-                taken.insert(key.clone(), owner);
+                taken.insert(key, owner);
                 if is_whole || !settings.raw_objects {
                     found.services.push(with(service, &annotations));
                 }
-                services.push(key);
             }
             found.policies.push(reader.finish(services));
         }
@@ -273,21 +277,23 @@ impl<'a> Reader<'a, '_> {
             self.accepted.get_or_insert(("TargetNotFound", message));
             return None;
         };
+        Some(service)
+    }
+
+    /// Whether a target is a Service as a whole.
+    fn is_for_all_of(&mut self, position: usize, target: &PolicyTargetReference, service: &Service) -> bool {
         let ports = &service.spec.ports;
         let section = target.section_name.as_deref().filter(|name| !name.is_empty());
         if let Some(name) = section.filter(|name| ports.len() != 1 || ports[0].name != *name) {
+            let key = service.metadata.key();
             let message = format!("a policy for the port {name} alone is not supported: Service {key} has others");
             let remedy = "let the policy be for the Service as a whole, or split the Service";
-            self.report(
-                &format!("{field}.sectionName"),
-                Reason::Unsupported,
-                message.clone(),
-                remedy,
-            );
+            let field = format!("targetRefs[{position}].sectionName");
+            self.report(&field, Reason::Unsupported, message.clone(), remedy);
             self.accepted.get_or_insert(("Invalid", message));
-            return None;
+            return false;
         }
-        Some(service)
+        true
     }
 
     fn conflict(&mut self, position: usize, service: &NamespacedName, winner: Owner<'_>) {

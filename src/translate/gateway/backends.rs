@@ -4,9 +4,10 @@ use proxy_config_schema as kong;
 use serde_json::json;
 
 use crate::{
-    model::{Kind, Reason, gateway::BackendRef},
+    model::{Kind, Reason, gateway::BackendRef, kubernetes::Service},
     translate::{
-        backend::{Backend, PortSelector},
+        annotations,
+        backend::{Backend, FoundPort, PortSelector},
         problems::Owner,
         state::State,
         syntax,
@@ -89,8 +90,11 @@ fn resolve_one<'a>(owner: Owner<'a>, reference: &Reference<'a>, state: &mut Stat
     }
     let port = PortSelector::Number(backend.port.unwrap_or_default());
     let service = state.index.service(namespace, name).expect("it was checked above");
-    let fault = port.find(service).err();
-    if let Some(fault) = fault {
+    let found = port.find(service);
+    if let Some(protocol) = found.as_ref().ok().and_then(|port| unspoken(owner, service, *port)) {
+        report_unspoken(owner, &format!("{field}.port"), name, protocol, state);
+    }
+    if let Err(fault) = found {
         let message = match backend.port {
             None => "no port of the Service is named".to_owned(),
             Some(_) => format!("Service {name} {fault}"),
@@ -109,6 +113,39 @@ fn resolve_one<'a>(owner: Owner<'a>, reference: &Reference<'a>, state: &mut Stat
         weight: backend.weight.or(default_weight),
         ..Backend::new(namespace, name, port)
     })
+}
+
+/// The protocol of a port that the proxies do not speak to it, of those that the Gateway API knows.
+fn unspoken<'s>(owner: Owner<'_>, service: &Service, port: FoundPort<'s>) -> Option<&'s str> {
+    let protocol = port.service_port?.app_protocol.as_deref()?;
+    let spoken = service.metadata.annotation(annotations::PROTOCOL).map(str::trim);
+    let is_spoken = match (protocol, owner.kind) {
+        ("kubernetes.io/h2c", Kind::HTTPRoute) => spoken == Some("grpc"),
+        ("kubernetes.io/ws", Kind::GRPCRoute) => false,
+        ("kubernetes.io/wss", Kind::HTTPRoute) => matches!(spoken, Some("https" | "wss")),
+        ("kubernetes.io/wss", Kind::GRPCRoute) => false,
+        _ => true,
+    };
+    (!is_spoken).then_some(protocol)
+}
+
+/// Requests go there all the same, as with Kong Ingress Controller: many such ports understand HTTP/1.1 as well.
+fn report_unspoken(owner: Owner<'_>, field: &str, service: &str, protocol: &str, state: &mut State<'_>) {
+    if state.settings.raw_objects {
+        return;
+    }
+    let message = format!("the port of Service {service} speaks {protocol}, and the proxies another protocol to it");
+    if let Some(outcome) = state.route_outcomes.get_mut(&owner.kind.object_ref(owner.metadata)) {
+        outcome.refuse_reference("UnsupportedProtocol", &message);
+    }
+    let remedy = match protocol {
+        "kubernetes.io/wss" => "set konghq.com/protocol to https on the Service, or name a BackendTLSPolicy for it",
+        "kubernetes.io/h2c" => "use a GRPCRoute for gRPC, else remove the port's appProtocol",
+        _ => "use an HTTPRoute",
+    };
+    state
+        .problems
+        .report(owner, field, Reason::Unsupported, message, remedy);
 }
 
 /// Why a reference leads nowhere.

@@ -7,15 +7,16 @@ use std::{
 };
 
 use super::{
+    UNSUPPORTED_VALUE,
     attachment::{self, Attachment, Route},
     backends::{self, Reference},
-    host_label,
+    extensions, host_label,
     http_filters::{Filters, Place},
-    listeners, note_error, translation_error,
+    listeners, note_error, settle, translation_error,
 };
 use crate::{
     model::{
-        Kind, NamespacedName, Reason, RouterFlavor,
+        Kind, NamespacedName, Reason,
         gateway::{GRPCRoute, GrpcRouteMatch, GrpcRouteRule, HttpNameMatch},
     },
     translate::{
@@ -102,12 +103,32 @@ fn translate_one<'a>(route: &'a GRPCRoute, services: &mut Vec<Drafted<'a>>, stat
         hostnames: &spec.hostnames,
     };
     let attachment = attachment::attach(place, state)?;
+    let served = translate_rules(route, &attachment, services, state);
+    settle(
+        owner,
+        &attachment.listeners,
+        served == Some(true),
+        UNSUPPORTED_VALUE,
+        state,
+    );
+    served.map(drop)
+}
+
+/// Whether any of them works; `None` if nothing of the route can be translated.
+fn translate_rules<'a>(
+    route: &'a GRPCRoute,
+    attachment: &Attachment<'a>,
+    services: &mut Vec<Drafted<'a>>,
+    state: &mut State<'a>,
+) -> Option<bool> {
+    let owner = Owner::new(Kind::GRPCRoute, &route.metadata);
+    let spec = &route.spec;
     if spec.rules.is_empty() {
         let message = "no rules provided";
         translation_error(owner, "spec.rules", Reason::InvalidField, message, "add a rule", state);
         return None;
     }
-    let context = context(owner, spec.rules.as_slice(), &attachment, state);
+    let context = context(owner, spec.rules.as_slice(), attachment, state);
     let matches = spec.rules.iter().map(|rule| rule.matches.len().max(1)).sum::<usize>();
     if matches.saturating_mul(context.hostnames.len().max(1)) > MOST_ROUTES {
         let message = format!("it has more than {MOST_ROUTES} combinations of host names and matches");
@@ -115,10 +136,11 @@ fn translate_one<'a>(route: &'a GRPCRoute, services: &mut Vec<Drafted<'a>>, stat
         translation_error(owner, "spec.rules", Reason::InvalidField, &message, remedy, state);
         return None;
     }
+    let mut is_served = false;
     for (index, rule) in spec.rules.iter().enumerate() {
-        translate_rule(&context, index, rule, services, state);
+        is_served |= translate_rule(&context, index, rule, services, state);
     }
-    Some(())
+    Some(is_served)
 }
 
 fn context<'a>(
@@ -145,9 +167,10 @@ fn context<'a>(
         .into_iter()
         .filter_map(|(is_served, protocol)| is_served.then_some(protocol))
         .collect();
-    let protocols = match state.settings.profile.router_flavor {
-        RouterFlavor::Traditional => Some(vec!["grpc", "grpcs"]),
-        RouterFlavor::Expressions => (!by_listeners.is_empty()).then_some(by_listeners),
+    let protocols = if state.settings.profile.router_flavor.is_expressions() {
+        (!by_listeners.is_empty()).then_some(by_listeners)
+    } else {
+        Some(vec!["grpc", "grpcs"])
     };
     let mut settings = RouteSettings::read(owner, &state.settings.profile, &mut state.regexes, &mut state.problems);
     settings.fit_methods(owner, protocols.as_deref(), &mut state.problems);
@@ -162,13 +185,14 @@ fn context<'a>(
     }
 }
 
+/// Whether any call gets what the rule asks for.
 fn translate_rule<'a>(
     context: &Context<'a>,
     index: usize,
     rule: &'a GrpcRouteRule,
     services: &mut Vec<Drafted<'a>>,
     state: &mut State<'a>,
-) {
+) -> bool {
     let owner = context.owner;
     let references = references(index, rule);
     let backends = backends::resolve(owner, &references, state);
@@ -184,9 +208,10 @@ fn translate_rule<'a>(
         Filters::read(&place, &rule.filters, state)
     };
     let matches = read_matches(owner, index, &rule.matches, state);
+    extensions::check(owner, index, rule.into(), state);
     let metadata = owner.metadata;
     let prefix = format!("grpcroute.{}.{}", metadata.namespace, metadata.name);
-    let is_traditional = state.settings.profile.router_flavor == RouterFlavor::Traditional;
+    let is_traditional = !state.settings.profile.router_flavor.is_expressions();
     let hosts: Vec<Option<&str>> = if is_traditional || context.hostnames.is_empty() {
         vec![None]
     } else {
@@ -241,6 +266,7 @@ fn translate_rule<'a>(
         };
         services.push((draft, precedence));
     }
+    !filters.is_closed && !matches.is_empty()
 }
 
 /// The matches of a rule that can be used; a rule without any matches everything.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     backends::plugin,
-    http_match::{PathKind, PathRule},
+    http_match::{Match, PathKind, PathRule},
     note_error,
 };
 use crate::{
@@ -34,6 +34,8 @@ pub(super) struct Filters<'a> {
     pub(super) extensions: Vec<Extension<'a>>,
     /// Whether a filter can't be had.
     pub(super) is_closed: bool,
+    /// Whether that is for another one beside it.
+    pub(super) is_incompatible: bool,
     /// Plain HTTP is sent to HTTPS with this status code: the route does that by itself.
     pub(super) https_redirect_status_code: Option<u16>,
 }
@@ -73,21 +75,58 @@ impl<'a> Filters<'a> {
         for (position, filter) in filters.iter().enumerate() {
             let field = format!("spec.rules[{}].filters[{position}]", place.rule);
             if let Err(fault) = found.add(place, &field, filter, state.settings) {
-                found.is_closed = true;
-                let consequence = if state.settings.raw_objects {
-                    "the rule's backends are left out"
-                } else {
-                    "requests of the rule get 500"
-                };
-                let message = format!("{}; {consequence}", fault.message);
-                let field = field + fault.field;
-                note_error(place.owner, &format!("{field}: {message}"), state);
-                state
-                    .problems
-                    .report(place.owner, field, fault.reason, message, fault.remedy);
+                found.close(place, field, fault, state);
             }
         }
+        let of_type = |type_: &str| filters.iter().position(|filter| filter.type_ == type_);
+        if let (Some(_), Some(position), false) = (
+            of_type("RequestRedirect"),
+            of_type("URLRewrite"),
+            state.settings.raw_objects,
+        ) {
+            found.is_incompatible = !found.is_closed;
+            let message = "a rule can't redirect requests and rewrite them both".to_owned();
+            let fault = Fault::unsupported(".type", message, "keep one of the two filters");
+            found.close(
+                place,
+                format!("spec.rules[{}].filters[{position}]", place.rule),
+                fault,
+                state,
+            );
+        }
         found
+    }
+
+    /// Requests of the rule are not served: something that its user put in front of it can't be had.
+    fn close(&mut self, place: &Place<'a, '_>, field: String, fault: Fault, state: &mut State<'a>) {
+        self.is_closed = true;
+        let consequence = if state.settings.raw_objects {
+            "the rule's backends are left out"
+        } else {
+            "requests of the rule get 500"
+        };
+        let message = format!("{}; {consequence}", fault.message);
+        let field = field + fault.field;
+        note_error(place.owner, &format!("{field}: {message}"), state);
+        state
+            .problems
+            .report(place.owner, field, fault.reason, message, fault.remedy);
+    }
+
+    /// Closes a rule that replaces a prefix which none of its matches has.
+    pub(super) fn check_against(&mut self, matches: &[Match<'a>], place: &Place<'a, '_>, state: &mut State<'a>) {
+        let is_prefix = |found: &Match<'_>| found.path.as_ref().is_some_and(|path| path.kind == PathKind::Prefix);
+        if state.settings.raw_objects || self.is_closed || !self.replaces_prefix() || matches.iter().all(is_prefix) {
+            return;
+        }
+        let field = format!("spec.rules[{}].filters", place.rule);
+        let message = "a prefix is replaced, and a match of the rule has none; its requests get 500".to_owned();
+        note_error(place.owner, &format!("{field}: {message}"), state);
+        let remedy = "match by a path of type PathPrefix, or use ReplaceFullPath";
+        state
+            .problems
+            .report(place.owner, field, Reason::InvalidField, message, remedy);
+        self.is_closed = !matches.iter().any(is_prefix);
     }
 
     fn add(

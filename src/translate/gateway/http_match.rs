@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::note_error;
 use crate::{
     model::{
-        Reason, RouterFlavor,
+        Reason,
         gateway::{HttpNameMatch, HttpPathMatch, HttpRouteMatch},
     },
     translate::{
@@ -285,7 +285,7 @@ fn check_path<'v>(
     if kind == PathKind::Regex {
         let fault = state.regexes.check(value).err();
         let fault = fault.or_else(|| {
-            let is_bound = flavor == RouterFlavor::Expressions || value.starts_with('/');
+            let is_bound = flavor.is_expressions() || value.starts_with('/');
             (!is_bound).then(|| "it does not start with a slash".to_owned())
         });
         return match fault {

@@ -8,16 +8,17 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    attachment::{self, Route},
+    UNSUPPORTED_VALUE,
+    attachment::{self, Attachment, Route},
     backends::{self, Reference},
-    duration, http_expression,
+    duration, extensions, http_expression,
     http_filters::{Filters, Place},
     http_match::{self, Match},
-    http_traditional, translation_error,
+    http_traditional, settle, translation_error,
 };
 use crate::{
     model::{
-        Kind, Reason, RouterFlavor,
+        Kind, Reason,
         gateway::{HTTPRoute, HttpBackendRef, HttpRouteRule},
     },
     translate::{
@@ -68,6 +69,11 @@ impl<'a> Rule<'a> {
         self.spec.name.as_deref().filter(|name| !name.is_empty())
     }
 
+    /// Whether any request gets what the rule asks for.
+    fn is_served(&self) -> bool {
+        !self.filters.is_closed && !self.matches.is_empty() && !extensions::has_back_off(self.spec)
+    }
+
     /// Where it stands among the rules of a service of several routes.
     fn order(&self) -> String {
         let metadata = self.context.owner.metadata;
@@ -103,7 +109,7 @@ pub(super) fn translate<'a>(routes: &[&'a HTTPRoute], state: &mut State<'a>) {
     for (name, rules) in group(rules, state.settings.combined_services) {
         services.extend(service(name, &rules, state));
     }
-    if state.settings.profile.router_flavor == RouterFlavor::Expressions {
+    if state.settings.profile.router_flavor.is_expressions() {
         http_expression::break_ties(&mut services);
     }
     state
@@ -125,6 +131,22 @@ fn read<'a>(route: &'a HTTPRoute, state: &mut State<'a>) -> Vec<Rule<'a>> {
     let Some(attachment) = attachment::attach(place, state) else {
         return Vec::new();
     };
+    let listeners = attachment.listeners.clone();
+    let rules = rules(route, attachment, state);
+    let is_served = rules.iter().any(Rule::is_served);
+    let is_incompatible = !rules.is_empty() && rules.iter().all(|rule| rule.filters.is_incompatible);
+    let reason = if is_incompatible {
+        "IncompatibleFilters"
+    } else {
+        UNSUPPORTED_VALUE
+    };
+    settle(owner, &listeners, is_served, reason, state);
+    rules
+}
+
+fn rules<'a>(route: &'a HTTPRoute, attachment: Attachment<'a>, state: &mut State<'a>) -> Vec<Rule<'a>> {
+    let owner = Owner::new(Kind::HTTPRoute, &route.metadata);
+    let spec = &route.spec;
     if spec.rules.is_empty() {
         translation_error(
             owner,
@@ -143,7 +165,7 @@ fn read<'a>(route: &'a HTTPRoute, state: &mut State<'a>) -> Vec<Rule<'a>> {
         translation_error(owner, "spec.rules", Reason::InvalidField, &message, remedy, state);
         return Vec::new();
     }
-    if state.settings.profile.router_flavor == RouterFlavor::Traditional
+    if !state.settings.profile.router_flavor.is_expressions()
         && let Some(field) = query_match(&spec.rules)
     {
         let remedy = "match by path or header, or run proxies with the expressions router";
@@ -168,12 +190,16 @@ fn read<'a>(route: &'a HTTPRoute, state: &mut State<'a>) -> Vec<Rule<'a>> {
                 rule: index,
                 protocols: context.protocols.as_deref(),
             };
+            let matches = http_match::read(owner, index, &spec.matches, state);
+            let mut filters = Filters::read(&place, &spec.filters, state);
+            filters.check_against(&matches, &place, state);
+            extensions::check(owner, index, spec.into(), state);
             Rule {
                 context: context.clone(),
                 index,
                 spec,
-                matches: http_match::read(owner, index, &spec.matches, state),
-                filters: Filters::read(&place, &spec.filters, state),
+                matches,
+                filters,
             }
         })
         .collect()
@@ -279,9 +305,11 @@ fn service<'a>(name: String, rules: &[Rule<'a>], state: &mut State<'a>) -> Optio
         timeout: Some(timeout(rules, state)),
         ..ServiceDefaults::new("http")
     };
-    let (routes, precedence): (Vec<RouteDraft<'a>>, _) = match state.settings.profile.router_flavor {
-        RouterFlavor::Traditional => (http_traditional::routes(rules, state), Vec::new()),
-        RouterFlavor::Expressions => http_expression::routes(rules),
+    let is_expressions = state.settings.profile.router_flavor.is_expressions();
+    let (routes, precedence): (Vec<RouteDraft<'a>>, _) = if is_expressions {
+        http_expression::routes(rules)
+    } else {
+        (http_traditional::routes(rules, state), Vec::new())
     };
     if routes.is_empty() {
         return None;

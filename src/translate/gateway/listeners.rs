@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
+    UNSUPPORTED_VALUE,
     attachment::Refusal,
     hostnames,
     status::{ClassOutcome, ConditionOutcome, GatewayOutcome, ListenerOutcome},
@@ -12,7 +13,7 @@ use super::{
 use crate::{
     model::{
         Kind, ObjectRef, Reason, Snapshot,
-        gateway::{Gateway, Listener, RouteGroupKind},
+        gateway::{Gateway, GatewaySpec, Listener, RouteGroupKind},
     },
     translate::{
         Settings,
@@ -64,6 +65,8 @@ pub(in crate::translate) struct OurListener<'a> {
 pub(super) enum ListenerFault {
     UnsupportedProtocol,
     InvalidHostname,
+    /// It demands certificates of clients, which Kong's listeners can't.
+    ClientCertificates,
     ProtocolConflict(String),
     HostnameConflict(String),
 }
@@ -73,7 +76,10 @@ impl ListenerFault {
     pub(super) fn refusal(&self) -> Refusal {
         match self {
             Self::UnsupportedProtocol => Refusal::NotAllowedByListeners,
-            Self::InvalidHostname | Self::ProtocolConflict(_) | Self::HostnameConflict(_) => Refusal::NoMatchingParent,
+            Self::InvalidHostname
+            | Self::ClientCertificates
+            | Self::ProtocolConflict(_)
+            | Self::HostnameConflict(_) => Refusal::NoMatchingParent,
         }
     }
 
@@ -82,6 +88,7 @@ impl ListenerFault {
         match self {
             Self::UnsupportedProtocol => "UnsupportedProtocol",
             Self::InvalidHostname => "Invalid",
+            Self::ClientCertificates => UNSUPPORTED_VALUE,
             Self::ProtocolConflict(_) => "ProtocolConflict",
             Self::HostnameConflict(_) => "HostnameConflict",
         }
@@ -100,6 +107,10 @@ impl ListenerFault {
             Self::InvalidHostname => format!(
                 "{:?} of the listener {} is not a host name",
                 listener.hostname.as_deref().unwrap_or_default(),
+                listener.name
+            ),
+            Self::ClientCertificates => format!(
+                "the listener {} wants certificates of clients, for which Kong's listeners can't ask",
                 listener.name
             ),
             Self::ProtocolConflict(other) => format!(
@@ -200,7 +211,22 @@ impl<'a> OurGateway<'a> {
         let mut ports: HashMap<(u16, bool), Vec<&Listener>> = HashMap::new();
         let mut listeners = Vec::with_capacity(gateway.spec.listeners.len());
         for (position, spec) in gateway.spec.listeners.iter().enumerate() {
-            let fault = check(spec, &ports);
+            let fault = check(spec, &ports).or_else(|| {
+                let demanded = client_certificates(&gateway.spec, spec)?;
+                (demanded == ClientCertificates::Demanded).then_some(ListenerFault::ClientCertificates)
+            });
+            if client_certificates(&gateway.spec, spec) == Some(ClientCertificates::Optional) {
+                problems.report(
+                    owner,
+                    "spec.tls.frontend",
+                    Reason::Unsupported,
+                    format!(
+                        "Kong's listeners can't ask clients for certificates: the listener {} serves them without",
+                        spec.name
+                    ),
+                    "remove the validation",
+                );
+            }
             if fault.is_none() {
                 ports.entry((spec.port, spec.protocol == "UDP")).or_default().push(spec);
             }
@@ -220,6 +246,12 @@ impl<'a> OurGateway<'a> {
                         "hostname",
                         Reason::InvalidField,
                         "use a DNS name such as shop.example.com or *.example.com",
+                    ),
+                    ListenerFault::ClientCertificates => (
+                        "tls",
+                        Reason::Unsupported,
+                        "remove the validation, and tell clients by a plugin such as mtls-auth, or end their TLS before \
+                         the proxies",
                     ),
                     ListenerFault::ProtocolConflict(_) => ("port", Reason::Conflict, "give it another port"),
                     ListenerFault::HostnameConflict(_) => {
@@ -274,6 +306,35 @@ impl<'a> OurGateway<'a> {
             listeners: self.listeners.into_iter().map(OurListener::finish).collect(),
         }
     }
+}
+
+/// Whether a listener wants certificates of clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ClientCertificates {
+    Demanded,
+    /// Asked for, but clients without are served as well.
+    Optional,
+}
+
+/// What holds on the listener's port goes before what holds on all; listeners without TLS are not concerned.
+fn client_certificates(gateway: &GatewaySpec, listener: &Listener) -> Option<ClientCertificates> {
+    if !matches!(listener.protocol.as_str(), "HTTPS" | "TLS") || is_passthrough(listener) {
+        return None;
+    }
+    let frontend = gateway.tls.as_ref().and_then(|tls| tls.frontend.as_ref());
+    let of_gateway = frontend.and_then(|frontend| {
+        let of_port = frontend.per_port.iter().find(|of_port| of_port.port == listener.port);
+        of_port
+            .map_or(&frontend.default, |of_port| &of_port.tls)
+            .validation
+            .as_ref()
+    });
+    let own = listener.tls.as_ref().and_then(|tls| tls.frontend_validation.as_ref());
+    let validation = own.or(of_gateway)?;
+    Some(match validation.mode.as_deref() {
+        Some("AllowInsecureFallback") => ClientCertificates::Optional,
+        _ => ClientCertificates::Demanded,
+    })
 }
 
 fn check(listener: &Listener, ports: &HashMap<(u16, bool), Vec<&Listener>>) -> Option<ListenerFault> {

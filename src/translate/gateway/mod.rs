@@ -5,6 +5,7 @@ mod attachment;
 mod backend_tls_policy;
 mod backends;
 mod duration;
+mod extensions;
 mod grants;
 mod grpc_route;
 mod hostnames;
@@ -27,7 +28,7 @@ pub use self::status::{
 pub(super) use self::{backend_tls_policy::TlsPolicies, grants::Grants, listeners::Gateways};
 
 use super::{draft::Drafts, problems::Owner, state::State, syntax};
-use crate::model::{Kind, ObjectRef, Reason, Snapshot, kubernetes::Metadata};
+use crate::model::{Kind, ObjectRef, Reason, Snapshot, gateway::Listener, kubernetes::Metadata};
 
 /// Translates all routes, in Kong Ingress Controller's order of kinds.
 pub(super) fn translate<'a>(snapshot: &'a Snapshot, state: &mut State<'a>) {
@@ -56,6 +57,9 @@ pub(super) fn translate<'a>(snapshot: &'a Snapshot, state: &mut State<'a>) {
     listener_certificates::claim(state);
 }
 
+/// Why a route is not accepted of which no rule can be had.
+const UNSUPPORTED_VALUE: &str = "UnsupportedValue";
+
 /// The statuses that came of it.
 pub(super) fn finish(state: &mut State<'_>, drafts: &Drafts<'_>, policies: &TlsPolicies) -> GatewayStatuses {
     let policies = policies.outcomes(drafts, state);
@@ -72,10 +76,7 @@ pub(super) fn finish(state: &mut State<'_>, drafts: &Drafts<'_>, policies: &TlsP
 fn gateways_of(owner: Owner<'_>, state: &State<'_>) -> Vec<ObjectRef> {
     let outcome = state.route_outcomes.get(&owner.kind.object_ref(owner.metadata));
     let parents = outcome.map_or(&[][..], |outcome| &outcome.parents);
-    let accepted = parents.iter().filter(|parent| {
-        let mut conditions = parent.conditions.iter();
-        conditions.any(|condition| condition.condition == "Accepted" && condition.status)
-    });
+    let accepted = parents.iter().filter(|parent| parent.is_attached());
     let gateways = accepted.filter_map(|parent| {
         let parent = &parent.parent;
         let namespace = parent.namespace.as_deref().unwrap_or(&owner.metadata.namespace);
@@ -128,6 +129,28 @@ fn note_error(owner: Owner<'_>, message: &str, state: &mut State<'_>) {
     let outcome = state.route_outcomes.get_mut(&owner.kind.object_ref(owner.metadata));
     if let Some(outcome) = outcome {
         outcome.translation_error.get_or_insert_with(|| message.to_owned());
+    }
+}
+
+/// Says for each parent what becomes of a route of which something can't be translated: nothing of it is accepted if no
+/// rule is left that works (`reason` says why), else a part of it is dropped.
+fn settle(owner: Owner<'_>, listeners: &[&Listener], is_served: bool, reason: &'static str, state: &mut State<'_>) {
+    let outcome = state.route_outcomes.get_mut(&owner.kind.object_ref(owner.metadata));
+    let Some((outcome, error)) = outcome.and_then(|outcome| {
+        let error = outcome.translation_error.clone()?;
+        Some((outcome, error))
+    }) else {
+        return;
+    };
+    if is_served {
+        outcome.drop_part(&error);
+        return;
+    }
+    outcome.refuse(reason, &error);
+    for listener in state.gateways.all_mut().flat_map(|gateway| &mut gateway.listeners) {
+        if listeners.iter().any(|taken| std::ptr::eq(*taken, listener.spec)) {
+            listener.attached -= 1;
+        }
     }
 }
 

@@ -86,7 +86,7 @@ pub struct RouteOutcome {
 pub struct ParentOutcome {
     /// The parent, as the route names it.
     pub parent: ParentReference,
-    /// `Accepted`, `ResolvedRefs`.
+    /// `Accepted`, `ResolvedRefs`, and `PartiallyInvalid` where that is so.
     pub conditions: Vec<ConditionOutcome>,
 }
 
@@ -107,8 +107,15 @@ impl GatewayStatuses {
         for (object, theirs) in &others.routes {
             if let Some(ours) = self.routes.get_mut(object)
                 && ours.translation_error.is_none()
+                && theirs.translation_error.is_some()
             {
-                ours.translation_error.clone_from(&theirs.translation_error);
+                ours.clone_from(theirs);
+            }
+        }
+        for (object, theirs) in &others.gateways {
+            let ours = self.gateways.get_mut(object).map(|ours| &mut ours.listeners);
+            for (ours, theirs) in ours.into_iter().flatten().zip(&theirs.listeners) {
+                ours.attached_routes = ours.attached_routes.min(theirs.attached_routes);
             }
         }
     }
@@ -147,7 +154,44 @@ impl ConditionOutcome {
     }
 }
 
+impl ParentOutcome {
+    /// Whether the parent takes the route as it is written.
+    pub fn is_accepted(&self) -> bool {
+        let mut conditions = self.conditions.iter();
+        conditions.any(|condition| condition.condition == "Accepted" && condition.status)
+    }
+
+    /// Whether it would, if all that the route asks for could be done.
+    pub fn is_attached(&self) -> bool {
+        let mut conditions = self.conditions.iter();
+        conditions.any(|condition| {
+            let is_of_values = matches!(condition.reason, "UnsupportedValue" | "IncompatibleFilters");
+            condition.condition == "Accepted" && (condition.status || is_of_values)
+        })
+    }
+}
+
 impl RouteOutcome {
+    /// Nothing of the route can be had.
+    pub(super) fn refuse(&mut self, reason: &'static str, message: &str) {
+        let conditions = self.parents.iter_mut().flat_map(|parent| &mut parent.conditions);
+        for accepted in conditions.filter(|condition| condition.condition == "Accepted" && condition.status) {
+            *accepted = ConditionOutcome::no("Accepted", reason, message);
+        }
+    }
+
+    /// A part of the route can't be had. The message begins as the Gateway API wants it.
+    pub(super) fn drop_part(&mut self, message: &str) {
+        for parent in self.parents.iter_mut().filter(|parent| parent.is_accepted()) {
+            let message = format!("Dropped Rule, or a part of it: {message}");
+            parent.conditions.push(ConditionOutcome::yes(
+                "PartiallyInvalid",
+                super::UNSUPPORTED_VALUE,
+                message,
+            ));
+        }
+    }
+
     /// Notes a reference that leads nowhere. The first one is what the condition tells.
     pub(super) fn refuse_reference(&mut self, reason: &'static str, message: &str) {
         for parent in &mut self.parents {

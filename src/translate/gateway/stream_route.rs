@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use super::{
+    UNSUPPORTED_VALUE,
     attachment::{self, Attachment, Route},
     backends::{self, Reference},
-    listeners, translation_error,
+    listeners, settle, translation_error,
 };
 use crate::{
     model::{
@@ -66,7 +67,27 @@ fn translate_one<'a>(
         hostnames,
     };
     let attachment = attachment::attach(route, state)?;
-    let matches = matches(owner, spec, &attachment, state)?;
+    let served = translate_rules(owner, spec, status, &attachment, state);
+    settle(
+        owner,
+        &attachment.listeners,
+        served == Some(true),
+        UNSUPPORTED_VALUE,
+        state,
+    );
+    served.map(drop)
+}
+
+/// Whether any of them works; `None` if nothing of the route can be translated.
+fn translate_rules<'a>(
+    owner: Owner<'a>,
+    spec: &'a StreamRouteSpec,
+    status: &'a RouteStatus,
+    attachment: &Attachment<'a>,
+    state: &mut State<'a>,
+) -> Option<bool> {
+    let Owner { kind, metadata } = owner;
+    let matches = matches(owner, spec, attachment, state)?;
     if spec.rules.len() > MOST_ROUTES {
         let message = format!("it has more than {MOST_ROUTES} rules");
         translation_error(owner, "spec.rules", Reason::InvalidField, &message, "split it", state);
@@ -74,7 +95,7 @@ fn translate_one<'a>(
     }
     let (service_protocol, route_protocol) = match kind {
         Kind::UDPRoute => ("udp", "udp"),
-        Kind::TLSRoute if passes_through(&attachment, status, owner, state) => ("tcp", "tls_passthrough"),
+        Kind::TLSRoute if passes_through(attachment, status, owner, state) => ("tcp", "tls_passthrough"),
         Kind::TLSRoute => ("tcp", "tls"),
         _ => ("tcp", "tcp"),
     };
@@ -87,6 +108,7 @@ fn translate_one<'a>(
         metadata.namespace,
         metadata.name
     );
+    let mut is_served = false;
     for (index, rule) in spec.rules.iter().enumerate() {
         let field = format!("spec.rules[{index}].backendRefs");
         if rule.backend_refs.is_empty() {
@@ -94,6 +116,7 @@ fn translate_one<'a>(
             translation_error(owner, &field, Reason::InvalidField, &message, "name a Service", state);
             continue;
         }
+        is_served = true;
         let backends = backends::resolve(owner, &references(index, rule), state);
         let name = format!("{prefix}.{index}");
         let route = RouteDraft {
@@ -120,7 +143,7 @@ fn translate_one<'a>(
             routes: vec![route],
         });
     }
-    Some(())
+    Some(is_served)
 }
 
 /// What connections are picked by; `None` with a problem if there is nothing.

@@ -87,6 +87,7 @@ fn statuses_say_what_became_of_every_object() {
         "mistakes",
         "references",
         "stream-routes",
+        "unsupported",
     ] {
         let got = text(&statuses(name, &Settings::default()));
         let file = case(name).join("statuses.txt");

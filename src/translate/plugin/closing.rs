@@ -13,7 +13,7 @@ use proxy_config_schema::{Configuration, JsonObject, Plugin, Reference};
 use serde_json::json;
 
 use super::{attachment::Target, combine::Scope};
-use crate::model::Profile;
+use crate::translate::Settings;
 
 /// The type of the plugin that closes.
 const CLOSING: &str = "request-termination";
@@ -57,7 +57,7 @@ impl Closed {
     }
 
     /// Closes all of it in the configuration.
-    pub(super) fn apply(mut self, members: &Members, profile: &Profile, configuration: &mut Configuration) {
+    pub(super) fn apply(mut self, members: &Members, settings: &Settings, configuration: &mut Configuration) {
         for group in std::mem::take(&mut self.groups) {
             // Closed by its consumers: not every Kong takes this plugin for a group.
             self.consumers
@@ -66,7 +66,7 @@ impl Closed {
         if self.is_empty() {
             return;
         }
-        if !profile.has_plugin(CLOSING) {
+        if !settings.profile.has_plugin(CLOSING) {
             self.take_away(configuration);
             return;
         }
@@ -107,7 +107,7 @@ impl Closed {
         }
         for scope in scopes {
             let mut plugin = termination();
-            plugin.id = Some(scope.id(CLOSING));
+            plugin.id = Some(scope.id(settings.workspace(), CLOSING));
             scope.apply(&mut plugin);
             configuration.plugins.push(plugin.into());
         }

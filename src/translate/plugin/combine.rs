@@ -87,14 +87,14 @@ impl Scope {
     }
 
     /// The identifier of a plugin of that type there.
-    pub(super) fn id(&self, plugin: &str) -> String {
+    pub(super) fn id(&self, workspace: Option<&str>, plugin: &str) -> String {
         let scope = PluginScope {
             service: self.service.as_deref(),
             route: self.route.as_deref(),
             consumer: self.consumer.as_deref(),
             consumer_group: self.group.as_deref(),
         };
-        kong::id::plugin(plugin, scope).to_string()
+        kong::id::plugin(workspace, plugin, scope).to_string()
     }
 
     /// Makes a plugin refer to it.

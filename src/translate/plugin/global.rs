@@ -116,7 +116,7 @@ pub(super) fn translate<'a>(
             .settings
             .feature_gates
             .fill_ids
-            .then(|| Scope::default().id(&entity.name));
+            .then(|| Scope::default().id(state.settings.workspace(), &entity.name));
         state.takes_part(plugin.owner);
         entities.push(entity);
     }

@@ -110,7 +110,7 @@ pub(super) fn translate<'a>(
     configuration.plugins.extend(placed.plugins.into_iter().map(Arc::new));
     let has_closed = missing_plugin == MissingPlugin::FailClosed && !closed.is_empty();
     if has_closed {
-        closed.apply(&members, &state.settings.profile, configuration);
+        closed.apply(&members, state.settings, configuration);
     }
     Placement {
         relations,
@@ -171,7 +171,11 @@ fn place<'a>(relation: &Relation<'a>, usable: &mut Usable<'a>, placed: &mut Plac
     for scope in combine::scopes(relation, state.settings.raw_objects) {
         let mut entity = entity.clone();
         scope.apply(&mut entity);
-        entity.id = state.settings.feature_gates.fill_ids.then(|| scope.id(&entity.name));
+        entity.id = state
+            .settings
+            .feature_gates
+            .fill_ids
+            .then(|| scope.id(state.settings.workspace(), &entity.name));
         entity.instance_name = combine::instance_name(combine::given_name(plugin), &scope, &mut names);
         placed.add(plugin, scope, entity, &mut state.problems);
     }

@@ -139,7 +139,11 @@ pub(in crate::translate) fn revise<'a>(
         for scope in &change.come {
             let mut entity = entity.clone();
             scope.apply(&mut entity);
-            entity.id = state.settings.feature_gates.fill_ids.then(|| scope.id(&entity.name));
+            entity.id = state
+                .settings
+                .feature_gates
+                .fill_ids
+                .then(|| scope.id(state.settings.workspace(), &entity.name));
             let mut others = configuration
                 .plugins_like(&entity)
                 .filter(|place| !dropped.contains(place));

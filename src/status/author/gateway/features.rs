@@ -1,6 +1,6 @@
 //! What a GatewayClass says of the installed definitions and of what is supported. Pure.
 
-use crate::model::{Edition, Profile, RouterFlavor};
+use crate::model::{Edition, Profile};
 
 /// The definitions of the Gateway API that are installed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -69,7 +69,7 @@ pub(super) fn supported<'a>(profiles: &(impl Iterator<Item = &'a Profile> + Clon
         profiles.clone().all(|profile| match needs {
             Needs::Nothing => true,
             Needs::Plugin(type_) => profile.has_plugin(type_),
-            Needs::Expressions => profile.router_flavor == RouterFlavor::Expressions,
+            Needs::Expressions => profile.router_flavor.is_expressions(),
             Needs::Streams => profile.edition != Some(Edition::Embedded),
             Needs::Redirect => {
                 profile.has_plugin("redirect") && profile.version.is_some_and(|version| version >= (3, 9))

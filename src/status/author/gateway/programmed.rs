@@ -92,7 +92,7 @@ impl Route<'_> {
         let former = former.iter().find(|former| former.type_ == TYPE);
         let generation = self.outcome.observed_generation;
         let verdict = |holds, reason, message| Verdict { holds, reason, message };
-        if !is_attached(parent) {
+        if !parent.is_attached() {
             let verdict = verdict(false, "Unknown", "The route is not attached here.");
             return ObjectCondition::unknown(TYPE, &verdict, generation, former);
         }
@@ -102,7 +102,7 @@ impl Route<'_> {
         }
         let confirmed = self.confirmed.filter(|confirmed| {
             let mut parents = confirmed.parents.iter();
-            let attached = parents.any(|known| known.parent == parent.parent && is_attached(known));
+            let attached = parents.any(|known| known.parent == parent.parent && known.is_attached());
             attached && confirmed.translation_error.is_none()
         });
         match (confirmed, former) {
@@ -120,9 +120,4 @@ impl Route<'_> {
             }
         }
     }
-}
-
-fn is_attached(parent: &ParentOutcome) -> bool {
-    let mut conditions = parent.conditions.iter();
-    conditions.any(|condition| condition.condition == "Accepted" && condition.status)
 }

@@ -1,11 +1,14 @@
 //! `--enable-controller-*`: kinds that can be left unread.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use super::lasting_variable_of;
-use crate::{cli::switch::boolean, model::Kind};
+use super::{switch::boolean, variable_of};
+use crate::{manifest::Manifests, model::Kind};
 
 const KINDS: &str = "Kinds that are read";
 
@@ -60,9 +63,18 @@ const SWITCHES: &[KindSwitch] = switches! {
 };
 
 /// Their names.
+#[cfg(all(test, feature = "controller"))]
 pub(super) fn flags() -> impl Iterator<Item = &'static str> {
     SWITCHES.iter().map(|switch| switch.flag)
 }
+
+/// Their variables: clap keeps names for as long as the process lives.
+static VARIABLES: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| {
+    SWITCHES
+        .iter()
+        .map(|switch| (switch.flag, variable_of(switch.flag)))
+        .collect()
+});
 
 /// What the switches come to.
 #[derive(Debug, Clone, Default)]
@@ -71,12 +83,26 @@ pub(crate) struct KindArguments {
     pub(crate) unread: BTreeSet<Kind>,
 }
 
+impl KindArguments {
+    /// Leaves out of manifests what is not read, and what is wrong with it.
+    pub(super) fn leave_out(&self, manifests: &mut Manifests) {
+        if self.unread.is_empty() {
+            return;
+        }
+        manifests.objects.retain(|object| !self.unread.contains(&object.kind()));
+        manifests.problems.retain(|problem| {
+            let kind = Kind::find(&problem.object.group, &problem.object.kind);
+            !kind.is_some_and(|kind| self.unread.contains(&kind))
+        });
+    }
+}
+
 impl Args for KindArguments {
     fn augment_args(command: Command) -> Command {
         command.args(SWITCHES.iter().map(|switch| {
             Arg::new(switch.flag)
                 .long(switch.flag)
-                .env(lasting_variable_of(switch.flag))
+                .env(VARIABLES[switch.flag].as_str())
                 .help(switch.help)
                 .help_heading(KINDS)
                 .value_name("BOOL")
