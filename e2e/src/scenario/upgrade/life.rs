@@ -178,6 +178,9 @@ impl Run<'_> {
     pub(super) fn bad_image(&self) -> anyhow::Result<()> {
         let outcome = self.upgrade(&["--set", "image.tag=missing,proxy.image.tag=missing", "--timeout", "20s"]);
         ensure!(outcome.is_err(), "an image that is not there was rolled out");
+        let deployment = self.cluster.get(&["-n", NAMESPACE, &self.deployment()])?;
+        let template = deployment["spec"]["template"].to_string();
+        ensure!(template.contains(":missing"), "it was not begun: {outcome:?}");
         Ok(())
     }
 

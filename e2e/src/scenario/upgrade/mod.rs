@@ -84,6 +84,7 @@ pub(super) fn refused(cluster: &Cluster, arguments: &Arguments) -> anyhow::Resul
         run.step("a certificate for another name", Run::wrong_certificate)?;
         run.step("an image that does not start", Run::bad_image)?;
         run.step("back from half-way", Run::roll_back)?;
+        run.step("half-way once more", Run::bad_image)?;
         run.step("the upgrade as it is meant", Run::split)
     })
 }
