@@ -211,8 +211,9 @@ impl Machine {
                 None => {
                     let known = self.departed.remove(&id).map(|(_, proxy)| proxy);
                     let mut proxy = known.unwrap_or_else(|| Proxy::new(ProxyState::new(target.clone(), now)));
-                    // What it runs by now a probe will tell.
+                    // What it runs by now a probe will tell, whatever it took before.
                     proxy.state.observed = None;
+                    proxy.state.names.open = None;
                     self.proxies.insert(id.clone(), proxy);
                     self.changed = true;
                 }

@@ -3,13 +3,20 @@
 //! Kong and the embedded proxy report the MD5 of the bytes, which can be predicted. A proxy that hashes otherwise is
 //! believed: what it reports after it has taken a configuration is its name for it from then on.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use proxy_config_schema::ConfigHash;
 use tokio::time::Instant;
 
 /// Names that are remembered of a proxy.
 const MAX_NAMES: usize = 8;
+/// How long a proxy that has taken a configuration may go on reporting the one before. Less than the 10 s within which
+/// whatever is shown of a proxy has to be true.
+pub(super) const EFFECTIVE_WITHIN: Duration = Duration::from_secs(8);
+/// Between the first answer that does not confirm what it took and the next question.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The same, after some.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How the hash that a proxy reports comes about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -40,17 +47,34 @@ pub(super) struct Names {
     pub(super) mode: HashMode,
     /// Our hash, and the proxy's.
     known: VecDeque<(ConfigHash, ConfigHash)>,
-    open: Option<Open>,
+    /// What it took last, until it reports it.
+    pub(super) open: Option<Open>,
 }
 
-/// It has taken a configuration, and not been seen to run it yet.
+/// It has answered that it took a configuration, and not reported yet that it runs it.
 #[derive(Debug)]
-struct Open {
-    ours: ConfigHash,
-    /// What it reported before.
-    before: Option<ConfigHash>,
-    /// Until then it may be that what it took is not effective yet.
-    until: Instant,
+pub(super) struct Open {
+    /// That configuration.
+    pub(super) ours: ConfigHash,
+    /// When the push of it began.
+    pub(super) began: Instant,
+    /// When it answered.
+    pub(super) taken: Instant,
+    /// What it may report as long as that is not effective: what it ran before, and what it took since.
+    before: Vec<ConfigHash>,
+    /// How often it has been asked.
+    questions: u32,
+}
+
+impl Open {
+    /// How long to wait before it is asked again: soon at first, since mostly a moment is all that is missing.
+    pub(super) fn pause(&mut self) -> Duration {
+        let pause = FIRST_PAUSE
+            .saturating_mul(1 << self.questions.min(6))
+            .min(LONGEST_PAUSE);
+        self.questions = self.questions.saturating_add(1);
+        pause
+    }
 }
 
 /// What a report comes to.
@@ -58,16 +82,34 @@ struct Open {
 pub(super) enum Reading {
     /// It runs this, under our name.
     Runs(ConfigHash),
-    /// It has taken this, and is still at what it ran before.
+    /// It runs this, which it has taken before: the push of it began then.
+    Confirmed(ConfigHash, Instant),
+    /// It has taken something, and is still at this.
     NotYet(ConfigHash),
     /// It has taken something, and goes on with this all the same.
     Ignored(ConfigHash),
 }
 
 impl Names {
-    /// It has taken those bytes: the next report tells what it calls them.
-    pub(super) fn taken(&mut self, ours: ConfigHash, before: Option<ConfigHash>, until: Instant) {
-        self.open = Some(Open { ours, before, until });
+    /// It has taken those bytes: the next report tells what it calls them. `reported` is what it reported before.
+    pub(super) fn taken(&mut self, ours: ConfigHash, reported: Option<ConfigHash>, began: Instant, now: Instant) {
+        let earlier = self.open.take();
+        let earlier = earlier
+            .into_iter()
+            .flat_map(|open| open.before.into_iter().chain([open.ours]));
+        let mut before: Vec<ConfigHash> = reported
+            .into_iter()
+            .chain(earlier)
+            .filter(|hash| *hash != ours)
+            .collect();
+        before.truncate(MAX_NAMES);
+        self.open = Some(Open {
+            ours,
+            began,
+            taken: now,
+            before,
+            questions: 0,
+        });
     }
 
     /// It has recognised those bytes by their hash.
@@ -84,35 +126,39 @@ impl Names {
         }
     }
 
-    /// Whether a report is awaited that confirms what it took.
-    pub(super) fn is_open(&self) -> bool {
-        self.open.is_some()
-    }
-
     /// Our name for what it reports.
     pub(super) fn ours(&self, reported: ConfigHash) -> ConfigHash {
         let known = self.known.iter().find(|(_, theirs)| *theirs == reported);
         known.map_or(reported, |(ours, _)| *ours)
     }
 
+    /// Whether a report of while the next push is under way confirms what it took last: if so, that is settled. A name
+    /// that is not known could be of either.
+    pub(super) fn confirms(&mut self, reported: ConfigHash) -> Option<Instant> {
+        let open = self.open.take_if(|open| open.ours == reported)?;
+        self.mode = HashMode::Predicted;
+        self.known.clear();
+        Some(open.began)
+    }
+
     /// Reads a report of after the last push. `is_ours` tells the hashes of configurations that are known here: they are
     /// never somebody's name for another one.
     pub(super) fn read(&mut self, reported: ConfigHash, is_ours: impl Fn(ConfigHash) -> bool, now: Instant) -> Reading {
+        if let Some(began) = self.confirms(reported) {
+            return Reading::Confirmed(reported, began);
+        }
         let Some(open) = self.open.take() else {
             return Reading::Runs(self.ours(reported));
         };
-        if reported == open.ours {
-            self.mode = HashMode::Predicted;
-            self.known.clear();
-            return Reading::Runs(reported);
-        }
-        if Some(reported) == open.before && !reported.is_none() {
-            if now < open.until {
-                let ours = open.ours;
+        if open.before.contains(&reported) {
+            if now < open.taken + EFFECTIVE_WITHIN {
                 self.open = Some(open);
-                return Reading::NotYet(ours);
+                return Reading::NotYet(self.ours(reported));
             }
-            return Reading::Ignored(self.ours(reported));
+            // Without any configuration it is better given one once more than left alone.
+            if !reported.is_none() {
+                return Reading::Ignored(self.ours(reported));
+            }
         }
         if self.mode == HashMode::Predicted || reported.is_none() || is_ours(reported) {
             return Reading::Runs(self.ours(reported));
@@ -124,6 +170,6 @@ impl Names {
             self.known.pop_front();
         }
         self.known.push_back((open.ours, reported));
-        Reading::Runs(open.ours)
+        Reading::Confirmed(open.ours, open.began)
     }
 }

@@ -138,6 +138,8 @@ pub(super) enum Cause {
     Fault(TransportFault),
     Busy,
     Fenced,
+    /// It was taken, and never came into effect.
+    Ignored,
 }
 
 /// Changes of what a proxy runs that nobody here made.
@@ -185,6 +187,12 @@ impl ProxyState {
     /// Whether it reports what a proxy reports that runs that configuration.
     pub(super) fn runs(&self, configuration: &Configuration) -> bool {
         self.observed == Some(configuration.hash())
+    }
+
+    /// Whether it has answered that it took that configuration, and not reported yet that it runs it.
+    pub(super) fn has_taken(&self, configuration: &Configuration) -> bool {
+        let open = self.names.open.as_ref();
+        open.is_some_and(|open| open.ours == configuration.hash())
     }
 
     pub(super) fn rejection(&self, hash: ConfigHash) -> Option<&Rejection> {

@@ -9,7 +9,7 @@ use proxy_config_schema::ConfigHash;
 use tokio::time::Instant;
 
 use super::{
-    Observation, ProxyReport, PushOutcome, PushResult, Settings, TransportFault, TransportFaultKind,
+    Observation, ProxyReport, PushOutcome, PushResult, Settings,
     attribution::proxy_errors,
     configuration::{Configuration, Goal, Permission, RestoreReason, pays_for_pushes},
     names::Reading,
@@ -27,8 +27,8 @@ pub(super) const LAG: Duration = Duration::from_secs(10);
 const PROBE_SOON: Duration = Duration::from_secs(1);
 /// After the first failed probe: is it unreachable, or did a kept connection end?
 const PROBE_AGAIN: Duration = Duration::from_millis(250);
-/// How long a proxy that has taken a configuration may go on reporting the one before.
-const EFFECTIVE_WITHIN: Duration = Duration::from_secs(15);
+/// How long something newer waits until a proxy has reported that it runs what it has just taken, at most.
+const CONFIRM_FIRST: Duration = Duration::from_secs(1);
 /// Failed probes after which only the regular ones go on.
 const HURRIED_PROBES: u32 = 60;
 
@@ -73,6 +73,7 @@ pub(super) enum Want {
 pub(super) enum Wait {
     PushUnderWay,
     Outcome,
+    Confirmation,
     FirstProbe,
     Answer,
     Database,
@@ -173,7 +174,7 @@ fn observed(state: &mut ProxyState, observation: Observation, goal: &Goal, setti
     let after_push = state.settled.is_none_or(|settled| observation.started >= settled);
     let fresh = after_push && state.in_flight.is_none();
     let restarted = restarted(state, &report, after_push);
-    let hash = read_hash(state, &report, fresh, restarted, goal, now);
+    let Read { hash, confirmed, waits } = read_hash(state, &report, after_push, restarted, goal, now);
     if restarted {
         // Another process: nothing that was sent to the old one can still be loaded, and it may take what that refused.
         state.process += 1;
@@ -192,50 +193,97 @@ fn observed(state: &mut ProxyState, observation: Observation, goal: &Goal, setti
         .in_flight
         .as_ref()
         .is_some_and(|push| push.configuration.hash() == hash);
-    if fresh || restarted || sent_now || state.observed.is_none() {
+    let confirmed = confirmed || sent_now;
+    if fresh || restarted || confirmed || state.observed.is_none() {
         if let Some(open) = state.unknown.take_if(|open| open.configuration.hash() == hash) {
             // Had it been away in between, this would say little of what the load cost.
             let took = now.instant.duration_since(open.began).min(UNKNOWN_FOR);
             accept(state, open.configuration, Some(took), settings, now);
         }
-        if fresh && !restarted && goal.permission == Permission::Free && goal.desired.is_some() {
+        // What it ran before it took something is no drift.
+        if fresh && !waits && !restarted && goal.permission == Permission::Free && goal.desired.is_some() {
             note_drift(state, hash, goal, now);
         }
         state.observed = Some(hash);
     }
     state.report = Some(report);
-    let is_open = state.unknown.is_some() || state.names.is_open();
-    state.probe_at = is_open.then(|| now.instant + PROBE_SOON);
+    let pause = match &mut state.names.open {
+        Some(open) => Some(open.pause()),
+        None => state.unknown.is_some().then_some(PROBE_SOON),
+    };
+    state.probe_at = pause.map(|pause| now.instant + pause);
 }
 
-/// What the proxy reports, under our name for it.
+/// What a report comes to.
+struct Read {
+    /// What the proxy runs, under our name for it.
+    hash: ConfigHash,
+    /// It has taken that before, and had not been seen to run it.
+    confirmed: bool,
+    /// It is still at what it ran before it took something.
+    waits: bool,
+}
+
 fn read_hash(
     state: &mut ProxyState,
     report: &ProxyReport,
-    fresh: bool,
+    after_push: bool,
     restarted: bool,
     goal: &Goal,
     now: Moment,
-) -> ConfigHash {
+) -> Read {
+    let plain = |hash| Read {
+        hash,
+        confirmed: false,
+        waits: false,
+    };
     if restarted {
         let before = state.report.as_ref();
         let is_same = before.is_some_and(|before| before.version == report.version && before.edition == report.edition);
         state.names.restarted(is_same);
     }
-    if !fresh {
-        return state.names.ours(report.hash);
+    if !after_push {
+        return plain(state.names.ours(report.hash));
+    }
+    if state.in_flight.is_some() {
+        let began = state.names.confirms(report.hash);
+        if let Some(began) = began {
+            confirm(state, report.hash, began, goal);
+        }
+        return Read {
+            confirmed: began.is_some(),
+            ..plain(state.names.ours(report.hash))
+        };
     }
     let known: Vec<ConfigHash> = goal.hashes().chain(state.sent.iter().copied()).collect();
     match state.names.read(report.hash, |hash| known.contains(&hash), now.instant) {
-        Reading::Runs(hash) | Reading::NotYet(hash) => hash,
-        Reading::Ignored(hash) => {
-            let fault = TransportFault {
-                kind: TransportFaultKind::UnexpectedAnswer,
-                message: "it has answered that it took the configuration, and goes on with the one before".to_owned(),
-            };
-            state.back_off(Cause::Fault(fault), ONE_ATTEMPT, now);
-            hash
+        Reading::Runs(hash) => plain(hash),
+        Reading::Confirmed(hash, began) => {
+            confirm(state, hash, began, goal);
+            Read {
+                confirmed: true,
+                ..plain(hash)
+            }
         }
+        Reading::NotYet(hash) => Read {
+            waits: true,
+            ..plain(hash)
+        },
+        Reading::Ignored(hash) => {
+            state.back_off(Cause::Ignored, ONE_ATTEMPT, now);
+            Read {
+                waits: true,
+                ..plain(hash)
+            }
+        }
+    }
+}
+
+/// It reports what it has taken before.
+fn confirm(state: &mut ProxyState, hash: ConfigHash, began: Instant, goal: &Goal) {
+    if goal.desired.as_ref().is_some_and(|desired| desired.hash() != hash) {
+        // It runs what was the newest when the push began.
+        state.behind_since = Some(began);
     }
 }
 
@@ -282,21 +330,15 @@ fn pushed(state: &mut ProxyState, outcome: PushOutcome, goal: &Goal, settings: &
     match outcome.result {
         PushResult::Accepted | PushResult::Unchanged => {
             state.trouble = None;
-            if goal
-                .desired
-                .as_ref()
-                .is_some_and(|desired| desired.hash() != outcome.hash)
-            {
-                // It runs what was the newest when the push began.
-                state.behind_since = Some(push.began);
-            }
-            state.observed = Some(outcome.hash);
             if matches!(outcome.result, PushResult::Unchanged) {
+                // It has compared the hashes itself.
                 state.names.recognised();
+                state.observed = Some(outcome.hash);
+                confirm(state, outcome.hash, push.began, goal);
             } else {
-                let before = state.report.as_ref().map(|report| report.hash);
-                let until = now.instant + EFFECTIVE_WITHIN;
-                state.names.taken(outcome.hash, before, until);
+                // What it runs is what it reports: it is asked now.
+                let reported = state.report.as_ref().map(|report| report.hash);
+                state.names.taken(outcome.hash, reported, push.began, now.instant);
             }
             let took = matches!(outcome.result, PushResult::Accepted).then_some(outcome.took);
             accept(state, push.configuration, took, settings, now);
@@ -423,7 +465,18 @@ fn decide(state: &ProxyState, goal: &Goal, now: Moment) -> Want {
     if goal.desired.as_ref().is_some_and(|desired| desired.hash() == observed) {
         return Want::Nothing;
     }
-    let first = observed.is_none();
+    // What it has taken counts as run, as long as it may come into effect.
+    let mut running = observed;
+    if let Some(open) = &state.names.open {
+        if goal.desired.as_ref().is_some_and(|desired| state.has_taken(desired)) {
+            return wait(Wait::Confirmation);
+        }
+        if let Some(wait) = later(Wait::Confirmation, Some(open.taken + CONFIRM_FIRST)) {
+            return wait;
+        }
+        running = open.ours;
+    }
+    let first = running.is_none();
     match (&goal.permission, first) {
         (Permission::Nothing, _) => return wait(Wait::Leadership),
         (Permission::Restore(RestoreReason::Cut), false) => return wait(Wait::Lease),
@@ -444,7 +497,7 @@ fn decide(state: &ProxyState, goal: &Goal, now: Moment) -> Want {
             Permission::Free | Permission::Nothing => Wait::Configuration,
         });
     };
-    if candidate.hash() == observed {
+    if candidate.hash() == running {
         return wait(Wait::Refused);
     }
     if let Some(wait) = later(Wait::BackOff, state.back_off.until) {

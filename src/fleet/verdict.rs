@@ -199,7 +199,8 @@ fn synced(state: &ProxyState, goal: &Goal, want: &Want, now: Moment) -> Option<J
             say(False, "Drifted", message)
         };
     }
-    if state.behind_since.is_some_and(|since| now.instant >= since + LAG) {
+    let is_ignored = matches!(state.back_off.cause, Some(Cause::Ignored));
+    if is_ignored || state.behind_since.is_some_and(|since| now.instant >= since + LAG) {
         let (reason, message) = lag(state, goal, want);
         return say(False, reason, message);
     }
@@ -235,6 +236,10 @@ fn lag(state: &ProxyState, goal: &Goal, want: &Want) -> (&'static str, Cow<'stat
             let message = format!("it is not known yet whether the last push was loaded: {fault}");
             ("OutcomeUnknown", message.into())
         }
+        Wait::Confirmation => (
+            "NotEffective",
+            "it has answered that it took the configuration, and does not report yet that it runs it".into(),
+        ),
         Wait::Answer | Wait::FirstProbe => ("NotAnswering", "it does not answer a probe".into()),
         Wait::Leadership => (
             "NotLeading",
@@ -268,6 +273,12 @@ fn lag(state: &ProxyState, goal: &Goal, want: &Want) -> (&'static str, Cow<'stat
                 "Fenced",
                 "it has been configured by a later leader, and refuses this one: is the clock or the Lease of this \
                  replica behind?"
+                    .into(),
+            ),
+            Some(Cause::Ignored) => (
+                "NotEffective",
+                "it has answered that it took the configuration, and goes on with the one before; it is tried again once a \
+                 minute"
                     .into(),
             ),
             None => ("Waiting", "it waits after a failed push".into()),
@@ -342,6 +353,9 @@ pub(super) fn phase(state: &ProxyState, goal: &Goal, want: &Want) -> Phase {
     if let Some(desired) = &goal.desired {
         if desired.hash() == observed {
             return Phase::Synced;
+        }
+        if state.has_taken(desired) {
+            return Phase::Pushing;
         }
         if state.rejection(desired.hash()).is_some() {
             return Phase::Rejected;

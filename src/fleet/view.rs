@@ -111,7 +111,7 @@ pub enum Phase {
     Discovered,
     /// Answers, and has no configuration.
     Unconfigured,
-    /// A push is under way.
+    /// A push is under way, or has ended with a yes that the proxy's hash does not show yet.
     Pushing,
     /// A push ended without an answer: its hash will tell.
     Unknown,

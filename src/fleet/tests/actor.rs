@@ -130,6 +130,7 @@ async fn configured() -> Running {
     assert_eq!((rendered.hash, under), (hash("one"), epoch(1)));
     running.phase(Phase::Pushing).await;
     running.tell(pushed("one", PushResult::Accepted)).await;
+    running.tell(observed(hash("one"))).await;
     running.phase(Phase::Synced).await;
     let view = running.view.borrow().clone();
     assert!(view.profiles.contains(&profile()));

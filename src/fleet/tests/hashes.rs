@@ -102,7 +102,7 @@ fn what_was_accepted_may_take_a_while_to_show() {
     let mut world = World::new(&["a"]);
     world.run("one");
     world.pass(seconds(10));
-    world.proxy("a").effective_after = Some(seconds(8));
+    world.proxy("a").effective_after = Some(seconds(7));
     world.run("two");
     world.pass(seconds(30));
     let shown = world.shown("a");
@@ -111,20 +111,121 @@ fn what_was_accepted_may_take_a_while_to_show() {
 }
 
 #[test]
-fn a_proxy_that_says_yes_and_does_not_is_asked_once_a_minute() {
+fn what_was_accepted_counts_once_it_is_reported() {
+    for edition in [Edition::OpenSource, Edition::Embedded] {
+        let mut world = World::new(&[]);
+        for name in ["a", "b"] {
+            world.add(name, edition);
+        }
+        world.retarget();
+        world.run("one");
+        world.pass(seconds(10));
+        world.proxy("a").effective_after = Some(seconds(5));
+        world.proxy("b").mood = Mood::Busy;
+        let probes = world.proxy("a").probes;
+        world.run("two");
+        world.pass(seconds(5));
+        let shown = world.shown("a");
+        assert_eq!(
+            (shown.phase, shown.observed, shown.synced.status),
+            (Phase::Pushing, Some(hash("one")), ConditionStatus::True)
+        );
+        let good = |world: &World| world.view.last_good.values().copied().collect::<Vec<_>>();
+        assert_eq!(good(&world), [hash("one")], "nobody is known to run the other");
+        // 100 ms of loading, 5 s more, and the next question.
+        world.pass(millis(1200));
+        let shown = world.shown("a");
+        assert_eq!((shown.phase, shown.observed), (Phase::Synced, Some(hash("two"))));
+        assert_eq!(good(&world), [hash("two")]);
+        let probes = world.proxy("a").probes - probes;
+        assert!((5..15).contains(&probes), "it was asked {probes} times");
+    }
+}
+
+#[test]
+fn a_push_is_confirmed_at_once_by_one_question() {
+    let mut world = World::new(&["a"]);
+    world.run("one");
+    world.pass(seconds(21));
+    let (probes, began) = (world.proxy("a").probes, world.elapsed());
+    world.run("two");
+    while world.shown("a").observed != Some(hash("two")) {
+        world.pass(millis(1));
+        assert!(world.elapsed() - began < seconds(1), "not confirmed");
+    }
+    // It takes 100 ms to load it.
+    assert!(world.elapsed() - began <= millis(102), "{:?}", world.elapsed() - began);
+    assert_eq!(world.proxy("a").probes, probes + 1);
+    assert_eq!(world.shown("a").phase, Phase::Synced);
+}
+
+#[test]
+fn a_newcomer_is_ready_once_it_runs_what_it_took_and_is_sent_it_once() {
+    for edition in [Edition::OpenSource, Edition::Embedded] {
+        let mut world = World::new(&[]);
+        world.add("a", edition);
+        world.proxy("a").effective_after = Some(seconds(3));
+        world.retarget();
+        world.run("one");
+        world.pass(seconds(3));
+        assert_eq!(world.shown("a").ready.status, ConditionStatus::False);
+        world.pass(seconds(1));
+        let shown = world.shown("a");
+        assert_eq!(
+            (shown.ready.status, shown.phase),
+            (ConditionStatus::True, Phase::Synced)
+        );
+        assert_eq!(world.pushes, 1);
+    }
+}
+
+#[test]
+fn changes_that_follow_each_other_wait_for_no_confirmation_for_long() {
+    let mut world = World::new(&[]);
+    world.add("a", Edition::Embedded);
+    world.proxy("a").effective_after = Some(seconds(3));
+    world.retarget();
+    for second in 0..30 {
+        world.run(&format!("of second {second}"));
+        world.pass(seconds(1));
+    }
+    assert!(world.pushes >= 12, "{} pushes in 30 s", world.pushes);
+    world.pass(seconds(10));
+    assert_eq!(world.shown("a").observed, Some(hash("of second 29")));
+    assert_eq!(world.shown("a").phase, Phase::Synced);
+}
+
+#[test]
+fn a_proxy_that_says_yes_and_does_not_is_told_of_and_asked_once_a_minute() {
     let mut world = World::new(&["a"]);
     world.run("one");
     world.pass(seconds(10));
     world.proxy("a").effective_after = None;
     world.run("two");
-    world.pass(seconds(300));
-    let shown = world.shown("a");
+    world.pass(seconds(8));
+    for _ in 0..300 {
+        world.pass(seconds(1));
+        if world.elapsed() < seconds(20) {
+            // Within ten seconds of the change.
+            continue;
+        }
+        let shown = world.shown("a");
+        assert_eq!(
+            (shown.synced.status, shown.observed),
+            (ConditionStatus::False, Some(hash("one"))),
+            "after {:?}",
+            world.elapsed()
+        );
+        assert_eq!(world.view.last_good.values().next(), Some(&hash("one")));
+    }
+    assert_eq!(&*world.shown("a").synced.reason, "NotEffective");
     assert_eq!(
-        (shown.synced.status, shown.observed),
-        (ConditionStatus::False, Some(hash("one")))
+        world.shown("a").ready.status,
+        ConditionStatus::True,
+        "it serves what it had"
     );
     assert!(
-        (3..=7).contains(&world.pushes),
+        (4..=7).contains(&world.pushes),
         "{} pushes in five minutes",
         world.pushes
     );

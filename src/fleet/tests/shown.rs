@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::world::{World, seconds};
+use super::world::{World, millis, seconds};
 use crate::{fleet::ConditionStatus, model::Reason};
 
 #[test]
@@ -24,7 +24,7 @@ fn left_out_objects_show_and_harmless_problems_do_not() {
 #[test]
 fn a_short_lag_does_not_turn_synced_false() {
     let mut world = World::new(&["a"]);
-    world.proxy("a").takes = seconds(2);
+    world.proxy("a").takes = millis(1900);
     world.run("one");
     world.pass(seconds(20));
     let since = world.shown("a").synced.since;

@@ -56,6 +56,8 @@ pub(crate) struct Proxy {
     pub(crate) is_salted: bool,
     pub(crate) body_limit: Option<u64>,
     pub(crate) under_way: bool,
+    /// How often it was asked what it runs.
+    pub(crate) probes: usize,
     /// Every hash that it was sent, with the time since the start.
     pub(crate) received: Vec<(Duration, ConfigHash)>,
     /// Refused since its start, while the same configuration was wanted.
@@ -210,6 +212,7 @@ impl World {
             is_salted: false,
             body_limit: None,
             under_way: false,
+            probes: 0,
             received: Vec::new(),
             refused: BTreeSet::new(),
             told: None,
@@ -465,6 +468,7 @@ impl World {
             return;
         }
         let proxy = self.proxies.get_mut(id).expect("known");
+        proxy.probes += 1;
         let fault = |kind| {
             Err(ProbeFault {
                 fault: TransportFault {
