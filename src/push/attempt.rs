@@ -150,10 +150,17 @@ impl Attempt {
             StatusCode::CREATED => return PushResult::Accepted,
             StatusCode::NOT_MODIFIED => return PushResult::Unchanged,
             StatusCode::CONFLICT => return PushResult::Fenced,
-            StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => return PushResult::Busy { retry_after },
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => return PushResult::Busy { retry_after },
+            // Something in between has given up: the proxy may have got it all, and go on loading.
+            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
+                return unknown(TransportFault {
+                    kind: TransportFaultKind::UnexpectedAnswer,
+                    message: format!(
+                        "{} answered {status} to POST /config, as something in front of the proxy does that lost it",
+                        client.address()
+                    ),
+                });
+            }
             _ => {}
         }
         let unexpected = |problem: String| {

@@ -156,6 +156,14 @@ async fn tells_answers_apart() {
     assert_eq!(retry_after, Some(Duration::from_secs(10)));
     let result = answered(&pki, Reply::json(503, "{}")).await;
     assert!(matches!(result, PushResult::Busy { retry_after: None }), "{result:?}");
+    // Of something between: the proxy may go on loading, and a second push would overlap with that.
+    for status in [502, 504] {
+        let result = answered(&pki, Reply::Answer(status, Vec::new(), b"<html>".to_vec())).await;
+        let PushResult::Unknown(fault) = &result else {
+            panic!("{status}: {result:?}")
+        };
+        assert!(fault.message.contains(&status.to_string()), "{}", fault.message);
+    }
     let result = answered(&pki, Reply::json(409, r#"{"message":"the epoch is over"}"#)).await;
     assert!(matches!(result, PushResult::Fenced), "{result:?}");
 }
