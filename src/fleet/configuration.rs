@@ -107,6 +107,9 @@ pub(super) struct Configurations {
     sequence: u64,
     /// Why nothing may be sent, if so.
     hold: Option<Arc<str>>,
+    /// What proxies accepted last of profiles that had to make room: they may be those of proxies that have not answered
+    /// yet.
+    set_aside: BTreeMap<Profile, Configuration>,
 }
 
 /// The latest rendition that is somebody's wish.
@@ -167,17 +170,33 @@ impl Configurations {
             return true;
         }
         if self.profiles.len() >= Profile::MAX {
-            let Some(unused) = self.profiles.keys().find(|known| !used(known)).cloned() else {
+            let unused = self.profiles.iter().filter(|(known, _)| !used(known));
+            // Before those of which something is known to be good, and of these first what is oldest.
+            let oldest = unused.min_by_key(|(_, known)| known.last_good.as_ref().map(|good| good.sequence));
+            let Some(unused) = oldest.map(|(profile, _)| profile.clone()) else {
                 return false;
             };
-            self.profiles.remove(&unused);
+            let good = self.profiles.remove(&unused).and_then(|known| known.last_good);
+            self.set_aside(unused, good);
         }
-        let mut known = OfProfile::default();
+        let mut known = OfProfile {
+            last_good: self.set_aside.remove(profile),
+            ..OfProfile::default()
+        };
         if let Some(latest) = &self.rendition {
             known.take(latest, profile);
         }
         self.profiles.insert(profile.clone(), known);
         true
+    }
+
+    fn set_aside(&mut self, profile: Profile, good: Option<Configuration>) {
+        self.set_aside.extend(good.map(|good| (profile, good)));
+        if self.set_aside.len() > Profile::MAX {
+            let oldest = self.set_aside.iter().min_by_key(|(_, good)| good.sequence);
+            let oldest = oldest.map(|(profile, _)| profile.clone());
+            self.set_aside.retain(|profile, _| Some(profile) != oldest.as_ref());
+        }
     }
 
     /// What proxies of that profile accepted in an earlier run: of use as long as nothing is known from this one.

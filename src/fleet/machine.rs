@@ -177,6 +177,13 @@ impl Machine {
         })
     }
 
+    /// What each profile's proxies accepted last.
+    #[cfg(test)]
+    pub(super) fn last_good(&self) -> impl Iterator<Item = (&Profile, &Configuration)> {
+        let profiles = self.configurations.profiles();
+        profiles.filter_map(|profile| Some((profile, self.configurations.last_good(profile)?)))
+    }
+
     fn pushes_under_way(&self) -> usize {
         let departed = self.departed.values().map(|(_, proxy)| proxy);
         let all = self.proxies.values().chain(departed);

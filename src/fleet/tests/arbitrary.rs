@@ -121,11 +121,26 @@ proptest! {
     #[test]
     fn the_rules_hold_and_the_newest_arrives(actions in actions()) {
         let mut world = World::new(&NAMES[..1]);
-        let mut good = 0;
+        let mut good = world.last_good();
         for action in actions {
             perform(&mut world, action);
-            let now = world.view.last_good.len();
-            prop_assert!(now >= good, "a last good configuration is never forgotten");
+            let now = world.last_good();
+            for (profile, (sequence, hash)) in &good {
+                let Some((later, other)) = now.get(profile) else {
+                    return Err(TestCaseError::fail(format!("the last good one of {profile} is forgotten")));
+                };
+                prop_assert!(
+                    later > sequence || (later, other) == (sequence, hash),
+                    "{}: number {}, {}, became number {}, {}", profile, sequence, hash, later, other
+                );
+            }
+            for (profile, (_, hash)) in &now {
+                prop_assert_eq!(world.view.last_good.get(profile), Some(hash), "it is shown, and put away");
+                prop_assert!(
+                    world.proxies.values().any(|proxy| proxy.has_run.contains(hash)),
+                    "nobody has ever run {}", hash
+                );
+            }
             good = now;
         }
         for name in NAMES {

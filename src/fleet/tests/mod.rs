@@ -7,6 +7,7 @@ mod arbitrary;
 mod hashes;
 mod newcomers;
 mod permission;
+mod profiles;
 mod pushing;
 mod refusals;
 mod shown;

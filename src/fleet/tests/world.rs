@@ -56,6 +56,8 @@ pub(crate) struct Proxy {
     pub(crate) is_salted: bool,
     pub(crate) body_limit: Option<u64>,
     pub(crate) under_way: bool,
+    /// All that it has loaded, or had at a probe.
+    pub(crate) has_run: BTreeSet<ConfigHash>,
     /// How often it was asked what it runs.
     pub(crate) probes: usize,
     /// Every hash that it was sent, with the time since the start.
@@ -212,6 +214,7 @@ impl World {
             is_salted: false,
             body_limit: None,
             under_way: false,
+            has_run: BTreeSet::new(),
             probes: 0,
             received: Vec::new(),
             refused: BTreeSet::new(),
@@ -236,6 +239,13 @@ impl World {
             .iter()
             .find(|proxy| proxy.target.id == id(name))
             .expect("it is in the view")
+    }
+
+    /// What each profile's proxies accepted last, with the number of the rendition that it is of.
+    pub(crate) fn last_good(&self) -> BTreeMap<Profile, (u64, ConfigHash)> {
+        let good = self.machine.last_good();
+        good.map(|(profile, good)| (profile.clone(), (good.sequence, good.hash())))
+            .collect()
     }
 
     /// The process starts again; its configuration is kept or not.
@@ -431,6 +441,7 @@ impl World {
                 let proxy = self.proxies.get_mut(&id).expect("known");
                 if proxy.process == process {
                     proxy.hash = hash;
+                    proxy.has_run.insert(hash);
                 }
             }
             Future::Outcome(id, process, mut result, hash, took) => {
@@ -450,6 +461,7 @@ impl World {
                     proxy.told = Some(hash);
                     if proxy.effective_after == Some(Duration::ZERO) {
                         proxy.hash = hash;
+                        proxy.has_run.insert(hash);
                     }
                 }
                 let outcome = PushOutcome {
@@ -482,6 +494,7 @@ impl World {
             Mood::Silent => fault(TransportFaultKind::Timeout),
             Mood::Healthy | Mood::Busy | Mood::Hangs { .. } => {
                 proxy.told = Some(proxy.hash);
+                proxy.has_run.insert(proxy.hash);
                 proxy.told_process = Some(proxy.process);
                 Ok(ProxyReport {
                     version: "3.9.1".to_owned(),

@@ -1,0 +1,76 @@
+//! More kinds of proxies than are served at once.
+
+use std::sync::Arc;
+
+use super::world::rendered;
+use crate::{
+    fleet::configuration::{Configuration, Configurations},
+    model::{Edition, Profile, RouterFlavor},
+    render::LastGood,
+};
+
+fn profile(minor: u16) -> Profile {
+    Profile {
+        router_flavor: RouterFlavor::Traditional,
+        edition: Some(Edition::OpenSource),
+        version: Some((3, minor)),
+        plugins: None,
+    }
+}
+
+fn good(minor: u16) -> LastGood {
+    LastGood {
+        rendered: rendered(&format!("good of {minor}")),
+        sources: Arc::default(),
+        stored: true,
+    }
+}
+
+/// After a start nobody has answered yet: the profiles of an earlier run may be those of proxies that are away.
+#[test]
+fn a_profile_that_makes_room_does_not_lose_what_its_proxies_accepted_last() {
+    let last = u16::try_from(Profile::MAX).unwrap();
+    let mut configurations = Configurations::default();
+    for minor in 1..=last {
+        configurations.stored(profile(minor), &good(minor));
+    }
+    assert!(configurations.admit(&profile(100), |_| false));
+    let kept = |configurations: &Configurations, minor| {
+        configurations
+            .last_good(&profile(minor))
+            .is_some_and(|known| known.hash() == good(minor).rendered.hash)
+    };
+    let gone: Vec<u16> = (1..=last).filter(|minor| !kept(&configurations, *minor)).collect();
+    let [away] = gone[..] else {
+        panic!("one made room: {gone:?}")
+    };
+    // Its proxies answer after all, and what nobody has is in their way.
+    assert!(configurations.admit(&profile(away), |used| *used == profile(100)));
+    assert!(kept(&configurations, away));
+}
+
+#[test]
+fn what_nobody_accepted_anything_of_makes_room_first_then_the_oldest_and_never_what_is_in_use() {
+    let last = u16::try_from(Profile::MAX).unwrap();
+    let mut configurations = Configurations::default();
+    for minor in 1..=last {
+        assert!(configurations.admit(&profile(minor), |_| true));
+    }
+    // 3 has none, 5 has the oldest.
+    for minor in (1..=last).filter(|minor| *minor != 3) {
+        let configuration = Configuration {
+            rendered: rendered(&format!("good of {minor}")),
+            sequence: if minor == 5 { 1 } else { 10 },
+            sources: Arc::default(),
+            incomplete: None,
+        };
+        assert!(configurations.accepted(&profile(minor), &configuration));
+    }
+    assert!(!configurations.admit(&profile(100), |_| true), "all are in use");
+    for (newcomer, makes_room) in [(100, 3), (101, 5)] {
+        let is_in_use = |used: &Profile| *used == profile(100) || *used == profile(1);
+        assert!(configurations.admit(&profile(newcomer), is_in_use));
+        assert!(!configurations.is_served(&profile(makes_room)), "{makes_room}");
+        assert!(configurations.is_served(&profile(1)) && configurations.is_served(&profile(newcomer)));
+    }
+}
