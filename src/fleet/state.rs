@@ -34,8 +34,8 @@ pub(super) const ONE_ATTEMPT: Duration = Duration::from_secs(60);
 const MAX_SENT: usize = 8;
 /// The first wait after a failed push; doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The longest wait after a failed push.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The longest wait after a failed push, before it differs from proxy to proxy: 60 s at the most.
+const LONGEST_WAIT: Duration = Duration::from_secs(48);
 
 /// A moment on both clocks: one to measure by, one to show.
 #[derive(Debug, Clone, Copy)]
