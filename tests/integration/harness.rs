@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{
+        Arc,
         atomic::{AtomicU16, Ordering},
         mpsc,
     },
@@ -15,7 +16,7 @@ use std::{
 
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use serde_json::Value;
 
@@ -109,39 +110,63 @@ pub(crate) fn fake(answer: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -
 pub(crate) fn fake_kong(
     answer: impl Fn(&str, &[u8]) -> (&'static str, Value) + Send + Sync + Clone + 'static,
 ) -> String {
-    fake(move |mut stream| {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
+    fake(move |stream| converse(stream, &answer))
+}
+
+/// The same behind a certificate, in files; its port.
+pub(crate) fn fake_kong_with_tls(
+    certificate: &Path,
+    key: &Path,
+    answer: impl Fn(&str, &[u8]) -> (&'static str, Value) + Send + Sync + Clone + 'static,
+) -> u16 {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let chain = CertificateDer::pem_file_iter(certificate).unwrap().map(Result::unwrap);
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain.collect(), PrivateKeyDer::from_pem_file(key).unwrap())
+        .unwrap();
+    let config = Arc::new(config);
+    let url = fake(move |stream| {
+        let session = rustls::ServerConnection::new(config.clone()).unwrap();
+        converse(rustls::StreamOwned::new(session, stream), &answer);
+    });
+    url.rsplit(':').next().unwrap().parse().unwrap()
+}
+
+fn converse(stream: impl Read + Write, answer: &impl Fn(&str, &[u8]) -> (&'static str, Value)) {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let (mut head, mut length) = (String::new(), 0);
         loop {
-            let (mut head, mut length) = (String::new(), 0);
-            loop {
-                let mut line = String::new();
-                if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                    return;
-                }
-                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-                head.push_str(&line);
-                if line == "\r\n" {
-                    break;
-                }
-            }
-            let mut sent = vec![0; length];
-            if reader.read_exact(&mut sent).is_err() {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
                 return;
             }
-            let request: Vec<&str> = head.split_whitespace().take(2).collect();
-            let (status, body) = answer(&request.join(" "), &sent);
-            let body = body.to_string();
-            let answer = format!(
-                "HTTP/1.1 {status}\r\nServer: kong/3.9.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            );
-            if stream.write_all(answer.as_bytes()).is_err() {
-                return;
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            head.push_str(&line);
+            if line == "\r\n" {
+                break;
             }
         }
-    })
+        let mut sent = vec![0; length];
+        if reader.read_exact(&mut sent).is_err() {
+            return;
+        }
+        let request: Vec<&str> = head.split_whitespace().take(2).collect();
+        let (status, body) = answer(&request.join(" "), &sent);
+        let body = body.to_string();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nServer: kong/3.9.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if reader.get_mut().write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
 }
 
 /// A running demo on manifests of its own.

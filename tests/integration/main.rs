@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod cluster;
 mod command_line;
 mod controller;
 mod dashboard_api;
@@ -18,6 +19,7 @@ mod listeners;
 mod log;
 mod mass_restart;
 mod mixed_fleet;
+mod namespaces;
 mod newcomers;
 mod offline;
 mod proxy_faults;

@@ -1,24 +1,30 @@
-//! Proxies of different kinds under one controller: each gets a configuration that it can take.
+//! Proxies of different kinds behind one discovered Admin Service: each gets a configuration that it can take.
 
 use std::{
-    process::Stdio,
+    path::Path,
     sync::{Arc, Mutex},
 };
 
+use proxy_config_schema::ConfigHash;
 use serde_json::{Value, json};
 
-use crate::harness::{Running, client, eventually, fake_kong, free_ports, ingress, silverback};
+use crate::{
+    cluster::{certificates, controller, in_sync, proxy, slice},
+    harness::{Running, client, eventually, fake_kong_with_tls, free_ports},
+};
 
-/// A Kong that takes what it is given, and remembers the last of it.
+/// A Kong that takes what it is given, and remembers the last of it; the port of its Admin API.
 fn kong(
+    state: &Path,
     version: &'static str,
     edition: &'static str,
     flavor: &'static str,
     plugins: &'static [&'static str],
-) -> (String, Arc<Mutex<Value>>) {
+) -> (u16, Arc<Mutex<Value>>) {
     let taken = Arc::new(Mutex::new(Value::Null));
     let keeper = taken.clone();
-    let url = fake_kong(move |request, body| {
+    let hash = Arc::new(Mutex::new("0".repeat(32)));
+    let answer = move |request: &str, body: &[u8]| {
         let plugins: Value = plugins
             .iter()
             .map(|name| ((*name).to_owned(), json!({"version": version})))
@@ -35,87 +41,101 @@ fn kong(
             ),
             "GET /status" => (
                 "200 OK",
-                json!({"configuration_hash": "0".repeat(32), "server": {"total_requests": 1}}),
+                json!({"configuration_hash": *hash.lock().unwrap(), "server": {"total_requests": 1}}),
             ),
             request if request.starts_with("POST /config") => {
                 *keeper.lock().unwrap() = serde_json::from_slice(body).unwrap_or_default();
+                *hash.lock().unwrap() = ConfigHash::of(body).to_string();
                 ("201 Created", json!({}))
             }
             _ => ("404 Not Found", json!({"message": "Not found"})),
         }
-    });
-    (url, taken)
+    };
+    let port = fake_kong_with_tls(&state.join("proxy.crt"), &state.join("proxy.key"), answer);
+    (port, taken)
+}
+
+/// An Ingress with a plugin, and a consumer in a group.
+fn objects() -> Vec<(&'static str, Value)> {
+    let metadata = |name: &str| {
+        json!({
+            "name": name, "namespace": "demo", "uid": name, "resourceVersion": "1",
+            "annotations": {"kubernetes.io/ingress.class": "kong"},
+        })
+    };
+    let mut protected = metadata("web");
+    protected["annotations"]["konghq.com/plugins"] = "limit".into();
+    let backend = json!({"service": {"name": "echo", "port": {"number": 80}}});
+    let paths = json!([{"path": "/a", "pathType": "Prefix", "backend": backend}]);
+    vec![
+        (
+            "ingresses",
+            json!({
+                "metadata": protected,
+                "spec": {"rules": [{"host": "web.localhost", "http": {"paths": paths}}]},
+            }),
+        ),
+        (
+            "services",
+            json!({"metadata": metadata("echo"), "spec": {"ports": [{"name": "http", "port": 80}]}}),
+        ),
+        (
+            "kongplugins",
+            json!({"metadata": metadata("limit"), "plugin": "rate-limiting", "config": {"minute": 5}}),
+        ),
+        ("kongconsumergroups", json!({"metadata": metadata("gold")})),
+        (
+            "kongconsumers",
+            json!({"metadata": metadata("alice"), "username": "alice", "consumerGroups": ["gold"]}),
+        ),
+    ]
 }
 
 #[tokio::test]
 async fn each_kind_of_proxy_gets_what_it_can_take() {
     let state = tempfile::tempdir().unwrap();
-    let manifests = state.path().join("manifests");
-    std::fs::create_dir(&manifests).unwrap();
-    let plugin = "---\napiVersion: configuration.konghq.com/v1\nkind: KongPlugin\nmetadata: {name: limit, namespace: demo}\n\
-                  plugin: rate-limiting\nconfig: {minute: 5}\n";
-    let web = ingress("web", "web.localhost", "/a").replacen(
-        "namespace: demo",
-        "namespace: demo, annotations: {konghq.com/plugins: limit}",
-        1,
-    );
-    let group = "---\napiVersion: configuration.konghq.com/v1beta1\nkind: KongConsumerGroup\n\
-                 metadata: {name: gold, namespace: demo, annotations: {kubernetes.io/ingress.class: kong}}\n\
-                 ---\napiVersion: configuration.konghq.com/v1\nkind: KongConsumer\nusername: alice\nconsumerGroups: [gold]\n\
-                 metadata: {name: alice, namespace: demo, annotations: {kubernetes.io/ingress.class: kong}}\n";
-    std::fs::write(manifests.join("web.yaml"), web + plugin + group).unwrap();
+    certificates(state.path());
 
     let (modern, of_modern) = kong(
+        state.path(),
         "3.9.1",
         "community",
         "expressions",
         &["request-termination", "rate-limiting"],
     );
-    let (plain, of_plain) = kong("3.4.2", "community", "traditional_compatible", &["request-termination"]);
+    let (plain, of_plain) = kong(
+        state.path(),
+        "3.4.2",
+        "community",
+        "traditional_compatible",
+        &["request-termination"],
+    );
     let (paid, of_paid) = kong(
+        state.path(),
         "3.8.0.0",
         "enterprise",
         "traditional_compatible",
         &["request-termination", "rate-limiting"],
     );
     let ports = free_ports(3);
-    let dashboard = format!("127.0.0.1:{ports}");
-    let embedded = format!("http://127.0.0.1:{}", ports + 1);
-    let mut proxy = silverback();
-    proxy
-        .args(["proxy", "--status-listen=off", "--log-level=warn"])
-        .arg(format!("--admin-listen=127.0.0.1:{}", ports + 1))
-        .arg(format!("--proxy-listen=127.0.0.1:{}", ports + 2))
-        .arg(format!("--prefix={}", state.path().join("prefix").display()));
+    let (dashboard, embedded, traffic) = (ports, ports + 1, ports + 2);
+    let listen = |port: u16| format!("127.0.0.1:{port}");
+    let mut proxy = proxy(state.path(), "embedded", &listen(embedded), &listen(traffic));
     let _proxy = Running::start(&mut proxy);
-    let mut controller = silverback();
-    controller
-        .args([
-            "run",
-            "--probe-interval=200ms",
-            "--health-probe-bind-address=off",
-            "--metrics-bind-address=off",
-        ])
-        .args([
-            "--dashboard-bind-address",
-            &dashboard,
-            "--proxy",
-            &modern,
-            "--proxy",
-            &plain,
-            "--proxy",
-            &paid,
-            "--proxy",
-            &embedded,
-        ])
-        .arg("--directory")
-        .arg(&manifests)
-        .arg("--pki-directory")
-        .arg(state.path().join("pki"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let mut controller = controller.spawn().unwrap();
+    let mut objects = objects();
+    for (pod, port) in [
+        ("modern", modern),
+        ("plain", plain),
+        ("paid", paid),
+        ("embedded", embedded),
+    ] {
+        let port = ("kong-admin-tls", port);
+        objects.push((
+            "endpointslices",
+            slice("gateway", "admin", "IPv4", "127.0.0.1", port, pod),
+        ));
+    }
+    let _controller = Running::start(&mut controller(state.path(), objects, &[], dashboard));
     let route = async |what: &str, taken: &Arc<Mutex<Value>>| {
         eventually(what, async || {
             let configuration = taken.lock().unwrap().clone();
@@ -154,7 +174,7 @@ async fn each_kind_of_proxy_gets_what_it_can_take() {
         "the embedded proxy closes the route whose plugin it lacks",
         async || {
             let request = client
-                .get(format!("http://127.0.0.1:{}/a", ports + 2))
+                .get(format!("http://127.0.0.1:{traffic}/a"))
                 .header("host", "web.localhost");
             match request
                 .send()
@@ -171,7 +191,7 @@ async fn each_kind_of_proxy_gets_what_it_can_take() {
     .await;
     let problems = eventually("the plugin has a problem", async || {
         let answer = client
-            .get(format!("http://{dashboard}/api/v1/problems"))
+            .get(format!("http://127.0.0.1:{dashboard}/api/v1/problems"))
             .send()
             .await
             .map_err(|error| error.to_string())?;
@@ -187,6 +207,6 @@ async fn each_kind_of_proxy_gets_what_it_can_take() {
         problems.contains("KongConsumerGroup demo/gold"),
         "what open-source proxies can't take is told on its object: {problems}"
     );
-    controller.kill().unwrap();
-    controller.wait().unwrap();
+    let rows = in_sync(dashboard, 4).await;
+    assert_eq!(rows.len(), 4);
 }
