@@ -1,7 +1,7 @@
 //! What proxies can be given, and what one of them may be given now.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -17,6 +17,8 @@ use super::{EntityError, ProxyReport, attribution};
 
 /// Objects that a message about left-out ones names.
 const MAX_NAMED: usize = 3;
+/// Hashes that are remembered as rendered, per profile.
+const MAX_RENDERED: usize = 32;
 /// Hashes that are remembered as refused, per profile.
 const MAX_REFUSED: usize = 16;
 
@@ -129,6 +131,8 @@ struct OfProfile {
     whole: Option<Configuration>,
     kept: Option<Configuration>,
     last_good: Option<Configuration>,
+    /// Of what was rendered lately, in this run: whatever leads may have sent it.
+    rendered: VecDeque<ConfigHash>,
     refusals: Arc<Refusals>,
     /// Whose processes refused something.
     refusers: BTreeSet<ProxyId>,
@@ -290,7 +294,20 @@ impl Configurations {
         self.profiles.get(profile)?.last_good.as_ref()
     }
 
-    /// The same, if it may be given to proxies: the bytes of an earlier run only until the objects of now are known.
+    /// Whether proxies of that profile accepted it last, in this run.
+    pub(super) fn is_good(&self, profile: &Profile, configuration: &Configuration) -> bool {
+        let good = self.last_good(profile).filter(|good| good.sequence > 0);
+        good.is_some_and(|good| good.hash() == configuration.hash())
+    }
+
+    /// Whether it was rendered for that profile lately, in this run.
+    pub(super) fn has_rendered(&self, profile: &Profile, hash: ConfigHash) -> bool {
+        self.profiles
+            .get(profile)
+            .is_some_and(|known| known.rendered.contains(&hash))
+    }
+
+    /// What was accepted last, if it may be given to proxies: the bytes of an earlier run only until the objects of now are known.
     pub(super) fn last_good_to_give(&self, profile: &Profile) -> Option<&Configuration> {
         self.last_good(profile)
             .filter(|good| good.sequence > 0 || self.rendition.is_none())
@@ -350,6 +367,15 @@ impl OfProfile {
             incomplete: latest.incomplete_whole.clone(),
         });
         self.kept = kept(rendition, profile, latest.sequence);
+        let hashes = [&self.desired, &self.whole, &self.kept].map(|made| made.as_ref().map(Configuration::hash));
+        for hash in hashes.into_iter().flatten() {
+            if !self.rendered.contains(&hash) {
+                self.rendered.push_back(hash);
+            }
+        }
+        while self.rendered.len() > MAX_RENDERED {
+            self.rendered.pop_front();
+        }
     }
 }
 

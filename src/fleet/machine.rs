@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Bound,
     sync::Arc,
     time::Duration,
 };
@@ -17,6 +18,7 @@ use super::{
     state::{Moment, ProxyState},
     step::{Event, Step, Want, step},
     throttle::Throttle,
+    trial::Trials,
     verdict,
 };
 use crate::model::{Leadership, NamespacedName, Profile, ProxyId, ProxyTarget};
@@ -44,7 +46,8 @@ pub(super) struct Machine {
     /// When to step which proxy again.
     deadlines: BTreeSet<(Instant, ProxyId)>,
     throttle: Throttle,
-    /// When the throttle may admit more.
+    trials: Trials,
+    /// When the throttle, or a trial, may admit more.
     throttled_until: Option<Instant>,
     changed: bool,
 }
@@ -80,6 +83,7 @@ impl Machine {
             running: HashMap::new(),
             queue: BTreeSet::new(),
             deadlines: BTreeSet::new(),
+            trials: Trials::default(),
             throttled_until: None,
             changed: true,
         }
@@ -262,6 +266,11 @@ impl Machine {
 
     fn pushed(&mut self, id: &ProxyId, outcome: PushOutcome, now: Moment, commands: &mut Vec<Command>) {
         self.throttle.end(id);
+        if matches!(outcome.result, PushResult::Accepted | PushResult::Unchanged)
+            && let Some(profile) = self.proxies.get(id).and_then(|proxy| proxy.profile.as_ref())
+        {
+            self.trials.taken(profile, outcome.hash);
+        }
         let refused = self.refused(id, &outcome);
         if let Some((since, mut proxy)) = self.departed.remove(id) {
             // It is gone: what came of it matters only should it come back.
@@ -457,23 +466,49 @@ impl Machine {
         let Some(epoch) = self.leadership.epoch().cloned() else {
             return;
         };
-        while let Some((_, _, id)) = self.queue.first().cloned() {
-            let Some(Want::Push(configuration)) = self.proxies.get(&id).map(|proxy| proxy.step.want.clone()) else {
+        let mut next = self.queue.first().cloned();
+        while let Some(entry) = next {
+            let id = &entry.2;
+            let Some(Want::Push(configuration)) = self.proxies.get(id).map(|proxy| proxy.step.want.clone()) else {
                 unreachable!("what is in the queue wants a push");
             };
-            if let Err(until) = self.throttle.admits(now.instant) {
-                self.throttled_until = until;
-                return;
-            }
-            self.throttle
-                .begin(&id, configuration.rendered.bytes.len(), now.instant);
-            commands.push(Command::Push {
-                proxy: id.clone(),
-                rendered: configuration.rendered.clone(),
-                epoch: epoch.clone(),
+            let trial = self.needs_trial(id, &configuration);
+            let tried = trial.as_ref().map_or(Ok(()), |profile| {
+                self.trials.admits(profile, configuration.hash(), now.instant)
             });
-            self.step(&id, Event::Began(configuration), now, commands);
+            if let Err(until) = tried {
+                self.throttled_until = self.throttled_until.into_iter().chain([until]).min();
+            } else {
+                if let Err(until) = self.throttle.admits(now.instant) {
+                    self.throttled_until = self.throttled_until.into_iter().chain(until).min();
+                    return;
+                }
+                if let Some(profile) = trial {
+                    self.trials.begin(&profile, configuration.hash(), now.instant);
+                }
+                self.throttle.begin(id, configuration.rendered.bytes.len(), now.instant);
+                commands.push(Command::Push {
+                    proxy: id.clone(),
+                    rendered: configuration.rendered.clone(),
+                    epoch: epoch.clone(),
+                });
+                self.step(id, Event::Began(configuration), now, commands);
+            }
+            let later = (Bound::Excluded(&entry), Bound::Unbounded);
+            next = self.queue.range::<(bool, Instant, ProxyId), _>(later).next().cloned();
         }
+    }
+
+    /// The profile for which a configuration is tried on one proxy first: nobody is known to take it, and this proxy runs
+    /// something that this replica knows nothing of.
+    fn needs_trial(&self, id: &ProxyId, configuration: &Configuration) -> Option<Profile> {
+        let proxy = self.proxies.get(id)?;
+        let profile = proxy.profile.as_ref()?;
+        let runs = proxy.state.observed.filter(|runs| !runs.is_none())?;
+        let is_taken =
+            self.running.contains_key(&configuration.hash()) || self.configurations.is_good(profile, configuration);
+        let is_known = proxy.state.sent.contains(&runs) || self.configurations.has_rendered(profile, runs);
+        (!is_taken && !is_known).then(|| profile.clone())
     }
 }
 

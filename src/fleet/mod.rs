@@ -17,6 +17,7 @@ mod state;
 mod step;
 mod throttle;
 mod transitions;
+mod trial;
 mod verdict;
 mod view;
 

@@ -119,6 +119,7 @@ pub(super) struct Accepted {
 #[derive(Debug)]
 pub(super) struct Rejection {
     pub(super) hash: ConfigHash,
+    pub(super) at: Instant,
     pub(super) message: String,
     pub(super) errors: Vec<ProxyError>,
     pub(super) count: usize,

@@ -29,6 +29,8 @@ const PROBE_SOON: Duration = Duration::from_secs(1);
 const PROBE_AGAIN: Duration = Duration::from_millis(250);
 /// How long something newer waits until a proxy has reported that it runs what it has just taken, at most.
 const CONFIRM_FIRST: Duration = Duration::from_secs(1);
+/// After what it shall run was refused, something else is rendered in a moment: nothing older goes to it before.
+const RENDERED_WITHIN: Duration = Duration::from_secs(2);
 /// Failed probes after which only the regular ones go on.
 const HURRIED_PROBES: u32 = 60;
 
@@ -354,6 +356,7 @@ fn pushed(state: &mut ProxyState, outcome: PushOutcome, goal: &Goal, settings: &
             state.rejections.retain(|known| known.hash != outcome.hash);
             state.rejections.push(Rejection {
                 hash: outcome.hash,
+                at: now.instant,
                 errors: proxy_errors(&message, &entities, now.timestamp),
                 count,
                 message,
@@ -499,6 +502,16 @@ fn decide(state: &ProxyState, goal: &Goal, now: Moment) -> Want {
     };
     if candidate.hash() == running {
         return wait(Wait::Refused);
+    }
+    let refused = goal
+        .desired
+        .as_ref()
+        .and_then(|desired| state.rejection(desired.hash()));
+    if !first
+        && let Some(refused) = refused
+        && let Some(wait) = later(Wait::Refused, Some(refused.at + RENDERED_WITHIN))
+    {
+        return wait;
     }
     if let Some(wait) = later(Wait::BackOff, state.back_off.until) {
         return wait;

@@ -12,4 +12,5 @@ mod pushing;
 mod refusals;
 mod shown;
 mod states;
+mod trials;
 mod world;
