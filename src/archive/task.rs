@@ -1,4 +1,5 @@
-//! When it is put away: a little after it changed, at most once in five minutes, and when the controller stops.
+//! When it is put away: a little after it changed, at most once in five minutes, and when the controller stops; at once
+//! when nothing may be sent any more.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -123,15 +124,23 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
     let mut next = Instant::now();
     let mut due = None;
     let mut led = false;
+    let mut was_held = false;
     loop {
         led = inputs.leadership.borrow_and_update().is_leader() || (led && inputs.stop.is_cancelled());
-        let good = inputs.view.borrow_and_update().good.clone();
+        let (good, is_held) = {
+            let view = inputs.view.borrow_and_update();
+            (view.good.clone(), view.held)
+        };
         let is_new = good.values().any(|good| !good.stored) && hashes(&good) != written;
         if !is_new {
             due = None;
+        } else if is_held && !was_held {
+            // A controller that starts while a kind is away has nothing else that tells whether it was in use.
+            due = Some(Instant::now());
         } else if due.is_none() {
             due = Some((Instant::now() + CALM).max(next));
         }
+        was_held = is_held;
         let latest = if is_new && led && !matches!(report, Storage::Failed { .. }) {
             Storage::Waiting
         } else {

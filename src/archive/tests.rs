@@ -321,6 +321,34 @@ async fn it_is_written_at_most_once_in_five_minutes_and_on_the_way_out() {
     assert_eq!(next.writes(), 3);
 }
 
+/// A controller that starts then has nothing else to go by.
+#[tokio::test(start_paused = true)]
+async fn it_is_written_at_once_when_nothing_may_be_sent_any_more() {
+    let mut world = World::new(&memory());
+    world.accept("one");
+    world.pass(CALM + Duration::from_secs(1)).await;
+    world.written(1).await;
+    world.accept("two");
+    world.pass(CALM).await;
+    assert_eq!(world.writes(), 1);
+    let hold = |world: &World, text: &str| {
+        let view = FleetView {
+            good: goods(text),
+            held: true,
+            ..FleetView::default()
+        };
+        world.view.send_replace(Arc::new(view));
+    };
+    hold(&world, "two");
+    world.written(2).await;
+    let is_stored = |report: &Storage| matches!(report, Storage::Stored { size: Some(_), .. });
+    world.reports.wait_for(is_stored).await.unwrap();
+    // As long as it lasts it changes by addresses alone.
+    hold(&world, "two, other addresses");
+    world.pass(CALM * 2).await;
+    assert_eq!(world.writes(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn only_a_leader_writes() {
     let mut world = World::new(&memory());

@@ -172,6 +172,7 @@ impl Machine {
             last_good: hashes(&|profile| Some(self.configurations.last_good(profile)?.hash())),
             good: self.configurations.good(),
             recalled: self.recalled,
+            held: self.configurations.hold().is_some(),
             refusals: self.configurations.refusals(),
             proxies,
             profiles,
