@@ -151,12 +151,17 @@ impl Machine {
         }
         let mut proxies: Vec<_> = self.proxies.values().map(|proxy| proxy.view.clone()).collect();
         proxies.sort_by(|a, b| (&a.target.namespace, &a.target.name).cmp(&(&b.target.namespace, &b.target.name)));
-        let mut profiles: BTreeSet<Profile> = self
-            .proxies
-            .values()
-            .filter_map(|proxy| proxy.profile.clone())
-            .filter(|profile| self.configurations.is_served(profile))
-            .collect();
+        // Of many proxies few differ, and equality is seen by the shared plugin types, while order compares them one by one.
+        let mut distinct: Vec<&Profile> = Vec::new();
+        for profile in self.proxies.values().filter_map(|proxy| proxy.profile.as_ref()) {
+            if !distinct.contains(&profile) {
+                distinct.push(profile);
+            }
+        }
+        let served = distinct
+            .into_iter()
+            .filter(|profile| self.configurations.is_served(profile));
+        let mut profiles: BTreeSet<Profile> = served.cloned().collect();
         if profiles.is_empty() {
             // When all proxies are gone, those that come next are most probably of the same kind.
             profiles = self.configurations.profiles().cloned().collect();
