@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 PROGRAMS=$(./cluster-build.sh)
+profile=${PROFILE:-optimized}
 case $1 in
   up)
     images=$(./images.sh)
@@ -19,7 +20,7 @@ proxy:
 YAML
     cat <<TEXT
 Use it by hand:
-  export KUBECONFIG=$CLUSTER_DIR/kubeconfig PATH=$PROGRAMS:\$PATH
+  export KUBECONFIG=$CLUSTER_DIR/kubeconfig PATH=$PROGRAMS:$CARGO_TARGET_DIR/${profile/dev/debug}:\$PATH
   kubectl get nodes
   helm install silverback deploy/chart --namespace gateway --create-namespace --wait --values $CLUSTER_DIR/images.yaml
   cluster forward --dir $CLUSTER_DIR 127.0.0.1:8080 \$(kubectl get service -n gateway silverback-kong-proxy -o jsonpath='{.spec.clusterIP}'):80

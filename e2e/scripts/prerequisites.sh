@@ -22,6 +22,8 @@ nft nftables
 iptables iptables
 ip iproute2
 nsenter util-linux
+unshare util-linux
+script bsdutils
 mount mount
 pkill procps
 "
@@ -54,7 +56,7 @@ rust=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
 command -v cargo >/dev/null || lack "cargo: install Rust $rust by https://rustup.rs"
 if command -v cargo >/dev/null; then
   # Without rustup the version is the machine's own matter.
-  found=$(rustc --version 2>/dev/null | awk '{print $2}')
+  found=$(rustc --version | awk '{print $2}') || found=
   if [ "$(printf '%s\n' "$rust" "$found" | sort -V | head -1)" != "$rust" ]; then
     lack "rustc $rust, there is ${found:-none}: install it by https://rustup.rs"
   fi

@@ -441,7 +441,8 @@ impl Machine {
         // What some proxies refuse and others run is not taken from those who do not refuse it.
         let takes_whole = |whole: &&Configuration| {
             let sent = proxy.state.in_flight.as_ref().map(|push| push.configuration.hash());
-            let is_known = sent == Some(whole.hash()) || self.running.contains_key(&whole.hash());
+            let is_known =
+                sent == Some(whole.hash()) || proxy.state.has_taken(whole) || self.running.contains_key(&whole.hash());
             is_known && proxy.state.rejection(whole.hash()).is_none()
         };
         Goal {
@@ -554,6 +555,7 @@ fn view(state: &ProxyState, profile: Option<&Profile>, want: &Want, goal: &Goal)
         report: state.report.clone(),
         desired,
         observed: state.observed,
+        pending: state.pending().filter(|hash| Some(*hash) != state.observed),
         hash_mode: state.names.mode,
         last_good: accepted.map(|accepted| accepted.configuration.hash()),
         applied_at: accepted.map(|accepted| accepted.at),

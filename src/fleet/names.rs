@@ -96,12 +96,14 @@ impl Names {
         let earlier = self.open.take();
         let earlier = earlier
             .into_iter()
-            .flat_map(|open| open.before.into_iter().chain([open.ours]));
-        let mut before: Vec<ConfigHash> = reported
-            .into_iter()
-            .chain(earlier)
-            .filter(|hash| *hash != ours)
-            .collect();
+            .flat_map(|open| [open.ours].into_iter().chain(open.before));
+        let mut before: Vec<ConfigHash> = Vec::new();
+        // The newest first: they are the likeliest, and kept.
+        for hash in reported.into_iter().chain(earlier).filter(|hash| *hash != ours) {
+            if !before.contains(&hash) {
+                before.push(hash);
+            }
+        }
         before.truncate(MAX_NAMES);
         self.open = Some(Open {
             ours,

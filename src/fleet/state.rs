@@ -196,6 +196,14 @@ impl ProxyState {
         open.is_some_and(|open| open.ours == configuration.hash())
     }
 
+    /// What was sent to it of which it has not shown yet what came.
+    pub(super) fn pending(&self) -> Option<ConfigHash> {
+        let pushed = self.in_flight.as_ref().map(|push| push.configuration.hash());
+        let unanswered = self.unknown.as_ref().map(|unknown| unknown.configuration.hash());
+        let taken = self.names.open.as_ref().map(|open| open.ours);
+        pushed.or(unanswered).or(taken)
+    }
+
     pub(super) fn rejection(&self, hash: ConfigHash) -> Option<&Rejection> {
         self.rejections.iter().find(|rejection| rejection.hash == hash)
     }

@@ -58,6 +58,8 @@ pub struct ProxyView {
     pub desired: Option<ConfigHash>,
     /// What it runs, as far as is known: under our name for it.
     pub observed: Option<ConfigHash>,
+    /// What else it may run at any moment: it is being pushed, or was, and the proxy has not shown yet what came of it.
+    pub pending: Option<ConfigHash>,
     /// What its hashes mean. What it calls that itself is in `report`.
     pub hash_mode: HashMode,
     /// What it accepted last.

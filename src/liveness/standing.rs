@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use proxy_config_schema::ConfigHash;
 use serde::{Deserialize, Serialize};
 
 use super::{Milestone, Trail};
@@ -61,12 +62,12 @@ pub(super) fn reached<T>(trail: &Trail<T>, view: &FleetView) -> BTreeSet<Milesto
 }
 
 fn runs(rendition: &Rendition, proxy: &ProxyView) -> bool {
-    let profile = proxy.profile.as_ref();
-    let is_up_to_date = profile.zip(proxy.observed).is_some_and(|(profile, observed)| {
-        let mut hashes = rendition.up_to_date(profile);
-        hashes.any(|hash| hash == observed)
-    });
-    is_up_to_date && is_in_touch(proxy)
+    let is_up_to_date = |hash: ConfigHash| {
+        let profile = proxy.profile.as_ref();
+        profile.is_some_and(|profile| rendition.up_to_date(profile).any(|wanted| wanted == hash))
+    };
+    // What is still on its way may be older, where a change was taken back.
+    proxy.observed.is_some_and(is_up_to_date) && proxy.pending.is_none_or(is_up_to_date) && is_in_touch(proxy)
 }
 
 /// Whether it still runs what it was seen to run, as far as can be known.

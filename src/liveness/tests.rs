@@ -148,6 +148,7 @@ fn proxy(name: &str, runs: &str, desired: &str) -> ProxyView {
         report: None,
         desired: Some(hash(desired)),
         observed: Some(hash(runs)),
+        pending: None,
         last_good: None,
         hash_mode: HashMode::Predicted,
         applied_at: None,
@@ -305,6 +306,60 @@ fn a_proxy_that_still_counts_as_synced_with_what_came_before_holds_it_up() {
     view.paused = [name("admin")].into();
     assert_eq!(reason(&view), "Paused");
     assert!(!asked(&tracker, &view).live);
+}
+
+#[test]
+fn what_is_taken_back_while_it_is_pushed_is_not_live_before_the_push_has_been_put_right() {
+    let (mut tracker, original) = live();
+    let mut changed = original.clone();
+    put(
+        &mut changed,
+        Kind::Ingress,
+        "web",
+        ingress(json!({ "konghq.com/methods": "GET" })),
+    );
+    let changed = Arc::new(changed);
+    tracker.read(&changed, now(10));
+    tracker.considered(changed.clone(), rendition(&changed, "two"));
+    let original = Arc::new(original);
+    tracker.read(&original, now(11));
+    tracker.considered(original.clone(), rendition(&original, "one"));
+    let pushing = |pending: Option<&str>| {
+        view(vec![ProxyView {
+            pending: pending.map(hash),
+            ..proxy("a", "one", "one")
+        }])
+    };
+    tracker.view(&pushing(Some("two")), now(12));
+    let answer = asked(&tracker, &pushing(Some("two")));
+    assert!(!answer.live, "it is about to run what was taken back: {answer:?}");
+    tracker.view(&pushing(None), now(13));
+    assert!(asked(&tracker, &pushing(None)).live);
+}
+
+#[test]
+fn the_same_configuration_of_another_kind_of_proxies_counts_for_those_alone() {
+    let snapshot = Arc::new(shop());
+    let other = crate::model::Profile {
+        version: Some((3, 4)),
+        ..profile()
+    };
+    let made = |ours: &str, others: &str| {
+        let mut made = Rendition::clone(&rendition(&snapshot, ours));
+        let of_others = rendition(&snapshot, others).profiles[&profile()].clone();
+        made.profiles.insert(other.clone(), of_others);
+        made
+    };
+    let mut trail = Trail::default();
+    trail.add(&made("a", "b"), 1);
+    trail.add(&made("b", "c"), 2);
+    let of_others = ProxyView {
+        profile: Some(other.clone()),
+        ..proxy("a", "b", "c")
+    };
+    assert_eq!(trail.reached_by(&of_others).and_then(|at| trail.at(at)), Some(&1));
+    let ours = proxy("b", "b", "b");
+    assert_eq!(trail.reached_by(&ours).and_then(|at| trail.at(at)), Some(&2));
 }
 
 #[test]

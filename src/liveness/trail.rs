@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 
 use proxy_config_schema::ConfigHash;
 
-use crate::{fleet::ProxyView, render::Rendition};
+use crate::{fleet::ProxyView, model::Profile, render::Rendition};
 
 /// How many configurations are remembered that not all proxies have got to. A proxy that needs 10 s to apply one rests for
 /// 30 s: at two changes a second it passes over 80. Snapshots share what did not change.
@@ -23,13 +23,13 @@ pub struct Trail<T> {
     steps: VecDeque<Step<T>>,
     /// Where the first of them stands.
     first: Milestone,
-    /// The latest step in which some profile has that configuration.
-    by_hash: HashMap<ConfigHash, Milestone>,
+    /// The latest step in which a profile has that configuration: the same bytes may come earlier or later for another one.
+    by_hash: HashMap<ConfigHash, Vec<(Profile, Milestone)>>,
 }
 
 #[derive(Debug, Clone)]
 struct Step<T> {
-    hashes: Vec<ConfigHash>,
+    hashes: Vec<(Profile, ConfigHash)>,
     content: T,
 }
 
@@ -46,13 +46,20 @@ impl<T> Default for Trail<T> {
 impl<T> Trail<T> {
     /// There is another latest configuration. If it says the same as the one before, that takes its content.
     pub fn add(&mut self, rendition: &Rendition, content: T) {
-        let profiles = rendition.profiles.keys();
-        let hashes: Vec<_> = profiles.flat_map(|profile| rendition.up_to_date(profile)).collect();
+        let of = |profile: &Profile| {
+            let hashes = rendition.up_to_date(profile);
+            hashes.map(|hash| (profile.clone(), hash)).collect::<Vec<_>>()
+        };
+        let hashes: Vec<_> = rendition.profiles.keys().flat_map(of).collect();
         match self.steps.back_mut() {
             Some(last) if last.hashes == hashes => last.content = content,
             _ => {
                 let milestone = self.first + self.steps.len() as Milestone;
-                self.by_hash.extend(hashes.iter().map(|hash| (*hash, milestone)));
+                for (profile, hash) in &hashes {
+                    let known = self.by_hash.entry(*hash).or_default();
+                    known.retain(|(other, _)| other != profile);
+                    known.push((profile.clone(), milestone));
+                }
                 self.steps.push_back(Step { hashes, content });
             }
         }
@@ -73,9 +80,19 @@ impl<T> Trail<T> {
         Some(&step.content)
     }
 
-    /// How far a proxy has got: to the latest one that says what it was seen to run.
+    /// How far a proxy has got for sure: to the latest one that says what it was seen to run, or what it may run instead.
     pub fn reached_by(&self, proxy: &ProxyView) -> Option<Milestone> {
-        self.by_hash.get(&proxy.observed?).copied()
+        let profile = proxy.profile.as_ref()?;
+        let latest = |hash: ConfigHash| {
+            let known = self.by_hash.get(&hash)?;
+            let known = known.iter().find(|(of, _)| of == profile);
+            known.map(|(_, milestone)| *milestone)
+        };
+        let observed = latest(proxy.observed?)?;
+        match proxy.pending {
+            Some(pending) => Some(observed.min(latest(pending)?)),
+            None => Some(observed),
+        }
     }
 
     /// Nobody asks for what came before that any more.
@@ -87,9 +104,12 @@ impl<T> Trail<T> {
 
     fn forget_first(&mut self) {
         if let Some(step) = self.steps.pop_front() {
-            for hash in step.hashes {
-                if self.by_hash.get(&hash) == Some(&self.first) {
-                    self.by_hash.remove(&hash);
+            for (profile, hash) in step.hashes {
+                if let Some(known) = self.by_hash.get_mut(&hash) {
+                    known.retain(|(of, milestone)| *of != profile || *milestone != self.first);
+                    if known.is_empty() {
+                        self.by_hash.remove(&hash);
+                    }
                 }
             }
             self.first += 1;

@@ -114,6 +114,10 @@ impl<'p> Pcre<'p> {
                 if escaped == 'Q' && !self.skip_past("\\E") {
                     self.rest = "";
                 }
+                // A number, a name or a property in braces belongs to it: `\x{20}`.
+                if "xogkNpP".contains(escaped) && self.rest.starts_with('{') {
+                    self.skip_past("}");
+                }
                 self.repeatable = true;
             }
             '[' => {
@@ -130,8 +134,10 @@ impl<'p> Pcre<'p> {
                 }
                 self.depth += 1;
                 self.repeatable = false;
-                // What follows says what kind of group it is.
-                if !self.skip("?") {
+                // What follows says what kind of group it is; a sign begins the number of another one.
+                if self.skip("?") {
+                    self.skip("+");
+                } else {
                     self.skip("*");
                 }
             }
@@ -251,6 +257,11 @@ mod tests {
             r"/[a\]b](?=x)",
             "(?i)/a(?!b)",
             "/(*UTF8)?(?=x)",
+            r"/\x{20}*(?!b)",
+            r"/(a)\g{1}*",
+            r"/(?<n>a)\k{n}+",
+            r"/\p{Lu}*+x",
+            "/(?+1)?(a)",
         ] {
             let of = |flavor, edition| checked(flavor, edition, pattern);
             assert_eq!(of(RouterFlavor::Traditional, Edition::OpenSource), Ok(()), "{pattern}");

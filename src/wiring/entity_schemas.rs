@@ -26,9 +26,9 @@ pub(super) async fn follow(
     schemas: watch::Sender<Arc<EntitySchemas>>,
 ) {
     loop {
-        let unknown = unknown(&snapshots.borrow_and_update(), &schemas.borrow());
+        let asked = unknown(&snapshots.borrow_and_update(), &schemas.borrow());
         let mut is_open = false;
-        for type_ in unknown {
+        for type_ in asked.clone() {
             let answers = ask(Question::entity_schema(&type_)).await;
             let mut answers = answers.iter().filter(|(_, answer)| answer.status == 200);
             match answers.find_map(|(_, answer)| EntitySchema::parse(&answer.body)) {
@@ -36,15 +36,28 @@ pub(super) async fn follow(
                 None => is_open = true,
             }
         }
-        if is_open {
-            tokio::time::sleep(AGAIN).await;
-        } else if snapshots.changed().await.is_err() {
-            return;
-        }
-        if snapshots.has_changed().is_err() {
-            return;
+        let again = async {
+            match is_open {
+                true => tokio::time::sleep(AGAIN).await,
+                false => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // What else is open is asked about anew, too: other types are rare.
+            changed = another_type(&mut snapshots, &schemas, &asked) => if changed.is_err() { return },
+            () = again => {}
         }
     }
+}
+
+/// Waits until a type is in use that was neither known nor asked about.
+async fn another_type(
+    snapshots: &mut watch::Receiver<Arc<Snapshot>>,
+    schemas: &watch::Sender<Arc<EntitySchemas>>,
+    asked: &BTreeSet<String>,
+) -> Result<(), watch::error::RecvError> {
+    let is_another = |snapshot: &Arc<Snapshot>| !unknown(snapshot, &schemas.borrow()).is_subset(asked);
+    snapshots.wait_for(is_another).await.map(drop)
 }
 
 /// The types in use that nothing is known of. They become part of a path: what can't be one is no type.
@@ -54,8 +67,11 @@ fn unknown(snapshot: &Snapshot, schemas: &EntitySchemas) -> BTreeSet<String> {
         let mut bytes = type_.bytes();
         !type_.is_empty() && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     };
-    let unknown = types.filter(is_name).filter(|type_| schemas.get(type_).is_none());
-    unknown.take(MAX_TYPES).cloned().collect()
+    let unknown: BTreeSet<&String> = types
+        .filter(is_name)
+        .filter(|type_| schemas.get(type_).is_none())
+        .collect();
+    unknown.into_iter().take(MAX_TYPES).cloned().collect()
 }
 
 #[cfg(test)]
@@ -98,5 +114,34 @@ mod tests {
         let schema = known.borrow().get("things").cloned().expect("it was asked about");
         assert_eq!(schema.foreign.get("service").map(String::as_str), Some("services"));
         assert_eq!((schema.foreign.len(), asked.load(Ordering::Relaxed)), (1, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_type_that_comes_later_does_not_wait_for_one_that_nobody_knows() {
+        let with = |types: &[&str]| {
+            let mut snapshot = Snapshot::default();
+            // As many entities as types may be asked about.
+            for (number, type_) in types.iter().cycle().take(MAX_TYPES * types.len()).enumerate() {
+                let value = json!({
+                    "metadata": {"name": format!("e{number:03}"), "namespace": "shop"},
+                    "spec": {"type": type_, "fields": {}},
+                });
+                snapshot.insert(Object::from_json(Kind::KongCustomEntity, value).expect("it fits"));
+            }
+            Arc::new(snapshot)
+        };
+        let ask: AskProxies = Arc::new(|question: Question| {
+            let status = if question.path == "/schemas/things" { 200 } else { 404 };
+            let body = json!({"fields": []}).to_string().into_bytes();
+            async move { vec![("traditional".to_owned(), Answer { status, body })] }.boxed()
+        });
+        let (sender, snapshots) = watch::channel(with(&["nobodys"]));
+        let (schemas, mut known) = watch::channel(Arc::new(EntitySchemas::default()));
+        tokio::spawn(follow(ask, snapshots, schemas));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        sender.send_replace(with(&["nobodys", "things"]));
+        let soon = tokio::time::timeout(Duration::from_secs(1), known.changed());
+        soon.await.expect("at once").expect("it goes on");
+        assert!(known.borrow().get("things").is_some());
     }
 }

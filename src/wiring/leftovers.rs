@@ -148,7 +148,7 @@ async fn look(
         .await
         .context("failed to read the record")?;
     let Some(found) = found else {
-        return Ok(look_without_record(client, &name.namespace, own).await);
+        return look_without_record(client, &name.namespace, own).await;
     };
     let data = found.data.unwrap_or_default();
     let record = Record::read(data.get(Record::KEY).map_or("", String::as_str))?;
@@ -181,14 +181,16 @@ async fn look(
 }
 
 /// Where nothing had to be kept, or no hook ran, there may still be controllers of the former release that write statuses.
-async fn look_without_record(client: &Client, namespace: &str, own: Option<&str>) -> Look {
-    match sidecars_of_own_release(client, namespace, own).await {
-        Ok(look) => look,
-        Err(error) => {
+async fn look_without_record(client: &Client, namespace: &str, own: Option<&str>) -> anyhow::Result<Look> {
+    let looked = sidecars_of_own_release(client, namespace, own).await;
+    looked.or_else(|error| match error.downcast_ref() {
+        // There will be no right by waiting for it.
+        Some(kube::Error::Api(status)) if status.code == 403 => {
             tracing::warn!("whether controllers of a former release still write statuses is not known: {error:#}");
-            Look::Done
+            Ok(Look::Done)
         }
-    }
+        _ => Err(error),
+    })
 }
 
 async fn sidecars_of_own_release(client: &Client, namespace: &str, own: Option<&str>) -> anyhow::Result<Look> {

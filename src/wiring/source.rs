@@ -63,6 +63,13 @@ pub(super) async fn api_server(source: &Source) -> anyhow::Result<Option<ApiServ
             "no access to a cluster: run in a pod, give --kubeconfig FILE or set KUBECONFIG, or use --directory DIR",
         )?,
     };
+    let named = std::env::var("KUBECONFIG").ok().filter(|paths| !paths.is_empty());
+    let origin = match (server, kubeconfig, named) {
+        (Some(_), _, _) => " of --apiserver-host".to_owned(),
+        (None, Some(path), _) => format!(" of the kubeconfig {}", path.display()),
+        (None, None, Some(paths)) => format!(" of the kubeconfig {paths} (KUBECONFIG)"),
+        (None, None, None) => String::new(),
+    };
     if let Some(server) = server {
         config.cluster_url = server
             .parse()
@@ -70,10 +77,7 @@ pub(super) async fn api_server(source: &Source) -> anyhow::Result<Option<ApiServ
     }
     config.read_timeout = Some(kubernetes::READ_TIMEOUT);
     tracing::info!(server = %config.cluster_url, "API server");
-    let address = match kubeconfig {
-        Some(path) => format!("{} of the kubeconfig {}", config.cluster_url, path.display()),
-        None => config.cluster_url.to_string(),
-    };
+    let address = format!("{}{origin}", config.cluster_url);
     // Environment proxies are for the outside world: the API server is reached as the kubeconfig says.
     let builder = ClientBuilder::try_from(config).context("failed to make a client for the API server")?;
     let client = match rate {

@@ -214,7 +214,7 @@ async fn in_a_pipe_there_are_plain_lines_and_log_lines_on_stderr_bear_the_proxys
     let pid = proxy.rsplit_once("pid ").unwrap().1.parse().unwrap();
     signal(pid, "KILL");
     until(&errors, &mut logged, "that it ended", |lines| {
-        position(lines, &["proxy-1", "ended by itself", "SIGKILL"]).is_some()
+        position(lines, &["proxy-1", "ended", "SIGKILL"]).is_some()
     });
     until(&output, &mut printed, "that it is unreachable", |lines| {
         position(lines, &["proxy-1", "ConnectionRefused"]).is_some()

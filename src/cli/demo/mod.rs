@@ -252,8 +252,13 @@ async fn draw(
 /// that is in use.
 fn reserve_dashboard(asked: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
     if let Some(address) = asked {
-        return TcpListener::bind(address)
-            .with_context(|| format!("{address} is taken; choose another with --dashboard-bind-address"));
+        return TcpListener::bind(address).map_err(|error| {
+            let what = match error.kind() {
+                io::ErrorKind::AddrInUse => format!("{address} is taken"),
+                _ => format!("failed to listen on {address}: {error}"),
+            };
+            anyhow::anyhow!("{what}; choose another with --dashboard-bind-address")
+        });
     }
     TcpListener::bind(("127.0.0.1", USUAL_DASHBOARD))
         .or_else(|_| TcpListener::bind(("127.0.0.1", 0)))

@@ -185,7 +185,7 @@ async fn attend(name: String, mut child: Child, end: End, log: Log) {
             words if words.is_empty() => "without a word".to_owned(),
             words => format!("its last words: {words}"),
         };
-        log(&format!("{name:9}  ended by itself ({status}), {last}\n"));
+        log(&format!("{name:9}  ended ({status}), {last}\n"));
     }
     end.reached.send_replace(true);
 }
@@ -278,13 +278,10 @@ mod tests {
         assert_eq!(
             said,
             "proxy-0    it begins\nproxy-0    KONG_DATABASE: only off\n\
-             proxy-0    ended by itself (exit status: 2), its last words: KONG_DATABASE: only off\n"
+             proxy-0    ended (exit status: 2), its last words: KONG_DATABASE: only off\n"
         );
         let said = said_of("kill -9 $$", false).await;
-        assert_eq!(
-            said,
-            "proxy-0    ended by itself (signal: 9 (SIGKILL)), without a word\n"
-        );
+        assert_eq!(said, "proxy-0    ended (signal: 9 (SIGKILL)), without a word\n");
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, null_default};
-use crate::model::kubernetes::Metadata;
+use crate::model::{kong::JsonObject, kubernetes::Metadata};
 
 /// Which controller serves Gateways.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,9 @@ pub struct GatewayTls {
     /// Towards clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frontend: Option<FrontendTls>,
+    /// Towards backends: with which certificate. Proxies have one for each Service instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend: Option<JsonObject>,
 }
 
 /// TLS towards clients.

@@ -51,6 +51,7 @@ pub(super) fn proxy_view(pod: PodRef) -> ProxyView {
         report: None,
         desired: None,
         observed: None,
+        pending: None,
         last_good: None,
         hash_mode: HashMode::Unknown,
         applied_at: None,

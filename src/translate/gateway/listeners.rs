@@ -210,6 +210,16 @@ impl<'a> OurGateway<'a> {
         let owner = Owner::new(Kind::Gateway, &gateway.metadata);
         let mut ports: HashMap<(u16, bool), Vec<&Listener>> = HashMap::new();
         let mut listeners = Vec::with_capacity(gateway.spec.listeners.len());
+        let tls = gateway.spec.tls.as_ref();
+        if tls.is_some_and(|tls| tls.backend.as_ref().is_some_and(|backend| !backend.is_empty())) {
+            problems.report(
+                owner,
+                "spec.tls.backend",
+                Reason::Unsupported,
+                "Kong shows backends no certificate of a Gateway; the field is ignored",
+                "name the Secret on each Service that demands one, by the annotation konghq.com/client-cert",
+            );
+        }
         for (position, spec) in gateway.spec.listeners.iter().enumerate() {
             let fault = check(spec, &ports).or_else(|| {
                 let demanded = client_certificates(&gateway.spec, spec)?;

@@ -2,7 +2,11 @@
 
 use std::{cmp::Ordering, collections::HashMap};
 
-use super::{crowd::Crowds, path_rule::PathRule, trie::PathTrie};
+use super::{
+    crowd::{Crowds, Member},
+    path_rule::PathRule,
+    trie::PathTrie,
+};
 
 /// Up to so many candidates are asked one by one.
 const MAX_UNINDEXED: usize = 8;
@@ -76,15 +80,15 @@ impl Index {
     fn new<'a>(rules: impl Iterator<Item = &'a PathRule>) -> Self {
         let mut index = Self::default();
         let mut plain: Vec<(u32, &[u8])> = Vec::new();
-        let mut expressions: HashMap<&[u8], Vec<(&[u8], u32)>> = HashMap::new();
+        let mut expressions: HashMap<&[u8], Vec<Member<'_>>> = HashMap::new();
         for (place, rule) in rules.enumerate() {
             let place = u32::try_from(place).expect("fewer than 4 billion candidates");
-            match rule.needle() {
-                Some(needle) => expressions
+            match rule.needles() {
+                [] => plain.push((place, rule.literal_prefix())),
+                needles => expressions
                     .entry(rule.literal_prefix())
                     .or_default()
-                    .push((needle, place)),
-                None => plain.push((place, rule.literal_prefix())),
+                    .push((needles, place)),
             }
         }
         for (prefix, members) in expressions {

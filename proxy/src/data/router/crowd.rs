@@ -6,6 +6,9 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::trie::PathTrie;
 
+/// The texts of an expression, and its place.
+pub(super) type Member<'a> = (&'a [Box<[u8]>], u32);
+
 /// Crowds by what their expressions begin with.
 #[derive(Debug, Default)]
 pub(super) struct Crowds {
@@ -21,11 +24,17 @@ struct Crowd {
 }
 
 impl Crowds {
-    /// Adds expressions by their text and place. Gives `false`, and takes none, if there is too much text.
-    pub(super) fn add(&mut self, prefix: &[u8], members: &[(&[u8], u32)]) -> bool {
+    /// Adds expressions by their texts and place. Gives `false`, and takes none, if there is too much text.
+    pub(super) fn add(&mut self, prefix: &[u8], members: &[Member<'_>]) -> bool {
+        let mut bearers: HashMap<&[u8], usize> = HashMap::new();
+        for text in members.iter().flat_map(|(texts, _)| *texts) {
+            *bearers.entry(text).or_default() += 1;
+        }
         let mut by_text: HashMap<&[u8], Vec<u32>> = HashMap::new();
-        for (text, place) in members {
-            by_text.entry(text).or_default().push(*place);
+        for (texts, place) in members {
+            // What few have tells them apart; the longest stand first.
+            let rarest = texts.iter().min_by_key(|text| bearers[&***text]);
+            by_text.entry(rarest.map_or(&[], |text| text)).or_default().push(*place);
         }
         let (texts, places): (Vec<&[u8]>, Vec<Vec<u32>>) = by_text.into_iter().unzip();
         let searcher = AhoCorasick::builder()

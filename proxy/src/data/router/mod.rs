@@ -2,7 +2,8 @@
 //!
 //! Every route is split by its paths into candidates; all candidates have one global order (`priority`). The index
 //! narrows by host (`bucket`), then by path prefix (`trie`), of many expressions with the same prefix by other text that a
-//! path must have (`crowd`), and of those that are left the first in the order that meets all of its criteria wins. The index never decides between candidates: that is what the property test below shows.
+//! path must have (`crowd`), and of those that are left the first in the order that meets all of its criteria wins. The
+//! index never decides between candidates: that is what the property test below shows.
 //!
 //! A router is made from the one before: routes that are the same allocation keep their rules, and hosts whose routes
 //! are the same keep their part of the index.

@@ -7,19 +7,28 @@ use regex_syntax::{
 
 /// Shorter text stands in too many paths.
 const MIN_BYTES: usize = 2;
+/// Of more texts of one expression the longest are kept.
+const MOST: usize = 8;
 
-/// The longest such text, in lower case: it may stand in a path in any case. `literal`, with which all begin, is no part
-/// of it, since expressions that share it are told apart by what follows. `None` if there is none, or too little.
-pub(super) fn needle(anchored: &str, literal: &str) -> Option<Box<[u8]>> {
+/// Such texts, in lower case, the longest first: they may stand in a path in any case. `literal`, with which all begin, is no
+/// part of them, since expressions that share it are told apart by what follows. Which of them tells an expression apart
+/// only those beside it can say.
+pub(super) fn needles(anchored: &str, literal: &str) -> Box<[Box<[u8]>]> {
     // As the engine for bytes reads it.
-    let hir = ParserBuilder::new().utf8(false).build().parse(anchored).ok()?;
+    let Ok(hir) = ParserBuilder::new().utf8(false).build().parse(anchored) else {
+        return Box::default();
+    };
     let mut search = Search {
         literal: literal.as_bytes(),
         ..Search::default()
     };
     search.visit(&hir);
     search.end();
-    (search.best.len() >= MIN_BYTES).then(|| search.best.into())
+    let mut found = search.found;
+    found.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    found.dedup();
+    found.truncate(MOST);
+    found.into()
 }
 
 /// Goes through an expression from left to right.
@@ -29,7 +38,7 @@ struct Search<'a> {
     literal: &'a [u8],
     /// The text that everything up to here ends with.
     run: Vec<u8>,
-    best: Vec<u8>,
+    found: Vec<Box<[u8]>>,
 }
 
 impl Search<'_> {
@@ -60,8 +69,8 @@ impl Search<'_> {
         let literal = std::mem::take(&mut self.literal);
         let begins = run.len() >= literal.len() && run[..literal.len()].eq_ignore_ascii_case(literal);
         let run = if begins { &run[literal.len()..] } else { &run[..] };
-        if run.len() > self.best.len() {
-            self.best = run.to_owned();
+        if run.len() >= MIN_BYTES {
+            self.found.push(run.into());
         }
     }
 }
@@ -88,27 +97,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_text_that_no_match_is_without() {
+    fn texts_that_no_match_is_without() {
         for (expression, literal, expected) in [
-            (r"^/[^/]+/orders/(\d+)$", "/", Some("/orders/")),
-            (r"^/api/[a-z]+/x1", "/api/", Some("/x1")),
-            (r"^/(?:en|de)/p12", "/", Some("/p12")),
-            ("^/api(?:/v1)/users[0-9]*", "/api", Some("/v1/users")),
-            ("(?i)^/Foo", "", Some("/foo")),
+            (r"^/[^/]+/orders/(\d+)$", "/", "/orders/"),
+            (r"^/[^/]+/api/v[0-9]+/x17$", "/", "/api/v /x17"),
+            (r"^/api/[a-z]+/x1", "/api/", "/x1"),
+            (r"^/(?:en|de)/p12", "/", "/p12"),
+            ("^/api(?:/v1)/users[0-9]*", "/api", "/v1/users"),
+            ("(?i)^/Foo", "", "/foo"),
             // `s` and `k` have a third form: the long s, and the sign of Kelvin.
-            ("(?i)^/order/ask", "", Some("/order/a")),
-            ("^/a(?:bc)+d", "/a", Some("bc")),
-            ("^/a(?:bcd)*ef", "/a", Some("ef")),
-            ("^/a|/bcd", "", None),
-            (r"^/\d+/?", "/", None),
-            ("^/same", "/same", None),
-            ("^/([", "/", None),
+            ("(?i)^/order/ask", "", "/order/a"),
+            ("^/a(?:bc)+d", "/a", "bc"),
+            ("^/a(?:bcd)*ef", "/a", "ef"),
+            ("^/a|/bcd", "", ""),
+            (r"^/\d+/?", "/", ""),
+            ("^/same", "/same", ""),
+            ("^/([", "/", ""),
         ] {
-            let found = needle(expression, literal);
-            let found = found
-                .as_deref()
-                .map(|needle| String::from_utf8_lossy(needle).into_owned());
-            assert_eq!(found.as_deref(), expected, "{expression}");
+            let found = needles(expression, literal);
+            let found: Vec<_> = found.iter().map(|text| String::from_utf8_lossy(text)).collect();
+            assert_eq!(found.join(" "), expected, "{expression}");
         }
     }
 }

@@ -7,7 +7,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::{
     criteria::{MAX_EXPRESSION_BYTES, RouteError},
-    needle::needle,
+    needle::needles,
 };
 
 /// Longer literals are left to the regular expression engine and its limits.
@@ -36,7 +36,7 @@ pub(super) enum PathRule {
         /// Text that every match begins with.
         literal: Box<str>,
         /// More of what every match contains.
-        needle: Option<Box<[u8]>>,
+        needles: Box<[Box<[u8]>]>,
     },
 }
 
@@ -114,7 +114,7 @@ impl PathRule {
                 Ok(regex) => rules.push(Self::Pattern {
                     source: source.into(),
                     regex,
-                    needle: needle(&anchored(source), &literal),
+                    needles: needles(&anchored(source), &literal),
                     literal: literal.into(),
                 }),
                 Err(error) => errors.push(RouteError {
@@ -134,11 +134,11 @@ impl PathRule {
         }
     }
 
-    /// More text, in lower case, that every path contains that this rule takes; in any case, and after the prefix.
-    pub(super) fn needle(&self) -> Option<&[u8]> {
+    /// More texts, in lower case, that every path contains that this rule takes; in any case, and after the prefix.
+    pub(super) fn needles(&self) -> &[Box<[u8]>] {
         match self {
-            Self::Pattern { needle, .. } => needle.as_deref(),
-            Self::Any | Self::Prefix(_) | Self::Literal { .. } => None,
+            Self::Pattern { needles, .. } => needles,
+            Self::Any | Self::Prefix(_) | Self::Literal { .. } => &[],
         }
     }
 
@@ -274,11 +274,10 @@ mod tests {
                     if expected.is_some() {
                         prop_assert!(path.as_bytes().starts_with(rule.literal_prefix()));
                         let rest = path.as_bytes()[rule.literal_prefix().len()..].to_ascii_lowercase();
-                        let needle = rule.needle().unwrap_or_default();
-                        prop_assert!(
-                            needle.is_empty() || rest.windows(needle.len()).any(|window| window == needle),
-                            "{} {}", source, path
-                        );
+                        for needle in rule.needles() {
+                            let stands = rest.windows(needle.len()).any(|window| *window == **needle);
+                            prop_assert!(stands, "{} {}", source, path);
+                        }
                     }
                 }
             }
