@@ -311,7 +311,11 @@ mod tests {
         assert_eq!(why(&mut hold, &now, &before), (true, 1));
         assert_eq!(why(&mut hold, &now, &before), (true, 1));
         assert_eq!(why(&mut hold, &now, &accepted(shop())), (true, 2));
-        assert_eq!(why(&mut hold, &without(Kind::KongVault), &before), (false, 2), "there was none");
+        assert_eq!(
+            why(&mut hold, &without(Kind::KongVault), &before),
+            (false, 2),
+            "there was none"
+        );
         assert_eq!(why(&mut hold, &now, &accepted(now.clone())), (false, 2));
         assert_eq!(why(&mut hold, &shop(), &before), (false, 2));
     }
