@@ -13,6 +13,9 @@ use super::trace::Trace;
 /// How long the stretch that the budget of writes showed last counts.
 const STRETCH_COUNTS: Duration = Duration::from_secs(30);
 
+/// How late the observer may be itself: it waits a second for an answer, and then connects anew.
+const OWN_DELAY: Duration = Duration::from_secs(2);
+
 /// How far rows may be behind.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tolerances {
@@ -139,6 +142,8 @@ struct Watched {
     traces: BTreeMap<Aspect, Trace<String>>,
     /// Places in the list of mismatches of those that go on.
     open: BTreeMap<Aspect, usize>,
+    /// Since when claims that have just been made contradict what was seen: the observer may be the one who is late.
+    doubts: BTreeMap<Aspect, Duration>,
 }
 
 /// Compares moment after moment.
@@ -190,14 +195,24 @@ impl Comparison {
             None => (truth(aspect, seen), claim(aspect, seen)),
         };
         let trace = watched.traces.entry(aspect).or_default();
-        let lag = trace.look(moment.at, truth.clone(), claim.clone());
-        let (Some(lag), Some(was), Some(said)) = (lag, truth, claim) else {
+        let standing = trace.look(moment.at, truth.clone(), claim.clone());
+        let (Some(standing), Some(was), Some(said)) = (standing, truth, claim) else {
             watched.open.remove(&aspect);
+            watched.doubts.remove(&aspect);
             return;
         };
+        let lag = standing.behind;
         let tolerance = self.tolerance(aspect, stretch);
         let tally = self.findings.tallies.entry(aspect).or_default();
         tally.compared += 1;
+        if lag > tolerance && standing.claimed_for < OWN_DELAY {
+            let since = *watched.doubts.entry(aspect).or_insert(moment.at);
+            if moment.at.saturating_sub(since) < OWN_DELAY {
+                return;
+            }
+        } else {
+            watched.doubts.remove(&aspect);
+        }
         if lag >= tally.longest {
             tally.longest = lag;
             tally.tolerance = tolerance;

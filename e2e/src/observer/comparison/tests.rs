@@ -100,6 +100,51 @@ fn a_hash_that_is_told_late_is_within_the_tolerance_or_not() {
 }
 
 #[test]
+fn a_row_that_knows_before_the_observer_that_a_proxy_is_back_is_no_mismatch() {
+    let mut world = World::new();
+    world.stay(1);
+    world.proxy().answer = Some(Answer::Refuses);
+    world.proxy().hash = None;
+    world.stay(5);
+    let say = |world: &mut World, word: &str| {
+        world.row().reachable = word.to_owned();
+        world.row().ready = word.to_owned();
+    };
+    say(&mut world, "False");
+    world.stay(10);
+    say(&mut world, "True");
+    world.stay(1);
+    world.proxy().answer = Some(Answer::Answers);
+    world.proxy().hash = Some("a".to_owned());
+    world.stay(30);
+    assert_eq!(world.found(), []);
+    assert_eq!(world.longest(Aspect::Reachable), 5);
+
+    world.proxy().answer = Some(Answer::Refuses);
+    world.proxy().hash = None;
+    world.stay(5);
+    say(&mut world, "False");
+    world.stay(10);
+    say(&mut world, "True");
+    world.stay(5);
+    let aspects: Vec<_> = world.found().into_iter().map(|(aspect, _)| aspect).collect();
+    assert_eq!(aspects, [Aspect::Reachable, Aspect::Ready], "it was not back");
+}
+
+#[test]
+fn a_hash_that_is_always_told_too_late_is_a_mismatch() {
+    let mut world = World::new();
+    for second in 0..40_u32 {
+        world.proxy().hash = Some(second.to_string());
+        world.row().hash = second.saturating_sub(14).to_string();
+        world.stay(1);
+    }
+    let found = world.found();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, Aspect::Hash);
+}
+
+#[test]
 fn two_that_are_apart_are_two() {
     let mut world = World::new();
     world.stay(1);
