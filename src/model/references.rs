@@ -149,12 +149,7 @@ impl References {
     }
 
     fn secrets_of_gateway(&mut self, gateway: &Gateway) {
-        let listeners = gateway
-            .spec
-            .listeners
-            .iter()
-            .filter_map(|listener| listener.tls.as_ref());
-        for reference in listeners.flat_map(|tls| &tls.certificate_refs) {
+        for reference in gateway.spec.certificate_refs() {
             let namespace = reference.namespace.as_deref();
             insert_in(&mut self.secrets, namespace, &gateway.metadata, &reference.name);
         }

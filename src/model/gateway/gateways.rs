@@ -59,6 +59,14 @@ pub struct GatewaySpec {
     pub tls: Option<GatewayTls>,
 }
 
+impl GatewaySpec {
+    /// The certificates that its listeners name.
+    pub fn certificate_refs(&self) -> impl Iterator<Item = &SecretObjectReference> {
+        let tls = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        tls.flat_map(|tls| &tls.certificate_refs)
+    }
+}
+
 /// TLS of all listeners of a Gateway.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

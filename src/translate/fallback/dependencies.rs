@@ -156,12 +156,7 @@ pub(super) fn direct(object: &Object, snapshot: &Snapshot) -> Vec<Dependency> {
         Object::TLSRoute(route) => edges.stream(metadata, &route.spec.parent_refs, &route.spec.rules),
         Object::Gateway(gateway) => {
             edges.cluster(Kind::GatewayClass, &gateway.spec.gateway_class_name);
-            let listeners = gateway
-                .spec
-                .listeners
-                .iter()
-                .filter_map(|listener| listener.tls.as_ref());
-            for reference in listeners.flat_map(|tls| &tls.certificate_refs) {
+            for reference in gateway.spec.certificate_refs() {
                 let namespace = reference.namespace.as_deref();
                 edges.add(Kind::Secret, edges.namespace_or_own(namespace), &reference.name, false);
             }
