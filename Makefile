@@ -61,14 +61,15 @@ build: ## the binaries for the cluster, all tests, the programs of the cluster
 
 lint: ## clippy and go vet, warnings are errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cd e2e/cluster && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go vet . ./pause ./testapp
+	cd e2e/cluster && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go vet ./...
 
 pure: ## the pure modules alone: no runtime, no HTTP, no Kubernetes client
 	@! cargo tree --locked --package silverback --no-default-features --edges normal --prefix none | grep -E '^(tokio|hyper|reqwest|axum|kube|rustls)(-[a-z]+)? v' \
 	  || { echo "the pure build depends on the above"; exit 1; }
 	cargo test --locked --package silverback --no-default-features --lib
 
-unit: ## unit tests, golden directories and doc tests of all crates
+unit: ## unit tests, golden directories and doc tests of all crates; tests of the test bed itself
+	cd e2e/cluster && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go test ./relay
 	cargo test --locked --workspace --lib --bins
 	cargo test --locked --workspace --doc
 

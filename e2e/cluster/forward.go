@@ -4,12 +4,13 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"runtime"
 	"time"
 
 	"github.com/vishvananda/netns"
+
+	"silverback/e2e/cluster/relay"
 )
 
 func listenLoopback(addr string) (net.Listener, error) {
@@ -32,21 +33,13 @@ func forward(l net.Listener, pid int, target string) {
 			return
 		}
 		go func() {
-			defer c.Close()
+			client := c.(*net.TCPConn)
 			t, err := dialIn(pid, target)
 			if err != nil {
+				relay.Reset(client) // nobody is there: no end in order
 				return
 			}
-			defer t.Close()
-			done := make(chan struct{})
-			go func() {
-				io.Copy(t, c)
-				t.(*net.TCPConn).CloseWrite()
-				close(done)
-			}()
-			io.Copy(c, t)
-			c.(*net.TCPConn).CloseWrite()
-			<-done
+			relay.Join(client, t.(*net.TCPConn))
 		}()
 	}
 }

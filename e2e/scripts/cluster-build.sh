@@ -55,7 +55,7 @@ build_helm4() {
 }
 gather() { ln "$@" "$OUT/"; ln -s cluster "$OUT/kubectl"; }
 
-C=$(key go.mod go.sum ./*.go manifests pause testapp) D=$(key coredns) H=$(key helm) H4=$(key helm4)
+C=$(key go.mod go.sum ./*.go manifests pause relay testapp) D=$(key coredns) H=$(key helm) H4=$(key helm4)
 CLUSTER=$(into "cluster-$C" build_cluster)
 COREDNS=$(into "coredns-$D" build_coredns)
 HELM=$(into "helm-$H" build_helm)
