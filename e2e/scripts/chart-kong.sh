@@ -102,6 +102,27 @@ refused "gateway.readinessProbe" '{adopt: ingress, gateway: {readinessProbe: {tc
 taken '{readinessProbe: {exec: {command: [kong, health]}}, proxy: {readinessGate: true}}'
 taken '{readinessProbe: {httpGet: {path: /healthz, port: proxy}}}'
 
+# Of our own probes another handler takes the place of the default as well.
+refused "proxy.readinessGate=true" '{proxy: {readinessProbe: {tcpSocket: {port: proxy}}}}'
+refused "proxy.readinessGate=true" '{proxy: {readinessProbe: null}}'
+taken '{proxy: {readinessGate: true, readinessProbe: {tcpSocket: {port: proxy}}, livenessProbe: {exec: {command: [kong, health]}}}, controller: {livenessProbe: {tcpSocket: {port: health}}}}'
+has "name: proxy" readinessProbe "tcpSocket: port: proxy"
+has "name: proxy" readinessProbe "periodSeconds: 1"
+lacks "name: proxy" readinessProbe httpGet
+lacks "name: proxy" livenessProbe httpGet
+has "name: controller" livenessProbe "tcpSocket: port: health"
+lacks "name: controller" livenessProbe httpGet
+taken '{proxy: {readinessGate: true, readinessProbe: null}}'
+lacks "name: proxy" readinessProbe httpGet
+
+# ---- a mesh leaves the Admin API alone, wherever it is
+taken '{admin: {tls: {containerPort: 9444}}, controller: {podAnnotations: {example.com/team: "{{ .Release.Name }}"}}}'
+has "component: controller" annotations 'traffic.kuma.io/exclude-outbound-ports: "9444" traffic.sidecar.istio.io/excludeOutboundPorts: "9444"'
+has "component: controller" annotations 'example.com/team: "silverback"'
+taken '{controller: {podAnnotations: {traffic.kuma.io/exclude-outbound-ports: null}}}'
+lacks "component: controller" annotations kuma
+has "component: controller" annotations 'traffic.sidecar.istio.io/excludeOutboundPorts: "8444"'
+
 # ---- what was changed, and would have no effect
 refused "status.tls.enabled=true" '{status: {tls: {enabled: true}}}'
 refused "status.enabled=false" '{status: {enabled: false}}'

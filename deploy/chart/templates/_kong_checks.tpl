@@ -91,7 +91,7 @@ own ports gets a 404 until then.
 */}}
 {{- define "silverback.check-readiness" -}}
 {{- $proxy := .settings.proxy }}
-{{- $asked := default (dict) $proxy.readinessProbe.httpGet }}
+{{- $asked := default (dict) (default (dict) $proxy.readinessProbe).httpGet }}
 {{- $ways := list "proxy" "proxy-tls" (toString $proxy.service.http.containerPort) (toString $proxy.service.tls.containerPort) }}
 {{- if not (or $proxy.readinessGate (eq (toString $asked.path) "/status/ready") (has (toString $asked.port) $ways)) }}
 {{- fail (printf "%sreadinessProbe: proxies would take requests before they have a configuration. Set %sreadinessProbe.httpGet.path=/status/ready (port: status), or keep the probe and set proxy.readinessGate=true." .prefix .prefix) }}

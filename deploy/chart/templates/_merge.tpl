@@ -48,6 +48,14 @@ controller:
 {{- toYaml $merged }}
 {{- end }}
 
+{{/*
+A probe of this chart's own values, over whose default Helm has laid what was given: each default asks by HTTP, and where there is
+another handler, that is what was given.
+*/}}
+{{- define "silverback.one-handler" -}}
+{{- if pick . "exec" "tcpSocket" "grpc" }}{{ toYaml (omit . "httpGet") }}{{ else }}{{ toYaml . }}{{ end }}
+{{- end }}
+
 {{/* list DEFAULT GIVEN: the same of the hooks of a container. */}}
 {{- define "silverback.merged-lifecycle" -}}
 {{- $merged := include "silverback.merged" . | fromYaml }}

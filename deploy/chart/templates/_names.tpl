@@ -76,6 +76,9 @@ silverback
 {{- .Values.controller.keepLastGood }}
 {{- end }}
 
+{{/* Where the proxies' Admin APIs listen. */}}
+{{- define "silverback.admin-port" -}}{{ (include "silverback.settings" . | fromYaml).proxy.adminPort }}{{- end }}
+
 {{- define "silverback.identity-service" -}}{{ include "silverback.controller" . }}-identity{{- end }}
 
 {{/* "true" where proxies get certificates of their own, in their pods' names. */}}

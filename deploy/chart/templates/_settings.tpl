@@ -67,6 +67,9 @@ A key of those charts wins: it was set by the user, while ours may be a default.
 {{- range $key := list "initContainers" "sidecarContainers" "hostAliases" "userDefinedVolumes" "userDefinedVolumeMounts" "hostNetwork" "hostname" "revisionHistoryLimit" "minReadySeconds" "prefixDir" "tmpDir" }}
 {{- if and (hasKey $deployment $key) (not (kindIs "invalid" (get $deployment $key))) }}{{ $_ := set $settings $key (get $deployment $key) }}{{ end }}
 {{- end }}
+{{- range $key := list "readinessProbe" "livenessProbe" }}
+{{- with get $own $key }}{{ $_ := set $settings $key (include "silverback.one-handler" . | fromYaml) }}{{ end }}
+{{- end }}
 {{- range $key, $way := dict "readinessProbe" "probe" "livenessProbe" "probe" "lifecycle" "lifecycle" }}
 {{- with get $kong $key }}{{ $_ := set $settings $key (include (printf "silverback.merged-%s" $way) (list (get $defaults $key) .) | fromYaml) }}{{ end }}
 {{- end }}
@@ -140,6 +143,7 @@ A key of those charts wins: it was set by the user, while ours may be a default.
 {{- if get $given $key }}{{ $_ := set $settings $key (get $given $key) }}{{ end }}
 {{- end }}
 {{- range $key := list "readinessProbe" "livenessProbe" }}
+{{- with get $own $key }}{{ $_ := set $settings $key (include "silverback.one-handler" . | fromYaml) }}{{ end }}
 {{- with get $given $key }}{{ $_ := set $settings $key (include "silverback.merged-handler" (list (get $defaults $key) .) | fromYaml) }}{{ end }}
 {{- end }}
 {{- if $given.args }}{{ $_ := set $settings "args" (concat $given.args (default (list) $own.args)) }}{{ end }}
