@@ -63,6 +63,15 @@ taken '{podAnnotations: {example.com/team: edge}}'
 has "app: " annotations 'kuma.io/gateway: "enabled"'
 has "app: " annotations 'example.com/team: "edge"'
 
+# Kuma's container has no other token than the one that it is told of.
+for mesh in 'kong {}' 'kong {mode: sidecar}' 'gateway {adopt: ingress}'; do
+  taken "${mesh#* }"
+  has "app: " annotations "kuma.io/service-account-token-volume: \"silverback-${mesh%% *}-token\""
+  has "app: " volumes "name: silverback-${mesh%% *}-token projected: sources: - serviceAccountToken"
+done
+taken '{proxy: {podAnnotations: {kuma.io/service-account-token-volume: null}}}'
+! grep -q -- "silverback-kong-token" "$out/taken" || fail "$what: there is a token"
+
 # ---- settings of the old controller that overrule what that chart computes
 taken '{ingressController: {ingressClass: edge, env: {ingress_class: public, publish_service: old/one, admission_webhook_listen: "0.0.0.0:8080"}}}'
 has "name: controller" args "--ingress-class=public"
