@@ -11,7 +11,7 @@ use super::{
     offline::{OutputFormat, PROBLEMS, usage_error},
     run::block_on,
 };
-use crate::upgrade::preflight::{Adopt, NewPods, Plan, judge, share_rounded_up};
+use crate::upgrade::preflight::{Adopt, NewPods, Plan, Share, judge};
 
 /// Flags of `silverback preflight`.
 #[derive(Debug, Clone, Args)]
@@ -67,7 +67,7 @@ pub(super) struct PreflightArguments {
     #[arg(long, value_name = "NAME")]
     proxy_certificate_secret: Option<String>,
     /// Pods that come, for quotas: COUNT,requests.cpu=50m,limits.memory=1Gi; of a Deployment that may be there,
-    /// with deployment=NAME and surge=1 or 25%. May be given several times
+    /// with deployment=NAME and surge=1 or 25%; of an autoscaler the least COUNT. May be given several times
     #[arg(long, value_name = "PODS", value_parser = new_pods)]
     new_pods: Vec<NewPods>,
     /// Run as the chart's hook: Helm is at work on the release, and the rights are the hook's, not those of who installs
@@ -124,11 +124,16 @@ fn new_pods(text: &str) -> Result<NewPods, String> {
         "" => BTreeMap::new(),
         resources => labels(resources)?,
     };
-    let surge = resources.remove("surge").unwrap_or_else(|| "1".to_owned());
+    let surge = match resources.remove("surge") {
+        None => Share::Pods(1),
+        Some(text) => text
+            .parse()
+            .map_err(|_| format!("{text:?} is no number or share of pods"))?,
+    };
     Ok(NewPods {
         count,
         deployment: resources.remove("deployment"),
-        surge: share_rounded_up(&surge, count).ok_or_else(|| format!("{surge:?} is no number or share of pods"))?,
+        surge,
         resources,
     })
 }
@@ -257,7 +262,10 @@ mod tests {
         assert_eq!((plan.new_pods[0].count, plan.new_pods[1].count), (2, 1));
         assert_eq!(plan.proxy_selector["c"], "d");
         let rolling = new_pods("5,deployment=shop-kong,surge=25%,requests.cpu=1").unwrap();
-        assert_eq!((rolling.deployment.as_deref(), rolling.surge), (Some("shop-kong"), 2));
+        assert_eq!(
+            (rolling.deployment.as_deref(), rolling.surge),
+            (Some("shop-kong"), Share::Percent(25))
+        );
         assert_eq!(rolling.resources.len(), 1);
         assert!(new_pods("many").is_err() && new_pods("1,surge=all").is_err() && labels("a").is_err());
     }

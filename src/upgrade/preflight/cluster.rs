@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     facts::{Facts, NewPods, Plan},
     report::Finding,
-    workload::{containers, is_owned},
+    workload::{containers, is_owned, replicas},
 };
 use crate::upgrade::definitions::{self, Step};
 
@@ -200,13 +200,13 @@ pub(super) fn quotas(plan: &Plan, facts: &Facts) -> Vec<Finding> {
     const CHECK: &str = "quotas";
     let mut needed: BTreeMap<&str, f64> = BTreeMap::new();
     for pods in &plan.new_pods {
-        let replaced = replaced(pods, facts);
+        let replaced = replaced(pods, plan, facts);
         for name in ["pods", "count/pods"] {
-            *needed.entry(name).or_default() += more(pods, replaced, 1.0, |_| 1.0);
+            *needed.entry(name).or_default() += more(pods, replaced.as_ref(), 1.0, |_| 1.0);
         }
         for (name, value) in &pods.resources {
             let Some(value) = quantity(value) else { continue };
-            *needed.entry(name).or_default() += more(pods, replaced, value, |old| asked(old, name));
+            *needed.entry(name).or_default() += more(pods, replaced.as_ref(), value, |old| asked(old, name));
         }
     }
     let mut findings = Vec::new();
@@ -243,22 +243,49 @@ pub(super) fn quotas(plan: &Plan, facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// The Deployment whose pods they take the place of, if it is there.
-fn replaced<'a>(pods: &NewPods, facts: &'a Facts) -> Option<&'a Value> {
+/// Pods whose place others take.
+struct Replaced<'a> {
+    /// The Deployment that they are of, as it is.
+    deployment: &'a Value,
+    /// How many there are.
+    count: u64,
+    /// How many there will be.
+    coming: u64,
+}
+
+/// Those whose place these take, if their Deployment is there.
+fn replaced<'a>(pods: &NewPods, plan: &Plan, facts: &'a Facts) -> Option<Replaced<'a>> {
     let wanted = pods.deployment.as_deref()?;
     let mut deployments = facts.deployments.iter();
-    deployments.find(|deployment| super::workload::name(deployment) == wanted)
+    let deployment = deployments.find(|deployment| super::workload::name(deployment) == wanted)?;
+    let count = replicas(deployment).unwrap_or(1);
+    let release = match plan.is_hook {
+        true => facts.pending.as_ref(),
+        false => facts.deployed.as_ref(),
+    };
+    let mut manifest = release.into_iter().flat_map(|release| release.of_kind("Deployment"));
+    let rendered = manifest.find(|object| object.name.name == wanted);
+    Some(Replaced {
+        deployment,
+        count,
+        coming: match rendered {
+            // An autoscaler counts: it may have made more of them than it must.
+            Some(rendered) if replicas(&rendered.content).is_none() => pods.count.max(count),
+            _ => pods.count,
+        },
+    })
 }
 
 /// How much more is in use while pods come than before: each asks for `each`, and an old one for what `of_old` says. Old pods are in
 /// what is used already, and go one after another.
-fn more(pods: &NewPods, replaced: Option<&Value>, each: f64, of_old: impl Fn(&Value) -> f64) -> f64 {
-    let Some(old) = replaced else {
+fn more(pods: &NewPods, replaced: Option<&Replaced<'_>>, each: f64, of_old: impl Fn(&Value) -> f64) -> f64 {
+    let Some(replaced) = replaced else {
         return each * pods.count as f64;
     };
-    let before = of_old(old) * old["spec"]["replicas"].as_u64().unwrap_or(1) as f64;
-    let at_first = each * pods.surge as f64;
-    let at_last = each * (pods.count + pods.surge) as f64 - before;
+    let before = of_old(replaced.deployment) * replaced.count as f64;
+    let surge = pods.surge.rounded_up(replaced.coming);
+    let at_first = each * surge as f64;
+    let at_last = each * (replaced.coming + surge) as f64 - before;
     at_first.max(at_last)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::workload::Controller;
+use super::{share::Share, workload::Controller};
 use crate::upgrade::{definitions::Definition, release::Release};
 
 /// The layout of names that the release keeps.
@@ -30,14 +30,14 @@ impl Adopt {
 /// Pods that come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewPods {
-    /// How many.
+    /// How many; at least as many where an autoscaler counts them.
     pub count: u64,
     /// What each asks for, by name in a ResourceQuota: `requests.cpu` = `50m`.
     pub resources: BTreeMap<String, String>,
     /// The Deployment that they are of: those that it has are replaced. Without one all of them come beside what is there.
     pub deployment: Option<String>,
     /// How many more than it has there may be while it replaces them.
-    pub surge: u64,
+    pub surge: Share,
 }
 
 /// What the release shall become.

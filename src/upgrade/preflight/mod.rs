@@ -8,6 +8,7 @@ mod names;
 mod outlook;
 mod report;
 mod rollout;
+mod share;
 // Certificates are made by what the controller makes its own with.
 #[cfg(all(test, feature = "controller"))]
 mod tests;
@@ -16,7 +17,7 @@ mod workload;
 pub use self::{
     facts::{Adopt, Facts, IssuedCertificate, NewPods, Plan, Right, Unread},
     report::{Finding, Level, Report},
-    rollout::share_rounded_up,
+    share::Share,
     workload::Controller,
 };
 

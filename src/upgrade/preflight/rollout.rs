@@ -5,33 +5,21 @@ use serde_json::Value;
 use super::{
     facts::{Facts, Plan},
     report::Finding,
-    workload::{containers, name},
+    share::Share,
+    workload::{containers, name, replicas},
 };
 
 /// What Kubernetes takes where a rolling update does not say.
-const UNSAID: &str = "25%";
-
-/// A number of pods, or a share of them rounded up, as the API takes it for `maxSurge`.
-pub fn share_rounded_up(text: &str, count: u64) -> Option<u64> {
-    share(text, count, |pods| pods.div_ceil(100))
-}
-
-fn share(text: &str, count: u64, round: impl Fn(u64) -> u64) -> Option<u64> {
-    match text.strip_suffix('%') {
-        Some(percent) => Some(round(percent.parse::<u64>().ok()?.checked_mul(count)?)),
-        None => text.parse().ok(),
-    }
-}
+const UNSAID: Share = Share::Percent(25);
 
 /// How many proxies may be away at a time while they are replaced.
 fn unavailable(strategy: &Value, count: u64) -> u64 {
     let of = |name: &str| match &strategy["rollingUpdate"][name] {
-        Value::Null => UNSAID.to_owned(),
-        Value::String(text) => text.clone(),
-        number => number.to_string(),
+        Value::Null => Some(UNSAID),
+        value => Share::of(value),
     };
-    let away = share(&of("maxUnavailable"), count, |pods| pods / 100).unwrap_or_default();
-    match share_rounded_up(&of("maxSurge"), count) {
+    let away = of("maxUnavailable").map_or(0, |share| share.rounded_down(count));
+    match of("maxSurge").map(|share| share.rounded_up(count)) {
         // Neither more nor less would be no update.
         Some(0) => away.max(1),
         _ => away,
@@ -43,11 +31,29 @@ fn proxies<'a>(plan: &Plan, facts: &'a Facts) -> Option<&'a Value> {
     let pending = facts.pending.as_ref().filter(|_| plan.is_hook);
     let mut rendered = pending.into_iter().flat_map(|pending| pending.of_kind("Deployment"));
     let rendered = rendered.find(|object| object.name.name == plan.proxy_deployment);
-    let mut live = facts.deployments.iter();
     match rendered {
         Some(rendered) => Some(&rendered.content),
-        None => live.find(|deployment| name(deployment) == plan.proxy_deployment),
+        None => live(plan, facts),
     }
+}
+
+/// The same as it is.
+fn live<'a>(plan: &Plan, facts: &'a Facts) -> Option<&'a Value> {
+    let mut live = facts.deployments.iter();
+    live.find(|deployment| name(deployment) == plan.proxy_deployment)
+}
+
+/// How many proxies are replaced. Where somebody else counts them, such as an autoscaler, no manifest says so: an upgrade leaves
+/// as many as there are.
+fn count(plan: &Plan, facts: &Facts, proxies: &Value) -> u64 {
+    let said = replicas(proxies).or_else(|| live(plan, facts).and_then(replicas));
+    let least = || {
+        let pending = facts.pending.as_ref().filter(|_| plan.is_hook)?;
+        let mut scalers = pending.of_kind("HorizontalPodAutoscaler");
+        let ours = scalers.find(|scaler| scaler.content["spec"]["scaleTargetRef"]["name"] == plan.proxy_deployment)?;
+        ours.content["spec"]["minReplicas"].as_u64()
+    };
+    said.or_else(least).unwrap_or(1)
 }
 
 /// The user's value of the strategy, and what it is called. Kong's key wins.
@@ -71,7 +77,7 @@ pub(super) fn strategy(plan: &Plan, facts: &Facts) -> Option<Finding> {
     const CHECK: &str = "strategy";
     facts.deployed.as_ref()?;
     let proxies = proxies(plan, facts)?;
-    let count = proxies["spec"]["replicas"].as_u64().unwrap_or(1);
+    let count = count(plan, facts, proxies);
     let (path, given) = given(plan, facts);
     let rendered = facts.pending.is_some() && plan.is_hook;
     // What is there was made by another chart, which may have left it to Kubernetes: only what the user set comes along.
@@ -90,6 +96,8 @@ pub(super) fn strategy(plan: &Plan, facts: &Facts) -> Option<Finding> {
     let away = unavailable(strategy, count);
     let remedy = format!("--set {path}.rollingUpdate.maxUnavailable=0 --set {path}.rollingUpdate.maxSurge=1");
     Some(match away {
+        // Of none, none goes.
+        _ if count == 0 => good(CHECK),
         0 => good(CHECK),
         away if away >= count => Finding::failure(
             CHECK,

@@ -414,12 +414,12 @@ fn a_rolling_update_needs_room_for_its_surge() {
             count,
             resources: BTreeMap::from([("requests.cpu".to_owned(), cpu.to_owned())]),
             deployment: Some("shop-kong".to_owned()),
-            surge: 1,
+            surge: Share::Pods(1),
         };
         let made = NewPods {
             count: 2,
             deployment: Some("shop-kong-controller".to_owned()),
-            surge: 1,
+            surge: Share::Pods(1),
             ..NewPods::default()
         };
         Plan {
@@ -444,6 +444,42 @@ fn a_rolling_update_needs_room_for_its_surge() {
         failures(&asking("100m", 3), &quota("3200m", "3")),
         [],
         "they ask less than before"
+    );
+}
+
+/// An autoscaler may have made more pods than its least, of which the chart tells.
+#[test]
+fn room_for_an_autoscaler_s_surge_is_counted_from_the_pods_that_there_are() {
+    let quota = |pods: &str, replicas: Option<u64>| {
+        let mut facts = facts();
+        facts.deployments[0]["spec"]["replicas"] = json!(10);
+        facts.quotas = vec![json!({
+            "metadata": { "name": "team" }, "status": { "hard": { "pods": pods }, "used": { "pods": "10" } },
+        })];
+        let mut new = sidecar();
+        new["spec"]["replicas"] = json!(replicas);
+        facts.pending = Some(Release {
+            objects: manifest(&new.to_string(), "gateway").unwrap(),
+            ..Release::default()
+        });
+        facts
+    };
+    let plan = Plan {
+        is_hook: true,
+        new_pods: vec![NewPods {
+            count: 2,
+            deployment: Some("shop-kong".to_owned()),
+            surge: Share::Percent(25),
+            ..NewPods::default()
+        }],
+        ..plan()
+    };
+    assert_eq!(failures(&plan, &quota("13", None)), []);
+    fails(&plan, &quota("12", None), "quotas", "the upgrade needs 3 more");
+    assert_eq!(
+        failures(&plan, &quota("11", Some(2))),
+        [],
+        "a count in the chart is the count"
     );
 }
 
@@ -506,6 +542,44 @@ fn a_change_over_that_leaves_no_proxy_is_refused() {
             report.to_string().contains("one that serves before an old one ends"),
             "{report}"
         );
+    }
+}
+
+/// With an autoscaler there is no count in the chart.
+#[test]
+fn an_autoscaler_s_proxies_are_as_many_as_there_are() {
+    let said = |strategy: Value, live: Option<u64>| {
+        let (hook, mut facts) = upgrading(strategy.clone(), json!({ "updateStrategy": strategy }));
+        let objects = &mut facts.pending.as_mut().unwrap().objects;
+        objects[0].content["spec"].as_object_mut().unwrap().remove("replicas");
+        let scaler = json!({
+            "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": { "name": "shop-kong" },
+            "spec": { "scaleTargetRef": { "name": "shop-kong" }, "minReplicas": 3, "maxReplicas": 9 },
+        });
+        objects.extend(manifest(&scaler.to_string(), "gateway").unwrap());
+        match live {
+            Some(live) => facts.deployments[0]["spec"]["replicas"] = json!(live),
+            None => facts.deployments.clear(),
+        }
+        let findings = judge(&hook, &facts).findings.into_iter();
+        let mut findings = findings.filter(|finding| finding.check == "strategy");
+        let finding = findings.next().unwrap();
+        (finding.level, finding.message)
+    };
+    // What ports of nodes ask for.
+    let one = json!({ "rollingUpdate": { "maxUnavailable": 1, "maxSurge": 0 } });
+    let quarter = json!({ "rollingUpdate": { "maxUnavailable": "25%", "maxSurge": 1 } });
+    for (strategy, live, level, words) in [
+        (&one, Some(5), Level::Warning, "up to 1 of 5 proxies"),
+        (&one, None, Level::Warning, "up to 1 of 3 proxies"),
+        (&one, Some(1), Level::Failure, "lets 1 of 1 proxies go"),
+        (&one, Some(0), Level::Good, "before an old one ends"),
+        (&quarter, Some(10), Level::Warning, "up to 2 of 10 proxies"),
+        (&quarter, Some(3), Level::Good, "before an old one ends"),
+    ] {
+        let (found, message) = said(strategy.clone(), live);
+        assert_eq!(found, level, "{strategy} with {live:?}: {message}");
+        assert!(message.contains(words), "{strategy} with {live:?}: {message}");
     }
 }
 

@@ -153,6 +153,11 @@ pub(super) fn shown(labels: &BTreeMap<String, String>) -> String {
     pairs.collect::<Vec<_>>().join(",")
 }
 
+/// How many pods a Deployment shall have, where it says so.
+pub(super) fn replicas(deployment: &Value) -> Option<u64> {
+    deployment["spec"]["replicas"].as_u64()
+}
+
 pub(super) fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
