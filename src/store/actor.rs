@@ -188,3 +188,28 @@ impl Schedule {
         first.map_or(Duration::ZERO, |first| now.saturating_duration_since(first))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_published_has_waited_since_the_first_change_in_it() {
+        let mut schedule = Schedule::default();
+        let begin = Instant::now();
+        let at = |millis| begin + Duration::from_millis(millis);
+        assert_eq!(schedule.published(begin), Duration::ZERO, "nothing came in");
+        schedule.changed(begin);
+        schedule.changed(at(30));
+        schedule.settled();
+        schedule.changed(at(90));
+        assert_eq!(schedule.published(at(100)), Duration::from_millis(100));
+        schedule.settled();
+        assert_eq!(
+            schedule.published(at(140)),
+            Duration::from_millis(50),
+            "what came in last did not settle before"
+        );
+        assert_eq!(schedule.published(at(150)), Duration::ZERO);
+    }
+}

