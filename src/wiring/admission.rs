@@ -10,7 +10,7 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    certificates, pipeline,
+    pipeline,
     settings::{AdmissionCertificate, AdmissionSettings, ControllerSettings},
 };
 use crate::{
@@ -32,7 +32,7 @@ pub(super) struct Inputs {
     pub(super) snapshot: watch::Receiver<Arc<Snapshot>>,
     pub(super) view: watch::Receiver<Arc<FleetView>>,
     pub(super) leadership: watch::Receiver<Leadership>,
-    pub(super) material: watch::Receiver<Option<Arc<CertificateMaterial>>>,
+    pub(super) tls: watch::Receiver<Option<Arc<AdminTls>>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) schemas: watch::Receiver<Arc<EntitySchemas>>,
 }
@@ -59,12 +59,7 @@ pub(super) fn serve(
         snapshot: inputs.snapshot,
         settings: translations(settings.clone(), inputs.view.clone(), inputs.schemas),
         certificate,
-        proxies: ask_proxies(
-            settings,
-            inputs.view,
-            follow_tls(settings, inputs.material, tasks),
-            limit,
-        ),
+        proxies: ask_proxies(settings, inputs.view, inputs.tls, limit),
         secrets: look_up(client.cloned()),
         count: Arc::new(move |kind, verdict, took| metrics.reviewed(kind, verdict, took)),
     };
@@ -161,29 +156,6 @@ fn translations(
             translations: profiles.into_iter().map(of_profile).collect(),
         }
     })
-}
-
-/// The certificates for Admin APIs, as they are now.
-pub(super) fn follow_tls(
-    settings: &ControllerSettings,
-    mut material: watch::Receiver<Option<Arc<CertificateMaterial>>>,
-    tasks: &mut JoinSet<&'static str>,
-) -> watch::Receiver<Option<Arc<AdminTls>>> {
-    let (sender, receiver) = watch::channel(None);
-    let settings = settings.clone();
-    super::spawn(tasks, "webhook's questions", async move {
-        loop {
-            let latest = material.borrow_and_update().clone();
-            // What can't be used is complained about where pushes are made.
-            let tls = latest.and_then(|material| certificates::admin_tls(&settings, &material).ok());
-            sender.send_replace(tls.map(Arc::new));
-            if material.changed().await.is_err() {
-                // Inline certificates never change.
-                std::future::pending::<()>().await;
-            }
-        }
-    });
-    receiver
 }
 
 /// Asks one proxy of each profile that the question concerns.

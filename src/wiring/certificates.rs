@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinSet};
 
 use super::settings::{AdminCertificates, ControllerSettings};
 use crate::{
@@ -129,6 +129,29 @@ fn directory_files(path: &Path, settings: &ControllerSettings) -> anyhow::Result
         client: Some((controller.join("tls.crt"), controller.join("tls.key"))),
         authorities: Some(controller.join("ca.crt")),
     })
+}
+
+/// What questions to proxies are asked with, as it is now. Pushes have their own, with what has to be said of certificates that
+/// can't be used.
+pub(super) fn for_questions(
+    settings: &ControllerSettings,
+    mut material: watch::Receiver<Option<Arc<CertificateMaterial>>>,
+    tasks: &mut JoinSet<&'static str>,
+) -> watch::Receiver<Option<Arc<AdminTls>>> {
+    let (sender, receiver) = watch::channel(None);
+    let settings = settings.clone();
+    super::spawn(tasks, "certificates of questions", async move {
+        loop {
+            let latest = material.borrow_and_update().clone();
+            let tls = latest.and_then(|material| admin_tls(&settings, &material).ok());
+            sender.send_replace(tls.map(Arc::new));
+            if material.changed().await.is_err() {
+                // Inline certificates never change.
+                std::future::pending::<()>().await;
+            }
+        }
+    });
+    receiver
 }
 
 /// What connections are made with: certificates, and the rest of the flags.

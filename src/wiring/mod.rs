@@ -132,10 +132,10 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         &shutdown,
     )?;
 
+    let tls = certificates::for_questions(&settings, material.clone(), &mut tasks);
     let (schemas_sender, schemas) = watch::channel(settings.translation.entity_schemas.clone());
     if settings.translation.feature_gates.kong_custom_entity && !settings.translation.raw_objects {
-        let tls = admission::follow_tls(&settings, material.clone(), &mut tasks);
-        let ask = admission::ask_proxies(&settings, view.clone(), tls, entity_schemas::LIMIT);
+        let ask = admission::ask_proxies(&settings, view.clone(), tls.clone(), entity_schemas::LIMIT);
         let asking = entity_schemas::follow(ask, snapshot.clone(), schemas_sender);
         spawn(&mut tasks, "schemas of custom entities", asking);
     }
@@ -208,7 +208,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         snapshot: snapshot.clone(),
         view: view.clone(),
         leadership: elected.clone(),
-        material: material.clone(),
+        tls,
         metrics: metrics.clone(),
         schemas,
     };
