@@ -187,7 +187,7 @@ impl Default for Metrics {
         registry.register("leader", "Whether this replica is the leader", metrics.leader.clone());
         registry.register(
             "status_writes_waiting",
-            "Writes to the cluster that wait for the budget, by lane",
+            "Writes to the cluster that wait, by lane; news, which may be missed, are a few a second at the most",
             metrics.status_waiting.clone(),
         );
         registry.register(
@@ -319,7 +319,7 @@ impl Metrics {
     }
 
     /// What waits to be written to the cluster by lane, and the totals of writes and of those that failed.
-    pub fn statuses(&self, waiting: [(&'static str, usize); 3], writes: u64, failures: u64) {
+    pub fn statuses(&self, waiting: [(&'static str, usize); 4], writes: u64, failures: u64) {
         for (lane, count) in waiting {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.status_waiting.get_or_create(&LaneLabels { lane }).set(count);
@@ -379,7 +379,7 @@ impl Metrics {
         ] {
             family.get_or_create(&ProxyLabels { proxy: proxy() }).set(1);
         }
-        metrics.statuses([("gates", 0), ("transitions", 0), ("refreshes", 0)], 0, 0);
+        metrics.statuses([("gates", 0), ("transitions", 0), ("refreshes", 0), ("news", 0)], 0, 0);
         metrics.reviewed("KongPlugin", "allowed", Duration::from_millis(2));
         metrics
     }

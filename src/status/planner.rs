@@ -1,11 +1,11 @@
 //! Which write is next: a pure step function over what is wanted, what was written, and a budget.
 //!
 //! Nothing is written on a timer, nothing that says the same as what stands there, and never two writes at once to one
-//! object. Lanes share one budget (DESIGN.md §4): Pods' readiness gates, transitions, refreshes, and last what may be missed.
-//! Refreshes wait a
-//! second so that a change that comes in pieces is one write, the time between two of one object grows with the
-//! queue, and they leave some of the budget and of the writes at once to the others. What the API server refuses for good
-//! is left until it changes; everything else is tried again, ever more slowly.
+//! object. Lanes share one budget: Pods' readiness gates, transitions, refreshes, and last what may be missed (DESIGN.md §4 and
+//! `docs/adr/0013-news-have-a-lane.md`). Refreshes wait a second so that a change that comes in pieces is one write, the time
+//! between two of one object grows with the queue, and they leave some of the budget and of the writes at once to the others.
+//! What may be missed is a few a second, whatever the budget has left. What the API server refuses for good is left until it
+//! changes; everything else is tried again, ever more slowly.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -84,8 +84,10 @@ pub struct Load {
     pub gates: usize,
     /// Transitions.
     pub transitions: usize,
-    /// Refreshes and events; not what may be missed.
+    /// Refreshes and events.
     pub refreshes: usize,
+    /// Events that may be missed: a few a second, whatever the budget has left.
+    pub news: usize,
     /// Writes so far.
     pub writes: u64,
     /// Writes that failed so far.
@@ -273,6 +275,7 @@ impl Planner {
             gates: count(Lane::Gate),
             transitions: count(Lane::Transition),
             refreshes: count(Lane::Refresh),
+            news: count(Lane::News),
             writes: self.writes,
             failures: self.failures,
         }

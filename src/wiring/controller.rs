@@ -12,6 +12,7 @@ use crate::{archive::Archive, fleet::FleetView, render::Rendition};
 /// How long a stopping leader waits for the pushes under way; what takes longer is broken off. Kubernetes gives a pod
 /// 30 s, `--term-delay` included.
 const LAST_PUSHES: Duration = Duration::from_secs(5);
+
 /// A controller that runs.
 pub struct Controller {
     /// The proxies, always the latest.

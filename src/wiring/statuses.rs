@@ -86,6 +86,7 @@ async fn follow_loads(mut loads: Vec<watch::Receiver<Load>>, metrics: Arc<Metric
             gates: sum.gates + load.gates,
             transitions: sum.transitions + load.transitions,
             refreshes: sum.refreshes + load.refreshes,
+            news: sum.news + load.news,
             writes: sum.writes + load.writes,
             failures: sum.failures + load.failures,
         });
@@ -93,6 +94,7 @@ async fn follow_loads(mut loads: Vec<watch::Receiver<Load>>, metrics: Arc<Metric
             ("gates", load.gates),
             ("transitions", load.transitions),
             ("refreshes", load.refreshes),
+            ("news", load.news),
         ];
         metrics.statuses(waiting, load.writes, load.failures);
         let changes = loads.iter_mut().map(|load| Box::pin(load.changed()));

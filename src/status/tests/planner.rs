@@ -159,7 +159,10 @@ fn good_news_are_a_few_a_second_and_go_after_everything_else() {
         bench.want(&Key::Event(name(&format!("news-{index}"))), good_news("text"));
     }
     bench.want(&Key::Event(name("event")), event("text"));
+    let load = bench.planner.load();
+    assert_eq!((load.refreshes, load.news), (1, 50));
     let written = bench.settle();
+    assert_eq!(bench.planner.load().news, 0);
     assert_eq!(written[0].1.key, Key::Event(name("event")));
     let (last, _) = &written[50];
     assert!((9..=10).contains(&last.as_secs()), "{last:?}");
