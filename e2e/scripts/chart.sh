@@ -38,6 +38,15 @@ held docs/reference/values.md "$out/values.md"
   "$helm" template silverback deploy/chart --namespace silverback --no-hooks --skip-tests; } >"$out/manifests.yaml"
 held deploy/manifests/silverback.yaml "$out/manifests.yaml"
 
+# ---- images are built, in what people read, with the tag that the chart pulls
+version=$(sed -n 's/^appVersion: //p' deploy/chart/Chart.yaml)
+for page in deploy/Dockerfile README.md docs/guide/cluster.md docs/operations/README.md; do
+  tags=$(grep -oE '(/silverback(-proxy)?:|image\.tag=)[0-9][^ ,]*' "$page" | sed 's/.*[:=]//' | sort -u)
+  [ "$tags" = "$version" ] || { echo "$page has the tags \"$tags\", the chart pulls $version"; exit 1; }
+done
+render --set controller.image.repository=registry.example/silverback,proxy.image.repository=registry.example/silverback-proxy >"$out/own-images"
+! grep -n "ghcr.io" "$out/own-images" || { echo "images are named, and there is the above"; exit 1; }
+
 # ---- names, selectors and ports: what an upgrade must not change
 for values in e2e/testdata/chart/*.yaml; do
   name=${values##*/} name=${name%.yaml}

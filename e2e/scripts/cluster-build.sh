@@ -4,6 +4,7 @@
 # that holds them. What was built before from the same sources is not built
 # again, in whatever clone. Called by the Makefile.
 set -euo pipefail
+shopt -s inherit_errexit # what fails to build is not kept as built
 cd "$(dirname "$0")/../cluster"
 CACHE=${SILVERBACK_CACHE:-$HOME/.cache/silverback}
 export CGO_ENABLED=0 GOFLAGS="-buildvcs=false -mod=readonly"
@@ -21,9 +22,9 @@ version() { # version MODULE GO.MOD
 into() {
   local dir=$CACHE/go/$1; shift
   if [ ! -d "$dir" ]; then
-    local OUT
     mkdir -p "$CACHE/go"
     OUT=$(mktemp -d "$CACHE/go/.building-XXXXXX")
+    trap 'rm -rf "$OUT"' EXIT
     echo "building ${dir##*/}" >&2
     "$@" >&2
     mv -T "$OUT" "$dir" 2>/dev/null || rm -rf "$OUT" # another build may have been first

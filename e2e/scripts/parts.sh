@@ -45,7 +45,7 @@ for part in "$@"; do
   if make "$part" 9>&-; then outcome=good passed=$((passed + 1)); else outcome=FAILED failed=$((failed + 1)); fi
   processor
   took=$((SECONDS - start)) cost=$((used - before))
-  [ $took -le $((minutes * 60)) ] || outcome+=", over budget"
+  [ $took -le $((minutes * 60)) ] || outcome+=", OVER BUDGET"
   table+=$(printf '%-14s %4d:%02d of %2d:00  processor %4d:%02d  %s' "$part" $((took / 60)) $((took % 60)) "$minutes" \
     $((cost / 60)) $((cost % 60)) "$outcome")$'\n'
 done

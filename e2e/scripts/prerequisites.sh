@@ -4,9 +4,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-# Command or file, and the Debian 12 package that brings it.
+# Command or file, and the Debian 12 package that brings it. What a package only recommends is not installed with it and has a
+# line of its own: gcc links nothing without the C library's headers and start files.
 needed="
 gcc gcc
+/usr/include/stdio.h libc6-dev
 make make
 git git
 curl curl
@@ -92,5 +94,6 @@ fi
 [ "$failed" = 0 ] || exit 1
 
 # What the machine itself must allow: root, capabilities, cgroups, namespaces, nf_tables.
-lacks=$("$(e2e/scripts/cluster-build.sh)/cluster" check) || { while read -r line; do lack "$line"; done <<<"$lacks"; exit 1; }
+programs=$(e2e/scripts/cluster-build.sh) || { lack "programs of the test bed, for the reason above: Go fetches their modules (go env GOPROXY)"; exit 1; }
+lacks=$("$programs/cluster" check) || { while read -r line; do lack "$line"; done <<<"$lacks"; exit 1; }
 echo "all prerequisites are there"
