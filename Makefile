@@ -16,8 +16,8 @@ export SILVERBACK_CACHE ?= $(HOME)/.cache/silverback
 export CARGO_TARGET_DIR ?= $(SILVERBACK_CACHE)/target
 export CLUSTER_DIR ?= $(SILVERBACK_CACHE)/cluster
 export NODES ?= 2
-# What prerequisites.sh may have put there. Rust and Go of the machine come first.
-export PATH := $(PATH):/usr/local/go/bin:$(HOME)/.cargo/bin:$(SILVERBACK_CACHE)/tools/bin
+# What prerequisites.sh may have put there, and what root by `su` does not have on Debian. Rust and Go of the machine come first.
+export PATH := $(PATH):/usr/sbin:/sbin:/usr/local/go/bin:$(HOME)/.cargo/bin:$(SILVERBACK_CACHE)/tools/bin
 
 SCRIPTS := e2e/scripts
 $(shell CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)" $(SCRIPTS)/target.sh)

@@ -93,6 +93,9 @@ if [ "$(go_minor || echo 0)" -lt 21 ]; then
 fi
 [ "$failed" = 0 ] || exit 1
 
+# Debian's kernel has it as a module, which is not counted before it is loaded; what can't be loaded is named below.
+grep -qw overlay /proc/filesystems || modprobe overlay 2>/dev/null || true
+
 # What the machine itself must allow: root, capabilities, cgroups, namespaces, nf_tables.
 programs=$(e2e/scripts/cluster-build.sh) || { lack "programs of the test bed, for the reason above: Go fetches their modules (go env GOPROXY)"; exit 1; }
 lacks=$("$programs/cluster" check) || { while read -r line; do lack "$line"; done <<<"$lacks"; exit 1; }

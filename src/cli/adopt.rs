@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::{
     cluster::{self, ClusterArguments, failure, is_forbidden, is_missing},
+    failure::one_line,
     helm,
 };
 use crate::upgrade::{
@@ -131,7 +132,9 @@ impl Adoption {
                     }
                 }
                 Outcome::Gone => say(format!("{name}: is not there any more")),
-                Outcome::NotKept(error) => say(format!("{name}: not kept, Helm deletes it: {error:#}")),
+                Outcome::NotKept(error) => {
+                    say(format!("{name}: not kept, Helm deletes it: {}", one_line(&error)));
+                }
             }
         }
         if record.objects.is_empty() {

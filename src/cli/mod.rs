@@ -17,6 +17,8 @@ mod crds;
 #[cfg(feature = "controller")]
 mod demo;
 mod diff;
+#[cfg(feature = "controller")]
+mod failure;
 mod gates;
 #[cfg(feature = "controller")]
 mod helm;
@@ -120,7 +122,7 @@ enum Verb {
 /// The definition of the command line.
 ///
 /// Variables of the controller are for `run` alone, and an empty one is none, as with Kong Ingress Controller: charts set
-/// them so. The proxy has its own.
+/// them so. The variable of a flag's other name is read where its own is not set. The proxy has its own.
 pub(crate) fn command() -> clap::Command {
     CommandLine::command().mut_subcommands(|verb| {
         if verb.get_name() == "proxy" {
@@ -129,9 +131,17 @@ pub(crate) fn command() -> clap::Command {
         let reads_variables = verb.get_name() == "run";
         verb.mut_args(|argument| {
             let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+            let is_given = |name: &OsStr| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+            let other_name = |name: &OsStr| OTHER_NAMES.iter().find(|(_, own)| name == OsStr::new(own));
             let argument = match argument.get_env() {
-                Some(name) if !reads_variables || is_empty(name) => argument.env(Resettable::Reset),
-                _ => argument,
+                Some(_) if !reads_variables => argument.env(Resettable::Reset),
+                Some(name) if is_given(name) => argument,
+                Some(name) => match other_name(name) {
+                    Some((other, _)) if is_given(OsStr::new(other)) => argument.env(*other),
+                    _ if is_empty(name) => argument.env(Resettable::Reset),
+                    _ => argument,
+                },
+                None => argument,
             };
             let defaults = argument.get_default_values();
             let says_nothing = !defaults.is_empty() && defaults.iter().all(|value| value.is_empty());
@@ -139,6 +149,9 @@ pub(crate) fn command() -> clap::Command {
         })
     })
 }
+
+/// Variables of other names of flags, each with the flag's own: `--proxy` is `--kong-admin-url`.
+pub(crate) const OTHER_NAMES: &[(&str, &str)] = &[("CONTROLLER_PROXY", "CONTROLLER_KONG_ADMIN_URL")];
 
 /// The variable of a flag: `CONTROLLER_INGRESS_CLASS` of `ingress-class`.
 fn variable_of(flag: &str) -> String {

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use reqwest::{Client, Url, header::HOST, redirect::Policy};
 
-use super::value::positive_duration;
+use super::{failure::one_line, value::positive_duration};
 
 /// Limit of one request.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -55,7 +55,7 @@ pub(super) async fn run(arguments: RequestArguments) -> anyhow::Result<()> {
                 return Ok(());
             }
             Ok(answer) => format!("it answers {}", answer.status()),
-            Err(error) => format!("{:#}", anyhow::Error::from(error)),
+            Err(error) => one_line(&error.into()),
         };
         if began.elapsed() + PAUSE > arguments.timeout {
             bail!(

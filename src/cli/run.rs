@@ -2,7 +2,7 @@
 
 mod settings;
 
-use std::{future::Future, io::IsTerminal, path::Path, process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, future::Future, io::IsTerminal, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,6 +11,7 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use super::{
     arguments::{LogFormat, LogLevel, RunArguments, variables},
+    failure::one_line,
     gates,
     offline::USAGE,
 };
@@ -33,8 +34,8 @@ pub(super) fn run(arguments: RunArguments) -> ExitCode {
         .filter(|(_, value)| !value.is_empty())
         .filter_map(|(name, _)| name.into_string().ok())
         .collect();
-    if let Some(unknown) = unknown_variables(variables.iter().map(String::as_str)) {
-        eprintln!("silverback run: {unknown}");
+    if let Some(mistakes) = wrong_variables(&variables.iter().map(String::as_str).collect()) {
+        eprintln!("silverback run: {mistakes}");
         return ExitCode::from(USAGE);
     }
     warn_of_no_effect(&arguments);
@@ -42,19 +43,24 @@ pub(super) fn run(arguments: RunArguments) -> ExitCode {
     match settings::settings(arguments) {
         Ok(settings) => block_on(serve(settings, term_delay)),
         Err(error) => {
-            eprintln!("silverback run: {error:#}");
+            eprintln!("silverback run: {}", one_line(&error));
             ExitCode::from(USAGE)
         }
     }
 }
 
-/// Names the `CONTROLLER_*` variables that no flag has.
-fn unknown_variables<'a>(present: impl IntoIterator<Item = &'a str>) -> Option<String> {
+/// Names the `CONTROLLER_*` variables that no flag has, and those that say twice what one flag says.
+fn wrong_variables(present: &BTreeSet<&str>) -> Option<String> {
     let command = super::command();
     let run = command.find_subcommand("run").expect("there is this verb");
     let flags = run.get_arguments().filter_map(clap::Arg::get_long);
-    let known: Vec<String> = flags.map(super::variable_of).collect();
-    variables::unknown(present, &known.iter().map(String::as_str).collect())
+    let own: Vec<String> = flags.map(super::variable_of).collect();
+    let other = super::OTHER_NAMES.iter().map(|(other, _)| *other);
+    let known = own.iter().map(String::as_str).chain(other).collect();
+    let unknown = variables::unknown(present.iter().copied(), &known);
+    let twice = variables::given_twice(present, super::OTHER_NAMES);
+    let mistakes: Vec<String> = unknown.into_iter().chain(twice).collect();
+    (!mistakes.is_empty()).then(|| mistakes.join("\n"))
 }
 
 /// One warning for each flag that was given for nothing.
@@ -115,7 +121,7 @@ pub(super) fn block_on(verb: impl Future<Output = anyhow::Result<()>>) -> ExitCo
     match runtime.block_on(verb) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("silverback: {error:#}");
+            eprintln!("silverback: {}", one_line(&error));
             ExitCode::FAILURE
         }
     }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     cluster::{self, ClusterArguments, failure, is_missing},
     controller::{Controller, ControllerArguments},
+    failure::one_line,
     offline::{OutputFormat, USAGE},
     run::block_on,
     value::positive_duration,
@@ -257,9 +258,10 @@ impl Wait {
             Ok(digest) => Some(digest),
             Err(error) => {
                 notes.push(format!(
-                    "{} {} was not compared: {error:#}",
+                    "{} {} was not compared: {}",
                     content.kind.name(),
-                    content.name
+                    content.name,
+                    one_line(&error)
                 ));
                 None
             }

@@ -157,5 +157,10 @@ fn every_flag_of_run_has_its_variable() {
             Some(&*variable),
             "--{flag}"
         );
+        for other in argument.get_visible_aliases().unwrap_or_default() {
+            let other = format!("CONTROLLER_{}", other.to_uppercase().replace('-', "_"));
+            let is_read = cli::OTHER_NAMES.contains(&(&*other, &*variable));
+            assert!(is_read, "{other} of --{flag} is not read");
+        }
     }
 }

@@ -80,6 +80,22 @@ fn a_kubeconfig_that_is_missing_is_named() {
 }
 
 #[test]
+fn that_there_is_no_cluster_is_told_once() {
+    let home = tempfile::tempdir().unwrap();
+    let output = silverback()
+        .args(["run", "--kong-admin-svc=kong/admin"])
+        .env("HOME", home.path())
+        .env_remove("KUBERNETES_SERVICE_HOST")
+        .output()
+        .unwrap();
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    for said in ["give --kubeconfig FILE", "/.kube/config", "No such file"] {
+        assert_eq!(message.matches(said).count(), 1, "{said} in {message}");
+    }
+}
+
+#[test]
 fn a_kubeconfig_that_can_not_be_used_is_named_with_what_is_wrong() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("kubeconfig");
@@ -124,6 +140,43 @@ fn variables_alone_are_a_run() {
         "without variables it says how it is used"
     );
     assert!(text(&nothing.stderr).contains("demo"), "{}", text(&nothing.stderr));
+}
+
+/// `run` without a cluster, told of proxies by variables alone, until it ends with a usage error; what it says.
+fn told_of_proxies(variables: &[(&str, &str)]) -> String {
+    let output = silverback()
+        .args(["run", "--directory=/nonexistent"])
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    message
+}
+
+#[test]
+fn the_other_name_of_a_flag_has_a_variable_as_well() {
+    let wrong = |given: &str| format!("--proxy \"{given}\" must begin with https://");
+    let message = told_of_proxies(&[("CONTROLLER_PROXY", "ftp://a")]);
+    assert!(message.contains(&wrong("ftp://a")), "{message}");
+    let message = told_of_proxies(&[
+        ("CONTROLLER_PROXY", "https://a:1,ftp://b"),
+        ("CONTROLLER_KONG_ADMIN_URL", ""),
+    ]);
+    assert!(message.contains(&wrong("ftp://b")), "an empty one is none: {message}");
+    let message = told_of_proxies(&[("CONTROLLER_PROXY", "https://a:1")]);
+    assert!(message.contains("--directory /nonexistent"), "{message}");
+
+    let both = [
+        ("CONTROLLER_PROXY", "https://a:1"),
+        ("CONTROLLER_KONG_ADMIN_URL", "https://b:1"),
+    ];
+    let message = told_of_proxies(&both);
+    assert!(
+        message.contains("CONTROLLER_PROXY and CONTROLLER_KONG_ADMIN_URL are the same; remove one"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -138,6 +138,62 @@ async fn diff_compares_with_a_running_controller() {
     assert!(text(&output.stderr).contains("404"), "{}", text(&output.stderr));
 }
 
+/// The offline commands that a page shows, each with the output that stands below it.
+fn shown(page: &str) -> Vec<(String, Vec<String>)> {
+    let mut commands: Vec<(String, Vec<String>)> = Vec::new();
+    let mut inside = false;
+    for line in page.lines() {
+        let Some(line) = line.strip_prefix("    ") else {
+            inside = false;
+            continue;
+        };
+        match line.strip_prefix("$ ") {
+            Some(command) => {
+                inside = ["render", "lint", "diff"]
+                    .iter()
+                    .any(|verb| command.starts_with(&format!("silverback {verb} ")));
+                if inside {
+                    commands.push((command.to_owned(), Vec::new()));
+                }
+            }
+            None if inside => commands
+                .last_mut()
+                .expect("output stands below a command")
+                .1
+                .push(line.to_owned()),
+            None => {}
+        }
+    }
+    commands
+}
+
+#[test]
+fn pages_show_what_the_commands_print() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (page, least) in [("README.md", 3), ("docs/guide/offline.md", 4)] {
+        let commands = shown(&std::fs::read_to_string(root.join(page)).unwrap());
+        assert!(commands.len() >= least, "{page} shows {commands:?}");
+        for (command, expected) in commands {
+            let output = silverback()
+                .args(command.split_whitespace().skip(1))
+                .current_dir(root)
+                .output()
+                .unwrap();
+            let printed: Vec<&str> = text(&output.stdout).lines().collect();
+            let is_shown = |(printed, expected): (&&str, &String)| match expected.strip_suffix('…') {
+                Some(beginning) => printed.starts_with(beginning),
+                None => printed == expected,
+            };
+            assert!(
+                printed.len() == expected.len() && printed.iter().zip(&expected).all(is_shown),
+                "{page}: `{command}` prints\n{}\n{}",
+                printed.join("\n"),
+                text(&output.stderr)
+            );
+        }
+    }
+}
+
 #[test]
 fn versions_are_for_people_and_for_programs() {
     let output = run(&["version"]);

@@ -15,7 +15,7 @@ const PUSH: &str = "Pushing and probing";
 /// Flags of the Admin API.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AdminArguments {
-    /// Admin API addresses of the proxies (repeatable). Takes the place of --kong-admin-svc.
+    /// Admin API addresses of the proxies (repeatable; CONTROLLER_PROXY is the same variable). Takes the place of --kong-admin-svc.
     #[arg(long = "kong-admin-url", visible_alias = "proxy", env = "CONTROLLER_KONG_ADMIN_URL", value_name = "URL", value_delimiter = ',', help_heading = ADMIN, conflicts_with = "kong_admin_svc")]
     pub(crate) kong_admin_url: Vec<String>,
     /// The Services whose EndpointSlices list the proxies, namespace/name.

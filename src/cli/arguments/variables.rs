@@ -1,4 +1,4 @@
-//! `CONTROLLER_*` variables that no flag has.
+//! `CONTROLLER_*` variables that no flag has, or that two names of one flag have. Pure; `run` reads the environment.
 
 use std::collections::BTreeSet;
 
@@ -33,6 +33,19 @@ pub(crate) fn unknown<'a>(present: impl IntoIterator<Item = &'a str>, known: &BT
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
+/// Names what is given under both names of a flag, one line each: which of the two is meant is not to be guessed.
+pub(crate) fn given_twice(present: &BTreeSet<&str>, other_names: &[(&str, &str)]) -> Option<String> {
+    let both = other_names
+        .iter()
+        .filter(|(other, own)| present.contains(other) && present.contains(own));
+    let lines: Vec<String> = both
+        .map(|(other, own)| {
+            format!("{other} and {own} are the same; remove one of them, or give all that is meant in one")
+        })
+        .collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +73,21 @@ mod tests {
             )
         );
         assert_eq!(unknown(KNOWN, &known), None);
+    }
+
+    #[test]
+    fn what_is_given_under_both_names_is_named() {
+        let names = [("CONTROLLER_CLASS", "CONTROLLER_INGRESS_CLASS")];
+        let given = |present: &[&'static str]| given_twice(&present.iter().copied().collect(), &names);
+        assert_eq!(
+            given(&["CONTROLLER_CLASS", "CONTROLLER_INGRESS_CLASS"]).as_deref(),
+            Some(
+                "CONTROLLER_CLASS and CONTROLLER_INGRESS_CLASS are the same; remove one of them, or give all that is \
+                 meant in one"
+            )
+        );
+        assert_eq!(given(&["CONTROLLER_CLASS"]), None);
+        assert_eq!(given(&KNOWN), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use proxy_config_schema::Configuration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::translate::Settings;
+use crate::{cli::failure::one_line, translate::Settings};
 
 /// How long the controller may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,7 +26,7 @@ pub(super) fn configuration(address: &str, settings: &Settings) -> Result<Config
         .map_err(|error| format!("failed to start: {error}"))?;
     let body = runtime
         .block_on(fetch(&url))
-        .map_err(|error| format!("failed to get {url}: {error:#}"))?;
+        .map_err(|error| format!("failed to get {url}: {}", one_line(&error)))?;
     let profiles: Vec<ShownProfile> =
         serde_json::from_slice(&body).map_err(|_| format!("{url} is no dashboard of silverback"))?;
     let document = pick(profiles, &settings.profile.to_string()).map_err(|problem| format!("{address}: {problem}"))?;

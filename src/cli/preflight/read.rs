@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use super::super::{
     cluster::{failure, is_missing},
+    failure::one_line,
     helm,
 };
 use crate::{
@@ -194,7 +195,7 @@ impl Reader<'_> {
                 self.facts.unread.push(Unread {
                     what: format!("revision {} of release {}", revision.number, revision.release),
                     right: "get on secrets in the release's namespace".to_owned(),
-                    why: format!("{error:#}"),
+                    why: one_line(&error),
                 });
                 None
             }

@@ -24,6 +24,7 @@ use super::{archive::Archive, summary};
 use crate::{
     cli::{
         controller::{Controller, ControllerArguments},
+        failure::one_line,
         helm,
     },
     status::resource::{GROUPS, ProxyFleet, ProxyInstance},
@@ -190,7 +191,7 @@ impl<W: Write> Collector<W> {
         let mut controller: Controller = match self.controller.find(Some(&self.client)).await {
             Ok(controller) => controller,
             Err(error) => {
-                self.archive.leave_out("controller", &format!("{error:#}"));
+                self.archive.leave_out("controller", &one_line(&error));
                 return Ok(());
             }
         };
@@ -198,7 +199,7 @@ impl<W: Write> Collector<W> {
             let file = format!("controller/{file}");
             match controller.get(path).await {
                 Ok(body) => self.archive.add(&file, &body)?,
-                Err(error) => self.archive.leave_out(&file, &format!("{error:#}")),
+                Err(error) => self.archive.leave_out(&file, &one_line(&error)),
             }
         }
         Ok(())

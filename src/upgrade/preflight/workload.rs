@@ -49,6 +49,12 @@ impl Controller {
     }
 }
 
+/// Whoever has one of these drives proxies.
+const ADMIN_VARIABLES: [&str; 3] = [
+    "CONTROLLER_KONG_ADMIN_SVC",
+    "CONTROLLER_KONG_ADMIN_URL",
+    "CONTROLLER_PROXY",
+];
 const SKIP_VERIFY: &str = "kong-admin-tls-skip-verify";
 
 pub(super) fn containers(workload: &Value) -> impl Iterator<Item = &Value> {
@@ -60,8 +66,7 @@ fn is_controller(container: &Value) -> bool {
     let image = container["image"].as_str().unwrap_or_default();
     container["name"] == "ingress-controller"
         || image.contains("kubernetes-ingress-controller")
-        || environment(container)
-            .any(|(name, _)| name == "CONTROLLER_KONG_ADMIN_SVC" || name == "CONTROLLER_KONG_ADMIN_URL")
+        || environment(container).any(|(name, _)| ADMIN_VARIABLES.contains(&name))
         || arguments(container)
             .any(|argument| argument.starts_with("--kong-admin-svc") || argument.starts_with("--kong-admin-url"))
 }
