@@ -23,6 +23,16 @@ for kind in Deployment Service ServiceAccount ClusterRole Role Secret IngressCla
   grep -q "^kind: $kind$" "$out/first" || { echo "no $kind is rendered"; exit 1; }
 done
 
+# ---- what is for the Prometheus operator fits its definitions
+render --set serviceMonitor.enabled=true,podMonitor.enabled=true,prometheusRule.enabled=true \
+  --set 'serviceMonitor.targetLabels={team},serviceMonitor.honorLabels=true,prometheusRule.labels.team=edge' >"$out/monitored"
+render --set adopt=ingress,controller.serviceMonitor.enabled=true,controller.serviceMonitor.interval=9s >>"$out/monitored"
+definitions=$(e2e/scripts/prometheus-operator.sh)
+"$PROGRAMS/monitoring" "$definitions" ServiceMonitor PodMonitor PrometheusRule <"$out/monitored" || {
+  echo "the Prometheus operator would not take the above"; exit 1; }
+sed 's/podMetricsEndpoints:/podMetricEndpoints:/; s/ expr: max/ exprs: max/' "$out/monitored" >"$out/mistaken"
+[ "$("$PROGRAMS/monitoring" "$definitions" <"$out/mistaken" | grep -c "there is no field")" -ge 3 ] || { echo "mistakes would not be seen"; exit 1; }
+
 # ---- every value has its row, and plain manifests are those of the chart
 # held FILE NEW: the file is as it would be generated.
 held() {
@@ -114,6 +124,12 @@ unlabelled=$(awk '
 ! grep -nE 'admissionregistration.k8s.io\]|webhook-secret=' "$out/provided.yaml" || { echo "the certificate is provided, and there is the above"; exit 1; }
 grep -q "secretName: mine" "$out/provided.yaml"
 ! grep -n "replicas: [0-9]" <(sed -n '/name: silverback-edge$/,/^---/p' "$out/kong-typical.yaml") || { echo "the HPA's count would be overwritten"; exit 1; }
+for scaled in proxy.autoscaling.enabled=true autoscaling.enabled=true adopt=ingress,gateway.autoscaling.enabled=true mode=sidecar,autoscaling.enabled=true; do
+  render --set "$scaled" >"$out/scaled"
+  grep -q "^kind: HorizontalPodAutoscaler" "$out/scaled"
+  ! awk '/^---/ { name = "" } /^kind: / { kind = $2 } /^  name: / && name == "" { name = $2 }
+    kind == "Deployment" && /^  replicas:/ { print name }' "$out/scaled" | grep -E '^silverback-(kong|gateway)$' || { echo "$scaled: the HPA's count would be overwritten"; exit 1; }
+done
 render --set proxy.identity=pod >"$out/identity"
 ! grep -nE 'tls\.key|ADMIN_SSL_CERT"?$' "$out/identity" || { echo "keys never leave the pods, and there is the above"; exit 1; }
 grep -q "audience: identity.gateway.silverback.dev" "$out/identity"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Builds the test bed's programs (cluster, pause, coredns, testapp, helm, helm4,
-# and kubectl as a link) from Go modules into the cache, and prints the directory
+# Builds the test bed's programs (cluster, pause, coredns, testapp, monitoring,
+# helm, helm4, and kubectl as a link) from Go modules into the cache, and prints the directory
 # that holds them. What was built before from the same sources is not built
 # again, in whatever clone. Called by the Makefile.
 set -euo pipefail
@@ -40,7 +40,7 @@ build_cluster() {
     flags+=" -X $package.gitVersion=$kubernetes -X $package.gitMajor=1 -X $package.gitMinor=$minor -X $package.gitTreeState=clean"
   done
   go build -trimpath -ldflags="-s -w$flags" -o "$OUT/cluster" .
-  go build -trimpath -ldflags="-s -w" -o "$OUT/" ./pause ./testapp
+  go build -trimpath -ldflags="-s -w" -o "$OUT/" ./pause ./testapp ./monitoring
 }
 build_coredns() { (cd coredns && go build -trimpath -ldflags="-s -w" -o "$OUT/coredns" .); }
 build_helm() {
@@ -56,9 +56,9 @@ build_helm4() {
 }
 gather() { ln "$@" "$OUT/"; ln -s cluster "$OUT/kubectl"; }
 
-C=$(key go.mod go.sum ./*.go manifests pause relay testapp) D=$(key coredns) H=$(key helm) H4=$(key helm4)
+C=$(key go.mod go.sum ./*.go manifests monitoring pause relay testapp) D=$(key coredns) H=$(key helm) H4=$(key helm4)
 CLUSTER=$(into "cluster-$C" build_cluster)
 COREDNS=$(into "coredns-$D" build_coredns)
 HELM=$(into "helm-$H" build_helm)
 HELM4=$(into "helm4-$H4" build_helm4)
-into "bin-${C:0:8}${D:0:8}${H:0:8}${H4:0:8}" gather "$CLUSTER"/{cluster,pause,testapp} "$COREDNS/coredns" "$HELM/helm" "$HELM4/helm4"
+into "bin-${C:0:8}${D:0:8}${H:0:8}${H4:0:8}" gather "$CLUSTER"/{cluster,pause,testapp,monitoring} "$COREDNS/coredns" "$HELM/helm" "$HELM4/helm4"
