@@ -305,7 +305,8 @@ async fn serve(State(api): State<FakeApi>, request: Request) -> Response {
             if former.is_none() && (!applies || !subresource.is_empty()) {
                 return failure(404, "NotFound", "not found");
             }
-            match patch(former.as_ref(), sent, &key, &subresource, how) {
+            let manager = query.split('&').find_map(|pair| pair.strip_prefix("fieldManager="));
+            match patch(former.as_ref(), sent, &key, &subresource, (how, manager)) {
                 Ok(object) if Some(&object) == former.as_ref() => object,
                 Ok(object) => {
                     let event = if former.is_some() { "MODIFIED" } else { "ADDED" };
@@ -352,7 +353,7 @@ fn patch(
     mut sent: Value,
     key: &Key,
     subresource: &str,
-    how: Patching,
+    (how, manager): (Patching, Option<&str>),
 ) -> Result<Value, Box<Response>> {
     let applies = how == Patching::Apply;
     let mut object = former.cloned().unwrap_or_else(|| json!({ "metadata": {} }));
@@ -368,6 +369,7 @@ fn patch(
         sent.as_object_mut().expect("an object").remove("status");
         if applies && let Some(webhooks) = sent.get_mut("webhooks") {
             join_webhooks(&object["webhooks"], webhooks);
+            own(&mut object["metadata"]["managedFields"], manager.unwrap_or_default());
         }
         merge(&mut object, sent);
     } else {
@@ -413,6 +415,17 @@ fn join_conditions(former: &Value, status: &mut Value) {
         if !sent.iter().any(|sent| sent["type"] == condition["type"]) {
             sent.push(condition.clone());
         }
+    }
+}
+
+/// Who applies owns something, by one entry.
+fn own(owners: &mut Value, manager: &str) {
+    if !owners.is_array() {
+        *owners = json!([]);
+    }
+    let owners = owners.as_array_mut().expect("made a list above");
+    if owners.iter().all(|owner| owner["manager"] != manager) {
+        owners.push(json!({"manager": manager, "operation": "Apply"}));
     }
 }
 

@@ -1,7 +1,8 @@
 //! The `caBundle` of a ValidatingWebhookConfiguration: whom the API server trusts when it asks the webhook.
 //!
-//! The chart leaves it out; the leader sets it by server-side apply, and owns no other field. It sets it again when the
-//! authority is another one, and when somebody clears or changes it.
+//! The chart leaves it out; the leader sets it by server-side apply, touches no other field, and gives up what it owns by
+//! that. It sets it again when the authority is another one, and when somebody clears or changes it. A configuration that
+//! another chart has rendered, as a rollback brings it back, is left to those whom it leads to.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -9,6 +10,7 @@ use futures_util::StreamExt;
 use k8s_openapi::{
     ByteString,
     api::admissionregistration::v1::{ValidatingWebhook, ValidatingWebhookConfiguration},
+    apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry,
 };
 use kube::{
     Api, Client,
@@ -21,8 +23,12 @@ use tokio::sync::watch;
 use super::WebhookCertificate;
 use crate::{back_off::BackOff, model::Leadership};
 
-/// Who owns the field.
+/// Who sets the field.
 const FIELD_MANAGER: &str = "silverback-ca-bundle";
+/// What charts say which one has rendered an object by.
+const CHART: &str = "helm.sh/chart";
+/// What our chart marks the configuration by where it leaves the bundle to the controller.
+const MARK: &str = "gateway.silverback.dev/ca-bundle";
 /// How long after a failed write the next one is tried.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -70,19 +76,31 @@ async fn lead(
             .borrow_and_update()
             .as_ref()
             .map(|one| one.authority.clone());
-        let patch = match (&found, authority) {
-            (Some(configuration), Some(authority)) => patch(configuration, &authority),
+        let write = match (&found, authority) {
+            (Some(configuration), Some(authority)) => write(configuration, &authority),
             _ => None,
         };
         let mut wait = None;
-        if let Some(patch) = patch {
-            let parameters = PatchParams::apply(FIELD_MANAGER).force();
-            match api.patch(name, &parameters, &Patch::Apply(&patch)).await {
+        if let Some(write) = write {
+            let outcome = match &write {
+                Write::Set(bundle) => {
+                    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+                    api.patch(name, &parameters, &Patch::Apply(bundle)).await
+                }
+                Write::GiveUp(owners) => api.patch(name, &PatchParams::default(), &Patch::Merge(owners)).await,
+            };
+            match outcome {
                 Ok(stored) => {
-                    tracing::info!(configuration = %name, "the API server trusts the admission webhook (caBundle)");
                     found = Some(stored);
                     complained = false;
+                    if matches!(write, Write::Set(_)) {
+                        tracing::info!(configuration = %name, "the API server trusts the admission webhook (caBundle)");
+                        // Once more: what was set is to be given up.
+                        continue;
+                    }
                 }
+                // Somebody was faster; the watch tells what stands there now.
+                Err(kube::Error::Api(status)) if status.code == 409 => wait = Some(RETRY),
                 Err(error) => {
                     if !complained {
                         complained = true;
@@ -129,24 +147,57 @@ async fn lead(
     }
 }
 
-/// What to apply so that every webhook of the configuration has this bundle; `None` if they all have.
-fn patch(configuration: &ValidatingWebhookConfiguration, authority: &str) -> Option<Value> {
+/// What is to be written.
+#[derive(Debug, PartialEq)]
+enum Write {
+    /// To apply: the bundle of every webhook.
+    Set(Value),
+    /// To merge: who owns what, without us. Who applies a manifest with a bundle, as `helm rollback` of Helm 4 does to another
+    /// chart's revision, would be told of a conflict with the owner of the bundle, and would stop.
+    GiveUp(Value),
+}
+
+/// What is to be done so that every webhook of the configuration has this bundle, and nobody owns it; `None` if it is so, or
+/// where the configuration is another chart's.
+fn write(configuration: &ValidatingWebhookConfiguration, authority: &str) -> Option<Write> {
+    let metadata = &configuration.metadata;
+    let is_of_a_chart = metadata
+        .labels
+        .as_ref()
+        .is_some_and(|labels| labels.contains_key(CHART));
+    let is_marked = metadata
+        .annotations
+        .as_ref()
+        .is_some_and(|found| found.contains_key(MARK));
+    if is_of_a_chart && !is_marked {
+        return None;
+    }
     let webhooks = configuration.webhooks.as_deref().unwrap_or_default();
     let bundle = ByteString(authority.as_bytes().to_vec());
     let has_it = |webhook: &ValidatingWebhook| webhook.client_config.ca_bundle.as_ref() == Some(&bundle);
     if webhooks.iter().all(has_it) {
-        return None;
+        return give_up(configuration).map(Write::GiveUp);
     }
     let webhooks: Vec<Value> = webhooks
         .iter()
         .map(|webhook| json!({"name": webhook.name, "clientConfig": {"caBundle": bundle}}))
         .collect();
-    Some(json!({
+    Some(Write::Set(json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": configuration.metadata.name},
+        "metadata": {"name": metadata.name},
         "webhooks": webhooks,
-    }))
+    })))
+}
+
+/// The owners without us. `None` where we are none of them, or the only one: an empty list would be taken for none at all.
+fn give_up(configuration: &ValidatingWebhookConfiguration) -> Option<Value> {
+    let metadata = &configuration.metadata;
+    let owners = metadata.managed_fields.as_deref().unwrap_or_default();
+    let is_us = |owner: &&ManagedFieldsEntry| owner.manager.as_deref() == Some(FIELD_MANAGER);
+    let others: Vec<_> = owners.iter().filter(|owner| !is_us(owner)).collect();
+    (!others.is_empty() && others.len() < owners.len())
+        .then(|| json!({"metadata": {"resourceVersion": metadata.resource_version, "managedFields": others}}))
 }
 
 #[cfg(test)]
@@ -171,13 +222,12 @@ mod tests {
 
     #[test]
     fn the_bundle_is_set_where_it_is_missing_or_another_and_nothing_else_is_touched() {
-        assert_eq!(patch(&configuration([Some("ours"), Some("ours")]), "ours"), None);
+        assert_eq!(write(&configuration([Some("ours"), Some("ours")]), "ours"), None);
         for bundles in [[None, None], [Some("ours"), None], [Some("ours"), Some("theirs")]] {
-            let patch = patch(&configuration(bundles), "ours").expect("something to do");
             let bundle = json!(ByteString(b"ours".to_vec()));
             assert_eq!(
-                patch,
-                json!({
+                write(&configuration(bundles), "ours"),
+                Some(Write::Set(json!({
                     "apiVersion": "admissionregistration.k8s.io/v1",
                     "kind": "ValidatingWebhookConfiguration",
                     "metadata": {"name": "it"},
@@ -185,8 +235,43 @@ mod tests {
                         {"name": "a.example", "clientConfig": {"caBundle": bundle}},
                         {"name": "b.example", "clientConfig": {"caBundle": bundle}},
                     ],
-                })
+                })))
             );
         }
+    }
+
+    fn owner(manager: &str) -> ManagedFieldsEntry {
+        ManagedFieldsEntry {
+            manager: Some(manager.to_owned()),
+            operation: Some("Apply".to_owned()),
+            ..ManagedFieldsEntry::default()
+        }
+    }
+
+    #[test]
+    fn what_was_set_is_owned_by_nobody_so_that_a_rollback_meets_no_conflict() {
+        let mut it = configuration([Some("ours"), Some("ours")]);
+        it.metadata.resource_version = Some("7".to_owned());
+        it.metadata.managed_fields = Some(vec![owner("helm"), owner(FIELD_MANAGER)]);
+        let kept = json!([{"manager": "helm", "operation": "Apply"}]);
+        assert_eq!(
+            write(&it, "ours"),
+            Some(Write::GiveUp(
+                json!({"metadata": {"resourceVersion": "7", "managedFields": kept}})
+            ))
+        );
+        for owners in [vec![owner("helm")], vec![owner(FIELD_MANAGER)], vec![]] {
+            it.metadata.managed_fields = Some(owners);
+            assert_eq!(write(&it, "ours"), None);
+        }
+    }
+
+    #[test]
+    fn what_another_chart_has_rendered_is_left_alone() {
+        let mut it = configuration([Some("theirs"), Some("theirs")]);
+        it.metadata.labels = Some([(CHART.to_owned(), "kong-3.4.1".to_owned())].into());
+        assert_eq!(write(&it, "ours"), None, "as after a rollback");
+        it.metadata.annotations = Some([(MARK.to_owned(), "controller".to_owned())].into());
+        assert!(matches!(write(&it, "ours"), Some(Write::Set(_))), "ours");
     }
 }

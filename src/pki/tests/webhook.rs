@@ -80,7 +80,11 @@ fn configuration() -> Value {
             "clientConfig": {"service": {"name": "webhook", "namespace": "gateway"}},
         })
     };
-    json!({"webhooks": [webhook("a.example"), webhook("b.example")]})
+    let metadata = json!({
+        "labels": {"helm.sh/chart": "silverback-1.0.0"}, "annotations": {"gateway.silverback.dev/ca-bundle": "controller"},
+        "managedFields": [{"manager": "helm", "operation": "Apply"}],
+    });
+    json!({"metadata": metadata, "webhooks": [webhook("a.example"), webhook("b.example")]})
 }
 
 fn bundles(api: &FakeApi) -> Vec<String> {
@@ -117,8 +121,18 @@ async fn the_leader_alone_sets_the_bundle_and_sets_it_again() {
     });
     let ours = |api: &FakeApi| bundles(api) == [authority.clone(), authority.clone()];
     eventually("it is set", || ours(&api)).await;
+    let owners = |api: &FakeApi| api.get(CONFIGURATION).unwrap_or_default()["metadata"]["managedFields"].clone();
+    eventually(
+        "nobody owns it, so that nobody who applies one meets a conflict",
+        || owners(&api) == json!([{"manager": "helm", "operation": "Apply"}]),
+    )
+    .await;
+    assert!(ours(&api), "it stands there all the same");
     api.put(CONFIGURATION, configuration());
-    eventually("it is set again after somebody cleared it", || ours(&api)).await;
+    eventually("it is set again after somebody cleared it, and given up", || {
+        ours(&api) && owners(&api) == json!([{"manager": "helm", "operation": "Apply"}])
+    })
+    .await;
     api.take_requests();
     tokio::time::sleep(Duration::from_secs(60)).await;
     let writes: Vec<_> = api
@@ -134,4 +148,18 @@ async fn the_leader_alone_sets_the_bundle_and_sets_it_again() {
         bundles[0] != authority && bundles[0] == bundles[1] && !bundles[0].is_empty()
     })
     .await;
+
+    // A rollback brings another chart's back, with whose bundle it may be.
+    let mut theirs = configuration();
+    theirs["metadata"] = json!({"labels": {"helm.sh/chart": "kong-3.4.1"}});
+    for webhook in theirs["webhooks"].as_array_mut().unwrap() {
+        webhook["clientConfig"]["caBundle"] = json!(STANDARD.encode("theirs"));
+    }
+    api.put(CONFIGURATION, theirs);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(
+        bundles(&api),
+        ["theirs", "theirs"],
+        "it is left to those whom it leads to"
+    );
 }
