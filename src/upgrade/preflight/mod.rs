@@ -35,6 +35,7 @@ pub fn judge(plan: &Plan, facts: &Facts) -> Report {
     findings.extend(names::services(plan, facts));
     findings.extend(names::new_objects(plan, facts));
     findings.extend(rollout::strategy(plan, facts));
+    findings.extend(rollout::number(plan, facts));
     findings.extend(rollout::host_ports(plan, facts));
     findings.extend(cluster::ingress_class(plan, facts));
     findings.extend(cluster::other_controllers(plan, facts));

@@ -8,6 +8,7 @@ use super::{
     share::Share,
     workload::{containers, name, replicas},
 };
+use crate::upgrade::release::Release;
 
 /// What Kubernetes takes where a rolling update does not say.
 const UNSAID: Share = Share::Percent(25);
@@ -114,6 +115,29 @@ pub(super) fn strategy(plan: &Plan, facts: &Facts) -> Option<Finding> {
 
 fn good(check: &'static str) -> Finding {
     Finding::good(check, "for each proxy there is one that serves before an old one ends")
+}
+
+/// Whether Helm is about to take the number of proxies away, as it does when autoscaling is switched on: Kubernetes makes one
+/// of it, until the autoscaler says more.
+pub(super) fn number(plan: &Plan, facts: &Facts) -> Option<Finding> {
+    let pending = facts.pending.as_ref().filter(|_| plan.is_hook)?;
+    let proxies = |release: &'_ Release| {
+        let mut rendered = release.of_kind("Deployment");
+        let found = rendered.find(|object| object.name.name == plan.proxy_deployment)?;
+        Some(replicas(&found.content))
+    };
+    let before = proxies(facts.deployed.as_ref()?)??;
+    if before < 2 || proxies(pending)?.is_some() {
+        return None;
+    }
+    Some(Finding::warning(
+        "replicas",
+        format!(
+            "the new values leave the number of proxies to others: it falls from {before} to 1, until they raise it"
+        ),
+        "switch autoscaling on by itself, in a quiet hour: proxies that end finish what they have; the autoscaler makes \
+         minReplicas of it within a minute",
+    ))
 }
 
 /// Whether a new pod finds a node whose ports are free.

@@ -583,6 +583,33 @@ fn an_autoscaler_s_proxies_are_as_many_as_there_are() {
     }
 }
 
+/// The same, where an autoscaler chooses the number of proxies from now on.
+fn autoscaled(strategy: Value) -> (Plan, Facts) {
+    let (hook, mut facts) = upgrading(strategy, Value::Null);
+    for object in &mut facts.pending.as_mut().unwrap().objects {
+        object.content["spec"].as_object_mut().unwrap().remove("replicas");
+    }
+    (hook, facts)
+}
+
+#[test]
+fn autoscaling_that_is_switched_on_takes_the_number_away() {
+    let (hook, mut facts) = autoscaled(json!({}));
+    let report = judge(&hook, &facts);
+    assert_eq!(report.failures(), 0, "{report}");
+    assert!(report.to_string().contains("it falls from 3 to 1"), "{report}");
+    // It was on before.
+    for object in &mut facts.deployed.as_mut().unwrap().objects {
+        object.content["spec"].as_object_mut().unwrap().remove("replicas");
+    }
+    let report = judge(&hook, &facts);
+    assert!(!report.to_string().contains("it falls from"), "{report}");
+    // It stays off.
+    let (hook, facts) = upgrading(json!({}), Value::Null);
+    let report = judge(&hook, &facts);
+    assert!(!report.to_string().contains("it falls from"), "{report}");
+}
+
 #[test]
 fn ports_of_nodes_may_leave_no_room_for_a_new_pod() {
     let mut told = facts();
