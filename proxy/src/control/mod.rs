@@ -226,6 +226,8 @@ impl Control {
 
     async fn load_alone(self: Arc<Self>, submission: Submission) -> Result<Loaded, Refusal> {
         let mut fence = self.fence.lock().await;
+        // Who of several controllers has sent it, for whoever reads the log.
+        let epoch = submission.epoch.as_ref().map(ToString::to_string);
         if let Some(epoch) = submission.epoch {
             fence.pass(epoch)?;
         }
@@ -245,7 +247,7 @@ impl Control {
         })
         .await
         .unwrap_or(Err(Refusal::Panicked))?;
-        tracing::info!(%hash, bytes, took = ?started.elapsed(), "configuration loaded");
+        tracing::info!(%hash, bytes, took = ?started.elapsed(), epoch, "configuration loaded");
         Ok(Loaded::Changed)
     }
 
