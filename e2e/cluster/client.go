@@ -1,7 +1,7 @@
 package main
 
 // The commands that speak to a cluster that is up: down, status, load, node,
-// exec, forward.
+// exec, forward, backends.
 
 import (
 	"context"
@@ -55,6 +55,13 @@ func commandClient(name string, args []string) {
 		check(err)
 		fmt.Println(l.Addr())
 		forward(l, pid, rest[1])
+	case "backends":
+		if len(rest) != 1 {
+			fatal("want NODE")
+		}
+		pid, err := readState(dir).machine(rest[0])
+		check(err)
+		check(backends(pid))
 	}
 }
 

@@ -1,14 +1,19 @@
 package main
 
-// TCP from the host's loopback into a machine's network namespace.
+// TCP from the host's loopback into a machine's network namespace, and what
+// became of it there.
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"runtime"
+	"syscall"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"silverback/e2e/cluster/relay"
 )
@@ -25,7 +30,8 @@ func listenLoopback(addr string) (net.Listener, error) {
 }
 
 // forward joins each connection to l with one made in the network namespace of
-// the process pid.
+// the process pid, from the same port where that is free, so that who has made
+// the one finds the other among its backends.
 func forward(l net.Listener, pid int, target string) {
 	for {
 		c, err := l.Accept()
@@ -34,7 +40,7 @@ func forward(l net.Listener, pid int, target string) {
 		}
 		go func() {
 			client := c.(*net.TCPConn)
-			t, err := dialIn(pid, target)
+			t, err := dialIn(pid, target, client.RemoteAddr().(*net.TCPAddr).Port)
 			if err != nil {
 				relay.Reset(client) // nobody is there: no end in order
 				return
@@ -44,7 +50,33 @@ func forward(l net.Listener, pid int, target string) {
 	}
 }
 
-func dialIn(pid int, target string) (net.Conn, error) {
+// backends prints the connections that were made in the network namespace of
+// the process pid and are remembered there, a line for each: the port that it
+// is from, address and port that it was made to, and where that has led.
+func backends(pid int) error {
+	ns, err := netns.GetFromPid(pid)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	h, err := netlink.NewHandleAt(ns, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	flows, err := h.ConntrackTableList(netlink.ConntrackTable, unix.AF_INET)
+	if err != nil {
+		return err
+	}
+	for _, f := range flows {
+		if f.Forward.Protocol == unix.IPPROTO_TCP {
+			fmt.Println(f.Forward.SrcPort, f.Forward.DstIP, f.Forward.DstPort, f.Reverse.SrcIP)
+		}
+	}
+	return nil
+}
+
+func dialIn(pid int, target string, port int) (net.Conn, error) {
 	type result struct {
 		c   net.Conn
 		err error
@@ -61,9 +93,23 @@ func dialIn(pid int, target string) (net.Conn, error) {
 			ch <- result{nil, err}
 			return
 		}
-		c, err := net.DialTimeout("tcp", target, 10*time.Second) // an address, so on this thread
+		d := net.Dialer{Timeout: 10 * time.Second, LocalAddr: &net.TCPAddr{Port: port}, Control: shareAddress}
+		c, err := d.Dial("tcp", target) // an address, so on this thread
+		if isTaken(err) {
+			d.LocalAddr = nil
+			c, err = d.Dial("tcp", target)
+		}
 		ch <- result{c, err}
 	}()
 	r := <-ch
 	return r.c, r.err
+}
+
+// shareAddress lets a port be used again that a connection before has left.
+func shareAddress(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
+}
+
+func isTaken(err error) bool {
+	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }

@@ -30,6 +30,7 @@ const usage = `usage:
   cluster node      --dir DIR NODE ACTION         kill | start | partition | heal | freeze | thaw
   cluster exec      --dir DIR NODE -- CMD...      run CMD in a node's namespaces ("control" is the control plane's)
   cluster forward   --dir DIR [--from NODE] LISTEN TARGET   TCP from this machine's loopback into the cluster
+  cluster backends  --dir DIR NODE                where connections that NODE has made were led: PORT ADDRESS PORT BACKEND
   cluster image     --name REF --out TAR [--libraries] PATH=LOCAL...   build an image from local files
   cluster kubectl   ...                           (set KUBECONFIG=DIR/kubeconfig)
   cluster etcd | apiserver | kcm | scheduler | proxy | kubelet ...
@@ -62,7 +63,7 @@ func main() {
 		probeNetwork()
 	case "image":
 		commandImage(args)
-	case "down", "status", "load", "node", "exec", "forward":
+	case "down", "status", "load", "node", "exec", "forward", "backends":
 		commandClient(name, args)
 	case "help", "--help", "-h":
 		fmt.Print(usage)

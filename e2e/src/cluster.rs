@@ -184,6 +184,13 @@ impl Cluster {
         Ok(Forward { child, address })
     }
 
+    /// `cluster backends NODE`: where connections that were made there have led, a line each.
+    pub(crate) fn backends(&self, node: &str) -> anyhow::Result<String> {
+        let mut command = self.command("cluster");
+        command.args(["backends", "--dir"]).arg(&self.directory).arg(node);
+        Self::output(command, &format!("cluster backends {node}"))
+    }
+
     /// `cluster node NODE ACTION`: what happens to a computer.
     pub(crate) fn node(&self, node: &str, action: &str) -> anyhow::Result<()> {
         let mut command = self.command("cluster");

@@ -101,7 +101,8 @@ impl Traffic {
         let mut faults = Vec::new();
         for row in &rows {
             let costs = costs.get(&row.name).copied().unwrap_or(Costs::Nothing);
-            let inexcusable = row.failures.iter().filter(|(failure, _)| !costs.excuse(failure));
+            let failures = row.failures();
+            let inexcusable = failures.iter().filter(|(failure, _)| !costs.excuse(failure));
             for (failure, count) in inexcusable {
                 faults.push(format!("{}: {count} × {failure}", row.name));
             }
@@ -140,9 +141,7 @@ fn summed(rows: Vec<Row>) -> Vec<Row> {
         sum.sent += row.sent;
         sum.ended_in_order += row.ended_in_order;
         sum.slowest = sum.slowest.max(row.slowest);
-        for (failure, count) in row.failures {
-            *sum.failures.entry(failure).or_default() += count;
-        }
+        sum.lost.extend(row.lost);
     }
     sums
 }

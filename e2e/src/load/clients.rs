@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, anyhow, bail, ensure};
@@ -70,21 +70,75 @@ pub(crate) enum Answered {
     AfterGoingAway,
 }
 
+/// A connection of the load's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Connection {
+    /// Its port on this side, which the way into the cluster keeps.
+    pub(crate) port: u16,
+    /// Whether it leads to the port for HTTPS.
+    pub(crate) is_tls: bool,
+    pub(crate) made: Instant,
+}
+
+/// What a request went over last, also when it is given up.
+#[derive(Default)]
+pub(super) struct Used(Mutex<Option<Connection>>);
+
+impl Used {
+    pub(super) fn get(&self) -> Option<Connection> {
+        *self.0.lock().expect("no holder panics")
+    }
+
+    fn set(&self, connection: Connection) {
+        *self.0.lock().expect("no holder panics") = Some(connection);
+    }
+}
+
+/// A place for one connection, which requests use in turn. Whoever waits for his turn waits for that connection.
+struct Slot<T> {
+    held: tokio::sync::Mutex<Option<T>>,
+    over: Used,
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self {
+            held: tokio::sync::Mutex::default(),
+            over: Used::default(),
+        }
+    }
+}
+
+impl<T> Slot<T> {
+    async fn turn(&self, used: &Used) -> tokio::sync::MutexGuard<'_, Option<T>> {
+        self.tell(used);
+        let held = self.held.lock().await;
+        self.tell(used);
+        held
+    }
+
+    fn tell(&self, used: &Used) {
+        if let Some(connection) = self.over.get() {
+            used.set(connection);
+        }
+    }
+}
+
 /// Clients and the connections that they keep.
 pub(super) struct Clients {
     target: Target,
     tls: ClientConfig,
     /// The one that has rested longest is used next, so that none is left unused for long.
-    kept: Mutex<VecDeque<http1::SendRequest<Body>>>,
-    shared: [tokio::sync::Mutex<Option<Shared>>; SHARED],
-    sockets: [tokio::sync::Mutex<Option<Socket>>; SOCKETS],
-    calls: [tokio::sync::Mutex<Option<Call>>; CALLS],
+    kept: Mutex<VecDeque<(http1::SendRequest<Body>, Option<Connection>)>>,
+    shared: [Slot<Shared>; SHARED],
+    sockets: [Slot<Socket>; SOCKETS],
+    calls: [Slot<Call>; CALLS],
 }
 
 #[derive(Clone)]
 struct Shared {
     sender: http2::SendRequest<Body>,
-    used: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
 }
 
 impl Clients {
@@ -106,20 +160,25 @@ impl Clients {
         })
     }
 
-    pub(super) async fn request(&self, way: Way, number: u32) -> anyhow::Result<Answered> {
+    /// `used` is told of each connection that the request is sent over.
+    pub(super) async fn request(&self, way: Way, number: u32, used: &Used) -> anyhow::Result<Answered> {
+        let number = number as usize;
         match way {
             Way::New => {
-                let stream = TcpStream::connect(self.target.plain).await.context("connect")?;
+                let stream = self.connect(false, &[used]).await?;
                 self.once(stream).await.map(|()| Answered::Well)
             }
             Way::Tls => {
-                let stream = self.handshake(&[b"http/1.1"]).await?;
+                let stream = self.handshake(&[b"http/1.1"], &[used]).await?;
                 self.once(stream).await.map(|()| Answered::Well)
             }
-            Way::Kept => self.kept().await.map(|()| Answered::Well),
-            Way::Http2 => self.http2(number as usize % SHARED).await.map(|()| Answered::Well),
-            Way::Socket => self.socket(number as usize % SOCKETS).await,
-            Way::Call => self.call(number as usize % CALLS).await,
+            Way::Kept => self.kept(used).await.map(|()| Answered::Well),
+            Way::Http2 => self
+                .http2(&self.shared[number % SHARED], used)
+                .await
+                .map(|()| Answered::Well),
+            Way::Socket => self.socket(&self.sockets[number % SOCKETS], used).await,
+            Way::Call => self.call(&self.calls[number % CALLS], used).await,
         }
     }
 
@@ -131,10 +190,24 @@ impl Clients {
         Ok(builder.body(Body::new())?)
     }
 
-    async fn handshake(&self, protocols: &[&[u8]]) -> anyhow::Result<TlsStream<TcpStream>> {
+    async fn connect(&self, is_tls: bool, used: &[&Used]) -> anyhow::Result<TcpStream> {
+        let to = if is_tls { self.target.tls } else { self.target.plain };
+        let stream = TcpStream::connect(to).await.context("connect")?;
+        let connection = Connection {
+            port: stream.local_addr()?.port(),
+            is_tls,
+            made: Instant::now(),
+        };
+        for used in used {
+            used.set(connection);
+        }
+        Ok(stream)
+    }
+
+    async fn handshake(&self, protocols: &[&[u8]], used: &[&Used]) -> anyhow::Result<TlsStream<TcpStream>> {
         let mut config = self.tls.clone();
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        let stream = TcpStream::connect(self.target.tls).await.context("connect")?;
+        let stream = self.connect(true, used).await?;
         let name = ServerName::try_from(self.target.host.clone())?;
         TlsConnector::from(Arc::new(config))
             .connect(name, stream)
@@ -149,41 +222,46 @@ impl Clients {
         good(sender.send_request(request).await?).await.map(drop)
     }
 
-    async fn kept(&self) -> anyhow::Result<()> {
+    async fn kept(&self, used: &Used) -> anyhow::Result<()> {
         let mut sender = loop {
             let found = self.kept.lock().expect("no holder panics").pop_front();
             match found {
-                Some(sender) if sender.is_ready() => break sender,
+                Some((sender, connection)) if sender.is_ready() => {
+                    if let Some(connection) = connection {
+                        used.set(connection);
+                    }
+                    break sender;
+                }
                 Some(_) => {}
-                None => break opened(TcpStream::connect(self.target.plain).await.context("connect")?).await?,
+                None => break opened(self.connect(false, &[used]).await?).await?,
             }
         };
         let goes_on = good(sender.send_request(self.head(hyper::Version::HTTP_11)?).await?).await?;
         if goes_on && sender.ready().await.is_ok() {
-            self.kept.lock().expect("no holder panics").push_back(sender);
+            let mut kept = self.kept.lock().expect("no holder panics");
+            kept.push_back((sender, used.get()));
         }
         Ok(())
     }
 
-    async fn http2(&self, slot: usize) -> anyhow::Result<()> {
-        match timeout(SILENCE, self.try_http2(slot)).await {
+    async fn http2(&self, slot: &Slot<Shared>, used: &Used) -> anyhow::Result<()> {
+        match timeout(SILENCE, self.try_http2(slot, used)).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                *self.shared[slot].lock().await = None;
+                *slot.held.lock().await = None;
                 bail!("no answer within {SILENCE:?}")
             }
         }
     }
 
-    async fn try_http2(&self, slot: usize) -> anyhow::Result<()> {
-        let connection = self.shared(slot).await?;
-        let mut sender = connection.sender.clone();
+    async fn try_http2(&self, slot: &Slot<Shared>, used: &Used) -> anyhow::Result<()> {
+        let mut sender = self.shared(slot, used).await?.sender;
         match sender.send_request(self.head(hyper::Version::HTTP_2)?).await {
             Ok(response) => good(response).await.map(drop),
             // What a GOAWAY says was not processed goes to another connection, as RFC 9113 (6.8) has it.
             Err(error) if error.is_canceled() || format!("{error:?}").contains("GoAway") => {
-                *self.shared[slot].lock().await = None;
-                let mut sender = self.shared(slot).await?.sender;
+                *slot.held.lock().await = None;
+                let mut sender = self.shared(slot, used).await?.sender;
                 good(sender.send_request(self.head(hyper::Version::HTTP_2)?).await?)
                     .await
                     .map(drop)
@@ -193,15 +271,15 @@ impl Clients {
     }
 
     /// The connection of this slot; a new one where there is none, or where it was used enough or ends.
-    async fn shared(&self, slot: usize) -> anyhow::Result<Shared> {
-        let mut slot = self.shared[slot].lock().await;
-        if let Some(shared) = &*slot
+    async fn shared(&self, slot: &Slot<Shared>, used: &Used) -> anyhow::Result<Shared> {
+        let mut held = slot.turn(used).await;
+        if let Some(shared) = &*held
             && !shared.sender.is_closed()
-            && shared.used.fetch_add(1, Relaxed) < REPLACED_AFTER
+            && shared.requests.fetch_add(1, Relaxed) < REPLACED_AFTER
         {
             return Ok(shared.clone());
         }
-        let stream = self.handshake(&[b"h2"]).await?;
+        let stream = self.handshake(&[b"h2"], &[used, &slot.over]).await?;
         ensure!(
             stream.get_ref().1.alpn_protocol() == Some(b"h2"),
             "HTTP/2 was not agreed on"
@@ -210,41 +288,43 @@ impl Clients {
         tokio::spawn(connection);
         let shared = Shared {
             sender,
-            used: Arc::default(),
+            requests: Arc::default(),
         };
-        *slot = Some(shared.clone());
+        *held = Some(shared.clone());
         Ok(shared)
     }
 
-    async fn socket(&self, slot: usize) -> anyhow::Result<Answered> {
-        let mut slot = self.sockets[slot].lock().await;
+    async fn socket(&self, slot: &Slot<Socket>, used: &Used) -> anyhow::Result<Answered> {
+        let mut held = slot.turn(used).await;
         let mut answered = Answered::Well;
-        if let Some(mut socket) = slot.take() {
+        if let Some(mut socket) = held.take() {
             if socket.echo().await? {
-                *slot = Some(socket);
+                *held = Some(socket);
                 return Ok(answered);
             }
             answered = Answered::AfterGoingAway;
         }
-        let mut socket = Socket::open(self.target.plain, &self.target.host).await?;
+        let stream = self.connect(false, &[used, &slot.over]).await?;
+        let mut socket = Socket::open(stream, &self.target.host).await?;
         ensure!(socket.echo().await?, "a new WebSocket was closed at once");
-        *slot = Some(socket);
+        *held = Some(socket);
         Ok(answered)
     }
 
-    async fn call(&self, slot: usize) -> anyhow::Result<Answered> {
-        let mut slot = self.calls[slot].lock().await;
+    async fn call(&self, slot: &Slot<Call>, used: &Used) -> anyhow::Result<Answered> {
+        let mut held = slot.turn(used).await;
         let mut answered = Answered::Well;
-        if let Some(mut call) = slot.take() {
+        if let Some(mut call) = held.take() {
             if call.echo().await? {
-                *slot = Some(call);
+                *held = Some(call);
                 return Ok(answered);
             }
             answered = Answered::AfterGoingAway;
         }
-        let mut call = Call::open(self.handshake(&[b"h2"]).await?, &self.target.host).await?;
+        let stream = self.handshake(&[b"h2"], &[used, &slot.over]).await?;
+        let mut call = Call::open(stream, &self.target.host).await?;
         ensure!(call.echo().await?, "a new call was ended at once");
-        *slot = Some(call);
+        *held = Some(call);
         Ok(answered)
     }
 }

@@ -21,9 +21,9 @@ use anyhow::bail;
 
 use crate::http;
 
-pub(crate) use clients::Target;
+pub(crate) use clients::{Connection, Target};
 pub(crate) use open::{LIMIT, OpenLoad, rate};
-pub(crate) use tally::{Row, table};
+pub(crate) use tally::{Lost, Row, table};
 
 /// Requests until it is stopped.
 pub(crate) struct Load {

@@ -14,8 +14,8 @@ use anyhow::Context;
 use tokio::time::{sleep_until, timeout};
 
 use super::{
-    clients::{Clients, Target},
-    tally::{Row, Tally},
+    clients::{Clients, Target, Used},
+    tally::{Lost, Row, Tally},
 };
 
 /// Limit of one request.
@@ -126,6 +126,13 @@ impl OpenLoad {
         self.tally.failures()
     }
 
+    /// The requests that have failed so far in the step of that name.
+    pub(crate) fn lost(&self, step: &str) -> Vec<Lost> {
+        let rows = self.tally.rows();
+        let named = rows.into_iter().filter(|row| row.name == step);
+        named.flat_map(|row| row.lost).collect()
+    }
+
     /// Ends it, and gives one row per step.
     ///
     /// # Errors
@@ -158,10 +165,12 @@ async fn schedule(way: Way, rate: u32, clients: Arc<Clients>, tally: Arc<Tally>,
         let step = tally.planned();
         let (clients, tally) = (Arc::clone(&clients), Arc::clone(&tally));
         running.spawn(async move {
-            let outcome = match timeout(LIMIT, clients.request(way, number)).await {
+            let used = Used::default();
+            let outcome = match timeout(LIMIT, clients.request(way, number, &used)).await {
                 Ok(outcome) => outcome.map_err(|error| format!("{error:#}")),
                 Err(_) => Err(format!("no answer within {LIMIT:?}")),
             };
+            let outcome = outcome.map_err(|error| (error, used.get()));
             tally.ended(step, way, outcome, planned.elapsed());
         });
         while running.try_join_next().is_some() {}

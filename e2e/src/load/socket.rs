@@ -1,7 +1,5 @@
 //! A WebSocket client, as little of it as the tests need: short text messages and the close frame (RFC 6455).
 
-use std::net::SocketAddr;
-
 use anyhow::{Context, bail, ensure};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -20,8 +18,7 @@ const LONGEST_HEAD: usize = 8192;
 pub(super) struct Socket(TcpStream);
 
 impl Socket {
-    pub(super) async fn open(address: SocketAddr, host: &str) -> anyhow::Result<Self> {
-        let mut stream = TcpStream::connect(address).await.context("connect")?;
+    pub(super) async fn open(mut stream: TcpStream, host: &str) -> anyhow::Result<Self> {
         let head = format!(
             "GET /socket HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"

@@ -7,10 +7,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{clients::Answered, open::Way};
+use super::{
+    clients::{Answered, Connection},
+    open::Way,
+};
 
 /// Share of what is planned that must have been sent, or the run says nothing.
 const LEAST: f64 = 0.95;
+
+/// A request that has failed.
+#[derive(Debug, Clone)]
+pub(crate) struct Lost {
+    /// How it was sent, and what happened.
+    pub(crate) what: String,
+    /// What it went over.
+    pub(crate) connection: Option<Connection>,
+}
 
 /// One step of a run.
 #[derive(Debug, Clone)]
@@ -19,7 +31,7 @@ pub(crate) struct Row {
     /// What the rate makes of the time that it took.
     pub(crate) planned: u64,
     pub(crate) sent: u64,
-    pub(crate) failures: BTreeMap<String, u64>,
+    pub(crate) lost: Vec<Lost>,
     /// Whether failures are no fault: what has failed was lost with a node.
     pub(crate) may_fail: bool,
     /// WebSockets and gRPC calls that were told that their proxy goes away.
@@ -30,7 +42,16 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn failed(&self) -> u64 {
-        self.failures.values().sum()
+        self.lost.len() as u64
+    }
+
+    /// How often each failure was seen.
+    pub(crate) fn failures(&self) -> BTreeMap<&str, u64> {
+        let mut failures = BTreeMap::new();
+        for lost in &self.lost {
+            *failures.entry(lost.what.as_str()).or_default() += 1;
+        }
+        failures
     }
 
     /// Whether enough was sent to say anything.
@@ -71,7 +92,7 @@ impl Tally {
                 name: name.to_owned(),
                 planned: 0,
                 sent: 0,
-                failures: BTreeMap::new(),
+                lost: Vec::new(),
                 may_fail,
                 ended_in_order: 0,
                 slowest: Duration::ZERO,
@@ -100,7 +121,13 @@ impl Tally {
         number
     }
 
-    pub(super) fn ended(&self, step: usize, way: Way, outcome: Result<Answered, String>, took: Duration) {
+    pub(super) fn ended(
+        &self,
+        step: usize,
+        way: Way,
+        outcome: Result<Answered, (String, Option<Connection>)>,
+        took: Duration,
+    ) {
         let mut steps = self.steps.lock().expect("no holder panics");
         let row = &mut steps[step].row;
         match outcome {
@@ -108,7 +135,10 @@ impl Tally {
                 row.slowest = row.slowest.max(took);
                 row.ended_in_order += u64::from(answered == Answered::AfterGoingAway);
             }
-            Err(error) => *row.failures.entry(format!("{}: {error}", way.name())).or_default() += 1,
+            Err((error, connection)) => row.lost.push(Lost {
+                what: format!("{}: {error}", way.name()),
+                connection,
+            }),
         }
     }
 
@@ -139,7 +169,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
             synced,
             row.ended_in_order
         );
-        for (failure, count) in &row.failures {
+        for (failure, count) in row.failures() {
             let _ = writeln!(text, "    {count} × {failure}");
         }
         if !row.is_telling() {

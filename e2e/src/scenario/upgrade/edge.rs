@@ -24,6 +24,9 @@ pub(super) struct Edge {
 /// The fixtures of the charts.
 const KONG: &str = "e2e/testdata/kong-release";
 const INGRESS: &str = "e2e/testdata/ingress-release";
+/// The controller's name of the ingress chart's release, as its values have it: the release that all scenarios share has the
+/// default.
+pub(super) const GATEWAY_CONTROLLER: &str = "example.com/edge";
 /// The Lease of our own chart.
 const LEASE: &str = "edge.silverback.gateway.silverback.dev";
 
@@ -35,6 +38,11 @@ impl Edge {
 
     pub(super) fn is_of_ingress_chart(&self) -> bool {
         self.chart == Some(INGRESS)
+    }
+
+    /// Whether an autoscaler decides how many proxies there are.
+    pub(super) fn is_autoscaled(&self) -> bool {
+        self.values.contains("autoscaling: {enabled: true")
     }
 
     /// What most users have, with a load balancer that sends to nodes with a proxy alone.
@@ -98,7 +106,7 @@ impl Edge {
             controller: "edge-controller",
             given: "adopt=ingress",
             lease: "kong-ingress-controller-leader-edge",
-            values: "controller: {ingressController: {ingressClass: edge}}\n\
+            values: "controller: {ingressController: {ingressClass: edge, env: {gateway_api_controller_name: example.com/edge}}}\n\
                      gateway:\n  replicaCount: 2\n\
                      \x20 proxy: {externalTrafficPolicy: Local}\n\
                      \x20 lifecycle: {preStop: {exec: {command: [kong, quit, --wait=4, --timeout=4]}}}\n",

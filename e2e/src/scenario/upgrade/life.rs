@@ -1,6 +1,6 @@
 //! What happens to a release in its life.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -8,18 +8,13 @@ use serde_json::{Value, json};
 use super::{
     super::release::SHOP,
     RELEASE_LIMIT,
-    edge::{HOST, NAMESPACE, RELEASE},
-    run::{Run, STEADY, rolled_out},
+    edge::{NAMESPACE, RELEASE},
+    run::{Run, rolled_out},
 };
-use crate::{
-    load::{LIMIT, Load},
-    poll::eventually,
-};
+use crate::poll::eventually;
 
 /// The node that is drained and lost; the application, and the way in, are on the other one.
-const NODE: &str = "node2";
-/// How long the clients have for giving up beyond their limit.
-const AFTER_LIMIT: Duration = Duration::from_secs(2);
+pub(super) const NODE: &str = "node2";
 /// How long it may take until a proxy without a configuration is noticed.
 const UNCONFIGURED_LIMIT: Duration = Duration::from_secs(30);
 
@@ -32,7 +27,17 @@ impl Run<'_> {
                 .kubectl(&["scale", "-n", NAMESPACE, &deployment, &replicas])?;
             self.in_sync(Some(*count))?;
         }
+        self.is_scaled.set(true);
         Ok(())
+    }
+
+    /// What an autoscaler does; the test bed has no metrics that one could go by. From now on no step may change the number.
+    pub(super) fn scale_as_autoscaler(&self, count: u32) -> anyhow::Result<()> {
+        let (deployment, replicas) = (self.deployment(), format!("--replicas={count}"));
+        self.cluster
+            .kubectl(&["scale", "-n", NAMESPACE, &deployment, &replicas])?;
+        self.autoscaled.set(Some(count));
+        rolled_out(self.cluster, self.edge.name)
     }
 
     /// What people do in a bad night: `kubectl scale`, and `kubectl edit` of what the chart sets otherwise.
@@ -141,16 +146,6 @@ impl Run<'_> {
         self.in_sync(None)
     }
 
-    /// Those of Kong Ingress Controller, and ours over them, as an upgrade of definitions does.
-    pub(super) fn apply_definitions(&self) -> anyhow::Result<()> {
-        for definitions in ["e2e/testdata/kic-crds", "deploy/crds"] {
-            let arguments = ["apply", "--server-side", "--force-conflicts", "-f", definitions];
-            self.cluster.kubectl(&arguments)?;
-            self.in_sync(None)?;
-        }
-        Ok(())
-    }
-
     /// A broken Ingress while the proxies restart: what can never work is denied at the door, the rest is left out, and the
     /// others go on.
     pub(super) fn break_configuration(&self) -> anyhow::Result<()> {
@@ -176,7 +171,12 @@ impl Run<'_> {
 
     /// The upgrade does not come to an end, and what ran before goes on.
     pub(super) fn bad_image(&self) -> anyhow::Result<()> {
-        let outcome = self.upgrade(&["--set", "image.tag=missing,proxy.image.tag=missing", "--timeout", "20s"]);
+        let mut more = vec!["--set", "image.tag=missing,proxy.image.tag=missing", "--timeout", "20s"];
+        if self.helm == "helm4" && self.is_scaled.get() {
+            // `kubectl scale` owns the number of proxies by now.
+            more.push("--force-conflicts");
+        }
+        let outcome = self.upgrade(&more);
         ensure!(outcome.is_err(), "an image that is not there was rolled out");
         let deployment = self.cluster.get(&["-n", NAMESPACE, &self.deployment()])?;
         let template = deployment["spec"]["template"].to_string();
@@ -226,72 +226,5 @@ impl Run<'_> {
         self.cluster
             .kubectl(&["patch", "-n", NAMESPACE, &deployment, "--type=strategic", "-p", &patch])
             .map(drop)
-    }
-
-    /// A node loses its network. Through the other proxies nothing fails; through the Service what was or is sent to the
-    /// lost ones does, until no endpoint leads there any more and what was open there has been given up.
-    pub(super) fn lose_node(&self) -> anyhow::Result<()> {
-        let away = self.endpoints_of(NODE)?;
-        ensure!(away > 0, "no proxy is on {NODE}");
-        let pods = self
-            .cluster
-            .list(&["pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=app"])?;
-        let mut others = Vec::new();
-        for pod in pods.iter().filter(|pod| pod["spec"]["nodeName"] != NODE) {
-            let address = pod["status"]["podIP"].as_str().context("a proxy has no address")?;
-            let way = self.cluster.forward(&format!("{address}:8000"))?;
-            let load = Load::start(way.address, HOST, "/", 1);
-            others.push((way, load));
-        }
-        ensure!(!others.is_empty(), "every proxy is on {NODE}");
-        let lost = Instant::now();
-        self.cluster.node(NODE, "partition")?;
-        let outcome = self.without_node(lost);
-        self.cluster.node(NODE, "heal")?;
-        outcome?;
-        for (_way, load) in others {
-            load.finish().context("through a proxy on the other node")?;
-        }
-        Ok(())
-    }
-
-    fn without_node(&self, lost: Instant) -> anyhow::Result<()> {
-        eventually("no endpoint leads to the lost node", RELEASE_LIMIT, || {
-            let left = self.endpoints_of(NODE)?;
-            ensure!(left == 0, "{left} do");
-            Ok(())
-        })?;
-        println!(
-            "   {NODE} is lost; its endpoints are gone after {:.1} s",
-            lost.elapsed().as_secs_f64()
-        );
-        self.load.synced(lost.elapsed());
-        // What was open to its proxies ends by the clients' own limit.
-        std::thread::sleep((LIMIT + AFTER_LIMIT).saturating_sub(lost.elapsed()).max(AFTER_LIMIT));
-        self.begin("without that node");
-        std::thread::sleep(STEADY);
-        Ok(())
-    }
-
-    /// The node is back, and everything on it in sync.
-    pub(super) fn node_is_back(&self) -> anyhow::Result<()> {
-        self.cluster
-            .kubectl(&["wait", "--for=condition=Ready", "node", NODE, "--timeout=60s"])?;
-        self.in_sync(None)
-    }
-
-    /// How many endpoints of the proxies' Service on a node get requests.
-    fn endpoints_of(&self, node: &str) -> anyhow::Result<usize> {
-        let service = format!("kubernetes.io/service-name={}-proxy", self.edge.name);
-        let slices = self
-            .cluster
-            .list(&["endpointslices", "-n", NAMESPACE, "-l", &service])?;
-        let endpoints = slices
-            .iter()
-            .filter_map(|slice| slice["endpoints"].as_array())
-            .flatten();
-        let served =
-            endpoints.filter(|endpoint| endpoint["nodeName"] == node && endpoint["conditions"]["ready"] == true);
-        Ok(served.count())
     }
 }

@@ -2,8 +2,11 @@
 //! under an open-loop load that must not notice. Where it must notice, it does: without readiness, and without a drain.
 
 mod bad_input;
+mod definitions;
 mod edge;
 mod life;
+mod node_loss;
+mod pushes;
 mod removal;
 mod rows;
 mod run;
@@ -11,7 +14,7 @@ mod statuses;
 
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 
 use self::{
     edge::Edge,
@@ -42,9 +45,12 @@ pub(super) fn by_helm4(cluster: &Cluster, arguments: &Arguments) -> anyhow::Resu
     life(cluster, arguments, "helm4", Edge::other_names())
 }
 
-/// What larger users have set, there and back.
+/// What larger users have set, there and back, by either Helm: the number of proxies is the autoscaler's.
 pub(super) fn grown(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
-    there_and_back(cluster, arguments, Edge::grown())
+    for helm in ["helm", "helm4"] {
+        there_and_back(cluster, arguments, helm, Edge::grown())?;
+    }
+    Ok(())
 }
 
 /// Somebody has scaled and edited what the release made, then it is upgraded: by either Helm, from what either has installed.
@@ -59,15 +65,29 @@ pub(super) fn edited(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result
     Ok(())
 }
 
-/// One controller of the old kind and its gateways: a stand-in holds the Lease, drives them and writes statuses.
+/// One controller of the old kind and its gateways: a stand-in holds the Lease, drives them and writes statuses, those of the
+/// Gateway API's objects as well.
 pub(super) fn from_ingress(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
-    there_and_back(cluster, arguments, Edge::ingress())
+    let definitions = arguments.gateway_api.join("standard");
+    let definitions = definitions.to_str().context("a path of text")?;
+    cluster.kubectl(&["apply", "--server-side", "-f", definitions])?;
+    cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
+    let outcome = there_and_back(cluster, arguments, "helm", Edge::ingress());
+    if arguments.keep {
+        return outcome;
+    }
+    // Other scenarios begin without them.
+    let removed = cluster.kubectl(&["delete", "-f", definitions]);
+    outcome.and(removed.map(drop))
 }
 
-fn there_and_back(cluster: &Cluster, arguments: &Arguments, edge: Edge) -> anyhow::Result<()> {
-    println!("   -- {}", edge.what);
-    run(cluster, arguments, "helm", edge, |run| {
+fn there_and_back(cluster: &Cluster, arguments: &Arguments, helm: &'static str, edge: Edge) -> anyhow::Result<()> {
+    println!("   -- {helm}, {}", edge.what);
+    run(cluster, arguments, helm, edge, |run| {
         run.steady("steady, as it was", STEADY)?;
+        if run.edge.is_autoscaled() {
+            run.step("scaled to 3 as by an autoscaler", |run| run.scale_as_autoscaler(3))?;
+        }
         run.step("upgrade to split", Run::split)?;
         run.step("rollback", Run::roll_back)?;
         run.step("split again", Run::split)
@@ -121,11 +141,14 @@ fn life(cluster: &Cluster, arguments: &Arguments, helm: &'static str, edge: Edge
         run.step("definitions of before, then ours", Run::apply_definitions)?;
         run.step("a broken configuration", Run::break_configuration)?;
         run.step("an image that does not start", Run::bad_image)?;
-        run.step("back from it", Run::roll_back_one)?;
+        run.step(
+            "back from it, on newer definitions",
+            Run::roll_back_on_newer_definitions,
+        )?;
         run.step("a proxy on each node", |run| run.scale(&[4]))?;
         // At the end: what was lost stays in the other node's connection tracking for two minutes, and a new connection
         // from the same port would follow it.
-        run.begin_with_losses("a node is lost");
+        run.begin_with_losses(node_loss::STEP);
         run.lose_node()?;
         run.step("the node is back", Run::node_is_back)
     })
@@ -185,7 +208,7 @@ fn run(
         load::rate(),
         match lost {
             0 => "none failed".to_owned(),
-            lost => format!("{lost} failed, all of them while a node was lost"),
+            lost => format!("{lost} failed, all of them to the proxies of a node that was lost"),
         }
     );
     Ok(())

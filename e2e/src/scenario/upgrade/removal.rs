@@ -20,10 +20,12 @@ const CLUSTER_WIDE: &str = "clusterroles,clusterrolebindings,ingressclasses,vali
 /// What every namespace has.
 const OF_ANY_NAMESPACE: [&str; 2] = ["ServiceAccount default", "ConfigMap kube-root-ca.crt"];
 /// What the run made as a user does.
-const USERS: [&str; 4] = [
+const USERS: [&str; 6] = [
     "ingress/edge",
     "ingress/edge-calls",
+    "ingress/edge-closed",
     "kongconsumer/edge",
+    "kongplugin/edge",
     "secret/edge-tls",
 ];
 

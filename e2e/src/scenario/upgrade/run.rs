@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use super::{
     super::release::{SHOP, holds, ways_to},
     RELEASE_LIMIT,
-    edge::{Edge, HOST, NAMESPACE, RELEASE},
+    edge::{Edge, GATEWAY_CONTROLLER, HOST, NAMESPACE, RELEASE},
+    pushes::Pushes,
     removal::leaves_what_is_the_users,
     statuses::Statuses,
 };
@@ -37,9 +38,15 @@ pub(super) struct Run<'a> {
     pub(super) edge: Edge,
     pub(super) load: OpenLoad,
     statuses: Statuses,
+    /// Where two controllers compete for one Lease.
+    pushes: Option<Pushes>,
     identity: Value,
     /// Whether nothing of the former release is left, so that Helm knows of all that there is.
     is_settled: Cell<bool>,
+    /// Whether the number of proxies was set by hand, which Helm 4 then has to be told to write over.
+    pub(super) is_scaled: Cell<bool>,
+    /// The number of proxies that an autoscaler has chosen.
+    pub(super) autoscaled: Cell<Option<u32>>,
     /// Kept open as long as the load needs them.
     _ways: [Forward; 2],
 }
@@ -64,6 +71,10 @@ impl<'a> Run<'a> {
             }))? + "\n",
             routes(),
         ))?;
+        let has_gateways = edge.is_of_ingress_chart();
+        if has_gateways {
+            cluster.apply(&gateway())?;
+        }
         install(cluster, arguments, helm, &edge)?;
         let service = cluster.get(&["service", "-n", NAMESPACE, &format!("{}-proxy", edge.name)])?;
         if service["spec"]["type"] == "LoadBalancer" {
@@ -90,15 +101,19 @@ impl<'a> Run<'a> {
             RELEASE_LIMIT,
         )?;
         let identity = identity(cluster, edge.name)?;
+        let pushes = edge.is_of_ingress_chart().then(|| Pushes::follow(cluster, edge.lease));
         let run = Self {
             cluster,
             arguments,
             helm,
             edge,
             load: OpenLoad::start(target)?,
-            statuses: Statuses::follow(cluster)?,
+            statuses: Statuses::follow(cluster, has_gateways)?,
+            pushes: pushes.transpose()?,
             identity,
             is_settled: Cell::new(false),
+            is_scaled: Cell::new(false),
+            autoscaled: Cell::new(None),
             _ways: ways,
         };
         run.rows_as_at_the_start()?;
@@ -113,6 +128,7 @@ impl<'a> Run<'a> {
         }
         let follows = self.statuses.still_follows(self.cluster);
         println!("   {}", self.statuses.summary());
+        let alone = self.pushes.map_or(Ok(()), Pushes::end);
         let removed = match self.is_settled.get() && !self.arguments.keep {
             true => leaves_what_is_the_users(self.cluster),
             false => Ok(()),
@@ -120,7 +136,7 @@ impl<'a> Run<'a> {
         if !self.arguments.keep {
             clean_up(self.cluster);
         }
-        follows.and(removed).map(|()| rows)
+        follows.and(alone).and(removed).map(|()| rows)
     }
 
     /// Nothing happens for a while.
@@ -155,6 +171,14 @@ impl<'a> Run<'a> {
             "{name}: the identity has changed\nfrom {}\nto   {now}",
             self.identity
         );
+        if let Some(count) = self.autoscaled.get() {
+            let deployment = self.cluster.get(&["-n", NAMESPACE, &self.deployment()])?;
+            let now = &deployment["spec"]["replicas"];
+            ensure!(
+                *now == count,
+                "{name}: the autoscaler's {count} proxies are {now} by now"
+            );
+        }
         ensure!(self.load.failures() == 0, "{name}: requests fail");
         self.statuses.step(self.cluster).with_context(|| name.to_owned())?;
         Ok(())
@@ -254,17 +278,7 @@ impl<'a> Run<'a> {
             "240s",
         ];
         self.is_settled.set(false);
-        let outcome = self.cluster.helm_of(self.helm, &command);
-        match outcome {
-            // Helm 4 applies on the server, where others own fields of the old manifest by now: the webhook's caBundle is
-            // the controller's. It says so, and nothing has come to harm.
-            Err(error) if self.helm == "helm4" && error.to_string().contains("conflict") => {
-                println!("   without --force-conflicts: {error}");
-                let forced = [&command[..], &["--force-conflicts"]].concat();
-                self.cluster.helm_of(self.helm, &forced).map(drop)
-            }
-            outcome => outcome.map(drop),
-        }
+        self.cluster.helm_of(self.helm, &command).map(drop)
     }
 
     pub(super) fn deployment(&self) -> String {
@@ -403,33 +417,68 @@ fn application(image: &str) -> String {
     json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string()
 }
 
-/// What leads to it, and a consumer, whose status others watch.
+/// What leads to it, and a consumer and a plugin, whose statuses others watch.
 fn routes() -> String {
-    let ingress = |name: &str, protocols: &str, path: &str| {
+    let ingress = |name: &str, protocols: &str, path: &str, service: &str| {
+        let mut annotations = json!({"konghq.com/protocols": protocols, "konghq.com/strip-path": "false"});
+        if name == "edge-closed" {
+            annotations["konghq.com/plugins"] = json!("edge");
+        }
         json!({
             "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
-            "metadata": {"name": name, "namespace": SHOP, "annotations": {"konghq.com/protocols": protocols, "konghq.com/strip-path": "false"}},
+            "metadata": {"name": name, "namespace": SHOP, "annotations": annotations},
             "spec": {
                 "ingressClassName": "edge",
                 "tls": [{"hosts": [HOST], "secretName": "edge-tls"}],
                 "rules": [{"host": HOST, "http": {"paths": [{
                     "path": path, "pathType": "Prefix",
-                    "backend": {"service": {"name": name, "port": {"number": 80}}},
+                    "backend": {"service": {"name": service, "port": {"number": 80}}},
                 }]}}],
             },
         })
     };
+    let plugin = json!({
+        "apiVersion": "configuration.konghq.com/v1", "kind": "KongPlugin",
+        "metadata": {"name": "edge", "namespace": SHOP},
+        "plugin": "request-termination", "config": {"status_code": 503},
+    });
     let consumer = json!({
         "apiVersion": "configuration.konghq.com/v1", "kind": "KongConsumer",
         "metadata": {"name": "edge", "namespace": SHOP, "annotations": {"kubernetes.io/ingress.class": "edge"}},
         "username": "edge",
     });
     let objects = [
-        ingress("edge", "http,https", "/"),
-        ingress("edge-calls", "grpc,grpcs", "/test.Echo"),
+        ingress("edge", "http,https", "/", "edge"),
+        ingress("edge-calls", "grpc,grpcs", "/test.Echo", "edge-calls"),
+        ingress("edge-closed", "http,https", "/closed", "edge"),
         consumer,
+        plugin,
     ];
     json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string() + "\n"
+}
+
+/// The same application by the Gateway API, of this release alone.
+fn gateway() -> String {
+    let api = "gateway.networking.k8s.io/v1";
+    let objects = [
+        json!({
+            "apiVersion": api, "kind": "GatewayClass",
+            "metadata": {"name": "edge", "annotations": {"konghq.com/gatewayclass-unmanaged": "true"}},
+            "spec": {"controllerName": GATEWAY_CONTROLLER},
+        }),
+        json!({
+            "apiVersion": api, "kind": "Gateway", "metadata": {"name": "edge", "namespace": SHOP},
+            "spec": {"gatewayClassName": "edge", "listeners": [{"name": "web", "port": 80, "protocol": "HTTP"}]},
+        }),
+        json!({
+            "apiVersion": api, "kind": "HTTPRoute", "metadata": {"name": "edge", "namespace": SHOP},
+            "spec": {
+                "parentRefs": [{"name": "edge"}], "hostnames": ["routes.edge.example"],
+                "rules": [{"backendRefs": [{"name": "edge", "port": 80}]}],
+            },
+        }),
+    ];
+    json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string()
 }
 
 fn values_file(edge: &Edge) -> anyhow::Result<PathBuf> {
@@ -474,12 +523,13 @@ fn clean_up(cluster: &Cluster) {
     let namespace = ["delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s"];
     let objects = [
         "delete",
-        "ingress,secret,kongconsumer,service,deployment",
+        "ingress,secret,kongconsumer,kongplugin,service,deployment",
         "-n",
         SHOP,
         "edge",
         "edge-tls",
         "edge-calls",
+        "edge-closed",
         "--ignore-not-found",
     ];
     for outcome in [

@@ -38,11 +38,21 @@ struct History {
     came_back: usize,
 }
 
+/// Kinds with an object `edge` whose status somebody may write.
+const KINDS: [&str; 3] = ["ingresses", "kongconsumers", "kongplugins"];
+/// The same of the Gateway API.
+const GATEWAY_KINDS: [&str; 2] = [
+    "gateways.gateway.networking.k8s.io",
+    "httproutes.gateway.networking.k8s.io",
+];
+
 impl Statuses {
-    pub(super) fn follow(cluster: &Cluster) -> anyhow::Result<Self> {
-        let kinds = ["ingresses", "kongconsumers"].map(|kind| Ok((kind, follow(cluster, kind)?)));
+    pub(super) fn follow(cluster: &Cluster, with_gateways: bool) -> anyhow::Result<Self> {
+        let gateways = with_gateways.then_some(GATEWAY_KINDS).into_iter().flatten();
+        let kinds = KINDS.into_iter().chain(gateways);
+        let kinds = kinds.map(|kind| Ok((kind, follow(cluster, kind)?)));
         Ok(Self {
-            followed: RefCell::new(kinds.into_iter().collect::<anyhow::Result<_>>()?),
+            followed: RefCell::new(kinds.collect::<anyhow::Result<_>>()?),
             seen: RefCell::default(),
         })
     }
@@ -143,12 +153,21 @@ impl History {
     }
 }
 
-/// The status without the moments at which it was written.
+/// The status without the moments at which it was written, at any depth: listeners and parents have conditions, too.
 fn without_times(mut status: Value) -> Value {
-    if let Some(conditions) = status["conditions"].as_array_mut() {
-        for condition in conditions.iter_mut().filter_map(Value::as_object_mut) {
-            condition.remove("lastTransitionTime");
+    match &mut status {
+        Value::Object(fields) => {
+            fields.remove("lastTransitionTime");
+            for field in fields.values_mut() {
+                *field = without_times(field.take());
+            }
         }
+        Value::Array(entries) => {
+            for entry in entries {
+                *entry = without_times(entry.take());
+            }
+        }
+        _ => {}
     }
     status
 }
