@@ -430,6 +430,15 @@ pub(super) fn pays_for_pushes(edition: Edition) -> bool {
     }
 }
 
+/// Whether the proxy loads what it has received whole one after another, in the order in which it came, and nothing of what
+/// it has received in part.
+pub(super) fn takes_in_order(edition: Edition) -> bool {
+    match edition {
+        Edition::OpenSource | Edition::Enterprise => false,
+        Edition::Embedded => true,
+    }
+}
+
 /// Names the objects of which something is missing in the configuration, and where to read why.
 fn incomplete<'a>(problems: impl Iterator<Item = &'a Problem> + Clone) -> Option<Arc<str>> {
     let left_out = || problems.clone().filter(|problem| leaves_out(problem.reason));

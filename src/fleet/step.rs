@@ -9,13 +9,13 @@ use proxy_config_schema::ConfigHash;
 use tokio::time::Instant;
 
 use super::{
-    Observation, ProxyReport, PushOutcome, PushResult, Settings,
+    Observation, ProxyReport, PushOutcome, PushResult, Settings, TransportFaultKind,
     attribution::proxy_errors,
-    configuration::{Configuration, Goal, Permission, RestoreReason, pays_for_pushes},
+    configuration::{Configuration, Goal, Permission, RestoreReason, pays_for_pushes, takes_in_order},
     names::Reading,
     state::{
         Accepted, BackOff, Cause, InFlight, Moment, ONE_ATTEMPT, ProxyState, Rejection, Trouble, UNKNOWN_FOR,
-        Unresolved,
+        UNKNOWN_IN_ORDER, Unresolved,
     },
     verdict,
 };
@@ -196,6 +196,12 @@ fn observed(state: &mut ProxyState, observation: Observation, goal: &Goal, setti
         .as_ref()
         .is_some_and(|push| push.configuration.hash() == hash);
     let confirmed = confirmed || sent_now;
+    if fresh && takes_in_order(report.edition) {
+        let lost = |open: &&mut Unresolved| open.fault.kind == TransportFaultKind::ConnectionFailed;
+        if let Some(open) = state.unknown.as_mut().filter(lost) {
+            open.until = open.until.min(now.instant + UNKNOWN_IN_ORDER);
+        }
+    }
     if fresh || restarted || confirmed || state.observed.is_none() {
         if let Some(open) = state.unknown.take_if(|open| open.configuration.hash() == hash) {
             // Had it been away in between, this would say little of what the load cost.

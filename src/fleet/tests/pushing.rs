@@ -109,6 +109,62 @@ fn after_a_lost_answer_nothing_is_sent_until_the_hash_shows_or_a_minute_has_pass
     assert_eq!(world.proxy("a").received.len(), 4);
 }
 
+/// What the embedded proxy got in part it never loads, and what it got whole it takes before what comes after.
+#[test]
+fn the_embedded_proxy_is_not_left_alone_for_long_after_a_lost_connection() {
+    for (edition, loads, within) in [
+        (Edition::Embedded, false, seconds(3)),
+        (Edition::Embedded, true, seconds(2)),
+        (Edition::OpenSource, false, seconds(61)),
+        (Edition::OpenSource, true, seconds(51)),
+    ] {
+        let mut world = World::new(&[]);
+        world.add("a", edition);
+        world.retarget();
+        world.run("one");
+        world.pass(seconds(21));
+        world.proxy("a").mood = Mood::Resets { loads };
+        let began = world.elapsed();
+        world.run("two");
+        world.pass(millis(500));
+        world.proxy("a").mood = Mood::Healthy;
+        if !loads {
+            assert_eq!(world.shown("a").phase, Phase::Unknown);
+        }
+        while world.shown("a").observed != Some(hash("two")) {
+            world.pass(millis(100));
+            assert!(world.elapsed() - began < seconds(100), "it never arrives");
+        }
+        let took = world.elapsed() - began;
+        assert!(took <= within, "{edition:?}, loads: {loads}: after {took:?}");
+        assert!(
+            took + seconds(3) >= within,
+            "{edition:?}, loads: {loads}: after {took:?}"
+        );
+    }
+}
+
+/// As long as it does not answer, nobody knows whether it has got to what it received.
+#[test]
+fn a_lost_connection_is_settled_only_once_the_embedded_proxy_answers() {
+    let mut world = World::new(&[]);
+    world.add("a", Edition::Embedded);
+    world.retarget();
+    world.run("one");
+    world.pass(seconds(21));
+    world.proxy("a").mood = Mood::Resets { loads: false };
+    world.run("two");
+    world.proxy("a").mood = Mood::Silent;
+    world.pass(seconds(20));
+    assert_eq!(world.proxy("a").received.len(), 2);
+    world.proxy("a").mood = Mood::Healthy;
+    let back = world.elapsed();
+    world.pass(seconds(5));
+    let (sent, _) = *world.proxy("a").received.last().expect("it was sent something");
+    assert!(sent >= back + seconds(2), "{:?} after it was back", sent - back);
+    assert_eq!(world.shown("a").phase, Phase::Synced);
+}
+
 #[test]
 fn a_restart_ends_the_uncertainty() {
     let mut world = World::new(&["a"]);
