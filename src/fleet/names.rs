@@ -114,10 +114,13 @@ impl Names {
         });
     }
 
-    /// It has recognised those bytes by their hash.
-    pub(super) fn recognised(&mut self) {
-        self.mode = HashMode::Predicted;
+    /// It has recognised those bytes by their hash, as it makes it: unless that is known, the next report tells what it calls
+    /// them.
+    pub(super) fn recognised(&mut self, ours: ConfigHash, began: Instant, now: Instant) {
         self.open = None;
+        if self.mode != HashMode::Predicted {
+            self.taken(ours, None, began, now);
+        }
     }
 
     /// Another process answers than before; `same` if it is the same software.

@@ -340,7 +340,7 @@ fn pushed(state: &mut ProxyState, outcome: PushOutcome, goal: &Goal, settings: &
             state.trouble = None;
             if matches!(outcome.result, PushResult::Unchanged) {
                 // It has compared the hashes itself.
-                state.names.recognised();
+                state.names.recognised(outcome.hash, push.began, now.instant);
                 state.observed = Some(outcome.hash);
                 confirm(state, outcome.hash, push.began, goal);
             } else {

@@ -25,6 +25,8 @@ enum Action {
     Follow,
     Cut,
     Mood(usize, Mood),
+    /// From now on what it takes comes into effect so much later, or never.
+    Effective(usize, Option<u64>),
     Restart(usize, bool),
     Drift(usize, u8),
     Remove(usize),
@@ -40,6 +42,8 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         Just(Mood::Down),
         Just(Mood::Hangs { loads: true }),
         Just(Mood::Hangs { loads: false }),
+        Just(Mood::Resets { loads: true }),
+        Just(Mood::Resets { loads: false }),
         Just(Mood::Busy),
         Just(Mood::Silent),
     ];
@@ -53,6 +57,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         1 => Just(Action::Follow),
         1 => Just(Action::Cut),
         4 => (proxy.clone(), mood).prop_map(|(proxy, mood)| Action::Mood(proxy, mood)),
+        2 => (proxy.clone(), effective_after()).prop_map(|(proxy, after)| Action::Effective(proxy, after)),
         2 => (proxy.clone(), any::<bool>()).prop_map(|(proxy, keeps)| Action::Restart(proxy, keeps)),
         2 => (proxy.clone(), 0u8..2).prop_map(|(proxy, which)| Action::Drift(proxy, which)),
         1 => proxy.clone().prop_map(Action::Remove),
@@ -61,6 +66,16 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         8 => (1u64..40_000).prop_map(Action::Pass),
     ];
     prop::collection::vec(action, 1..60)
+}
+
+/// In milliseconds: at once, as Kong does it, and beyond what is waited for.
+fn effective_after() -> impl Strategy<Value = Option<u64>> {
+    prop_oneof![2 => Just(Some(0)), 3 => (1u64..3_000).prop_map(Some), 1 => (3_000u64..20_000).prop_map(Some), 1 => Just(None)]
+}
+
+/// Which proxies hash otherwise than is predicted: a matter of their software.
+fn salted() -> impl Strategy<Value = [bool; NAMES.len()]> {
+    prop_oneof![3 => Just([false; NAMES.len()]), 2 => any::<[bool; NAMES.len()]>()]
 }
 
 fn perform(world: &mut World, action: Action) {
@@ -83,6 +98,13 @@ fn perform(world: &mut World, action: Action) {
         Action::Mood(index, mood) => {
             if let Some(proxy) = world.proxies.get_mut(&id(NAMES[index])) {
                 proxy.mood = mood;
+            }
+        }
+        Action::Effective(index, after) => {
+            // Of one that hashes otherwise nobody can tell what comes late from what another has written meanwhile.
+            let proxy = world.proxies.get_mut(&id(NAMES[index]));
+            if let Some(proxy) = proxy.filter(|proxy| !proxy.is_salted) {
+                proxy.effective_after = after.map(Duration::from_millis);
             }
         }
         Action::Restart(index, keeps) => {
@@ -119,8 +141,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_rules_hold_and_the_newest_arrives(actions in actions()) {
-        let mut world = World::new(&NAMES[..1]);
+    fn the_rules_hold_and_the_newest_arrives(actions in actions(), salted in salted()) {
+        let mut world = World::new(&[]);
+        let salted = NAMES.into_iter().zip(salted).filter(|(_, is)| *is);
+        world.salted = salted.map(|(name, _)| id(name)).collect();
+        world.add(NAMES[0], Edition::OpenSource);
+        world.retarget();
         let mut good = world.last_good();
         for action in actions {
             perform(&mut world, action);
@@ -146,6 +172,7 @@ proptest! {
         for name in NAMES {
             if let Some(proxy) = world.proxies.get_mut(&id(name)) {
                 proxy.mood = Mood::Healthy;
+                proxy.effective_after = Some(Duration::ZERO);
             }
             if world.targets.contains_key(&id(name)) {
                 world.targets.insert(id(name), Arc::new(target(name)));

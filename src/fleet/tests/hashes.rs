@@ -89,6 +89,39 @@ fn a_proxy_that_hashes_otherwise_is_believed() {
     assert_eq!(world.pushes, 3);
 }
 
+/// Another replica knows none of its names. The proxy recognises what it runs, and tells what it calls it.
+#[test]
+fn the_names_of_a_proxy_that_hashes_otherwise_are_learned_again_after_a_takeover() {
+    let mut world = World::new(&["a"]);
+    world.proxy("a").is_salted = true;
+    world.run("one");
+    world.pass(seconds(20));
+    world.succeed(leader(2));
+    world.run("one");
+    world.pass(seconds(1));
+    for _ in 0..60 {
+        let shown = world.shown("a");
+        assert_eq!((shown.phase, shown.hash_mode), (Phase::Synced, HashMode::Learned));
+        assert_eq!(shown.synced.status, ConditionStatus::True);
+        assert_eq!(shown.observed, Some(hash("one")));
+        world.pass(seconds(10));
+    }
+    assert_eq!(world.pushes, 2, "it is asked once whether it has it");
+    world.proxy("a").hash = hash("foreign");
+    world.pass(seconds(10));
+    assert_eq!(
+        world.proxy("a").hash,
+        hash("one"),
+        "what is not its name for anything is repaired"
+    );
+    assert_eq!(world.pushes, 3);
+    world.run("two");
+    world.pass(seconds(20));
+    world.run("one");
+    world.pass(seconds(20));
+    assert_eq!((world.shown("a").phase, world.pushes), (Phase::Synced, 5));
+}
+
 #[test]
 fn a_proxy_that_hashes_as_predicted_is_known_to() {
     let mut world = World::new(&["a"]);

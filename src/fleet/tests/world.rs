@@ -82,7 +82,7 @@ enum Future {
     Load(ProxyId, u32, ConfigHash, Answered),
 }
 
-/// Whether the push that it came with has been answered.
+/// Whether the push that it came with has been answered, or nobody waits for an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answered {
     Yes,
@@ -101,6 +101,8 @@ pub(crate) struct World {
     generation: u64,
     leadership: Leadership,
     pub(crate) desired: Option<ConfigHash>,
+    /// The proxies that hash otherwise from the start.
+    pub(crate) salted: BTreeSet<ProxyId>,
     /// Configurations that simulated proxies refuse.
     bad: BTreeSet<ConfigHash>,
     pub(crate) view: FleetView,
@@ -205,6 +207,7 @@ impl World {
             generation: 0,
             leadership: Leadership::Unknown,
             desired: None,
+            salted: BTreeSet::new(),
             bad: BTreeSet::new(),
             view: FleetView::default(),
             pushes: 0,
@@ -222,7 +225,7 @@ impl World {
             database: "off",
             takes: Duration::from_millis(100),
             effective_after: Some(Duration::ZERO),
-            is_salted: false,
+            is_salted: self.salted.contains(&id(name)),
             body_limit: None,
             under_way: false,
             has_run: BTreeSet::new(),
@@ -232,6 +235,21 @@ impl World {
             told: None,
             told_process: None,
         });
+    }
+
+    /// Another replica begins, which knows of the proxies what they tell.
+    pub(crate) fn succeed(&mut self, leadership: Leadership) {
+        self.machine = Machine::new(Settings::default());
+        self.attached.clear();
+        self.futures.retain(|(_, _, future)| matches!(future, Future::Load(..)));
+        for proxy in self.proxies.values_mut() {
+            proxy.under_way = false;
+            proxy.told = None;
+            proxy.told_process = None;
+            proxy.refused.clear();
+        }
+        self.lead(leadership);
+        self.retarget();
     }
 
     /// Discovery sees `targets` as they are now.
@@ -564,9 +582,9 @@ impl World {
         let cut = matches!(self.leadership, Leadership::Cut { .. });
         let proxy = self.proxies.get_mut(id).expect("known");
         assert!(!proxy.under_way, "never two pushes at once");
-        assert_ne!(
-            proxy.told,
-            Some(hash),
+        // What it calls a configuration that it was not seen to take is not known.
+        assert!(
+            proxy.is_salted || proxy.told != Some(hash),
             "nothing is sent to a proxy that reports it already"
         );
         assert!(!proxy.refused.contains(&hash), "what was refused is not sent again");
@@ -581,6 +599,12 @@ impl World {
         let (mood, process, takes, edition) = (proxy.mood, proxy.process, proxy.takes, proxy.edition);
         let effective_after = proxy.effective_after;
         let runs_it = proxy.hash == hash;
+        // That it has started again may be learned only after it was sent something: what its predecessor was sent is not
+        // waited for.
+        let unanswered = match proxy.told_process == Some(process) {
+            true => Answered::No,
+            false => Answered::Yes,
+        };
         let may_still_load = |future: &Future| matches!(future, Future::Load(of, loading, _, Answered::No) if of == id && *loading == process);
         assert!(
             !self.futures.iter().any(|(_, _, future)| may_still_load(future)),
@@ -602,7 +626,7 @@ impl World {
             Mood::Busy => (LATENCY, PushResult::Busy { retry_after: None }),
             Mood::Hangs { loads } => {
                 if loads && !refuses {
-                    let load = Future::Load(id.clone(), process, hash, Answered::No);
+                    let load = Future::Load(id.clone(), process, hash, unanswered);
                     self.after(Duration::from_secs(45), load);
                 }
                 (PUSH_TIMEOUT, PushResult::Unknown(fault(TransportFaultKind::Timeout)))
@@ -614,7 +638,7 @@ impl World {
                         Edition::OpenSource | Edition::Enterprise => Duration::from_secs(49),
                         Edition::Embedded => takes,
                     };
-                    self.after(late, Future::Load(id.clone(), process, hash, Answered::No));
+                    self.after(late, Future::Load(id.clone(), process, hash, unanswered));
                 }
                 let lost = fault(TransportFaultKind::ConnectionFailed);
                 (LATENCY, PushResult::Unknown(lost))
