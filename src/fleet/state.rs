@@ -193,6 +193,17 @@ impl ProxyState {
         self.observed == Some(configuration.hash())
     }
 
+    /// The same, and nothing else is on its way to it.
+    pub(super) fn stays_at(&self, configuration: &Configuration) -> bool {
+        self.runs(configuration) && self.pending().is_none_or(|hash| hash == configuration.hash())
+    }
+
+    /// Whether it has answered that it took something else than what it was seen to run.
+    pub(super) fn is_leaving(&self) -> bool {
+        let open = self.names.open.as_ref();
+        open.is_some_and(|open| Some(open.ours) != self.observed)
+    }
+
     /// Whether it has answered that it took that configuration, and not reported yet that it runs it.
     pub(super) fn has_taken(&self, configuration: &Configuration) -> bool {
         let open = self.names.open.as_ref();

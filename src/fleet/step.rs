@@ -433,7 +433,7 @@ fn forget_rejections(state: &mut ProxyState, goal: &Goal) {
 
 fn note_lag(state: &mut ProxyState, goal: &Goal, now: Moment) {
     match &goal.desired {
-        Some(desired) if state.report.is_some() && !state.runs(desired) => {
+        Some(desired) if state.report.is_some() && !state.stays_at(desired) => {
             state.behind_since.get_or_insert(now.instant);
         }
         _ => state.behind_since = None,
@@ -471,8 +471,16 @@ fn decide(state: &ProxyState, goal: &Goal, now: Moment) -> Want {
     if !goal.profile_served {
         return wait(Wait::ProfileNotServed);
     }
-    if goal.desired.as_ref().is_some_and(|desired| desired.hash() == observed) {
+    let runs_it = goal.desired.as_ref().is_some_and(|desired| desired.hash() == observed);
+    if runs_it && !state.is_leaving() {
         return Want::Nothing;
+    }
+    if goal.permission == Permission::Nothing {
+        return wait(Wait::Leadership);
+    }
+    if runs_it {
+        // It will have to be brought back once what it has taken is effective.
+        return wait(Wait::Confirmation);
     }
     // What it has taken counts as run, as long as it may come into effect.
     let mut running = observed;
@@ -487,11 +495,10 @@ fn decide(state: &ProxyState, goal: &Goal, now: Moment) -> Want {
     }
     let first = running.is_none();
     match (&goal.permission, first) {
-        (Permission::Nothing, _) => return wait(Wait::Leadership),
         (Permission::Restore(RestoreReason::Cut), false) => return wait(Wait::Lease),
         (Permission::Restore(RestoreReason::Hold(_)), false) => return wait(Wait::Source),
         (Permission::Restore(RestoreReason::Paused), false) => return wait(Wait::Pause),
-        (Permission::Restore(_), true) | (Permission::Free, _) => {}
+        (Permission::Restore(_), true) | (Permission::Free | Permission::Nothing, _) => {}
     }
     let Some(candidate) = candidate(state, goal, first) else {
         let refused = goal
@@ -508,6 +515,10 @@ fn decide(state: &ProxyState, goal: &Goal, now: Moment) -> Want {
     };
     if candidate.hash() == running {
         return wait(Wait::Refused);
+    }
+    if candidate.hash() == observed {
+        // As above: what it reports is not sent to it.
+        return wait(Wait::Confirmation);
     }
     let refused = goal
         .desired

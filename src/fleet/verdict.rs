@@ -173,7 +173,7 @@ fn synced(state: &ProxyState, goal: &Goal, want: &Want, now: Moment) -> Option<J
             "no configuration has been rendered for its kind of proxy yet",
         );
     };
-    if state.runs(desired) {
+    if state.stays_at(desired) {
         let size = desired.rendered.bytes.len() as u64;
         return match nearly_too_large(size, report) {
             Some(warning) => say(True, "Synced", format!("it runs what it shall; {warning}")),
@@ -238,7 +238,7 @@ fn lag(state: &ProxyState, goal: &Goal, want: &Want) -> (&'static str, Cow<'stat
         }
         Wait::Confirmation => (
             "NotEffective",
-            "it has answered that it took the configuration, and does not report yet that it runs it".into(),
+            "it has answered that it took what it was sent last, and does not report yet that it runs that".into(),
         ),
         Wait::Answer | Wait::FirstProbe => ("NotAnswering", "it does not answer a probe".into()),
         Wait::Leadership => (

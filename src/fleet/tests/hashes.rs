@@ -229,6 +229,20 @@ fn changes_that_follow_each_other_wait_for_no_confirmation_for_long() {
 }
 
 #[test]
+fn what_a_proxy_reports_is_not_sent_to_it_while_what_it_took_is_not_effective_yet() {
+    let mut world = World::new(&["a"]);
+    world.run("one");
+    world.pass(seconds(20));
+    world.proxy("a").effective_after = Some(millis(2_100));
+    world.run("two");
+    world.run_bad("bad");
+    world.pass(seconds(20));
+    let received: Vec<_> = world.proxy("a").received.iter().map(|(_, hash)| *hash).collect();
+    assert_eq!(received, [hash("one"), hash("two"), hash("bad")]);
+    assert_eq!(world.shown("a").observed, Some(hash("two")));
+}
+
+#[test]
 fn a_proxy_that_says_yes_and_does_not_is_told_of_and_asked_once_a_minute() {
     let mut world = World::new(&["a"]);
     world.run("one");

@@ -2,7 +2,7 @@
 
 use super::world::{World, hash, leader, seconds, target};
 use crate::{
-    fleet::{FleetEvent, Phase, Settings},
+    fleet::{ConditionStatus, FleetEvent, Phase, Settings},
     model::{Edition, Leadership},
 };
 
@@ -25,6 +25,26 @@ fn followers_watch_and_a_new_leader_sends_only_where_hashes_differ() {
     world.pass(seconds(1));
     assert_eq!(world.pushes, 1);
     assert_eq!(world.shown("b").phase, Phase::Synced);
+}
+
+/// What it sent itself before is for its successor to judge.
+#[test]
+fn a_deposed_leader_says_that_it_does_not_lead() {
+    let mut world = World::new(&["a"]);
+    world.run("one");
+    world.pass(seconds(10));
+    world.proxy("a").effective_after = None;
+    world.run("two");
+    world.pass(seconds(5));
+    world.lead(Leadership::Follower { holder: None });
+    for _ in 0..120 {
+        world.pass(seconds(1));
+        let synced = &world.shown("a").synced;
+        if synced.status != ConditionStatus::True {
+            assert_eq!(&*synced.reason, "NotLeading", "after {:?}", world.elapsed());
+        }
+    }
+    assert_eq!(world.shown("a").synced.status, ConditionStatus::False);
 }
 
 #[test]

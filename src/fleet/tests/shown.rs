@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use super::world::{World, millis, seconds};
-use crate::{fleet::ConditionStatus, model::Reason};
+use super::world::{Mood, World, hash, millis, seconds};
+use crate::{
+    fleet::ConditionStatus,
+    model::{Edition, Reason},
+};
 
 #[test]
 fn left_out_objects_show_and_harmless_problems_do_not() {
@@ -34,6 +37,58 @@ fn a_short_lag_does_not_turn_synced_false() {
         assert_eq!(world.shown("a").synced.status, ConditionStatus::True, "{text}");
     }
     assert_eq!(world.shown("a").synced.since, since);
+}
+
+/// It will run that before it is brought back.
+#[test]
+fn a_proxy_to_which_something_older_is_on_its_way_is_not_synced_for_long() {
+    for edition in [Edition::OpenSource, Edition::Embedded] {
+        let mut world = World::new(&[]);
+        world.add("a", edition);
+        world.retarget();
+        world.run("one");
+        world.pass(seconds(20));
+        world.proxy("a").takes = millis(14_950);
+        world.run("two");
+        world.pass(seconds(1));
+        world.run("one");
+        world.pass(seconds(8));
+        assert_eq!(world.shown("a").synced.status, ConditionStatus::True, "a short lag");
+        world.pass(seconds(3));
+        while world.shown("a").observed == Some(hash("one")) {
+            let synced = &world.shown("a").synced;
+            assert_eq!((synced.status, &*synced.reason), (ConditionStatus::False, "Pushing"));
+            world.pass(millis(100));
+        }
+        world.proxy("a").takes = millis(10);
+        world.pass(seconds(60));
+        let shown = world.shown("a");
+        assert_eq!(
+            (shown.observed, shown.synced.status),
+            (Some(hash("one")), ConditionStatus::True)
+        );
+    }
+}
+
+#[test]
+fn a_proxy_that_may_still_load_something_older_is_not_synced_for_long() {
+    let mut world = World::new(&["a"]);
+    world.run("one");
+    world.pass(seconds(21));
+    world.proxy("a").mood = Mood::Resets { loads: false };
+    world.run("two");
+    world.pass(seconds(1));
+    world.proxy("a").mood = Mood::Healthy;
+    world.run("one");
+    world.pass(seconds(30));
+    let synced = &world.shown("a").synced;
+    assert_eq!(
+        (synced.status, &*synced.reason),
+        (ConditionStatus::False, "OutcomeUnknown")
+    );
+    world.pass(seconds(31));
+    assert_eq!(world.shown("a").synced.status, ConditionStatus::True);
+    assert_eq!(world.pushes, 2);
 }
 
 #[test]
