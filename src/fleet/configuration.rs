@@ -203,18 +203,24 @@ impl Configurations {
         }
     }
 
-    /// What proxies of that profile accepted in an earlier run: of use as long as nothing is known from this one.
+    /// What proxies of that profile accepted in an earlier run, or under another leader: of use as long as nothing is known
+    /// from this one.
     pub(super) fn stored(&mut self, profile: Profile, good: &LastGood) {
+        let good = Configuration {
+            rendered: good.rendered.clone(),
+            sequence: 0,
+            sources: good.sources.clone(),
+            incomplete: Some("it runs what was accepted before the controller started".into()),
+        };
+        let is_of_this_run = |known: &Configuration| known.sequence > 0;
         if !self.admit(&profile, |_| true) {
-            return;
-        }
-        if let Some(known) = self.profiles.get_mut(&profile) {
-            known.last_good.get_or_insert_with(|| Configuration {
-                rendered: good.rendered.clone(),
-                sequence: 0,
-                sources: good.sources.clone(),
-                incomplete: Some("it runs what was accepted before the controller started".into()),
-            });
+            if !self.set_aside.get(&profile).is_some_and(is_of_this_run) {
+                self.set_aside(profile, Some(good));
+            }
+        } else if let Some(known) = self.profiles.get_mut(&profile)
+            && !known.last_good.as_ref().is_some_and(is_of_this_run)
+        {
+            known.last_good = Some(good);
         }
     }
 
@@ -313,16 +319,17 @@ impl Configurations {
             .filter(|good| good.sequence > 0 || self.rendition.is_none())
     }
 
-    /// What was accepted last, for those who render it again or put it away.
+    /// What was accepted last, for those who render it again or put it away: also by proxies whose profile had to make room.
     pub(super) fn good(&self) -> BTreeMap<Profile, Arc<LastGood>> {
-        let good = self.profiles.iter().filter_map(|(profile, known)| {
-            let good = known.last_good.as_ref()?;
+        let served = self.profiles.iter();
+        let served = served.filter_map(|(profile, known)| Some((profile, known.last_good.as_ref()?)));
+        let good = served.chain(&self.set_aside).map(|(profile, good)| {
             let good = LastGood {
                 rendered: good.rendered.clone(),
                 sources: good.sources.clone(),
                 stored: good.sequence == 0,
             };
-            Some((profile.clone(), Arc::new(good)))
+            (profile.clone(), Arc::new(good))
         });
         good.collect()
     }

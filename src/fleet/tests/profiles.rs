@@ -44,9 +44,50 @@ fn a_profile_that_makes_room_does_not_lose_what_its_proxies_accepted_last() {
     let [away] = gone[..] else {
         panic!("one made room: {gone:?}")
     };
+    // It is put away again with the others.
+    let put_away = configurations.good();
+    assert_eq!(put_away.len(), Profile::MAX);
+    assert_eq!(
+        put_away[&profile(away)].rendered.hash,
+        good(away).rendered.hash,
+        "what nobody has now is not lost with the next write"
+    );
+    assert!(put_away[&profile(away)].stored);
     // Its proxies answer after all, and what nobody has is in their way.
     assert!(configurations.admit(&profile(away), |used| *used == profile(100)));
     assert!(kept(&configurations, away));
+}
+
+/// A replica that comes to lead reads it again.
+#[test]
+fn what_was_put_away_later_counts_until_proxies_accept_something_in_this_run() {
+    let mut configurations = Configurations::default();
+    configurations.stored(profile(1), &good(1));
+    configurations.stored(profile(1), &good(2));
+    let known = |configurations: &Configurations| configurations.last_good(&profile(1)).expect("known").hash();
+    assert_eq!(known(&configurations), good(2).rendered.hash);
+    let accepted = Configuration {
+        rendered: rendered("accepted"),
+        sequence: 1,
+        sources: Arc::default(),
+        incomplete: None,
+    };
+    configurations.accepted(&profile(1), &accepted);
+    configurations.stored(profile(1), &good(3));
+    assert_eq!(known(&configurations), accepted.hash());
+}
+
+#[test]
+fn what_was_put_away_of_more_profiles_than_are_served_is_kept_for_those_that_get_room() {
+    let more = u16::try_from(Profile::MAX).unwrap() + 1;
+    let mut configurations = Configurations::default();
+    for minor in 1..=more {
+        configurations.stored(profile(minor), &good(minor));
+    }
+    assert_eq!(configurations.good().len(), Profile::MAX + 1);
+    assert!(configurations.admit(&profile(more), |_| false));
+    let known = configurations.last_good(&profile(more)).expect("it was set aside");
+    assert_eq!(known.hash(), good(more).rendered.hash);
 }
 
 #[test]
