@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Content, Holdup, Liveness, contents};
+use super::{Content, Holdup, Liveness, Source, contents};
 use crate::{
     fleet::FleetView,
     model::{Kind, NamespacedName, Problem, Reason},
@@ -43,7 +43,12 @@ impl Answer {
             .map(|snapshot| contents(snapshot, kind, name))
             .unwrap_or_default();
         let running = liveness.running(view);
-        let is_same = |snapshot: &&std::sync::Arc<_>| contents(snapshot, kind, name) == found;
+        // What it does not name may permit it to refer to others, or to attach to them: then less is wrong than before.
+        let has_the_same_faults = |source: &Source| {
+            let mut all = found.iter().map(|content| (content.kind.name(), &content.name));
+            all.all(|(kind, name)| source.faults.of_object(kind, name) == liveness.faults.of_object(kind, name))
+        };
+        let is_same = |source: &&Source| contents(&source.snapshot, kind, name) == found && has_the_same_faults(source);
         let is_running = !running.is_empty() && running.iter().all(is_same);
         let reference = considered.and_then(|snapshot| Some(snapshot.get(kind, name)?.object_ref()));
         let rendition = liveness.rendition.as_ref();

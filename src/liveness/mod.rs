@@ -3,6 +3,7 @@
 
 mod answer;
 mod contents;
+mod faults;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,8 @@ mod trail;
 pub use self::{
     answer::Answer,
     contents::{Content, contents},
+    faults::Faults,
     standing::{Holdup, holdups},
-    tracker::{Change, Liveness, Tracker},
+    tracker::{Change, Liveness, Source, Tracker},
     trail::{Milestone, Trail},
 };

@@ -240,6 +240,39 @@ fn problems_of_what_an_object_refers_to_are_told_apart_from_its_own() {
     assert_eq!(kinds(&answer.related), ["KongPlugin"]);
 }
 
+/// What permits a reference is not named by what refers: neither a ReferenceGrant nor the labels of a Namespace.
+#[test]
+fn what_is_permitted_since_is_not_live_before_proxies_run_it() {
+    let snapshot = Arc::new(shop());
+    let mut refused = problem(snapshot.get(Kind::Ingress, &name("web")).unwrap().object_ref());
+    refused.reason = Reason::RefNotPermitted;
+    let with = |says: &str, problems: &[Problem]| {
+        let mut rendition = Rendition::clone(&rendition(&snapshot, says));
+        rendition.problems = problems.into();
+        Arc::new(rendition)
+    };
+    let mut tracker = Tracker::default();
+    tracker.considered(snapshot.clone(), with("refused", std::slice::from_ref(&refused)));
+    let before = view(vec![proxy("a", "refused", "refused")]);
+    tracker.view(&before, now(1));
+    let granted = Arc::new(Snapshot::clone(&snapshot));
+    tracker.considered(granted, with("granted", &[]));
+    let answer = asked(&tracker, &before);
+    assert_eq!(answer.problems, []);
+    assert!(!answer.live, "it still is as it was when it was refused");
+    let one_of_two = view(vec![proxy("a", "granted", "granted"), proxy("b", "refused", "granted")]);
+    assert!(!asked(&tracker, &one_of_two).live);
+    assert!(asked(&tracker, &view(vec![proxy("a", "granted", "granted")])).live);
+    // What is wrong with others is nothing to it, and endpoints come and go.
+    let mut of_another = problem(snapshot.get(Kind::Secret, &name("unrelated")).unwrap().object_ref());
+    of_another.reason = Reason::RefNotPermitted;
+    let mut without_endpoints = refused.clone();
+    without_endpoints.reason = Reason::NoEndpoints;
+    let others = [of_another, without_endpoints];
+    tracker.considered(Arc::new(Snapshot::clone(&snapshot)), with("others", &others));
+    assert!(asked(&tracker, &view(vec![proxy("a", "granted", "others")])).live);
+}
+
 fn asked(tracker: &Tracker, view: &FleetView) -> Answer {
     Answer::of(tracker.liveness(), view, Kind::Ingress, &name("web"))
 }

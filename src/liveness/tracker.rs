@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Holdup, Trail, holdups, standing::reached};
+use super::{Faults, Holdup, Trail, holdups, standing::reached};
 use crate::{
     fleet::FleetView,
     model::{Digest, Generation, Kind, NamespacedName, Snapshot},
@@ -32,6 +32,15 @@ pub struct Change {
     pub confirmation: u64,
 }
 
+/// What a configuration was made of.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The objects.
+    pub snapshot: Arc<Snapshot>,
+    /// What was wrong with them.
+    pub faults: Arc<Faults>,
+}
+
 /// What can be said of objects now.
 #[derive(Debug, Clone, Default)]
 pub struct Liveness {
@@ -39,8 +48,10 @@ pub struct Liveness {
     pub considered: Option<Arc<Snapshot>>,
     /// What came of it.
     pub rendition: Option<Arc<Rendition>>,
-    /// The snapshots of the latest configurations, from the one that all proxies have got to.
-    pub trail: Arc<Trail<Arc<Snapshot>>>,
+    /// What is wrong with the objects by that.
+    pub faults: Arc<Faults>,
+    /// What the latest configurations were made of, from the one that all proxies have got to.
+    pub trail: Arc<Trail<Source>>,
     /// The latest snapshot of which all proxies ran the configuration, or a later one.
     pub confirmed: Option<Arc<Snapshot>>,
     /// How often that has become another one.
@@ -110,9 +121,21 @@ impl Tracker {
 
     /// A snapshot was translated, and that is what came of it; an earlier rendition if that says the same.
     pub fn considered(&mut self, snapshot: Arc<Snapshot>, rendition: Arc<Rendition>) {
+        let known = self.liveness.rendition.as_ref();
+        if !known.is_some_and(|known| Arc::ptr_eq(known, &rendition)) {
+            let faults = Faults::of(&rendition.problems);
+            // Most changes change nothing of it, and many are remembered.
+            if *self.liveness.faults != faults {
+                self.liveness.faults = Arc::new(faults);
+            }
+        }
         // What is held goes to no proxy, also where it happens to say what they run.
         if rendition.hold.is_none() {
-            Arc::make_mut(&mut self.liveness.trail).add(&rendition, snapshot.clone());
+            let source = Source {
+                snapshot: snapshot.clone(),
+                faults: self.liveness.faults.clone(),
+            };
+            Arc::make_mut(&mut self.liveness.trail).add(&rendition, source);
         }
         self.liveness.considered = Some(snapshot);
         self.liveness.rendition = Some(rendition);
@@ -136,7 +159,7 @@ impl Tracker {
         let Some(slowest) = reached(trail, view).first().copied() else {
             return false;
         };
-        let Some(snapshot) = trail.at(slowest).cloned() else {
+        let Some(snapshot) = trail.at(slowest).map(|source| source.snapshot.clone()) else {
             return false;
         };
         let is_known = |confirmed: &Arc<Snapshot>| Arc::ptr_eq(confirmed, &snapshot);
@@ -165,8 +188,8 @@ impl Tracker {
 }
 
 impl Liveness {
-    /// The snapshots of which the proxies run the configurations now, each of them one; none if that is not known of all.
-    pub fn running(&self, view: &FleetView) -> Vec<&Arc<Snapshot>> {
+    /// What the configurations were made of that the proxies run now, each of them one; none if that is not known of all.
+    pub fn running(&self, view: &FleetView) -> Vec<&Source> {
         let reached = reached(&self.trail, view).into_iter();
         reached.filter_map(|milestone| self.trail.at(milestone)).collect()
     }
