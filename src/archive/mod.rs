@@ -40,6 +40,14 @@ pub enum Error {
     /// The API server.
     #[error(transparent)]
     Kubernetes(Box<kube::Error>),
+    /// The API server does not permit it.
+    #[error("the controller may not {verb} Secret {secret}: grant it to its ServiceAccount, as the chart does")]
+    Forbidden {
+        /// Which.
+        secret: NamespacedName,
+        /// `get` or `update`.
+        verb: &'static str,
+    },
     /// A Secret that should be there, empty or not.
     #[error("there is no Secret {0}: create it empty, as the chart does")]
     Missing(NamespacedName),
@@ -74,6 +82,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Kubernetes(_) | Self::File { .. } => "WriteFailed",
+            Self::Forbidden { .. } => "Forbidden",
             Self::Missing(_) => "SecretMissing",
             Self::Conflict(_) => "Conflict",
             Self::Damaged(_) => "Damaged",

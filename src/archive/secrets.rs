@@ -52,7 +52,7 @@ impl Secrets {
         match self.api.get_opt(&name.name).await {
             Ok(Some(secret)) => Ok(secret),
             Ok(None) => Err(Error::Missing(name.clone())),
-            Err(error) => Err(Error::Kubernetes(Box::new(error))),
+            Err(error) => Err(failed(error, name, "get")),
         }
     }
 
@@ -62,7 +62,7 @@ impl Secrets {
         match self.api.replace(&name.name, &PostParams::default(), &secret).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 409 => Err(Error::Conflict(name.clone())),
-            Err(error) => Err(Error::Kubernetes(Box::new(error))),
+            Err(error) => Err(failed(error, name, "update")),
         }
     }
 
@@ -76,6 +76,17 @@ impl Secrets {
             parts.push((name, secret, part));
         }
         Ok(parts)
+    }
+}
+
+/// What is not permitted does not come to be by asking again.
+fn failed(error: kube::Error, name: &NamespacedName, verb: &'static str) -> Error {
+    match error {
+        kube::Error::Api(status) if status.code == 403 => Error::Forbidden {
+            secret: name.clone(),
+            verb,
+        },
+        error => Error::Kubernetes(Box::new(error)),
     }
 }
 

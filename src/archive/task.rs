@@ -1,7 +1,12 @@
 //! When it is put away: a little after it changed, at most once in five minutes, and when the controller stops; at once
-//! when nothing may be sent any more.
+//! when nothing may be sent any more, and within a minute when a kind has gone out of use. When it is read: at the start, and
+//! again by a replica that comes to lead with nothing else to go by.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use kube::Client;
@@ -21,7 +26,7 @@ use super::{
 };
 use crate::{
     fleet::{FleetEvent, FleetView},
-    model::{Leadership, Profile, Storage},
+    model::{Kind, Leadership, Profile, Storage},
 };
 
 /// The least time between two writes.
@@ -30,13 +35,20 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(300);
 pub(super) const CALM: Duration = Duration::from_secs(10);
 /// Before what failed is tried again.
 pub(super) const RETRY: Duration = Duration::from_secs(60);
+/// The least time between two writes when the last object of a kind has gone: what says that it was in use would hold
+/// everything back where the kind itself goes next.
+pub(super) const KIND_GONE: Duration = Duration::from_secs(60);
 /// How long what was put away is looked for at the start: without it the controller goes on, too.
 const LOAD_WITHIN: Duration = Duration::from_secs(30);
 /// What that means, for the log.
 const WITHOUT_IT: &str =
     "going on without it: kinds that the cluster lacks now count as never used, and nothing is held back for them";
+/// The same of a replica that comes to lead.
+const AS_BEFORE: &str = "going by what was found when this replica started";
 /// Between two attempts to find it.
 const LOAD_AGAIN: Duration = Duration::from_secs(2);
+/// How long that may take a replica that comes to lead: it has found something before.
+const LOAD_AGAIN_WITHIN: Duration = Duration::from_secs(5);
 /// How long the last write may take when the controller stops.
 const LAST_WRITE: Duration = Duration::from_secs(5);
 
@@ -105,11 +117,23 @@ fn hashes(goods: &LastGoods) -> Hashes {
         .collect()
 }
 
+/// The kinds of which there were objects.
+fn kinds(goods: &LastGoods) -> BTreeSet<Kind> {
+    let has_some = |kind: &Kind| goods.values().any(|good| !good.sources.has_none_of(*kind));
+    Kind::ALL.iter().copied().filter(has_some).collect()
+}
+
 pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
     let mut key = None;
-    let found = load(&store, &mut key, &inputs).await;
-    let mut written = hashes(&found);
     let mut report = Storage::Stored { at: None, size: None };
+    let found = match load(&store, &mut key, &inputs, LOAD_WITHIN, WITHOUT_IT).await {
+        Ok(found) => found,
+        Err(failed) => {
+            report = failed;
+            LastGoods::new()
+        }
+    };
+    let (mut written, mut written_kinds) = (hashes(&found), kinds(&found));
     if !found.is_empty() {
         let names: Vec<String> = found.keys().map(ToString::to_string).collect();
         tracing::info!(
@@ -121,22 +145,53 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
     if inputs.events.send(FleetEvent::Stored(found)).await.is_err() {
         return;
     }
-    let mut next = Instant::now();
-    let mut due = None;
+    // When it may be written next: as a rule, and when a kind has gone.
+    let (mut next, mut soon) = (Instant::now(), Instant::now());
+    let mut due: Option<Instant> = None;
+    let mut read_again: Option<Instant> = None;
     let mut led = false;
     let mut was_held = false;
     loop {
-        led = inputs.leadership.borrow_and_update().is_leader() || (led && inputs.stop.is_cancelled());
+        let leads = inputs.leadership.borrow_and_update().is_leader();
+        let has_won = leads && !led;
+        led = leads || (led && inputs.stop.is_cancelled());
         let (good, is_held) = {
             let view = inputs.view.borrow_and_update();
             (view.good.clone(), view.held)
         };
-        let is_new = good.values().any(|good| !good.stored) && hashes(&good) != written;
+        // Then it goes by what was put away, and whoever led meanwhile may have put away something else.
+        let goes_by_it = good.values().all(|good| good.stored);
+        if !leads {
+            read_again = None;
+        } else if has_won && goes_by_it {
+            read_again = Some(Instant::now());
+        }
+        if read_again.is_some_and(|at| at <= Instant::now()) {
+            // While it holds everything back it is looked at again: the last write of who led before may be under way.
+            read_again = (is_held && goes_by_it).then(|| Instant::now() + RETRY);
+            match load(&store, &mut key, &inputs, LOAD_AGAIN_WITHIN, AS_BEFORE).await {
+                Ok(found) if found.is_empty() || hashes(&found) == written => {}
+                Ok(found) => {
+                    tracing::info!("found what proxies accepted under the leader before");
+                    (written, written_kinds) = (hashes(&found), kinds(&found));
+                    report = Storage::Stored { at: None, size: None };
+                    if inputs.events.send(FleetEvent::Stored(found)).await.is_err() {
+                        return;
+                    }
+                }
+                Err(failed) => report = failed,
+            }
+        }
+        let is_new = !goes_by_it && hashes(&good) != written;
+        let has_lost_a_kind = is_new && !written_kinds.is_subset(&kinds(&good));
         if !is_new {
             due = None;
         } else if is_held && !was_held {
             // A controller that starts while a kind is away has nothing else that tells whether it was in use.
             due = Some(Instant::now());
+        } else if has_lost_a_kind {
+            let at = (Instant::now() + CALM).max(soon);
+            due = Some(due.map_or(at, |due| due.min(at)));
         } else if due.is_none() {
             due = Some((Instant::now() + CALM).max(next));
         }
@@ -152,8 +207,9 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
             let outcome = save(&store, &mut key, &good).await;
             report = match outcome {
                 Ok(size) => {
-                    written = hashes(&good);
+                    (written, written_kinds) = (hashes(&good), kinds(&good));
                     next = Instant::now() + INTERVAL;
+                    soon = Instant::now() + KIND_GONE;
                     Storage::Stored {
                         at: Some(Timestamp::now()),
                         size: Some(size),
@@ -162,6 +218,7 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
                 Err(error) => {
                     tracing::warn!(%error, "what proxies accepted last can't be put away; a restart of everything would lose it");
                     next = Instant::now() + RETRY;
+                    soon = next;
                     Storage::Failed {
                         reason: error.reason(),
                         message: error.to_string(),
@@ -181,6 +238,7 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
             changed = inputs.view.changed() => if changed.is_err() { return },
             changed = inputs.leadership.changed() => if changed.is_err() { return },
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && led => {}
+            () = sleep_until(read_again.unwrap_or_else(Instant::now)), if read_again.is_some() => {}
             () = inputs.stop.cancelled() => {}
         }
     }
@@ -194,29 +252,38 @@ fn publish(reports: &watch::Sender<Storage>, report: Storage) {
     });
 }
 
-/// What was put away; nothing if it can't be had in time.
-async fn load(store: &impl Store, key: &mut Option<Key>, inputs: &Inputs) -> LastGoods {
+/// What was put away; nothing if it can't be had in time. `Err` says what is in the way and does not pass by itself.
+async fn load(
+    store: &impl Store,
+    key: &mut Option<Key>,
+    inputs: &Inputs,
+    within: Duration,
+    otherwise: &str,
+) -> Result<LastGoods, Storage> {
     let attempts = async {
         loop {
             match try_load(store, key).await {
-                Ok(found) => return found,
+                Ok(found) => return Ok(found),
                 Err(error @ Error::Kubernetes(_)) => {
                     tracing::debug!(%error, "what was put away can't be read yet");
                     tokio::time::sleep(LOAD_AGAIN).await;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "what was put away can't be read; {WITHOUT_IT}");
-                    return LastGoods::new();
+                    tracing::warn!(%error, "what was put away can't be read; {otherwise}");
+                    return Err(Storage::Failed {
+                        reason: error.reason(),
+                        message: error.to_string(),
+                    });
                 }
             }
         }
     };
     tokio::select! {
-        found = timeout(LOAD_WITHIN, attempts) => found.unwrap_or_else(|_| {
-            tracing::warn!("what was put away can't be read within {LOAD_WITHIN:?}; {WITHOUT_IT}");
-            LastGoods::new()
+        found = timeout(within, attempts) => found.unwrap_or_else(|_| {
+            tracing::warn!("what was put away can't be read within {within:?}; {otherwise}");
+            Ok(LastGoods::new())
         }),
-        () = inputs.stop.cancelled() => LastGoods::new(),
+        () = inputs.stop.cancelled() => Ok(LastGoods::new()),
     }
 }
 

@@ -15,12 +15,12 @@ use super::{
     Error, LastGoods, Store,
     directory::Directory,
     seal::{self, Key},
-    task::{CALM, INTERVAL, Inputs, RETRY, run},
+    task::{CALM, INTERVAL, Inputs, KIND_GONE, RETRY, run},
 };
 use crate::{
     fleet::{FleetEvent, FleetView},
     manifest::{self, Limits},
-    model::{Epoch, Kind, Leadership, Object, Profile, Snapshot, Storage},
+    model::{Epoch, Kind, Leadership, NamespacedName, Object, Profile, Snapshot, Storage},
     render::{LastGood, Rendered},
 };
 
@@ -180,6 +180,8 @@ struct Kept {
     sealed: Option<Vec<u8>>,
     writes: usize,
     room: usize,
+    /// The API server does not permit it.
+    forbidden: bool,
 }
 
 impl Store for Memory {
@@ -188,11 +190,18 @@ impl Store for Memory {
     }
 
     async fn load(&self) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.0.lock().unwrap().sealed.clone())
+        let kept = self.0.lock().unwrap();
+        match kept.forbidden {
+            true => Err(forbidden("get")),
+            false => Ok(kept.sealed.clone()),
+        }
     }
 
     async fn save(&self, sealed: Vec<u8>) -> Result<(), Error> {
         let mut kept = self.0.lock().unwrap();
+        if kept.forbidden {
+            return Err(forbidden("update"));
+        }
         if sealed.len() > kept.room {
             return Err(Error::TooLarge {
                 needed: sealed.len(),
@@ -221,7 +230,15 @@ fn memory() -> Memory {
         sealed: None,
         writes: 0,
         room: usize::MAX,
+        forbidden: false,
     })))
+}
+
+fn forbidden(verb: &'static str) -> Error {
+    Error::Forbidden {
+        secret: NamespacedName::new("gateway", "last-good-0"),
+        verb,
+    }
 }
 
 fn leader() -> Leadership {
@@ -405,4 +422,112 @@ async fn what_cannot_be_read_is_as_if_it_were_not_there() {
     };
     let opened = seal::open(sealed, &key);
     assert_eq!(opened.unwrap().keys().collect::<Vec<_>>(), [&profile(9)]);
+}
+
+/// Asking again does not change what is permitted.
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_read_is_told_and_not_waited_for() {
+    let kept = memory();
+    kept.0.lock().unwrap().forbidden = true;
+    let mut world = World::new(&kept);
+    let told = tokio::time::timeout(Duration::from_secs(1), world.events.recv()).await;
+    let told = told.expect("at once");
+    assert!(
+        matches!(&told, Some(FleetEvent::Stored(found)) if found.is_empty()),
+        "{told:?}"
+    );
+    let is_failed = |report: &Storage| {
+        matches!(
+            report,
+            Storage::Failed {
+                reason: "Forbidden",
+                ..
+            }
+        )
+    };
+    let Storage::Failed { message, .. } = world.reports.wait_for(is_failed).await.unwrap().clone() else {
+        unreachable!()
+    };
+    assert!(message.contains("get Secret gateway/last-good-0"), "{message}");
+    kept.0.lock().unwrap().forbidden = false;
+    world.accept("one");
+    world.pass(CALM + RETRY).await;
+    world.written(1).await;
+    let is_stored = |report: &Storage| matches!(report, Storage::Stored { size: Some(_), .. });
+    world.reports.wait_for(is_stored).await.unwrap();
+}
+
+/// What it found when it started may be minutes old by then, and hold back what the leader before had long sent.
+#[tokio::test(start_paused = true)]
+async fn who_comes_to_lead_with_nothing_else_to_go_by_reads_it_again() {
+    let kept = memory();
+    let put_away = |text: &str| {
+        let mut kept = kept.0.lock().unwrap();
+        kept.sealed = Some(seal::seal(&goods(text), &kept.key));
+    };
+    put_away("at its start");
+    let mut standby = World::new(&kept);
+    standby.leadership.send_replace(Leadership::Follower { holder: None });
+    let found = async |standby: &mut World| {
+        let told = tokio::time::timeout(RETRY * 2, standby.events.recv()).await;
+        let Ok(Some(FleetEvent::Stored(found))) = told else {
+            panic!("nothing was found: {told:?}");
+        };
+        let stored = |good: &Arc<LastGood>| {
+            Arc::new(LastGood {
+                stored: true,
+                ..LastGood::clone(good)
+            })
+        };
+        let view = FleetView {
+            good: found
+                .iter()
+                .map(|(profile, good)| (profile.clone(), stored(good)))
+                .collect(),
+            held: true,
+            ..FleetView::default()
+        };
+        standby.view.send_replace(Arc::new(view));
+        String::from_utf8(found[&profile(9)].rendered.bytes.to_vec()).unwrap()
+    };
+    assert_eq!(found(&mut standby).await, "at its start");
+    put_away("by the leader");
+    standby.pass(INTERVAL).await;
+    assert!(standby.events.try_recv().is_err(), "a standby waits for its turn");
+    standby.leadership.send_replace(leader());
+    assert_eq!(found(&mut standby).await, "by the leader");
+    // The write of a leader that ends may come after the release of its Lease.
+    put_away("with its last breath");
+    assert_eq!(found(&mut standby).await, "with its last breath");
+    assert_eq!(standby.writes(), 0);
+}
+
+/// What was put away before holds everything back, should the kind go next and the leader with it.
+#[tokio::test(start_paused = true)]
+async fn it_is_written_within_a_minute_once_a_kind_has_gone_out_of_use() {
+    let world = World::new(&memory());
+    let accept = |text: &str, with_plugin: bool| {
+        let mut sources = Snapshot::default();
+        if with_plugin {
+            let plugin = json!({"metadata": {"name": "guard", "namespace": "shop"}, "plugin": "key-auth"});
+            sources.insert(Object::from_json(Kind::KongPlugin, plugin).unwrap());
+        }
+        let view = FleetView {
+            good: [(profile(9), good(text, sources))].into(),
+            ..FleetView::default()
+        };
+        world.view.send_replace(Arc::new(view));
+    };
+    accept("with a plugin", true);
+    world.pass(CALM + Duration::from_secs(1)).await;
+    world.written(1).await;
+    accept("another", true);
+    world.pass(CALM * 2).await;
+    assert_eq!(world.writes(), 1);
+    accept("without any", false);
+    world.pass(KIND_GONE).await;
+    world.written(2).await;
+    accept("as before", false);
+    world.pass(KIND_GONE * 2).await;
+    assert_eq!(world.writes(), 2, "the others wait");
 }
