@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    model::{Kind, Profile, Snapshot},
+    model::{Kind, Problem, Profile, Snapshot, Unavailable, resource_name},
     render::{LastGood, Rendition, depends_on},
     translate::{Settings, fallback::restore},
 };
@@ -27,34 +27,50 @@ struct Found {
     used: Option<Kind>,
 }
 
+/// Why nothing may be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Why {
+    /// In words.
+    pub(super) text: String,
+    /// What is wrong, unless the snapshot says so.
+    pub(super) problem: Option<Problem>,
+}
+
 impl Hold {
-    /// The reason in words, if there is one.
+    /// The reason, if there is one, for renderings of these profiles. What others accepted last, whose proxies are not seen
+    /// now, counts as long as of one of these nothing is known.
     pub(super) fn why(
         &mut self,
         snapshot: &Snapshot,
         last: Option<&Rendition>,
+        profiles: &BTreeSet<Profile>,
         last_good: &BTreeMap<Profile, Arc<LastGood>>,
         settings_of: impl Fn(&Profile) -> Settings,
-    ) -> Option<String> {
-        if let Some(why) = unavailable(snapshot, last) {
-            return Some(why);
+    ) -> Option<Why> {
+        if let Some(text) = unavailable(snapshot, last) {
+            return Some(Why { text, problem: None });
         }
         self.found
             .retain(|profile, _| !snapshot.absent.is_empty() && last_good.contains_key(profile));
         if snapshot.absent.is_empty() {
             return None;
         }
+        let is_known = profiles.iter().all(|profile| last_good.contains_key(profile));
         let used = last_good
             .iter()
+            .filter(|(profile, _)| !is_known || profiles.contains(profile))
             .filter_map(|(profile, good)| self.used(profile, good, snapshot, &settings_of))
             .min()?;
-        Some(format!(
-            "{} can't be read: the API server does not know {}.{}, and what proxies accepted last was made of some: install \
-             its CRD (without objects, if there shall be none)",
-            used.name(),
-            used.plural(),
-            used.group(),
-        ))
+        let message = format!(
+            "the API server does not know {}, and what proxies accepted last was made of some",
+            resource_name(used)
+        );
+        let remedy = "install its CRD (without objects, if there shall be none)";
+        let absent = Unavailable::resource(used, message, remedy);
+        Some(Why {
+            text: format!("{} can't be read: {absent}", used.name()),
+            problem: Some(absent.problem()),
+        })
     }
 
     /// A kind that the cluster lacks, and of which a profile's last accepted configuration was made.
@@ -108,7 +124,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Object, ObjectRef, Unavailable},
+        model::{Object, ObjectRef, Reason},
         render::render,
         translate::translate,
     };
@@ -142,7 +158,13 @@ mod tests {
         last: Option<&Rendition>,
         last_good: &BTreeMap<Profile, Arc<LastGood>>,
     ) -> Option<String> {
-        Hold::default().why(snapshot, last, last_good, |_| Settings::default())
+        let why = why(snapshot, last, last_good)?;
+        Some(why.text)
+    }
+
+    fn why(snapshot: &Snapshot, last: Option<&Rendition>, last_good: &BTreeMap<Profile, Arc<LastGood>>) -> Option<Why> {
+        let profiles = [Settings::default().profile].into();
+        Hold::default().why(snapshot, last, &profiles, last_good, |_| Settings::default())
     }
 
     #[test]
@@ -280,6 +302,34 @@ mod tests {
         );
     }
 
+    /// The snapshot does not say so: a kind that the cluster lacks is no fault as long as nobody used it.
+    #[test]
+    fn what_is_absent_and_in_use_is_a_problem() {
+        let held = why(&without(Kind::KongPlugin), None, &accepted(shop())).expect("a hold");
+        let problem = held.problem.expect("a problem");
+        assert_eq!(problem.reason, Reason::SourceUnavailable);
+        assert_eq!(&*problem.object.name, "kongplugins.configuration.konghq.com");
+        assert!(held.text.contains(&problem.message) && held.text.contains(&problem.remedy));
+    }
+
+    /// Of proxies before an update: a kind could never be given up after one.
+    #[test]
+    fn what_proxies_accepted_that_are_not_seen_now_counts_only_while_of_others_nothing_is_known() {
+        let former = Profile {
+            version: Some((3, 4)),
+            ..Settings::default().profile
+        };
+        let [good] = <[_; 1]>::try_from(Vec::from_iter(accepted(shop()).into_values())).expect("one");
+        let mut last_good: BTreeMap<_, _> = [(former, good)].into();
+        let now = without(Kind::KongPlugin);
+        assert!(
+            hold(&now, None, &last_good).is_some(),
+            "it may have been updated just now"
+        );
+        last_good.extend(accepted(now.clone()));
+        assert_eq!(hold(&now, None, &last_good), None);
+    }
+
     /// What is needed besides may be read later than the first rendition is made.
     #[test]
     fn what_was_absent_counts_as_used_if_only_its_secret_is_missing() {
@@ -301,7 +351,8 @@ mod tests {
         let mut made = 0;
         let mut why = |hold: &mut Hold, now: &Snapshot, good: &BTreeMap<Profile, Arc<LastGood>>| {
             let count = std::cell::Cell::new(made);
-            let why = hold.why(now, None, good, |_| {
+            let profiles = [Settings::default().profile].into();
+            let why = hold.why(now, None, &profiles, good, |_| {
                 count.set(count.get() + 1);
                 Settings::default()
             });

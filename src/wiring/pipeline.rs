@@ -274,7 +274,8 @@ fn render_all(
     };
     let hold = memory
         .hold
-        .why(snapshot, last, &inputs.experience.last_good, settings_of);
+        .why(snapshot, last, profiles, &inputs.experience.last_good, settings_of);
+    problems.extend(hold.as_ref().and_then(|why| why.problem.clone()));
     let nothing = Arc::new(Refusals::default());
     memory.lanes.retain(|profile, _| profiles.contains(profile));
     for profile in profiles {
@@ -301,7 +302,7 @@ fn render_all(
     let rendition = Rendition {
         generation: snapshot.generation,
         snapshot: snapshot.clone(),
-        hold,
+        hold: hold.map(|why| why.text),
         profiles: rendered,
         fallbacks,
         problems: problems.into_iter().collect(),
@@ -339,7 +340,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Kind, Object},
+        model::{Kind, Object, Reason},
         translate::Translator,
     };
 
@@ -462,6 +463,9 @@ mod tests {
                 .clone()
                 .expect("waited for");
             assert_eq!(rendition.hold.is_some(), was_in_use, "{:?}", rendition.hold);
+            let mut problems = rendition.problems.iter();
+            let is_told = problems.any(|problem| problem.reason == Reason::SourceUnavailable);
+            assert_eq!(is_told, was_in_use);
             pipeline.abort();
         }
     }

@@ -169,13 +169,16 @@ pub(super) fn of_fleet(settings: &Settings, own_pod: Option<&ObjectRef>, world: 
             add(&mut problems, reason, document);
         }
     }
-    for (kind, unavailable) in world.snapshot.unavailable.iter() {
+    // What is about a kind as a whole is about no object.
+    let unavailable = world.snapshot.unavailable.iter();
+    let unavailable = unavailable.map(|(kind, unavailable)| (kind.name().to_owned(), unavailable.to_string()));
+    for (kind, note) in unavailable.chain(absent(world.rendition.as_deref())) {
         if let Some(pod) = own_pod {
             let document = EventDocument {
                 patience: PATIENCE,
-                ..warning(pod.clone(), SOURCE_UNAVAILABLE, unavailable.to_string())
+                ..warning(pod.clone(), SOURCE_UNAVAILABLE, note)
             };
-            add(&mut problems, kind.name().to_owned(), document);
+            add(&mut problems, kind, document);
         }
     }
     for service in deserted(settings, world) {
@@ -205,6 +208,17 @@ fn left_out(rendition: Option<&Rendition>) -> HashSet<Arc<str>> {
     let problems = rendition.into_iter().flat_map(|rendition| rendition.problems.iter());
     let rejected = problems.filter(|problem| problem.reason == Reason::ConfigRejected);
     rejected.map(|problem| problem.object.uid.clone()).collect()
+}
+
+/// Kinds that the cluster lacks and that hold everything back, and what is said of them.
+fn absent(rendition: Option<&Rendition>) -> impl Iterator<Item = (String, String)> {
+    let held = rendition.filter(|rendition| rendition.hold.is_some());
+    let problems = held.into_iter().flat_map(|rendition| rendition.problems.iter());
+    let absent = problems.filter(|problem| problem.reason == Reason::SourceUnavailable);
+    absent.map(|problem| {
+        let note = format!("{}; {}", problem.message, problem.remedy);
+        (problem.object.name.to_string(), note)
+    })
 }
 
 fn add(problems: &mut Problems, discriminator: String, document: EventDocument) {

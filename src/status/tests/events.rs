@@ -12,6 +12,7 @@ use crate::{
     fleet::{ProxyError, ProxyView},
     liveness::Tracker,
     model::{Digest, Kind, Leadership, Object, Problem, Snapshot, Unavailable},
+    render::Rendition,
     status::author::{events, news},
 };
 
@@ -317,6 +318,25 @@ async fn a_kind_that_can_not_be_read_is_told_on_the_controllers_pod_if_it_lasts(
         told(),
         [(json!("silverback-0"), json!("ingresses can't be listed; grant it"))]
     );
+}
+
+/// A kind that the cluster has lacked since before the controller began.
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_is_absent_and_holds_everything_back_is_told_on_the_controllers_pod() {
+    let cluster = Cluster::running().await;
+    cluster.pod("silverback-0");
+    cluster.show("one", vec![synced("kong-a", "one")]);
+    let absent = Unavailable::resource(Kind::KongPlugin, "the API server does not know it", "install its CRD");
+    let held = rendition("one", &["web"], vec![absent.problem()]).map(|rendition| Rendition {
+        hold: Some(absent.to_string()),
+        ..Rendition::clone(&rendition)
+    });
+    cluster.rendition.send_replace(held.map(Arc::new));
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let events = cluster.events("silverback");
+    let told = events.iter().filter(|event| event["reason"] == "SourceUnavailable");
+    let told: Vec<_> = told.map(|event| event["note"].clone()).collect();
+    assert_eq!(told, [json!("the API server does not know it; install its CRD")]);
 }
 
 #[test]
