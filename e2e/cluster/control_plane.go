@@ -15,6 +15,8 @@ func (s *supervisor) controlMachine() *machine {
 	server := "https://" + controlIP + ":6443"
 	kcmConf := s.pki.kubeconfig(filepath.Join(dir, "kcm.kubeconfig"), server, "kcm", "system:kube-controller-manager")
 	schedConf := s.pki.kubeconfig(filepath.Join(dir, "scheduler.kubeconfig"), server, "scheduler", "system:kube-scheduler")
+	auditPolicy := filepath.Join(dir, "audit-policy.yaml")
+	check(os.WriteFile(auditPolicy, []byte(auditOfServiceAccounts), 0o600))
 	return &machine{
 		Name: "control", Dir: dir, LogDir: s.path("logs"),
 		Sysctls: map[string]string{"net.ipv4.ip_forward": "0", "net.bridge.bridge-nf-call-iptables": "0", "net.bridge.bridge-nf-call-ip6tables": "0"},
@@ -43,6 +45,8 @@ func (s *supervisor) controlMachine() *machine {
 				// No kube-proxy here: webhooks and aggregated APIs are called at the endpoints.
 				"--enable-aggregator-routing=true",
 				"--profiling=false",
+				"--audit-policy-file="+auditPolicy, "--audit-log-path="+s.path("logs", "audit.log"),
+				"--audit-log-maxsize=100", "--audit-log-maxbackup=1",
 			)},
 			{"kcm", s.args("kcm",
 				"--kubeconfig="+kcmConf, "--authentication-kubeconfig="+kcmConf, "--authorization-kubeconfig="+kcmConf,
@@ -72,3 +76,16 @@ func (s *supervisor) controlMachine() *machine {
 		},
 	}
 }
+
+// What programs in pods ask of the API server, one line each: metrics don't tell
+// who asked. The controllers of Kubernetes itself are left out.
+const auditOfServiceAccounts = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: None
+  userGroups: ["system:serviceaccounts:kube-system"]
+- level: Metadata
+  userGroups: ["system:serviceaccounts"]
+- level: None
+`
