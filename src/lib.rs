@@ -38,6 +38,8 @@ pub mod lease;
 #[cfg(feature = "controller")]
 pub mod liveness;
 #[cfg(feature = "controller")]
+mod news;
+#[cfg(feature = "controller")]
 pub mod observe;
 #[cfg(feature = "controller")]
 pub mod pki;

@@ -1,16 +1,12 @@
-//! What changed, for people who read the log: problems of objects that came and went, proxies that are not as they shall
-//! be. Each is said once, not with every rendition or probe.
+//! What changed, for people who read the log.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use crate::{
-    fleet::{Condition, ConditionStatus, FleetView, ProxyView},
-    model::{NamespacedName, Problem, ProxyId},
+    fleet::FleetView,
+    news::{News, Told},
     render::Rendition,
 };
 
@@ -19,18 +15,15 @@ pub(super) async fn follow(
     mut renditions: watch::Receiver<Option<Arc<Rendition>>>,
     mut views: watch::Receiver<Arc<FleetView>>,
 ) {
-    let mut problems = BTreeSet::new();
-    let mut hold = None;
-    let mut faults = BTreeMap::new();
+    let mut told = Told::default();
     let mut is_new = true;
     loop {
         // Views change often, and there may be many problems.
         if is_new && let Some(rendition) = renditions.borrow_and_update().clone() {
-            tell_problems(&mut problems, &rendition.problems);
-            tell_hold(&mut hold, rendition.hold.as_deref());
+            told.rendition(&rendition).iter().for_each(log);
         }
         let view = views.borrow_and_update().clone();
-        tell_faults(&mut faults, &view);
+        told.fleet(&view).iter().for_each(log);
         let changed;
         (is_new, changed) = tokio::select! {
             changed = renditions.changed() => (true, changed),
@@ -42,10 +35,9 @@ pub(super) async fn follow(
     }
 }
 
-fn tell_problems(known: &mut BTreeSet<Problem>, problems: &[Problem]) {
-    let current: BTreeSet<Problem> = problems.iter().cloned().collect();
-    for problem in current.difference(known) {
-        tracing::warn!(
+fn log(news: &News) {
+    match news {
+        News::Problem(problem) => tracing::warn!(
             object = %problem.object,
             field = problem.field.as_deref(),
             reason = %problem.reason,
@@ -53,52 +45,14 @@ fn tell_problems(known: &mut BTreeSet<Problem>, problems: &[Problem]) {
             "{}; {}",
             problem.message,
             problem.remedy
-        );
-    }
-    for problem in known.difference(&current) {
-        tracing::info!(object = %problem.object, field = problem.field.as_deref(), reason = %problem.reason, "solved");
-    }
-    *known = current;
-}
-
-fn tell_hold(known: &mut Option<String>, hold: Option<&str>) {
-    if known.as_deref() == hold {
-        return;
-    }
-    match hold {
-        Some(why) => tracing::warn!("nothing is sent to the proxies: {why}"),
-        None => tracing::info!("the proxies are sent configurations again"),
-    }
-    *known = hold.map(str::to_owned);
-}
-
-/// The first condition that does not hold: the others follow from it.
-fn fault(proxy: &ProxyView) -> Option<&Condition> {
-    let conditions = [&proxy.reachable, &proxy.mutual_tls, &proxy.synced];
-    conditions
-        .into_iter()
-        .find(|condition| condition.status == ConditionStatus::False)
-}
-
-fn tell_faults(known: &mut BTreeMap<ProxyId, (String, String)>, view: &FleetView) {
-    let mut current = BTreeMap::new();
-    for proxy in &view.proxies {
-        let target = &proxy.target;
-        let name = || NamespacedName::new(&*target.namespace, &*target.name).to_string();
-        match (known.remove(&target.id), fault(proxy)) {
-            (before, Some(condition)) => {
-                // A message may count on; what is new is a new reason.
-                if before.is_none_or(|(_, before)| before != condition.reason) {
-                    tracing::warn!(proxy = %name(), reason = %condition.reason, "{}", condition.message);
-                }
-                current.insert(target.id.clone(), (name(), condition.reason.to_string()));
-            }
-            (Some((_, reason)), None) => tracing::info!(proxy = %name(), %reason, "in order again"),
-            (None, None) => {}
+        ),
+        News::Solved(problem) => {
+            tracing::info!(object = %problem.object, field = problem.field.as_deref(), reason = %problem.reason, "solved");
         }
+        News::Held(why) => tracing::warn!("nothing is sent to the proxies: {why}"),
+        News::Released => tracing::info!("the proxies are sent configurations again"),
+        News::Fault { proxy, reason, message } => tracing::warn!(%proxy, %reason, "{message}"),
+        News::InOrder { proxy, reason } => tracing::info!(%proxy, %reason, "in order again"),
+        News::Gone { proxy, reason } => tracing::info!(%proxy, %reason, "the proxy is gone"),
     }
-    for (name, reason) in known.values() {
-        tracing::info!(proxy = %name, %reason, "the proxy is gone");
-    }
-    *known = current;
 }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{super::table::table, proxies::DemoProxy, terminal::Terminal};
 use crate::{
     fleet::{ConditionStatus, FleetView, ProxyView},
-    model::Problem,
+    news::{News, Told},
     render::Rendition,
 };
 
@@ -89,9 +89,13 @@ pub(super) async fn follow(
     loop {
         let current = rendition.borrow_and_update().clone();
         let fleet = view.borrow_and_update().clone();
-        let news = told.news(current.as_deref(), &fleet);
+        let mut news = current
+            .as_deref()
+            .map_or_else(Vec::new, |rendition| told.rendition(rendition));
+        news.extend(told.fleet(&fleet));
+        let news: String = news.into_iter().filter_map(line).collect();
         match terminal {
-            Some(terminal) => terminal.show(&news, drawn(&fleet, told.hold.is_some()))?,
+            Some(terminal) => terminal.show(&news, drawn(&fleet, told.is_held()))?,
             None => {
                 let text = table(&fleet, Timestamp::now(), true);
                 let mut output = std::io::stdout().lock();
@@ -155,65 +159,16 @@ fn fitting<T>(mut proxies: Vec<T>, rows: usize, is_in_order: impl Fn(&T) -> bool
     (proxies, Some(line))
 }
 
-/// What has been told.
-#[derive(Default)]
-struct Told {
-    problems: BTreeSet<Problem>,
-    /// Why nothing is sent to the proxies.
-    hold: Option<String>,
-    faults: BTreeSet<String>,
-}
-
-impl Told {
-    /// Lines about what came and went since the last time.
-    fn news(&mut self, rendition: Option<&Rendition>, fleet: &FleetView) -> String {
-        let mut lines = String::new();
-        if let Some(rendition) = rendition {
-            self.problems(&mut lines, &rendition.problems);
-            self.hold(&mut lines, rendition.hold.as_deref());
-        }
-        self.faults(&mut lines, fleet);
-        lines
-    }
-
-    fn problems(&mut self, lines: &mut String, problems: &[Problem]) {
-        let current: BTreeSet<Problem> = problems.iter().cloned().collect();
-        for problem in current.difference(&self.problems) {
-            lines.push_str(&format!("problem    {problem}\n"));
-        }
-        for problem in self.problems.difference(&current) {
-            lines.push_str(&format!("solved     {} {}\n", problem.object, problem.reason));
-        }
-        self.problems = current;
-    }
-
-    fn hold(&mut self, lines: &mut String, hold: Option<&str>) {
-        if self.hold.as_deref() == hold {
-            return;
-        }
-        match hold {
-            Some(why) => lines.push_str(&format!("held       nothing is sent to the proxies: {why}\n")),
-            None => lines.push_str("released   the proxies are sent configurations again\n"),
-        }
-        self.hold = hold.map(str::to_owned);
-    }
-
-    /// What is wrong with proxies.
-    fn faults(&mut self, lines: &mut String, fleet: &FleetView) {
-        let faults = fleet.proxies.iter().filter_map(|proxy| {
-            let conditions = [&proxy.reachable, &proxy.mutual_tls, &proxy.synced];
-            let fault = conditions
-                .into_iter()
-                .find(|condition| condition.status == ConditionStatus::False)?;
-            Some(format!(
-                "{:9}  {}: {}\n",
-                proxy.target.name, fault.reason, fault.message
-            ))
-        });
-        let current: BTreeSet<String> = faults.collect();
-        current.difference(&self.faults).for_each(|fault| lines.push_str(fault));
-        self.faults = current;
-    }
+/// A line for the screen; the table shows what came of faults.
+fn line(news: News) -> Option<String> {
+    Some(match news {
+        News::Problem(problem) => format!("problem    {problem}\n"),
+        News::Solved(problem) => format!("solved     {} {}\n", problem.object, problem.reason),
+        News::Held(why) => format!("held       nothing is sent to the proxies: {why}\n"),
+        News::Released => "released   the proxies are sent configurations again\n".to_owned(),
+        News::Fault { proxy, reason, message } => format!("{:9}  {reason}: {message}\n", proxy.name),
+        News::InOrder { .. } | News::Gone { .. } => return None,
+    })
 }
 
 /// A line of the table without its last column.
