@@ -1,30 +1,51 @@
 //! `:PORT` is all addresses of both families, whatever the machine's settings.
 
-use std::process::{Command, Stdio};
+use std::{
+    os::unix::fs::MetadataExt,
+    process::{Command, Stdio},
+};
 
 use crate::harness::{Running, eventually, silverback};
 
-/// Whether this user may make network namespaces: root may, where the tests run. Elsewhere there is no way to change how
-/// the machine binds, and nothing is shown.
-fn may_make_namespaces() -> bool {
-    let tried = Command::new("unshare")
-        .args(["--net", "ip", "link", "set", "lo", "up"])
-        .output();
-    tried.is_ok_and(|output| output.status.success())
+/// How a network of one's own is made and entered: with users of its own, which most may make, or as root without.
+const WAYS: [(&[&str], &[&str]); 2] = [
+    (
+        &["--user", "--map-root-user", "--net"],
+        &["--user", "--preserve-credentials", "--net"],
+    ),
+    (&["--net"], &["--net"]),
+];
+
+/// The first of these ways that this user may go.
+fn way() -> Option<(&'static [&'static str], &'static [&'static str])> {
+    WAYS.into_iter().find(|(made, _)| {
+        let tried = Command::new("unshare")
+            .args(*made)
+            .args(["ip", "link", "set", "lo", "up"])
+            .output();
+        tried.is_ok_and(|output| output.status.success())
+    })
 }
 
 #[tokio::test]
 async fn probes_by_ipv4_are_answered_where_ipv6_sockets_take_no_ipv4_by_themselves() {
-    if !may_make_namespaces() {
+    let Some((made, entered)) = way() else {
+        // There is no other way to change how the machine binds.
+        let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+        assert!(
+            !is_root,
+            "root can't make a network namespace: are unshare and ip there?"
+        );
         eprintln!("skipped: this user may not make network namespaces");
         return;
-    }
+    };
     let state = tempfile::tempdir().unwrap();
     let manifests = state.path().join("manifests");
     std::fs::create_dir(&manifests).unwrap();
     let mut controller = Command::new("unshare");
     controller
-        .args(["--net", "sh", "-c"])
+        .args(made)
+        .args(["sh", "-c"])
         .arg("ip link set lo up && echo 1 >/proc/sys/net/ipv6/bindv6only && exec \"$@\"")
         .arg("sh")
         .arg(silverback().get_program())
@@ -52,7 +73,8 @@ async fn probes_by_ipv4_are_answered_where_ipv6_sockets_take_no_ipv4_by_themselv
         "http://127.0.0.1:10256/",
     ] {
         let asked = Command::new("nsenter")
-            .args(["--net", "--target", &pid])
+            .args(entered)
+            .args(["--target", &pid])
             .arg(silverback().get_program())
             .args(["request", "--timeout=30s", url])
             .stdin(Stdio::null())
