@@ -1,10 +1,10 @@
 //! Which objects are ours, by class (`kic.md` 2.2). Pure.
 
 use super::View;
-use crate::model::{NamespacedName, kong::ControlPlaneRef, kubernetes::Metadata};
-
-const INGRESS_CLASS: &str = "kubernetes.io/ingress.class";
-const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
+use crate::{
+    model::{annotations::INGRESS_CLASS, kong::ControlPlaneRef, kubernetes::Metadata},
+    translate,
+};
 
 /// Whether an object with that annotation, or without one, is ours.
 pub(super) fn takes(metadata: &Metadata, view: View<'_>) -> bool {
@@ -13,12 +13,7 @@ pub(super) fn takes(metadata: &Metadata, view: View<'_>) -> bool {
 
 /// Whether an object that names that class is ours; one that names none goes to the default.
 pub(super) fn takes_name(name: &str, view: View<'_>) -> bool {
-    let ours = view.class();
-    if !name.is_empty() {
-        return name == ours;
-    }
-    let class = view.snapshot.ingress_classes.get(&NamespacedName::new("", ours));
-    class.is_some_and(|class| class.metadata.annotation(DEFAULT_CLASS) == Some("true"))
+    translate::is_of_class(name, view.class(), view.snapshot)
 }
 
 /// Whether an object is ours as far as its control plane goes.

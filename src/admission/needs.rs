@@ -4,10 +4,7 @@
 //! up, and of what could not be looked up nobody is told that it does not exist.
 
 use super::{Change, Known, View};
-use crate::model::{NamespacedName, Problem, Reason, References, Snapshot};
-
-/// Annotation that names ConfigMaps with CA certificates.
-const CA_CERTIFICATES_CONFIG_MAPS: &str = "konghq.com/ca-certificates-configmaps";
+use crate::model::{NamespacedName, Problem, Reason, References, Snapshot, annotations::CA_CERTIFICATES_CONFIG_MAPS};
 
 /// More Secrets than this only an attack has.
 const MAX_SECRETS: usize = 16;

@@ -6,6 +6,8 @@ use proxy_config_schema::{JsonObject, Secrets};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::translate::EntitySchema;
+
 /// Longest message of a proxy that is passed on, in characters.
 const MAX_MESSAGE: usize = 1024;
 /// An identifier that nothing has, for fields that must refer to something.
@@ -156,19 +158,9 @@ impl Question {
     /// The question that follows when the schema of a type is known: fields that refer to others get made-up references,
     /// since which ones they will be follows from where the parent plugin is attached.
     fn with_schema(&self, kind: &str, mut fields: JsonObject, body: &[u8]) -> Self {
-        #[derive(Deserialize)]
-        struct Schema {
-            #[serde(default)]
-            fields: Vec<JsonObject>,
-        }
-        let schema = serde_json::from_slice::<Schema>(body);
-        for field in schema.into_iter().flat_map(|schema| schema.fields) {
-            for (name, definition) in field {
-                let is_foreign = definition.get("type").is_some_and(|kind| kind == "foreign");
-                if is_foreign && !fields.contains_key(&name) {
-                    fields.insert(name, json!({ "id": MADE_UP }));
-                }
-            }
+        let schema = EntitySchema::parse(body).unwrap_or_default();
+        for name in schema.foreign.into_keys() {
+            fields.entry(name).or_insert_with(|| json!({ "id": MADE_UP }));
         }
         let secrets = Secrets::of_settings(&fields);
         Self {

@@ -2,6 +2,7 @@
 //!
 //! Pure values: no IO, no clock, no Kubernetes client. Everything may use them; they use nothing of ours.
 
+pub mod annotations;
 mod byte_size;
 mod digest;
 pub mod gateway;

@@ -4,17 +4,11 @@ use std::collections::BTreeSet;
 
 use super::{
     NamespacedName, Snapshot,
+    annotations::{CA_CERTIFICATES_CONFIG_MAPS, CA_CERTIFICATES_SECRETS, CLIENT_CERT},
     gateway::{BackendRef, BackendTLSPolicy, Gateway},
     kong::PluginFields,
     kubernetes::{Ingress, IngressTls, Metadata},
 };
-
-/// Annotation of a Service or KongServiceFacade that names a TLS Secret of its namespace.
-const CLIENT_CERTIFICATE: &str = "konghq.com/client-cert";
-/// Annotation of a Service or KongServiceFacade that names Secrets with CA certificates, separated by commas.
-const CA_SECRETS: &str = "konghq.com/ca-certificates-secrets";
-/// Annotation of a Service or KongServiceFacade that names ConfigMaps with CA certificates, separated by commas.
-const CA_CONFIG_MAPS: &str = "konghq.com/ca-certificates-configmaps";
 
 /// What the objects of a snapshot refer to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -116,12 +110,12 @@ impl References {
             if metadata.annotations.is_empty() {
                 continue;
             }
-            for name in [CLIENT_CERTIFICATE, CA_SECRETS] {
+            for name in [CLIENT_CERT, CA_CERTIFICATES_SECRETS] {
                 for secret in names(metadata.annotation(name)) {
                     insert(&mut self.secrets, metadata, secret);
                 }
             }
-            for config_map in names(metadata.annotation(CA_CONFIG_MAPS)) {
+            for config_map in names(metadata.annotation(CA_CERTIFICATES_CONFIG_MAPS)) {
                 insert(&mut self.config_maps, metadata, config_map);
             }
         }

@@ -3,11 +3,10 @@
 use std::ops::RangeInclusive;
 
 use super::problems::{Owner, Problems};
+pub(super) use crate::model::annotations::{
+    CA_CERTIFICATES_CONFIG_MAPS, CA_CERTIFICATES_SECRETS, CLIENT_CERT, DEFAULT_CLASS, INGRESS_CLASS,
+};
 
-/// Which controller serves an Ingress; goes before `spec.ingressClassName`.
-pub(super) const INGRESS_CLASS: &str = "kubernetes.io/ingress.class";
-/// Marks the class of Ingresses that name none.
-pub(super) const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
 /// Sends plain HTTP to HTTPS.
 pub(super) const FORCE_SSL_REDIRECT: &str = "ingress.kubernetes.io/force-ssl-redirect";
 /// Sends requests to the Service's DNS name instead of its endpoints.
@@ -23,9 +22,6 @@ macro_rules! annotations {
 }
 
 annotations! {
-    CA_CERTIFICATES_CONFIG_MAPS = "ca-certificates-configmaps";
-    CA_CERTIFICATES_SECRETS = "ca-certificates-secrets";
-    CLIENT_CERT = "client-cert";
     CONNECT_TIMEOUT = "connect-timeout";
     HEADERS_SEPARATOR = "headers-separator";
     HOST_ALIASES = "host-aliases";

@@ -22,12 +22,21 @@ pub(super) struct Class<'a> {
     is_default: bool,
 }
 
+/// Whether what names that class is ours, which is called `ours`; what names none goes to the default class.
+pub fn is_of_class(named: &str, ours: &str, snapshot: &Snapshot) -> bool {
+    Class::called(ours, snapshot).takes_named(named)
+}
+
 impl<'a> Class<'a> {
     pub(super) fn find(snapshot: &'a Snapshot, settings: &'a Settings) -> Self {
-        let key = NamespacedName::new("", settings.ingress_class.as_str());
-        let object = snapshot.ingress_classes.get(&key).map(AsRef::as_ref);
+        Self::called(&settings.ingress_class, snapshot)
+    }
+
+    fn called(name: &'a str, snapshot: &'a Snapshot) -> Self {
+        let object = snapshot.ingress_classes.get(&NamespacedName::new("", name));
+        let object = object.map(AsRef::as_ref);
         Self {
-            name: &settings.ingress_class,
+            name,
             object,
             is_default: object
                 .is_some_and(|class| class.metadata.annotation(annotations::DEFAULT_CLASS) == Some("true")),

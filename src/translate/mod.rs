@@ -50,6 +50,7 @@ use jiff::Timestamp;
 use proxy_config_schema::Configuration;
 
 pub use self::{
+    class::is_of_class,
     gateway::{
         ClassOutcome, ConditionOutcome, GatewayOutcome, GatewayStatuses, ListenerOutcome, ParentOutcome, PolicyOutcome,
         RouteOutcome,

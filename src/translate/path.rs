@@ -102,9 +102,10 @@ impl PathMatch {
 
     /// An empty marker makes every path a regular expression in the traditional router, and is the default otherwise.
     fn effective_marker(&self) -> &str {
-        match self.flavor {
-            RouterFlavor::Expressions if self.marker.is_empty() => REGEX_MARKER,
-            RouterFlavor::Expressions | RouterFlavor::Traditional | RouterFlavor::TraditionalCompatible => &self.marker,
+        if self.flavor.is_expressions() && self.marker.is_empty() {
+            REGEX_MARKER
+        } else {
+            &self.marker
         }
     }
 
@@ -181,12 +182,8 @@ impl PathMatch {
         for (part, text) in self.parts() {
             match part {
                 PathPart::StartsWith => syntax::check_path(&text).map_err(Fault::Path)?,
-                PathPart::Equal => match self.flavor {
-                    RouterFlavor::Expressions => syntax::check_path(&text).map_err(Fault::Path)?,
-                    RouterFlavor::Traditional | RouterFlavor::TraditionalCompatible => {
-                        escape = regexes.check(&text).is_err();
-                    }
-                },
+                PathPart::Equal if self.flavor.is_expressions() => syntax::check_path(&text).map_err(Fault::Path)?,
+                PathPart::Equal => escape = regexes.check(&text).is_err(),
                 PathPart::Regex => {
                     regexes.check(&text).map_err(Fault::Regex)?;
                     if !self.flavor.is_expressions() && !text.starts_with('/') {

@@ -48,8 +48,8 @@ pub(super) fn render(draft: &RouteDraft<'_>, settings: &Settings) -> kong::Route
         route.regex_priority = annotated.regex_priority.or(defaults.regex_priority);
         route.path_handling = annotated.path_handling.clone().or(Some(PATH_HANDLING.to_owned()));
     }
-    match (&draft.matches, flavor) {
-        (Matches::Paths(matches), RouterFlavor::Traditional | RouterFlavor::TraditionalCompatible) => {
+    match &draft.matches {
+        Matches::Paths(matches) if !flavor.is_expressions() => {
             let paths = matches.paths.iter().flat_map(|path| path.matches.traditional());
             let fields = FieldMatches {
                 hosts: matches.hosts.clone(),
@@ -59,7 +59,7 @@ pub(super) fn render(draft: &RouteDraft<'_>, settings: &Settings) -> kong::Route
             // The hosts hold the aliases already.
             write_fields(fields, annotated, settings, &mut route);
         }
-        (Matches::Paths(matches), RouterFlavor::Expressions) => {
+        Matches::Paths(matches) => {
             route.expression = Some(expression(matches, annotated).to_string());
             route.priority = Some(if matches.is_default {
                 0
@@ -67,7 +67,7 @@ pub(super) fn render(draft: &RouteDraft<'_>, settings: &Settings) -> kong::Route
                 priority(matches, annotated)
             });
         }
-        (Matches::Fields(fields), _) => {
+        Matches::Fields(fields) => {
             let mut fields = fields.clone();
             for host in &annotated.host_aliases {
                 if !fields.hosts.contains(host) {
@@ -76,11 +76,11 @@ pub(super) fn render(draft: &RouteDraft<'_>, settings: &Settings) -> kong::Route
             }
             write_fields(fields, annotated, settings, &mut route);
         }
-        (Matches::Expression { predicate, priority }, _) => {
+        Matches::Expression { predicate, priority } => {
             route.expression = Some(predicate.to_string());
             route.priority = Some(*priority);
         }
-        (Matches::Stream(matches), _) => write_stream(matches, annotated, settings, &mut route),
+        Matches::Stream(matches) => write_stream(matches, annotated, settings, &mut route),
     }
     // Kong Ingress Controller leaves protocols of expressions to chance.
     if !flavor.is_expressions() || !settings.raw_objects {
@@ -117,33 +117,30 @@ fn write_fields(fields: FieldMatches, annotated: &RouteSettings, settings: &Sett
 
 fn write_stream(matches: &StreamMatches, annotated: &RouteSettings, settings: &Settings, route: &mut kong::Route) {
     let server_names = annotated.snis.as_ref().unwrap_or(&matches.server_names);
-    match settings.profile.router_flavor {
-        RouterFlavor::Traditional | RouterFlavor::TraditionalCompatible => {
-            route.snis = some(server_names.clone());
-            let endpoint = |port: &u16| kong::Endpoint {
-                ip: None,
-                port: Some(*port),
-            };
-            route.destinations = some(matches.ports.iter().map(endpoint).collect());
-        }
-        RouterFlavor::Expressions => {
-            let server_name = |name: &String| match settings.raw_objects {
-                // A wildcard never holds then, as in Kong Ingress Controller.
-                true => Predicate::compare("tls.sni", Operator::Equal, name.as_str()),
-                false => Predicate::server_name(name),
-            };
-            let names: Vec<_> = server_names.iter().map(server_name).collect();
-            let ports = matches
-                .ports
-                .iter()
-                .map(|port| Predicate::number("net.dst.port", *port));
-            let members = [names, ports.collect()].into_iter();
-            let members: Vec<_> = members.filter(|members| !members.is_empty()).collect();
-            route.expression = (!members.is_empty())
-                .then(|| Predicate::all(members.into_iter().map(Predicate::any).collect()).to_string());
-            route.priority = Some(STREAM_PRIORITY);
-        }
+    if !settings.profile.router_flavor.is_expressions() {
+        route.snis = some(server_names.clone());
+        let endpoint = |port: &u16| kong::Endpoint {
+            ip: None,
+            port: Some(*port),
+        };
+        route.destinations = some(matches.ports.iter().map(endpoint).collect());
+        return;
     }
+    let server_name = |name: &String| match settings.raw_objects {
+        // A wildcard never holds then, as in Kong Ingress Controller.
+        true => Predicate::compare("tls.sni", Operator::Equal, name.as_str()),
+        false => Predicate::server_name(name),
+    };
+    let names: Vec<_> = server_names.iter().map(server_name).collect();
+    let ports = matches
+        .ports
+        .iter()
+        .map(|port| Predicate::number("net.dst.port", *port));
+    let members = [names, ports.collect()].into_iter();
+    let members: Vec<_> = members.filter(|members| !members.is_empty()).collect();
+    route.expression =
+        (!members.is_empty()).then(|| Predicate::all(members.into_iter().map(Predicate::any).collect()).to_string());
+    route.priority = Some(STREAM_PRIORITY);
 }
 
 /// gRPC and HTTP together are HTTP, since Kong refuses both on one route, as it does path stripping on gRPC.

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use self::sources::{Mistake, Sources, User, id};
 use super::{World, confirmed::Content};
 use crate::{
-    model::{Kind, NamespacedName, kong::KongLicense},
+    model::{Kind, NamespacedName, annotations::INGRESS_CLASS, kong::KongLicense},
     status::{
         document::{Document, Key},
         entry::{AncestorRef, Entries, Entry, Reference, Writer},
@@ -28,6 +28,7 @@ use crate::{
         planner::Planner,
         settings::Settings,
     },
+    translate::is_of_class,
 };
 
 /// Kinds whose objects have conditions of ours.
@@ -42,11 +43,6 @@ pub(in crate::status) const KINDS: [Kind; 9] = [
     Kind::KongUpstreamPolicy,
     Kind::KongVault,
 ];
-
-/// Names the class of an object.
-const CLASS: &str = "kubernetes.io/ingress.class";
-/// Says of an IngressClass that it is that of objects that name none.
-const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
 
 const CONFIGURED: Verdict<'static> = Verdict {
     holds: true,
@@ -158,13 +154,9 @@ impl ObjectConditions {
     fn judge_unused_facades(&self, sources: &Sources, settings: &Settings, wanted: &mut BTreeMap<Key, Document>) {
         let Some(class) = &settings.facade_class else { return };
         let snapshot = &sources.latest.snapshot;
-        let is_default = snapshot
-            .ingress_classes
-            .get(&NamespacedName::new("", class.as_str()))
-            .is_some_and(|class| class.metadata.annotation(DEFAULT_CLASS) == Some("true"));
         for facade in snapshot.service_facades.values() {
-            let named = facade.metadata.annotation(CLASS).filter(|named| !named.is_empty());
-            if !named.map_or(is_default, |named| named == class) {
+            let named = facade.metadata.annotation(INGRESS_CLASS).unwrap_or_default();
+            if !is_of_class(named, class, snapshot) {
                 continue;
             }
             let name = facade.metadata.key();
