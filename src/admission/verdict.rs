@@ -108,9 +108,7 @@ pub(super) fn gravity(kind: Kind, problem: &Problem) -> Gravity {
         | Reason::InvalidRegex
         | Reason::InvalidCredential
         | Reason::DuplicateObject => Gravity::Denial,
-        // Whoever refers to a plugin or a certificate is not to blame for what is wrong with it.
-        Reason::InvalidPlugin if matches!(kind, Kind::KongPlugin | Kind::KongClusterPlugin) => Gravity::Denial,
-        Reason::InvalidCertificate if matches!(kind, Kind::Secret | Kind::ConfigMap) => Gravity::Denial,
+        Reason::InvalidPlugin | Reason::InvalidCertificate if !problem.is_consequence() => Gravity::Denial,
         // Routes of the Gateway API say it in their status.
         Reason::UnsupportedBackend if kind == Kind::Ingress => Gravity::Denial,
         Reason::Unsupported if kind == Kind::HTTPRoute && is_denied_of_routes(field) => Gravity::Denial,

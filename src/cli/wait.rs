@@ -247,8 +247,7 @@ impl Wait {
                 ));
             }
         }
-        let faults = answer.related.iter().take(TOLD);
-        notes.extend(faults.map(|problem| format!("{}: {}", problem.object, told(problem))));
+        notes.extend(asides(&answer));
         Ok((judge(answer, behind), notes))
     }
 
@@ -313,24 +312,31 @@ enum Prospect {
     MayCome,
     /// It is served as it says; what is missing is none of the configuration.
     Complete,
+    /// It is served but for something that has no effect; no waiting changes that.
+    Ignored,
 }
 
 fn prospect(problem: &Problem) -> Prospect {
     match problem.reason {
+        _ if problem.is_consequence() => Prospect::MayCome,
         Reason::NoEndpoints => Prospect::Complete,
-        Reason::ServiceNotFound
-        | Reason::PortNotFound
-        | Reason::SecretNotFound
-        | Reason::ReferenceNotFound
-        | Reason::PluginNotFound
-        | Reason::ConsumerGroupNotFound
-        | Reason::RefNotPermitted
+        Reason::Ignored => Prospect::Ignored,
+        reason if reason.is_of_absence() => Prospect::MayCome,
+        Reason::RefNotPermitted
         | Reason::NoMatchingParent
         | Reason::NoMatchingListenerHostname
         | Reason::NotAllowedByListeners
         | Reason::SourceUnavailable => Prospect::MayCome,
         _ => Prospect::Hopeless,
     }
+}
+
+/// What is worth a word whether it is live or not: what of it has no effect, and what is wrong with what it refers to.
+fn asides(answer: &Answer) -> Vec<String> {
+    let ignored = answer.problems.iter().filter(|it| prospect(it) == Prospect::Ignored);
+    let faults = answer.related.iter().take(TOLD);
+    let faults = faults.map(|problem| format!("{}: {}", problem.object, told(problem)));
+    ignored.map(told).chain(faults).collect()
 }
 
 fn judge(answer: Answer, behind: Vec<String>) -> Standing {
@@ -343,7 +349,9 @@ fn judge(answer: Answer, behind: Vec<String>) -> Standing {
         some
     };
     if !of(Prospect::Hopeless).is_empty() {
-        return Standing::Wrong(answer.problems.iter().map(told).collect());
+        let problems = answer.problems.iter();
+        let others = problems.filter(|it| prospect(it) != Prospect::Ignored);
+        return Standing::Wrong(others.map(told).collect());
     }
     let to_come = of(Prospect::MayCome);
     if answer.live {
@@ -521,6 +529,50 @@ mod tests {
                 assert_eq!(held_back.len(), 2, "all is told: {held_back:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_another_object_is_waited_for() {
+        for (kind, reason, is_own) in [
+            (Kind::Ingress, Reason::InvalidPlugin, false),
+            (Kind::KongConsumer, Reason::InvalidPlugin, false),
+            (Kind::KongPlugin, Reason::InvalidPlugin, true),
+            (Kind::KongClusterPlugin, Reason::InvalidPlugin, true),
+            (Kind::Gateway, Reason::InvalidCertificate, false),
+            (Kind::KongPlugin, Reason::InvalidCertificate, false),
+            (Kind::Secret, Reason::InvalidCertificate, true),
+            (Kind::ConfigMap, Reason::InvalidCertificate, true),
+            (Kind::Ingress, Reason::DependsOnRejected, false),
+            (Kind::KongPlugin, Reason::DependsOnRejected, false),
+        ] {
+            let answer = Answer {
+                live: true,
+                problems: vec![problem(kind, reason)],
+                ..answer()
+            };
+            let (held_back, is_over) = match judge(answer, Vec::new()) {
+                Standing::Wrong(held_back) => (held_back, true),
+                Standing::NotYet(held_back) => (held_back, false),
+                Standing::Live(..) => panic!("{} {reason}: it is not served as it says", kind.name()),
+            };
+            assert_eq!(is_over, is_own, "{} {reason}", kind.name());
+            assert_eq!(held_back, [format!("{reason}: it is so; do this")]);
+        }
+    }
+
+    #[test]
+    fn what_has_no_effect_is_a_note_and_neither_waited_for_nor_a_fault() {
+        let live = with(true, &[Reason::Ignored]);
+        assert_eq!(asides(&live), ["Ignored: it is so; do this"]);
+        assert!(matches!(judge(live, Vec::new()), Standing::Live(_, to_come) if to_come.is_empty()));
+        let Standing::NotYet(held_back) = judge(with(false, &[Reason::Ignored]), Vec::new()) else {
+            panic!("no proxy runs it yet");
+        };
+        assert_eq!(held_back.len(), 1, "it is not held back by that: {held_back:?}");
+        let Standing::Wrong(held_back) = judge(with(true, &[Reason::Ignored, Reason::Conflict]), Vec::new()) else {
+            panic!("another one wins");
+        };
+        assert_eq!(held_back, ["Conflict: it is so; do this"]);
     }
 
     #[test]

@@ -471,7 +471,10 @@ fn incomplete<'a>(problems: impl Iterator<Item = &'a Problem> + Clone) -> Option
 
 /// Whether such a problem takes something out of the configuration, rather than stand beside it.
 fn leaves_out(reason: Reason) -> bool {
-    !matches!(reason, Reason::NoEndpoints | Reason::SourceUnavailable)
+    !matches!(
+        reason,
+        Reason::NoEndpoints | Reason::SourceUnavailable | Reason::Ignored
+    )
 }
 
 /// Whether such a problem is there since a proxy refused something.

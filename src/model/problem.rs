@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::ObjectRef;
+use super::{Kind, ObjectRef, kong::label};
 
 /// What is wrong with an object, and what to do about it. Never holds a secret.
 ///
@@ -125,6 +125,39 @@ reasons! {
     NoMatchingListenerHostname,
     /// The listeners of the Gateway take no routes of that namespace or kind.
     NotAllowedByListeners,
+    /// Something that the object says has no effect with Kong; the rest of it is served.
+    Ignored,
+}
+
+impl Reason {
+    /// Whether something is missing that the object refers to.
+    pub fn is_of_absence(self) -> bool {
+        matches!(
+            self,
+            Self::ServiceNotFound
+                | Self::PortNotFound
+                | Self::SecretNotFound
+                | Self::ReferenceNotFound
+                | Self::PluginNotFound
+                | Self::ConsumerGroupNotFound
+        )
+    }
+}
+
+impl Problem {
+    /// Whether it only follows from another problem, mostly one of an object that this one refers to: it goes when that
+    /// does, and nothing that the object says is to blame.
+    pub fn is_consequence(&self) -> bool {
+        let is = |kinds: &[Kind]| kinds.iter().any(|kind| *kind.name() == *self.object.kind);
+        let of_label = || self.field.as_deref() == Some(format!("metadata.labels[{}]", label::GLOBAL).as_str());
+        match self.reason {
+            Reason::DependsOnRejected => true,
+            // A label puts a plugin before all requests, which is told apart from what is wrong with the plugin.
+            Reason::InvalidPlugin => !is(&[Kind::KongPlugin, Kind::KongClusterPlugin]) || of_label(),
+            Reason::InvalidCertificate => !is(&[Kind::Secret, Kind::ConfigMap]),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Reason {

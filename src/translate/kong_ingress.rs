@@ -31,7 +31,7 @@ pub(super) fn settings<'a>(
         state.problems.report(
             owner,
             field,
-            Reason::Unsupported,
+            Reason::Ignored,
             format!("{parent} sends requests here, and KongIngresses have no effect on routes of the Gateway API"),
             format!("use a KongUpstreamPolicy: {}", annotations::UPSTREAM_POLICY),
         );

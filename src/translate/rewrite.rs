@@ -36,7 +36,7 @@ pub(super) fn read(
         problems.report(
             owner,
             annotation_field(annotations::REWRITE),
-            Reason::Unsupported,
+            Reason::Ignored,
             "rewriting of paths by annotation is switched off; requests keep their path",
             "switch it on with --feature-gates RewriteURIs=true, or remove the annotation",
         );

@@ -120,7 +120,7 @@ impl<'a> Certificates<'a> {
             problems.report(
                 owner,
                 field(".hosts"),
-                Reason::Unsupported,
+                Reason::Ignored,
                 format!(
                     "no host is listed, and Kong serves certificates by host: that of Secret {} is not used",
                     tls.secret_name

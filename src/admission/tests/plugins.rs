@@ -98,6 +98,28 @@ fn from_secret() -> Value {
     limit(&json!({"configFrom": {"secretKeyRef": {"name": "limits", "key": "config"}}}))
 }
 
+#[test]
+fn a_plugin_for_all_requests_may_come_before_its_secret() {
+    let mut plugin = ours(json!({
+        "metadata": {"name": "limit", "labels": {"global": "true"}},
+        "plugin": "rate-limiting",
+        "configFrom": {"secretKeyRef": {"name": "limits", "namespace": "shop", "key": "config"}},
+    }));
+    let told = verdict(Kind::KongClusterPlugin, &plugin, &[]);
+    assert!(told.is_allowed(), "{told:?}");
+    assert_eq!(
+        told.warnings.len(),
+        2,
+        "the Secret is missing, and what comes of that: {told:?}"
+    );
+    plugin["config"] = json!({"minute": 5});
+    let message = denial(Kind::KongClusterPlugin, &plugin, &[]);
+    assert!(
+        message.starts_with("could not load secret plugin configuration: configFrom"),
+        "{message}"
+    );
+}
+
 fn limits(config: &str) -> Value {
     json!({"metadata": {"name": "limits", "labels": {"konghq.com/validate": "plugin"}}, "stringData": {"config": config}})
 }

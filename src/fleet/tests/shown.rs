@@ -19,9 +19,11 @@ fn left_out_objects_show_and_harmless_problems_do_not() {
         (ConditionStatus::False, "ObjectsLeftOut")
     );
     assert!(complete.message.contains("Ingress shop/web"), "{}", complete.message);
-    world.run_with_problem("two", Reason::NoEndpoints);
-    world.pass(seconds(5));
-    assert_eq!(world.shown("a").complete.status, ConditionStatus::True);
+    for (text, reason) in [("two", Reason::NoEndpoints), ("three", Reason::Ignored)] {
+        world.run_with_problem(text, reason);
+        world.pass(seconds(5));
+        assert_eq!(world.shown("a").complete.status, ConditionStatus::True, "{reason}");
+    }
 }
 
 #[test]

@@ -82,7 +82,6 @@ impl News {
             .filter(|((kind, _), change)| change.confirmation > seen && !kind.has_conditions())
             .collect();
         fresh.sort_unstable_by_key(|(_, change)| change.confirmation);
-        let mut secrets = None;
         let faulty = faulty(rendition);
         let proxies = world.view.proxies.iter();
         let proxies = proxies.filter(|proxy| !proxy.target.terminating && proxy.ready.status == ConditionStatus::True);
@@ -91,12 +90,11 @@ impl News {
             let Some(object) = snapshot.get(*kind, name).map(|object| object.object_ref()) else {
                 continue;
             };
-            let is_used = rendition.objects.contains(&object)
-                || *kind == Kind::Secret
-                    && secrets
-                        .get_or_insert_with(|| secrets_of(rendition, snapshot))
-                        .contains(name);
-            if is_used && !object.uid.is_empty() && !faulty.contains(&object) {
+            if object.uid.is_empty() || faulty.contains(&object) {
+                continue;
+            }
+            let takes_part = |object: &ObjectRef| rendition.objects.contains(object);
+            if takes_part(&object) || (*kind == Kind::Secret && is_referred_to(name, snapshot, takes_part)) {
                 self.tell(document(object, count, change), planner, now);
             }
         }
@@ -130,26 +128,40 @@ impl News {
 /// Objects of which something is not served as they say: that is told, and this would contradict it.
 fn faulty(rendition: &Rendition) -> HashSet<&ObjectRef> {
     let problems = rendition.problems.iter();
-    let faults = problems.filter(|problem| problem.reason != Reason::NoEndpoints);
+    let faults = problems.filter(|problem| !matches!(problem.reason, Reason::NoEndpoints | Reason::Ignored));
     faults.map(|problem| &problem.object).collect()
 }
 
-/// Secrets that the objects refer to which take part.
-fn secrets_of(rendition: &Rendition, snapshot: &Snapshot) -> HashSet<NamespacedName> {
-    let mut found = HashSet::new();
-    for object in rendition.objects.iter() {
-        let kind = Kind::ALL.iter().find(|kind| *kind.name() == *object.kind);
-        let Some(object) = kind.and_then(|kind| snapshot.get(*kind, &object.namespaced_name())) else {
-            continue;
-        };
-        let references = fallback::references(&object, snapshot);
-        found.extend(
-            references
-                .filter(|(kind, _)| *kind == Kind::Secret)
-                .map(|(_, name)| name),
-        );
-    }
-    found
+/// Kinds that refer to Secrets; whether those of other namespaces, too.
+const REFERRERS: [(Kind, bool); 9] = [
+    (Kind::KongPlugin, false),
+    (Kind::KongClusterPlugin, true),
+    (Kind::KongConsumer, false),
+    (Kind::Ingress, false),
+    (Kind::TCPIngress, false),
+    (Kind::Gateway, true),
+    (Kind::Service, false),
+    (Kind::KongServiceFacade, false),
+    (Kind::BackendTLSPolicy, false),
+];
+
+/// Whether an object refers to the Secret that takes part. There are many objects, and few Secrets change: only those are
+/// looked at that may do so.
+fn is_referred_to(secret: &NamespacedName, snapshot: &Snapshot, takes_part: impl Fn(&ObjectRef) -> bool) -> bool {
+    REFERRERS.iter().any(|(kind, from_afar)| {
+        let names = snapshot.keys(*kind);
+        let mut near = names
+            .iter()
+            .filter(|name| *from_afar || name.namespace == secret.namespace);
+        near.any(|name| {
+            let object = snapshot.get(*kind, name);
+            object.is_some_and(|object| {
+                let mut references = fallback::references(&object, snapshot);
+                references.any(|(kind, name)| kind == Kind::Secret && name == *secret)
+                    && takes_part(&object.object_ref())
+            })
+        })
+    })
 }
 
 fn document(object: ObjectRef, proxies: usize, change: &Change) -> EventDocument {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     fleet::{ProxyError, ProxyView},
     liveness::Tracker,
-    model::{Digest, Kind, Leadership, Object, Problem, Snapshot, Unavailable},
+    model::{Digest, Kind, Leadership, Object, Problem, Reason, Snapshot, Unavailable},
     render::Rendition,
     status::author::{events, news},
 };
@@ -249,6 +249,19 @@ async fn what_is_not_served_as_it_says_is_not_told_to_be_live() {
         .await;
     shop.cluster.settled().await;
     assert_eq!(shop.told(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_effect_does_not_stand_against_what_is_live() {
+    let mut shop = Shop::open().await;
+    shop.write(Kind::Ingress, "web");
+    let ignored = Problem {
+        reason: Reason::Ignored,
+        ..problem("web", "no host is listed")
+    };
+    shop.goes_live(vec![ignored]).await;
+    shop.cluster.settled().await;
+    assert_eq!(shop.told().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

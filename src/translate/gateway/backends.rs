@@ -143,9 +143,7 @@ fn report_unspoken(owner: Owner<'_>, field: &str, service: &str, protocol: &str,
         "kubernetes.io/h2c" => "use a GRPCRoute for gRPC, else remove the port's appProtocol",
         _ => "use an HTTPRoute",
     };
-    state
-        .problems
-        .report(owner, field, Reason::Unsupported, message, remedy);
+    state.problems.report(owner, field, Reason::Ignored, message, remedy);
 }
 
 /// Why a reference leads nowhere.

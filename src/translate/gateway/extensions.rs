@@ -53,7 +53,7 @@ pub(super) fn check(owner: Owner<'_>, rule: usize, asked: Asked<'_>, state: &mut
         let message = "Kong does not retry by the status of answers; the field is ignored";
         state
             .problems
-            .report(owner, field("retry"), Reason::Unsupported, message, remedy);
+            .report(owner, field("retry"), Reason::Ignored, message, remedy);
         if retry.backoff.is_some() {
             let (field, message) = (field("retry.backoff"), "Kong retries at once; the field is ignored");
             note_error(owner, &format!("{field}: {message}"), state);
@@ -66,8 +66,6 @@ pub(super) fn check(owner: Owner<'_>, rule: usize, asked: Asked<'_>, state: &mut
         let message = "sessions are not kept by rules with Kong; the field is ignored";
         let remedy = "name a KongUpstreamPolicy with hashOn or stickySessions on the Service";
         let field = field("sessionPersistence");
-        state
-            .problems
-            .report(owner, field, Reason::Unsupported, message, remedy);
+        state.problems.report(owner, field, Reason::Ignored, message, remedy);
     }
 }

@@ -337,7 +337,7 @@ fn timeout<'a>(rules: &[Rule<'a>], state: &mut State<'a>) -> u32 {
             state.problems.report(
                 rule.context.owner,
                 format!("{field}.request"),
-                Reason::Unsupported,
+                Reason::Ignored,
                 "Kong has no limit for a request as a whole; the field is ignored",
                 "limit the time of backends in timeouts.backendRequest",
             );

@@ -33,7 +33,7 @@ pub(super) fn claim(state: &mut State<'_>) {
             state.problems.report(
                 owner,
                 format!("{field}[1]"),
-                Reason::Unsupported,
+                Reason::Ignored,
                 "a listener can have one certificate only; the first one is served",
                 "keep one reference, or give each certificate a listener with a host name of its own",
             );

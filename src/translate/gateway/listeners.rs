@@ -65,8 +65,8 @@ pub(in crate::translate) struct OurListener<'a> {
 pub(super) enum ListenerFault {
     UnsupportedProtocol,
     InvalidHostname,
-    /// It demands certificates of clients, which Kong's listeners can't.
-    ClientCertificates,
+    /// It demands certificates of clients, which Kong's listeners can't; the field that says so.
+    ClientCertificates(String),
     ProtocolConflict(String),
     HostnameConflict(String),
 }
@@ -77,7 +77,7 @@ impl ListenerFault {
         match self {
             Self::UnsupportedProtocol => Refusal::NotAllowedByListeners,
             Self::InvalidHostname
-            | Self::ClientCertificates
+            | Self::ClientCertificates(_)
             | Self::ProtocolConflict(_)
             | Self::HostnameConflict(_) => Refusal::NoMatchingParent,
         }
@@ -88,7 +88,7 @@ impl ListenerFault {
         match self {
             Self::UnsupportedProtocol => "UnsupportedProtocol",
             Self::InvalidHostname => "Invalid",
-            Self::ClientCertificates => UNSUPPORTED_VALUE,
+            Self::ClientCertificates(_) => UNSUPPORTED_VALUE,
             Self::ProtocolConflict(_) => "ProtocolConflict",
             Self::HostnameConflict(_) => "HostnameConflict",
         }
@@ -109,7 +109,7 @@ impl ListenerFault {
                 listener.hostname.as_deref().unwrap_or_default(),
                 listener.name
             ),
-            Self::ClientCertificates => format!(
+            Self::ClientCertificates(_) => format!(
                 "the listener {} wants certificates of clients, for which Kong's listeners can't ask",
                 listener.name
             ),
@@ -215,21 +215,22 @@ impl<'a> OurGateway<'a> {
             problems.report(
                 owner,
                 "spec.tls.backend",
-                Reason::Unsupported,
+                Reason::Ignored,
                 "Kong shows backends no certificate of a Gateway; the field is ignored",
                 "name the Secret on each Service that demands one, by the annotation konghq.com/client-cert",
             );
         }
         for (position, spec) in gateway.spec.listeners.iter().enumerate() {
+            let wanted = client_certificates(&gateway.spec, position);
             let fault = check(spec, &ports).or_else(|| {
-                let demanded = client_certificates(&gateway.spec, spec)?;
-                (demanded == ClientCertificates::Demanded).then_some(ListenerFault::ClientCertificates)
+                let wanted = wanted.as_ref().filter(|wanted| !wanted.is_optional)?;
+                Some(ListenerFault::ClientCertificates(wanted.field.clone()))
             });
-            if client_certificates(&gateway.spec, spec) == Some(ClientCertificates::Optional) {
+            if let Some(wanted) = wanted.filter(|wanted| wanted.is_optional) {
                 problems.report(
                     owner,
-                    "spec.tls.frontend",
-                    Reason::Unsupported,
+                    wanted.field,
+                    Reason::Ignored,
                     format!(
                         "Kong's listeners can't ask clients for certificates: the listener {} serves them without",
                         spec.name
@@ -248,29 +249,30 @@ impl<'a> OurGateway<'a> {
                 attached: 0,
             };
             if let Some(fault) = &listener.fault {
+                let own = |field: &str| format!("spec.listeners[{position}].{field}");
                 let (field, reason, remedy) = match fault {
                     ListenerFault::UnsupportedProtocol => {
-                        ("protocol", Reason::Unsupported, "use HTTP, HTTPS, TLS, TCP or UDP")
+                        (own("protocol"), Reason::Unsupported, "use HTTP, HTTPS, TLS, TCP or UDP")
                     }
                     ListenerFault::InvalidHostname => (
-                        "hostname",
+                        own("hostname"),
                         Reason::InvalidField,
                         "use a DNS name such as shop.example.com or *.example.com",
                     ),
-                    ListenerFault::ClientCertificates => (
-                        "tls",
+                    ListenerFault::ClientCertificates(field) => (
+                        field.clone(),
                         Reason::Unsupported,
                         "remove the validation, and tell clients by a plugin such as mtls-auth, or end their TLS before \
                          the proxies",
                     ),
-                    ListenerFault::ProtocolConflict(_) => ("port", Reason::Conflict, "give it another port"),
+                    ListenerFault::ProtocolConflict(_) => (own("port"), Reason::Conflict, "give it another port"),
                     ListenerFault::HostnameConflict(_) => {
-                        ("hostname", Reason::Conflict, "give it another host name or port")
+                        (own("hostname"), Reason::Conflict, "give it another host name or port")
                     }
                 };
                 problems.report(
                     owner,
-                    format!("spec.listeners[{position}].{field}"),
+                    field,
                     reason,
                     fault.message(spec) + "; no route is served by it",
                     remedy,
@@ -318,32 +320,39 @@ impl<'a> OurGateway<'a> {
     }
 }
 
-/// Whether a listener wants certificates of clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ClientCertificates {
-    Demanded,
-    /// Asked for, but clients without are served as well.
-    Optional,
+/// That a listener wants certificates of clients.
+struct ClientCertificates {
+    /// Where that stands.
+    field: String,
+    /// Whether clients without are served as well.
+    is_optional: bool,
 }
 
 /// What holds on the listener's port goes before what holds on all; listeners without TLS are not concerned.
-fn client_certificates(gateway: &GatewaySpec, listener: &Listener) -> Option<ClientCertificates> {
+fn client_certificates(gateway: &GatewaySpec, position: usize) -> Option<ClientCertificates> {
+    let listener = gateway.listeners.get(position)?;
     if !matches!(listener.protocol.as_str(), "HTTPS" | "TLS") || is_passthrough(listener) {
         return None;
     }
-    let frontend = gateway.tls.as_ref().and_then(|tls| tls.frontend.as_ref());
-    let of_gateway = frontend.and_then(|frontend| {
-        let of_port = frontend.per_port.iter().find(|of_port| of_port.port == listener.port);
-        of_port
-            .map_or(&frontend.default, |of_port| &of_port.tls)
-            .validation
-            .as_ref()
-    });
     let own = listener.tls.as_ref().and_then(|tls| tls.frontend_validation.as_ref());
-    let validation = own.or(of_gateway)?;
-    Some(match validation.mode.as_deref() {
-        Some("AllowInsecureFallback") => ClientCertificates::Optional,
-        _ => ClientCertificates::Demanded,
+    let (field, validation) = match own {
+        Some(own) => (format!("spec.listeners[{position}].tls.frontendValidation"), own),
+        None => {
+            let frontend = gateway.tls.as_ref()?.frontend.as_ref()?;
+            let mut per_port = frontend.per_port.iter().enumerate();
+            let (place, tls) = match per_port.find(|(_, of_port)| of_port.port == listener.port) {
+                Some((index, of_port)) => (format!("perPort[{index}].tls"), &of_port.tls),
+                None => ("default".to_owned(), &frontend.default),
+            };
+            (
+                format!("spec.tls.frontend.{place}.validation"),
+                tls.validation.as_ref()?,
+            )
+        }
+    };
+    Some(ClientCertificates {
+        field,
+        is_optional: validation.mode.as_deref() == Some("AllowInsecureFallback"),
     })
 }
 

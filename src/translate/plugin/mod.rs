@@ -233,7 +233,7 @@ pub(super) fn check_profile(plugin: PluginObject<'_>, settings: &Settings, probl
         problems.report(
             plugin.owner,
             "ordering",
-            Reason::Unsupported,
+            Reason::Ignored,
             "the order of plugins can be changed in Kong Gateway Enterprise only; the plugin runs in its usual order",
             "remove the field",
         );

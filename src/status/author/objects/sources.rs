@@ -94,7 +94,8 @@ impl Sources {
     /// What is wrong with the objects.
     pub(super) fn mistakes(&self) -> BTreeMap<Id, Mistake> {
         let mut mistakes: BTreeMap<Id, Mistake> = BTreeMap::new();
-        for problem in self.latest.problems.iter() {
+        let problems = self.latest.problems.iter();
+        for problem in problems.filter(|problem| problem.reason != Reason::Ignored) {
             let Some(id) = id(&problem.object) else { continue };
             let field = prefix(problem.field.as_deref());
             let message = format!("{field}{}; {}", problem.message, problem.remedy);
