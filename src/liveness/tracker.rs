@@ -129,14 +129,11 @@ impl Tracker {
                 self.liveness.faults = Arc::new(faults);
             }
         }
-        // What is held goes to no proxy, also where it happens to say what they run.
-        if rendition.hold.is_none() {
-            let source = Source {
-                snapshot: snapshot.clone(),
-                faults: self.liveness.faults.clone(),
-            };
-            Arc::make_mut(&mut self.liveness.trail).add(&rendition, source);
-        }
+        let source = Source {
+            snapshot: snapshot.clone(),
+            faults: self.liveness.faults.clone(),
+        };
+        Arc::make_mut(&mut self.liveness.trail).add(&rendition, source);
         self.liveness.considered = Some(snapshot);
         self.liveness.rendition = Some(rendition);
     }

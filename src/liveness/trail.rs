@@ -44,8 +44,12 @@ impl<T> Default for Trail<T> {
 }
 
 impl<T> Trail<T> {
-    /// There is another latest configuration. If it says the same as the one before, that takes its content.
+    /// There is another latest configuration. If it says the same as the one before, that takes its content. What is held
+    /// goes to no proxy, also where it happens to say what they run: it counts for nobody.
     pub fn add(&mut self, rendition: &Rendition, content: T) {
+        if rendition.hold.is_some() {
+            return;
+        }
         let of = |profile: &Profile| {
             let hashes = rendition.up_to_date(profile);
             hashes.map(|hash| (profile.clone(), hash)).collect::<Vec<_>>()

@@ -293,6 +293,20 @@ async fn a_change_shows_at_once_and_its_generation_is_programmed_once_proxies_ha
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_held_is_programmed_for_nobody_also_where_it_says_what_proxies_run() {
+    let before = objects(&[CLASS, GATEWAY, ROUTE], 1);
+    let cluster = cluster(&before).await;
+    show(&cluster, rendition("one", &before), proxies("one", "one")).await;
+    let after = objects(&[CLASS, GATEWAY, ROUTE], 2);
+    let mut held = rendition("one", &after).expect("it was made");
+    Arc::make_mut(&mut held).hold = Some("KongPlugin can't be read".to_owned());
+    show(&cluster, Some(held), proxies("one", "one")).await;
+    assert_eq!(of_route(&cluster, "web")[1], "Programmed True ConfiguredInGateway @1");
+    show(&cluster, rendition("one", &after), proxies("one", "one")).await;
+    assert_eq!(of_route(&cluster, "web")[1], "Programmed True ConfiguredInGateway @2");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_written_twice_not_by_the_next_leader_either() {
     let objects = objects(&[CLASS, GATEWAY, ROUTE], 1);
     let cluster = cluster(&objects).await;

@@ -303,7 +303,7 @@ fn gateway_status(
 ) -> GatewayStatus {
     let generation = outcome.observed_generation;
     let confirmed = sources.confirmed.as_ref();
-    let confirmed = confirmed.and_then(|confirmed| confirmed.gateways.gateways.get(object));
+    let confirmed = confirmed.and_then(|confirmed| confirmed.gateways.get(object));
     let nowhere = Place::default();
     let place = sources.places.of_gateway(object).unwrap_or(&nowhere);
     let refusal = Kind::find(&object.group, &object.kind)

@@ -72,7 +72,7 @@ impl<'a> Judge<'a> {
             .and_then(|kind| self.sources.refused.get(&(kind, object.namespaced_name())));
         Route {
             outcome,
-            confirmed: confirmed.and_then(|confirmed| confirmed.gateways.routes.get(object)),
+            confirmed: confirmed.and_then(|confirmed| confirmed.routes.get(object)),
             fault: outcome.translation_error.as_ref().or(refusal).map(String::as_str),
         }
     }
