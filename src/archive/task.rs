@@ -27,6 +27,7 @@ use super::{
 use crate::{
     fleet::{FleetEvent, FleetView},
     model::{Kind, Leadership, Profile, Storage},
+    render::LastGood,
 };
 
 /// The least time between two writes.
@@ -123,6 +124,18 @@ fn kinds(goods: &LastGoods) -> BTreeSet<Kind> {
     Kind::ALL.iter().copied().filter(has_some).collect()
 }
 
+/// What proxies accepted of the profiles that they have. Of others it may be long out of date, and would tell the next
+/// controller that what it was made of is still in use. As long as a proxy has not said what it is, and while there are none,
+/// all counts.
+fn in_use(view: &FleetView) -> LastGoods {
+    let profiles = view.proxies.iter().map(|proxy| proxy.profile.as_ref());
+    let profiles: Option<BTreeSet<&Profile>> = profiles.collect();
+    let profiles = profiles.filter(|profiles| !profiles.is_empty());
+    let is_used = |profile: &Profile| profiles.as_ref().is_none_or(|profiles| profiles.contains(profile));
+    let used = view.good.iter().filter(|(profile, _)| is_used(profile));
+    used.map(|(profile, good)| (profile.clone(), good.clone())).collect()
+}
+
 pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
     let mut key = None;
     let mut report = Storage::Stored { at: None, size: None };
@@ -157,7 +170,7 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
         led = leads || (led && inputs.stop.is_cancelled());
         let (good, is_held) = {
             let view = inputs.view.borrow_and_update();
-            (view.good.clone(), view.held)
+            (in_use(&view), view.held)
         };
         // Then it goes by what was put away, and whoever led meanwhile may have put away something else.
         let goes_by_it = good.values().all(|good| good.stored);
@@ -182,7 +195,9 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
                 Err(failed) => report = failed,
             }
         }
-        let is_new = !goes_by_it && hashes(&good) != written;
+        // What is only out of use stays where it is until something else is accepted.
+        let is_other = |(profile, good): (&Profile, &Arc<LastGood>)| written.get(profile) != Some(&good.rendered.hash);
+        let is_new = !goes_by_it && good.iter().any(is_other);
         let has_lost_a_kind = is_new && !written_kinds.is_subset(&kinds(&good));
         if !is_new {
             due = None;

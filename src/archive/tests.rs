@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
@@ -18,9 +19,9 @@ use super::{
     task::{CALM, INTERVAL, Inputs, KIND_GONE, RETRY, run},
 };
 use crate::{
-    fleet::{FleetEvent, FleetView},
+    fleet::{Condition, ConditionStatus, FleetEvent, FleetView, HashMode, Phase, ProxyView},
     manifest::{self, Limits},
-    model::{Epoch, Kind, Leadership, NamespacedName, Object, Profile, Snapshot, Storage},
+    model::{Epoch, Kind, Leadership, NamespacedName, Object, Profile, ProxyId, ProxyTarget, Snapshot, Storage},
     render::{LastGood, Rendered},
 };
 
@@ -336,6 +337,88 @@ async fn it_is_written_at_most_once_in_five_minutes_and_on_the_way_out() {
     next.accept("the last");
     next.pass(INTERVAL * 2).await;
     assert_eq!(next.writes(), 3);
+}
+
+fn proxy(profile: Option<Profile>) -> Arc<ProxyView> {
+    let unknown = || Condition {
+        status: ConditionStatus::Unknown,
+        reason: "Discovered".into(),
+        message: String::new(),
+        since: Timestamp::UNIX_EPOCH,
+    };
+    let target = ProxyTarget {
+        id: ProxyId("uid".into()),
+        name: "kong".into(),
+        namespace: "gateway".into(),
+        pod: None,
+        node: None,
+        urls: Vec::new(),
+        server_name: None,
+        service: None,
+        terminating: false,
+    };
+    Arc::new(ProxyView {
+        target: Arc::new(target),
+        phase: Phase::Discovered,
+        profile,
+        report: None,
+        desired: None,
+        observed: None,
+        pending: None,
+        hash_mode: HashMode::Unknown,
+        last_good: None,
+        applied_at: None,
+        apply_duration: None,
+        size_bytes: None,
+        reachable: unknown(),
+        mutual_tls: unknown(),
+        synced: unknown(),
+        complete: unknown(),
+        ready: unknown(),
+        errors: Vec::new(),
+        error_count: 0,
+    })
+}
+
+/// Kong was upgraded, and something changed since.
+#[tokio::test(start_paused = true)]
+async fn what_proxies_accepted_that_are_gone_goes_with_the_next_change() {
+    let kept = memory();
+    let world = World::new(&kept);
+    let show = |of_new: &str, proxies: &[Option<u16>]| {
+        let proxies = proxies.iter().map(|minor| proxy(minor.map(profile)));
+        let good: LastGoods = [
+            (profile(8), good("old", Snapshot::default())),
+            (profile(9), good(of_new, Snapshot::default())),
+        ]
+        .into();
+        let view = FleetView {
+            proxies: proxies.collect(),
+            good,
+            ..FleetView::default()
+        };
+        world.view.send_replace(Arc::new(view));
+    };
+    let stored = || {
+        let kept = kept.0.lock().unwrap();
+        let found = seal::open(kept.sealed.clone().unwrap(), &kept.key).unwrap();
+        found.into_keys().collect::<Vec<_>>()
+    };
+    show("new", &[Some(8), Some(9)]);
+    world.pass(CALM * 2).await;
+    world.written(1).await;
+    assert_eq!(stored(), [profile(8), profile(9)]);
+    show("new", &[Some(9)]);
+    world.pass(INTERVAL * 2).await;
+    assert_eq!(world.writes(), 1, "an upgrade may be taken back");
+    show("newer", &[Some(9)]);
+    world.pass(INTERVAL * 2).await;
+    world.written(2).await;
+    assert_eq!(stored(), [profile(9)]);
+    show("newest", &[Some(9), None]);
+    world.pass(INTERVAL * 2).await;
+    world.written(3).await;
+    assert_eq!(stored(), [profile(8), profile(9)], "one has not said what it is");
 }
 
 /// A controller that starts then has nothing else to go by.

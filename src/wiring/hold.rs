@@ -1,8 +1,8 @@
 //! Why nothing may be sent now (DESIGN.md §3 rule 7): a kind can't be read of which proxies run something.
 //!
 //! While this controller has read a kind, what it rendered last tells whether the kind is used. Of a kind that the cluster
-//! has lacked ever since only the objects tell that proxies accepted last, in this run or an earlier one. Called by the
-//! pipeline for each rendition.
+//! has lacked ever since only the objects tell that proxies accepted last, in this run or an earlier one: those that there
+//! are, since what others accepted that are gone may be long out of use. Called by the pipeline for each rendition.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,7 +38,7 @@ pub(super) struct Why {
 
 impl Hold {
     /// The reason, if there is one, for renderings of these profiles. What others accepted last, whose proxies are not seen
-    /// now, counts as long as of one of these nothing is known.
+    /// now, counts as long as of none of these anything is known: it may be of long ago.
     pub(super) fn why(
         &mut self,
         snapshot: &Snapshot,
@@ -55,7 +55,7 @@ impl Hold {
         if snapshot.absent.is_empty() {
             return None;
         }
-        let is_known = profiles.iter().all(|profile| last_good.contains_key(profile));
+        let is_known = profiles.iter().any(|profile| last_good.contains_key(profile));
         let used = last_good
             .iter()
             .filter(|(profile, _)| !is_known || profiles.contains(profile))
@@ -312,22 +312,31 @@ mod tests {
         assert!(held.text.contains(&problem.message) && held.text.contains(&problem.remedy));
     }
 
-    /// Of proxies before an update: a kind could never be given up after one.
+    /// Kong was upgraded since, and the plugins were given up after that: a kind could never be given up otherwise.
     #[test]
     fn what_proxies_accepted_that_are_not_seen_now_counts_only_while_of_others_nothing_is_known() {
-        let former = Profile {
-            version: Some((3, 4)),
-            ..Settings::default().profile
-        };
-        let [good] = <[_; 1]>::try_from(Vec::from_iter(accepted(shop()).into_values())).expect("one");
-        let mut last_good: BTreeMap<_, _> = [(former, good)].into();
+        fn of(minor: u16) -> Profile {
+            Profile {
+                version: Some((3, minor)),
+                ..Profile::default()
+            }
+        }
+        let (old, new) = (accepted(shop()), accepted(without(Kind::KongPlugin)));
+        let goods: BTreeMap<_, _> = [(8, old), (9, new)]
+            .into_iter()
+            .flat_map(|(minor, good)| good.into_values().map(move |good| (of(minor), good)))
+            .collect();
         let now = without(Kind::KongPlugin);
-        assert!(
-            hold(&now, None, &last_good).is_some(),
-            "it may have been updated just now"
-        );
-        last_good.extend(accepted(now.clone()));
-        assert_eq!(hold(&now, None, &last_good), None);
+        let is_held = |profiles: &[u16]| {
+            let profiles = profiles.iter().map(|minor| of(*minor)).collect();
+            let why = Hold::default().why(&now, None, &profiles, &goods, |_| Settings::default());
+            why.is_some()
+        };
+        assert!(!is_held(&[9]), "what there is runs no plugin");
+        assert!(is_held(&[8]));
+        assert!(is_held(&[8, 9]), "some run the plugin still");
+        assert!(is_held(&[10]), "it may have been updated just now");
+        assert!(!is_held(&[9, 10]), "what is new comes beside what is known");
     }
 
     /// What is needed besides may be read later than the first rendition is made.
@@ -341,6 +350,34 @@ mod tests {
         });
         sources.insert(Object::from_json(Kind::KongPlugin, plugin).expect("it fits"));
         assert!(hold(&without(Kind::KongPlugin), None, &accepted(sources)).is_some());
+    }
+
+    #[test]
+    fn a_mistake_in_what_nothing_refers_to_holds_nothing_back() {
+        let now = without(Kind::KongPlugin);
+        let held_by = |name: &str, fields: serde_json::Value| {
+            let mut plugin = json!({"metadata": {"name": name, "namespace": "shop"}, "plugin": "key-auth"});
+            for (field, value) in fields.as_object().expect("an object") {
+                plugin[field] = value.clone();
+            }
+            let mut sources = shop();
+            sources.clear(Kind::KongPlugin);
+            sources.insert(Object::from_json(Kind::KongPlugin, plugin).expect("it fits"));
+            hold(&now, None, &accepted(sources)).is_some()
+        };
+        let from = json!({"secretKeyRef": {"name": "settings", "key": "config"}});
+        let mistakes = [
+            json!({"plugin": ""}),
+            json!({"config": {"key_names": ["k"]}, "configFrom": from}),
+            json!({"configFrom": from}),
+        ];
+        for mistake in mistakes {
+            assert!(
+                !held_by("spare", mistake.clone()),
+                "nothing of {mistake} was ever in force"
+            );
+            assert!(held_by("guard", mistake.clone()), "a route names it: {mistake}");
+        }
     }
 
     #[test]
