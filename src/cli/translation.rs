@@ -151,6 +151,7 @@ impl TranslationArguments {
                 version: self.kong_version,
                 plugins: None,
             },
+            router_assumed: self.router_flavor.is_none(),
             workspace: self.kong_workspace.trim_matches('/').to_owned(),
             cluster_domain: self.cluster_domain.clone(),
             drain_support: self.enable_drain_support,

@@ -7,7 +7,7 @@ use super::{
     backend::{Backend, PortSelector},
     draft::{Matches, PathDraft, PathMatches, Place, RouteDefaults, RouteDraft, ServiceDefaults},
     facade,
-    path::{Fault, PathMatch, REGEX_MARKER},
+    path::{Fault, PathMatch, PathPart, REGEX_MARKER},
     problems::Owner,
     rewrite::{self, Rewrite},
     route_annotations::RouteSettings,
@@ -136,6 +136,12 @@ fn translate_rule<'a>(
         if let Err(fault) = matches.check(&mut state.regexes) {
             report_path(owner, place, &path.path, fault, state);
             continue;
+        }
+        if state.regexes.has_doubts() {
+            for (_, pattern) in matches.parts().iter().filter(|(part, _)| *part == PathPart::Regex) {
+                let State { regexes, problems, .. } = state;
+                regexes.tell_doubt(owner, || place.field(), pattern, problems);
+            }
         }
         add_path(
             owner,

@@ -68,6 +68,8 @@ pub struct Settings {
     pub ingress_class: String,
     /// What the proxies can take.
     pub profile: Profile,
+    /// Whether the profile's router flavour is a guess: nobody gave it, and no proxy reported it.
+    pub router_assumed: bool,
     /// The workspace of the proxies that is written to (`--kong-workspace`), empty for none: part of the identifiers.
     pub workspace: String,
     /// Appended to Service DNS names (`--cluster-domain`), empty for none.
@@ -155,6 +157,7 @@ impl Default for Settings {
         Self {
             ingress_class: "kong".to_owned(),
             profile: Profile::default(),
+            router_assumed: false,
             workspace: String::new(),
             cluster_domain: String::new(),
             drain_support: false,

@@ -3,19 +3,28 @@
 //! Kong's routers `traditional_compatible` and `expressions`, and the embedded proxy's, have the engine of the crate
 //! `regex`. Kong's `traditional` has PCRE, which knows more (look-around, back-references, possessive quantifiers, ...):
 //! what the crate can't compile is left out there only if PCRE can't either, as far as its brackets, ranges and
-//! repetitions tell. Called by all that reads regular expressions of objects.
+//! repetitions tell. Where it is only assumed that the proxies have PCRE, whoever needs it is told. Called by all that reads
+//! regular expressions of objects.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use regex::Regex;
 
-use crate::model::Profile;
+use super::{
+    Settings,
+    problems::{Owner, Problems},
+};
+use crate::model::{Profile, Reason};
 
 /// Regular expressions that were compiled in this translation: the same ones come again and again.
 #[derive(Debug)]
 pub(super) struct Regexes {
     has_pcre: bool,
+    /// Whether that is only assumed.
+    is_assumed: bool,
     known: HashMap<String, Result<(), String>>,
+    /// Those that PCRE alone can compile, where it is only assumed that the proxies have it.
+    doubtful: HashSet<String>,
 }
 
 impl Regexes {
@@ -23,7 +32,18 @@ impl Regexes {
     pub(super) fn of(profile: &Profile) -> Self {
         Self {
             has_pcre: profile.has_pcre(),
+            is_assumed: false,
             known: HashMap::new(),
+            doubtful: HashSet::new(),
+        }
+    }
+
+    /// For the routers of the profile of these settings, as far as it is known.
+    pub(super) fn with(settings: &Settings) -> Self {
+        let is_assumed = settings.router_assumed || settings.profile.edition.is_none();
+        Self {
+            is_assumed: is_assumed && !settings.raw_objects,
+            ..Self::of(&settings.profile)
         }
     }
 
@@ -41,8 +61,39 @@ impl Regexes {
             Err(_) if self.has_pcre => Pcre::check(pattern).map_err(str::to_owned),
             Err(error) => Err(one_line(&error)),
         };
+        if self.is_assumed && result.is_ok() && Regex::new(pattern).is_err() {
+            self.doubtful.insert(pattern.to_owned());
+        }
         self.known.insert(pattern.to_owned(), result.clone());
         result
+    }
+
+    /// Whether any expression may be one that the proxies can't compile.
+    pub(super) fn has_doubts(&self) -> bool {
+        !self.doubtful.is_empty()
+    }
+
+    /// Says of an expression that was found good whether it is so only if the proxies are what is assumed.
+    pub(super) fn tell_doubt(
+        &self,
+        owner: Owner<'_>,
+        field: impl FnOnce() -> String,
+        pattern: &str,
+        problems: &mut Problems,
+    ) {
+        if self.doubtful.contains(pattern) {
+            problems.report(
+                owner,
+                field(),
+                Reason::Unsupported,
+                format!(
+                    "{pattern:?} is for PCRE, which only Kong with the router flavour traditional has; other proxies leave it \
+                     out, and nothing says yet which ones these are"
+                ),
+                "write it without look-around, back-references and possessive quantifiers, or offline say what the proxies \
+                 are: --router-flavor and --edition",
+            );
+        }
     }
 }
 
@@ -230,7 +281,7 @@ impl<'p> Pcre<'p> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Edition, RouterFlavor};
+    use crate::model::{Edition, Kind, RouterFlavor, kubernetes::Metadata};
 
     fn checked(flavor: RouterFlavor, edition: Edition, pattern: &str) -> Result<(), String> {
         let profile = Profile {
@@ -271,6 +322,39 @@ mod tests {
         }
         let embedded = checked(RouterFlavor::Traditional, Edition::Embedded, "/a(?!b)");
         assert!(embedded.is_err(), "the embedded proxy has one engine only");
+    }
+
+    #[test]
+    fn what_needs_pcre_is_told_where_proxies_are_only_assumed_to_have_it() {
+        let told = |settings: &Settings, pattern: &str| {
+            let mut regexes = Regexes::with(settings);
+            assert_eq!(regexes.check(pattern), Ok(()));
+            let (metadata, mut problems) = (Metadata::default(), Problems::default());
+            let owner = Owner::new(Kind::Ingress, &metadata);
+            regexes.tell_doubt(owner, || "path".to_owned(), pattern, &mut problems);
+            problems.finish().len()
+        };
+        let of = |edition| Settings {
+            profile: Profile {
+                edition,
+                ..Profile::default()
+            },
+            ..Settings::default()
+        };
+        let known = of(Some(Edition::OpenSource));
+        assert_eq!(told(&known, "/a(?!b)"), 0);
+        assert_eq!(told(&of(None), "/a(?!b)"), 1, "the edition is not known");
+        assert_eq!(told(&of(None), "/a[0-9]+"), 0, "everybody takes it");
+        let guessed = Settings {
+            router_assumed: true,
+            ..known
+        };
+        assert_eq!(told(&guessed, "/a(?!b)"), 1, "the flavour is not known");
+        let compared = Settings {
+            raw_objects: true,
+            ..of(None)
+        };
+        assert_eq!(told(&compared, "/a(?!b)"), 0, "Kong Ingress Controller does not tell");
     }
 
     #[test]

@@ -202,6 +202,13 @@ impl RouteSettings {
                     "correct the expression after ~*",
                 );
             } else {
+                for pattern in values
+                    .iter()
+                    .filter_map(|value| value.strip_prefix(HEADER_REGEX_MARKER))
+                {
+                    let field = || super::problems::annotation_field(annotation);
+                    regexes.tell_doubt(reader.owner, field, pattern, reader.problems);
+                }
                 self.headers
                     .insert(name.to_owned(), values.into_iter().map(str::to_owned).collect());
             }

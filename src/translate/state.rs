@@ -105,7 +105,7 @@ impl<'a> State<'a> {
             upstream_settings: upstream_settings::Settings::default(),
             drafts: Drafts::default(),
             attachments: Attachments::default(),
-            regexes: Regexes::of(&common.settings.profile),
+            regexes: Regexes::with(common.settings),
             problems: Problems::default(),
             objects: BTreeSet::new(),
             confidential: BTreeSet::new(),

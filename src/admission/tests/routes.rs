@@ -1,6 +1,7 @@
 //! What routes and Services say, and what of it only a change has brought.
 
 use super::*;
+use crate::model::{Edition, Profile};
 
 #[test]
 fn of_a_big_cluster_only_the_surroundings_are_translated() {
@@ -230,7 +231,29 @@ fn nobody_is_denied_for_what_is_wrong_with_another_object() {
 #[test]
 fn regular_expressions_of_pcre_are_admitted_where_the_proxies_have_it() {
     let ingress = ingress("/~/api/(?!internal)", "ImplementationSpecific");
-    assert_eq!(verdict(Kind::Ingress, &ingress, &[web()]), Verdict::default());
+    let on = |edition| {
+        let profile = Profile {
+            edition,
+            ..Profile::default()
+        };
+        let settings = Settings {
+            translations: vec![translate::Settings {
+                profile,
+                ..translate::Settings::default()
+            }],
+        };
+        let request = request(Kind::Ingress, &ingress, None);
+        review(&request, &snapshot(&[web()]), &BTreeSet::new(), &settings).conclude()
+    };
+    assert_eq!(on(Some(Edition::OpenSource)), Verdict::default());
+    assert!(!on(Some(Edition::Embedded)).is_allowed());
+    let unknown = on(None);
+    assert!(
+        unknown.is_allowed(),
+        "there are no proxies yet, and those to come may have it"
+    );
+    assert_eq!(unknown.warnings.len(), 1, "{unknown:?}");
+    assert!(unknown.warnings[0].contains("is for PCRE"), "{unknown:?}");
 }
 
 #[test]

@@ -68,6 +68,8 @@ pub(super) fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSett
     }
     let mut translated = translation.settings().map_err(anyhow::Error::msg)?;
     translated.pods_known = true;
+    // The proxies report it.
+    translated.router_assumed = false;
     if translated.proxy_zone == ProxyZone::Unknown {
         translated.proxy_zone = ProxyZone::OfServices(admin.kong_admin_svc.clone());
     }

@@ -282,6 +282,15 @@ fn read_matches<'a>(
     let found = given.iter().enumerate().filter_map(|(index, given)| {
         let field = format!("spec.rules[{rule}].matches[{index}]");
         let result = read_match(index, given, state);
+        if let Ok(found) = &result {
+            let State { regexes, problems, .. } = &mut *state;
+            let names = [found.service, found.method].into_iter().flatten();
+            let names = names.filter(|_| found.is_regex);
+            let headers = found.headers.iter().filter(|header| is_regex(header));
+            for pattern in names.chain(headers.map(|header| header.value.as_str())) {
+                regexes.tell_doubt(owner, || field.clone(), pattern, problems);
+            }
+        }
         result
             .map_err(|fault| {
                 let field = field + &fault.field;

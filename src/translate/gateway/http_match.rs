@@ -177,7 +177,12 @@ impl<'a> Reader<'a> {
             }
         };
         match check_path(kind, value, state) {
-            Ok(literal) => Some(PathRule { kind, value, literal }),
+            Ok(literal) => {
+                if kind == PathKind::Regex {
+                    self.tell_doubt(".path.value", value, state);
+                }
+                Some(PathRule { kind, value, literal })
+            }
             Err((reason, message, remedy)) => {
                 self.refuse(".path.value", reason, message, remedy, state);
                 None
@@ -226,6 +231,9 @@ impl<'a> Reader<'a> {
                 );
                 return None;
             }
+            if is_regex {
+                self.tell_doubt(&field("value"), &given.value, state);
+            }
             let same = |known: &&NameRule<'_>| {
                 if is_header {
                     known.name.eq_ignore_ascii_case(&given.name)
@@ -252,6 +260,11 @@ impl<'a> Reader<'a> {
             });
         }
         Some(found)
+    }
+
+    fn tell_doubt(&self, field: &str, pattern: &str, state: &mut State<'a>) {
+        let State { regexes, problems, .. } = state;
+        regexes.tell_doubt(self.owner, || format!("{}{field}", self.field), pattern, problems);
     }
 
     fn refuse(&self, field: &str, reason: Reason, message: String, remedy: impl Into<String>, state: &mut State<'a>) {
