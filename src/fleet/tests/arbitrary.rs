@@ -8,7 +8,7 @@ use proxy_config_schema::ConfigHash;
 
 use super::world::{Mood, World, epoch, id, leader, target};
 use crate::{
-    fleet::Phase,
+    fleet::{HashMode, Phase},
     model::{Edition, Leadership},
 };
 
@@ -113,7 +113,12 @@ fn perform(world: &mut World, action: Action) {
             }
         }
         Action::Drift(index, which) => {
-            if let Some(proxy) = world.proxies.get_mut(&id(NAMES[index])) {
+            let id = id(NAMES[index]);
+            let mut shown = world.view.proxies.iter();
+            let is_predicted = shown.any(|shown| shown.target.id == id && shown.hash_mode == HashMode::Predicted);
+            // Before it is known how a proxy hashes, what another has written meanwhile may be what it calls what it took.
+            let proxy = world.proxies.get_mut(&id);
+            if let Some(proxy) = proxy.filter(|proxy| is_predicted || proxy.is_salted) {
                 proxy.hash = ConfigHash::of(&[which]);
             }
         }

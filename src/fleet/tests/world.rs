@@ -471,6 +471,17 @@ impl World {
                 if proxy.process == process {
                     proxy.hash = hash;
                     proxy.has_run.insert(hash);
+                    // Another load of the same can't be told from this one.
+                    for (_, _, future) in &mut self.futures {
+                        match future {
+                            Future::Load(of, loading, what, answered)
+                                if *of == id && (*loading, *what) == (process, hash) =>
+                            {
+                                *answered = Answered::Yes;
+                            }
+                            _ => {}
+                        }
+                    }
                 }
             }
             Future::Outcome(id, process, mut result, hash, took) => {
