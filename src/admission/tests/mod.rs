@@ -72,6 +72,18 @@ fn denial(kind: Kind, new: &Value, objects: &[(Kind, Value)]) -> String {
     verdict(kind, new, objects).message().unwrap_or_default()
 }
 
+/// What is said to an object that names the Secret of that name: why it is denied if there is none, and what is warned of if
+/// that is not known.
+fn without_secret(request: &Request, name: &str) -> (Option<String>, Vec<String>) {
+    let key = NamespacedName::new("shop", name);
+    let nothing = Snapshot::default();
+    assert_eq!(missing_secrets(request, &nothing), std::slice::from_ref(&key));
+    let if_absent = |absent| review(request, &nothing, &absent, &settings()).conclude();
+    let unknown = if_absent(BTreeSet::new());
+    assert!(unknown.is_allowed(), "{unknown:?}");
+    (if_absent(BTreeSet::from([key])).message(), unknown.warnings)
+}
+
 fn ours(mut value: Value) -> Value {
     value["metadata"]["annotations"]["kubernetes.io/ingress.class"] = json!("kong");
     value

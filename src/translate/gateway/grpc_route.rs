@@ -7,12 +7,11 @@ use std::{
 };
 
 use super::{
-    UNSUPPORTED_VALUE,
     attachment::{self, Attachment, Route},
     backends::{self, Reference},
     extensions, host_label,
     http_filters::{Filters, Place},
-    listeners, note_error, settle, translation_error,
+    listeners, note_error, settle_rules, translation_error,
 };
 use crate::{
     model::{
@@ -104,14 +103,7 @@ fn translate_one<'a>(route: &'a GRPCRoute, services: &mut Vec<Drafted<'a>>, stat
     };
     let attachment = attachment::attach(place, state)?;
     let served = translate_rules(route, &attachment, services, state);
-    settle(
-        owner,
-        &attachment.listeners,
-        served == Some(true),
-        UNSUPPORTED_VALUE,
-        state,
-    );
-    served.map(drop)
+    settle_rules(owner, &attachment, served, state)
 }
 
 /// Whether any of them works; `None` if nothing of the route can be translated.

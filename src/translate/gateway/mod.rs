@@ -21,6 +21,7 @@ mod stream_route;
 #[cfg(test)]
 mod tests;
 
+use self::attachment::Attachment;
 pub use self::status::{
     ClassOutcome, ConditionOutcome, GatewayOutcome, GatewayStatuses, ListenerOutcome, ParentOutcome, PolicyOutcome,
     RouteOutcome,
@@ -152,6 +153,19 @@ fn settle(owner: Owner<'_>, listeners: &[&Listener], is_served: bool, reason: &'
             listener.attached -= 1;
         }
     }
+}
+
+/// The same for a route whose rules were translated: `served` says whether any of them works, and `None` that nothing of
+/// the route can be translated, which is passed on.
+fn settle_rules(
+    owner: Owner<'_>,
+    attachment: &Attachment<'_>,
+    served: Option<bool>,
+    state: &mut State<'_>,
+) -> Option<()> {
+    let is_served = served == Some(true);
+    settle(owner, &attachment.listeners, is_served, UNSUPPORTED_VALUE, state);
+    served.map(drop)
 }
 
 /// How a host name stands in names of entities.

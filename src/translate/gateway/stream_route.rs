@@ -3,10 +3,9 @@
 use std::rc::Rc;
 
 use super::{
-    UNSUPPORTED_VALUE,
     attachment::{self, Attachment, Route},
     backends::{self, Reference},
-    listeners, settle, translation_error,
+    listeners, settle_rules, translation_error,
 };
 use crate::{
     model::{
@@ -68,14 +67,7 @@ fn translate_one<'a>(
     };
     let attachment = attachment::attach(route, state)?;
     let served = translate_rules(owner, spec, status, &attachment, state);
-    settle(
-        owner,
-        &attachment.listeners,
-        served == Some(true),
-        UNSUPPORTED_VALUE,
-        state,
-    );
-    served.map(drop)
+    settle_rules(owner, &attachment, served, state)
 }
 
 /// Whether any of them works; `None` if nothing of the route can be translated.
