@@ -1,7 +1,7 @@
 //! `KongCustomEntity`. Pure.
 
 use super::{Question, Review, View, class};
-use crate::model::kong::KongCustomEntity;
+use crate::{model::kong::KongCustomEntity, translate::is_entity_type};
 
 /// Types with objects of their own (`kic.md` 2.3).
 const KNOWN: [&str; 7] = [
@@ -21,9 +21,7 @@ pub(super) fn check(entity: &KongCustomEntity, view: View<'_>, review: &mut Revi
         return;
     }
     let kind = &entity.spec.type_;
-    // The type is part of a path.
-    let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
-    if kind.is_empty() || !kind.chars().all(is_name) {
+    if !is_entity_type(kind) {
         review.verdict.deny(format!(
             "failed to get schema of Kong entity type '{kind}': that is no name of a type"
         ));

@@ -108,9 +108,12 @@ impl Question {
         }
     }
 
-    /// What are the fields of that type of entity? The type is part of a path.
-    pub fn entity_schema(kind: &str) -> Self {
-        Self::custom_entity(kind, &JsonObject::new())
+    /// What are the fields of that type of entity, to proxies of that profile? The type is part of a path.
+    pub fn entity_schema(kind: &str, profile: &str) -> Self {
+        Self {
+            profile: Some(profile.to_owned()),
+            ..Self::custom_entity(kind, &JsonObject::new())
+        }
     }
 
     /// Does a proxy know that type of entity, and would it take one with these fields?

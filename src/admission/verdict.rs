@@ -90,7 +90,7 @@ const DENIED_ANNOTATIONS: [&str; 1] = ["konghq.com/protocols"];
 pub(super) fn gravity(kind: Kind, problem: &Problem) -> Gravity {
     let field = problem.field.as_deref().unwrap_or_default();
     match problem.reason {
-        Reason::NoEndpoints => Gravity::None,
+        Reason::NoEndpoints | Reason::SchemaUnknown => Gravity::None,
         Reason::InvalidAnnotation => {
             let annotation = field
                 .strip_prefix("metadata.annotations[")

@@ -326,6 +326,7 @@ fn prospect(problem: &Problem) -> Prospect {
         | Reason::NoMatchingParent
         | Reason::NoMatchingListenerHostname
         | Reason::NotAllowedByListeners
+        | Reason::SchemaUnknown
         | Reason::SourceUnavailable => Prospect::MayCome,
         _ => Prospect::Hopeless,
     }

@@ -115,6 +115,8 @@ reasons! {
     ConsumerGroupNotFound,
     /// The proxies of a profile can't take what this object asks for.
     Unsupported,
+    /// No proxy has told yet what the fields of entities of a type refer to.
+    SchemaUnknown,
     /// A kind can't be read from the API server.
     SourceUnavailable,
     /// An object of another namespace is referred to, and no ReferenceGrant there permits it.

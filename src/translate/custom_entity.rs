@@ -11,6 +11,7 @@ use super::{
     gateway::Grants,
     plugin::{Catalogue, PluginObject, Relations, precedence},
     problems::{Owner, Problems},
+    schemas::Knowledge,
     state::State,
 };
 use crate::model::{
@@ -20,10 +21,37 @@ use crate::model::{
 
 /// How many entities one object comes to at the most.
 const MAX_COMBINATIONS: usize = 10_000;
+/// Longest name of a type: it is part of a path that proxies are asked for.
+const MAX_TYPE: usize = 128;
 
 /// Whether an object is ours.
 pub(super) fn is_ours(entity: &KongCustomEntity, class: &Class<'_>) -> bool {
     class.takes_named(&entity.spec.controller_name)
+}
+
+/// The types that entities of our class have and of which nothing is known without asking proxies.
+pub fn unknown_entity_types(snapshot: &Snapshot, settings: &Settings) -> BTreeSet<String> {
+    if snapshot.custom_entities.is_empty() {
+        return BTreeSet::new();
+    }
+    let class = Class::find(snapshot, settings);
+    let ours = snapshot
+        .custom_entities
+        .values()
+        .filter(|entity| is_ours(entity, &class));
+    ours.map(|entity| &entity.spec.type_)
+        .filter(|type_| is_type(type_) && !kong::is_entity_list(type_) && settings.entity_schemas.get(type_).is_none())
+        .cloned()
+        .collect()
+}
+
+/// Whether a type of entities can have that name: it is a list of Kong's Admin API, a part of paths, and a key beside
+/// `_format_version`.
+pub(crate) fn is_type(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    name.len() <= MAX_TYPE
+        && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+        && name.bytes().all(is_part)
 }
 
 /// Adds the entities of our class, in order of their objects' names.
@@ -105,11 +133,7 @@ pub(super) fn check<'a>(
             "use the Kubernetes kind for it: KongConsumer, KongVault and so on",
         );
     }
-    let is_name = |text: &str| {
-        text.bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
-    };
-    if type_.is_empty() || type_.starts_with('_') || !is_name(type_) {
+    if !is_type(type_) {
         return reject(
             "spec.type",
             Reason::InvalidField,
@@ -152,7 +176,33 @@ pub(super) fn check<'a>(
         );
         return Err(());
     }
+    check_type(owner, type_, settings, problems)?;
     Ok(parent)
+}
+
+/// An entity of which it is not known what its fields refer to would be half of one, and a type that proxies don't know
+/// makes them refuse the whole configuration.
+fn check_type(owner: Owner<'_>, type_: &str, settings: &Settings, problems: &mut Problems) -> Result<(), ()> {
+    let (reason, message, remedy) = match settings.entity_schemas.of(type_) {
+        Knowledge::Schema(_) | Knowledge::Nothing => return Ok(()),
+        Knowledge::Absent => (
+            Reason::Unsupported,
+            format!(
+                "proxies of the profile {} don't know entities of type {type_}",
+                settings.profile
+            ),
+            "correct the type, or let the proxies load the plugin that brings it along".to_owned(),
+        ),
+        Knowledge::Awaited => (
+            Reason::SchemaUnknown,
+            format!("no proxy has told yet what the fields of {type_} refer to"),
+            format!(
+                "wait: proxies are asked; if it stays so, let the controller read GET /schemas/{type_} of an Admin API"
+            ),
+        ),
+    };
+    problems.report(owner, "spec.type", reason, message + "; it is left out", remedy);
+    Err(())
 }
 
 fn find_parent<'a>(

@@ -49,8 +49,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use jiff::Timestamp;
 use proxy_config_schema::Configuration;
 
+pub(crate) use self::custom_entity::is_type as is_entity_type;
 pub use self::{
     class::is_of_class,
+    custom_entity::unknown_entity_types,
     gateway::{
         ClassOutcome, ConditionOutcome, GatewayOutcome, GatewayStatuses, ListenerOutcome, ParentOutcome, PolicyOutcome,
         RouteOutcome,

@@ -3,7 +3,7 @@
 //! Kong tells it in `GET /schemas/<type>`, which a translation can't ask. What Kong's bundled plugins have is known here;
 //! for other types the controller asks proxies, and gives what they say with the settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -39,7 +39,26 @@ impl EntitySchema {
 
 /// Schemas of custom entities by their type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EntitySchemas(BTreeMap<String, EntitySchema>);
+pub struct EntitySchemas {
+    known: BTreeMap<String, EntitySchema>,
+    /// Types that the proxies say they don't know.
+    absent: BTreeSet<String>,
+    /// Whether proxies are asked about what is not known.
+    asked: bool,
+}
+
+/// What is known of a type of entities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Knowledge<'a> {
+    /// What its fields refer to.
+    Schema(&'a EntitySchema),
+    /// The proxies don't know it.
+    Absent,
+    /// Proxies are asked about it, and have not answered yet.
+    Awaited,
+    /// Nothing, and nobody is asked.
+    Nothing,
+}
 
 /// Type, plugin, foreign fields with the lists that they refer to.
 type Bundled = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
@@ -74,7 +93,11 @@ impl Default for EntitySchemas {
             };
             ((*type_).to_owned(), schema)
         });
-        Self(schemas.collect())
+        Self {
+            known: schemas.collect(),
+            absent: BTreeSet::new(),
+            asked: false,
+        }
     }
 }
 
@@ -82,7 +105,7 @@ impl EntitySchemas {
     /// Those of the comparison with Kong Ingress Controller (`--raw-objects`): its tests know the foreign field of one type.
     pub fn of_comparison() -> Self {
         let mut schemas = Self::default();
-        for (type_, schema) in &mut schemas.0 {
+        for (type_, schema) in &mut schemas.known {
             if type_ != "degraphql_routes" {
                 schema.foreign.clear();
             }
@@ -90,14 +113,37 @@ impl EntitySchemas {
         schemas
     }
 
-    /// Adds a schema, or replaces one.
-    pub fn insert(&mut self, type_: impl Into<String>, schema: EntitySchema) {
-        self.0.insert(type_.into(), schema);
+    /// The same where proxies are asked about other types: entities of those are left out until it is known what they are.
+    pub fn asked(mut self) -> Self {
+        self.asked = true;
+        self
+    }
+
+    /// Takes what proxies said of a type: its schema, or that they don't know it.
+    pub fn answered(&mut self, type_: &str, schema: Option<EntitySchema>) {
+        match schema {
+            Some(schema) => {
+                self.absent.remove(type_);
+                self.known.insert(type_.to_owned(), schema);
+            }
+            None => {
+                self.absent.insert(type_.to_owned());
+            }
+        }
     }
 
     /// The schema of a type.
     pub fn get(&self, type_: &str) -> Option<&EntitySchema> {
-        self.0.get(type_)
+        self.known.get(type_)
+    }
+
+    pub(super) fn of(&self, type_: &str) -> Knowledge<'_> {
+        match self.known.get(type_) {
+            Some(schema) => Knowledge::Schema(schema),
+            None if self.absent.contains(type_) => Knowledge::Absent,
+            None if self.asked => Knowledge::Awaited,
+            None => Knowledge::Nothing,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    entity_schemas::Schemas,
     pipeline,
     settings::{AdmissionCertificate, AdmissionSettings, ControllerSettings},
 };
@@ -24,7 +25,7 @@ use crate::{
     },
     push::Inquirer,
     serve::admission::{self as webhook, AskProxies, LookUp, LookUpSecret},
-    translate::{self, EntitySchemas},
+    translate,
 };
 
 /// What the webhook follows.
@@ -34,7 +35,7 @@ pub(super) struct Inputs {
     pub(super) leadership: watch::Receiver<Leadership>,
     pub(super) tls: watch::Receiver<Option<Arc<AdminTls>>>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) schemas: watch::Receiver<Arc<EntitySchemas>>,
+    pub(super) schemas: Schemas,
 }
 
 /// Serves the webhook, if it shall be served.
@@ -142,20 +143,26 @@ async fn carry<T, U>(
 fn translations(
     settings: ControllerSettings,
     view: watch::Receiver<Arc<FleetView>>,
-    schemas: watch::Receiver<Arc<EntitySchemas>>,
+    schemas: Schemas,
 ) -> Arc<dyn Fn() -> admission::Settings + Send + Sync> {
     Arc::new(move || {
+        let schemas = schemas.clone().known();
         let present = view.borrow().profiles.clone();
         let profiles = pipeline::wanted_profiles(&settings.translation, &present, Default::default());
         let of_profile = |profile| translate::Settings {
             profile: settings.profile.of(&profile),
-            entity_schemas: schemas.borrow().clone(),
+            entity_schemas: schemas.of(&profile),
             ..pipeline::as_of_now(&settings.translation)
         };
         admission::Settings {
             translations: profiles.into_iter().map(of_profile).collect(),
         }
     })
+}
+
+/// Whether a proxy can be asked something.
+pub(super) fn can_be_asked(proxy: &ProxyView) -> bool {
+    proxy.reachable.status == ConditionStatus::True && !proxy.target.terminating
 }
 
 /// Asks one proxy of each profile that the question concerns.
@@ -169,9 +176,8 @@ pub(super) fn ask_proxies(
     let assumed = settings.profile.clone();
     Arc::new(move |question: Question| {
         let mut chosen: Vec<(String, Arc<ProxyView>)> = Vec::new();
-        for proxy in &view.borrow().proxies {
-            let usable = proxy.reachable.status == ConditionStatus::True && !proxy.target.terminating;
-            let Some(profile) = proxy.profile.as_ref().filter(|_| usable) else {
+        for proxy in view.borrow().proxies.iter().filter(|proxy| can_be_asked(proxy)) {
+            let Some(profile) = &proxy.profile else {
                 continue;
             };
             let profile = assumed.of(profile).to_string();

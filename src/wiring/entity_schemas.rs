@@ -1,147 +1,207 @@
 //! Schemas of the custom entities that are in use: translation can't ask proxies what fields refer to, so it is done
 //! here, for types that are not known anyway (`kic.md` 4.10).
+//!
+//! An entity without what its foreign fields refer to would be half of one, so translation leaves it out until its type is
+//! known. That must not take one away that proxies run: after a start nothing is rendered for a profile before its proxies
+//! were asked, for as long as [`TIME_TO_ANSWER`] once they can be reached.
+
+mod ledger;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use tokio::{sync::watch, time::Instant};
 
+use self::ledger::{Ledger, Said};
+use super::{ProfileOverride, admission};
 use crate::{
     admission::Question,
-    model::Snapshot,
+    fleet::FleetView,
+    model::{Edition, Profile, Snapshot},
     serve::admission::AskProxies,
-    translate::{EntitySchema, EntitySchemas},
+    translate::{self, EntitySchema, EntitySchemas},
 };
+
+pub(super) use self::ledger::Answers;
 
 /// How long a proxy may take to answer.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
-/// When proxies are asked again that did not know a type, or did not answer.
-const AGAIN: Duration = Duration::from_secs(10);
-/// Most types that are asked about.
-const MAX_TYPES: usize = 32;
+
+/// What is known of custom entities, for those who translate.
+#[derive(Clone)]
+pub(super) struct Schemas {
+    now: Known,
+    answers: Option<watch::Receiver<Arc<Answers>>>,
+}
+
+/// What is known of custom entities at one moment.
+#[derive(Clone)]
+pub(super) struct Known {
+    /// Without asking.
+    bundled: Arc<EntitySchemas>,
+    assumed: ProfileOverride,
+    /// `None` where nobody is asked.
+    answers: Option<Arc<Answers>>,
+}
+
+impl Schemas {
+    /// Those that are known anyway, and what proxies say, if they are asked.
+    pub(super) fn new(
+        bundled: Arc<EntitySchemas>,
+        assumed: ProfileOverride,
+        answers: Option<watch::Receiver<Arc<Answers>>>,
+    ) -> Self {
+        let now = Known {
+            bundled,
+            assumed,
+            answers: None,
+        };
+        Self { now, answers }
+    }
+
+    /// What is known now.
+    pub(super) fn known(&mut self) -> Known {
+        let answers = self.answers.as_mut();
+        Known {
+            answers: answers.map(|answers| answers.borrow_and_update().clone()),
+            ..self.now.clone()
+        }
+    }
+
+    /// Ends once something else is known; never where nobody is asked.
+    pub(super) async fn changed(&mut self) {
+        if let Some(answers) = &mut self.answers
+            && answers.changed().await.is_ok()
+        {
+            return;
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
+impl Known {
+    /// What is known for proxies of that profile.
+    pub(super) fn of(&self, profile: &Profile) -> Arc<EntitySchemas> {
+        match &self.answers {
+            Some(answers) => Arc::new(answers.of(&self.name(profile), &self.bundled)),
+            None => self.bundled.clone(),
+        }
+    }
+
+    /// Whether proxies of that profile shall be asked before anything is rendered for them.
+    pub(super) fn awaits(&self, types: &BTreeSet<String>, profile: &Profile) -> bool {
+        let is_settled = |answers: &Arc<Answers>| answers.is_settled(&self.name(profile));
+        has_entities(profile) && !types.is_empty() && !self.answers.as_ref().is_none_or(is_settled)
+    }
+
+    fn name(&self, profile: &Profile) -> String {
+        self.assumed.of(profile).to_string()
+    }
+}
+
+/// Whether proxies of that profile have custom entities at all.
+fn has_entities(profile: &Profile) -> bool {
+    profile.edition != Some(Edition::Embedded)
+}
+
+/// Who is asked about what.
+pub(super) struct Inquiry {
+    pub(super) ask: AskProxies,
+    pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
+    pub(super) views: watch::Receiver<Arc<FleetView>>,
+    pub(super) assumed: ProfileOverride,
+    /// By which objects are ours.
+    pub(super) settings: translate::Settings,
+}
 
 /// Asks one proxy of each profile about every type that comes into use, until the snapshots end.
-pub(super) async fn follow(
-    ask: AskProxies,
-    mut snapshots: watch::Receiver<Arc<Snapshot>>,
-    schemas: watch::Sender<Arc<EntitySchemas>>,
-) {
+pub(super) async fn follow(inquiry: Inquiry, answers: watch::Sender<Arc<Answers>>) {
+    let Inquiry {
+        ask,
+        mut snapshots,
+        mut views,
+        assumed,
+        settings,
+    } = inquiry;
+    // Before that it is not known which types are in use.
+    if snapshots.wait_for(|snapshot| snapshot.is_complete()).await.is_err() {
+        return;
+    }
+    let mut ledger = Ledger::default();
+    let mut rounds = FuturesUnordered::new();
     loop {
-        let asked = unknown(&snapshots.borrow_and_update(), &schemas.borrow());
-        let mut is_open = false;
-        for type_ in asked.clone() {
-            let answers = ask(Question::entity_schema(&type_)).await;
-            let mut answers = answers.iter().filter(|(_, answer)| answer.status == 200);
-            match answers.find_map(|(_, answer)| EntitySchema::parse(&answer.body)) {
-                Some(schema) => schemas.send_modify(|known| Arc::make_mut(known).insert(type_, schema)),
-                None => is_open = true,
-            }
+        let types = translate::unknown_entity_types(&snapshots.borrow_and_update(), &settings);
+        let is_idle = types.is_empty();
+        let profiles = match is_idle {
+            true => BTreeSet::new(),
+            false => reachable(&views.borrow_and_update(), &assumed),
+        };
+        ledger.update(types, &profiles, Instant::now());
+        for (profile, types) in ledger.begin(Instant::now()) {
+            rounds.push(round(ask.clone(), profile, types));
         }
-        let again = async {
-            match is_open {
-                true => tokio::time::sleep(AGAIN).await,
-                false => std::future::pending().await,
+        answers.send_if_modified(|known| {
+            let is_new = **known != *ledger.answers();
+            if is_new {
+                *known = Arc::new(ledger.answers().clone());
+            }
+            is_new
+        });
+        let due = async {
+            match ledger.deadline() {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let others = async {
+            // Views change with every probe: of interest is who can be asked, if anybody is to be.
+            let is_other = |view: &Arc<FleetView>| reachable(view, &assumed) != profiles;
+            match is_idle {
+                true => std::future::pending().await,
+                false => views.wait_for(is_other).await.map(drop),
             }
         };
         tokio::select! {
-            // What else is open is asked about anew, too: other types are rare.
-            changed = another_type(&mut snapshots, &schemas, &asked) => if changed.is_err() { return },
-            () = again => {}
+            changed = snapshots.changed() => if changed.is_err() { return },
+            changed = others => if changed.is_err() { return },
+            Some((profile, said)) = rounds.next() => ledger.end(&profile, said, Instant::now()),
+            () = due => {}
         }
     }
 }
 
-/// Waits until a type is in use that was neither known nor asked about.
-async fn another_type(
-    snapshots: &mut watch::Receiver<Arc<Snapshot>>,
-    schemas: &watch::Sender<Arc<EntitySchemas>>,
-    asked: &BTreeSet<String>,
-) -> Result<(), watch::error::RecvError> {
-    let is_another = |snapshot: &Arc<Snapshot>| !unknown(snapshot, &schemas.borrow()).is_subset(asked);
-    snapshots.wait_for(is_another).await.map(drop)
+/// The profiles of which a proxy can be asked.
+fn reachable(view: &FleetView, assumed: &ProfileOverride) -> BTreeSet<Arc<str>> {
+    let mut distinct: Vec<&Profile> = Vec::new();
+    for proxy in view.proxies.iter().filter(|proxy| admission::can_be_asked(proxy)) {
+        let profile = proxy.profile.as_ref().filter(|profile| has_entities(profile));
+        distinct.extend(profile.filter(|profile| !distinct.contains(profile)));
+    }
+    distinct
+        .into_iter()
+        .map(|profile| assumed.of(profile).to_string().into())
+        .collect()
 }
 
-/// The types in use that nothing is known of. They become part of a path: what can't be one is no type.
-fn unknown(snapshot: &Snapshot, schemas: &EntitySchemas) -> BTreeSet<String> {
-    let types = snapshot.custom_entities.values().map(|entity| &entity.spec.type_);
-    let is_name = |type_: &&String| {
-        let mut bytes = type_.bytes();
-        !type_.is_empty() && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
-    };
-    let unknown: BTreeSet<&String> = types
-        .filter(is_name)
-        .filter(|type_| schemas.get(type_).is_none())
-        .collect();
-    unknown.into_iter().take(MAX_TYPES).cloned().collect()
+/// Asks a proxy of that profile about one type after the other, until it does not answer.
+async fn round(ask: AskProxies, profile: Arc<str>, types: Vec<String>) -> (Arc<str>, Vec<(String, Said)>) {
+    let mut said = Vec::new();
+    for type_ in types {
+        let question = Question::entity_schema(&type_, &profile);
+        let answers = ask(question).await;
+        let answer = answers.first().and_then(|(_, answer)| match answer.status {
+            200 => EntitySchema::parse(&answer.body).map(Some),
+            404 => Some(None),
+            _ => None,
+        });
+        let is_silent = answer.is_none();
+        said.push((type_, answer));
+        if is_silent {
+            break;
+        }
+    }
+    (profile, said)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use futures_util::FutureExt;
-    use serde_json::json;
-
-    use super::*;
-    use crate::{
-        admission::Answer,
-        model::{Kind, Object},
-    };
-
-    #[tokio::test(start_paused = true)]
-    async fn a_type_is_asked_about_until_a_proxy_knows_it() {
-        let mut snapshot = Snapshot::default();
-        for (name, type_) in [("a", "things"), ("b", "degraphql_routes"), ("c", "../x")] {
-            let value = json!({"metadata": {"name": name, "namespace": "shop"}, "spec": {"type": type_, "fields": {}}});
-            snapshot.insert(Object::from_json(Kind::KongCustomEntity, value).expect("it fits"));
-        }
-        let asked = Arc::new(AtomicUsize::new(0));
-        let count = asked.clone();
-        let ask: AskProxies = Arc::new(move |question: Question| {
-            assert_eq!(question.path, "/schemas/things");
-            let body = json!({"fields": [{"service": {"type": "foreign", "reference": "services"}}, {"x": {"type": "string"}}]});
-            let status = if count.fetch_add(1, Ordering::Relaxed) == 0 {
-                404
-            } else {
-                200
-            };
-            let body = body.to_string().into_bytes();
-            async move { vec![("traditional".to_owned(), Answer { status, body })] }.boxed()
-        });
-        let (_sender, snapshots) = watch::channel(Arc::new(snapshot));
-        let (schemas, mut known) = watch::channel(Arc::new(EntitySchemas::default()));
-        tokio::spawn(follow(ask, snapshots, schemas));
-        known.changed().await.expect("it goes on");
-        let schema = known.borrow().get("things").cloned().expect("it was asked about");
-        assert_eq!(schema.foreign.get("service").map(String::as_str), Some("services"));
-        assert_eq!((schema.foreign.len(), asked.load(Ordering::Relaxed)), (1, 2));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_type_that_comes_later_does_not_wait_for_one_that_nobody_knows() {
-        let with = |types: &[&str]| {
-            let mut snapshot = Snapshot::default();
-            // As many entities as types may be asked about.
-            for (number, type_) in types.iter().cycle().take(MAX_TYPES * types.len()).enumerate() {
-                let value = json!({
-                    "metadata": {"name": format!("e{number:03}"), "namespace": "shop"},
-                    "spec": {"type": type_, "fields": {}},
-                });
-                snapshot.insert(Object::from_json(Kind::KongCustomEntity, value).expect("it fits"));
-            }
-            Arc::new(snapshot)
-        };
-        let ask: AskProxies = Arc::new(|question: Question| {
-            let status = if question.path == "/schemas/things" { 200 } else { 404 };
-            let body = json!({"fields": []}).to_string().into_bytes();
-            async move { vec![("traditional".to_owned(), Answer { status, body })] }.boxed()
-        });
-        let (sender, snapshots) = watch::channel(with(&["nobodys"]));
-        let (schemas, mut known) = watch::channel(Arc::new(EntitySchemas::default()));
-        tokio::spawn(follow(ask, snapshots, schemas));
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        sender.send_replace(with(&["nobodys", "things"]));
-        let soon = tokio::time::timeout(Duration::from_secs(1), known.changed());
-        soon.await.expect("at once").expect("it goes on");
-        assert!(known.borrow().get("things").is_some());
-    }
-}
+mod tests;

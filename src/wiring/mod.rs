@@ -36,13 +36,14 @@ use crate::{
     fleet::{Fleet, FleetEvent, FleetView},
     lease::{self, Reach},
     liveness::Liveness,
-    model::{Leadership, Storage},
+    model::{Leadership, Snapshot, Storage},
     observe::metrics::Metrics,
-    pki::FleetKnowledge,
+    pki::{FleetKnowledge, client::AdminTls},
     serve::{self, MetricsAccess, ServeSettings, Sources},
     status::{self, OwnPod},
 };
 use controller::Resignation;
+use entity_schemas::Schemas;
 use own_proxy::OwnProxy;
 
 pub use controller::Controller;
@@ -133,12 +134,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     )?;
 
     let tls = certificates::for_questions(&settings, material.clone(), &mut tasks);
-    let (schemas_sender, schemas) = watch::channel(settings.translation.entity_schemas.clone());
-    if settings.translation.feature_gates.kong_custom_entity && !settings.translation.raw_objects {
-        let ask = admission::ask_proxies(&settings, view.clone(), tls.clone(), entity_schemas::LIMIT);
-        let asking = entity_schemas::follow(ask, snapshot.clone(), schemas_sender);
-        spawn(&mut tasks, "schemas of custom entities", asking);
-    }
+    let schemas = ask_for_schemas(&settings, &snapshot, &view, &tls, &mut tasks);
     spawn(&mut tasks, "news", news::follow(rendition.clone(), view.clone()));
     let pipeline = pipeline::run(
         pipeline::Rules {
@@ -264,6 +260,35 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         lease_task,
         archive,
     })
+}
+
+/// What is known of custom entities: proxies are asked, unless none are translated or all is as in a comparison.
+fn ask_for_schemas(
+    settings: &ControllerSettings,
+    snapshots: &watch::Receiver<Arc<Snapshot>>,
+    views: &watch::Receiver<Arc<FleetView>>,
+    tls: &watch::Receiver<Option<Arc<AdminTls>>>,
+    tasks: &mut JoinSet<&'static str>,
+) -> Schemas {
+    let translation = &settings.translation;
+    let schemas = |answers| Schemas::new(translation.entity_schemas.clone(), settings.profile.clone(), answers);
+    if !translation.feature_gates.kong_custom_entity || translation.raw_objects {
+        return schemas(None);
+    }
+    let (sender, answers) = watch::channel(Arc::default());
+    let inquiry = entity_schemas::Inquiry {
+        ask: admission::ask_proxies(settings, views.clone(), tls.clone(), entity_schemas::LIMIT),
+        snapshots: snapshots.clone(),
+        views: views.clone(),
+        assumed: settings.profile.clone(),
+        settings: translation.clone(),
+    };
+    spawn(
+        tasks,
+        "schemas of custom entities",
+        entity_schemas::follow(inquiry, sender),
+    );
+    schemas(Some(answers))
 }
 
 /// What proxies accept is put away, if there is a place for it.

@@ -10,13 +10,17 @@ use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 use tokio::sync::{mpsc, watch};
 
-use super::{ProfileOverride, hold::Hold};
+use super::{
+    ProfileOverride,
+    entity_schemas::{Known, Schemas},
+    hold::Hold,
+};
 use crate::{
     fleet::FleetView,
     model::{Profile, Snapshot},
     render::{Given, Lane, LastGood, Rendition},
     store::{self, References},
-    translate::{EntitySchemas, GatewayStatuses, Participants, Settings, fallback::Refusals},
+    translate::{GatewayStatuses, Participants, Settings, fallback::Refusals, unknown_entity_types},
 };
 
 /// What the fleet says of the profiles: what renderings depend on besides the objects.
@@ -59,7 +63,7 @@ pub(super) struct Rules {
     /// What is taken for granted of the proxies.
     pub(super) assumed: ProfileOverride,
     /// What is known of custom entities.
-    pub(super) schemas: watch::Receiver<Arc<EntitySchemas>>,
+    pub(super) schemas: Schemas,
     /// Whether objects that proxies refuse stay as they were accepted last, rather than being left out.
     pub(super) keep: bool,
 }
@@ -67,7 +71,8 @@ pub(super) struct Rules {
 /// Translates and renders the latest snapshot for every profile, until a side hangs up.
 ///
 /// Nothing is rendered before every kind has been listed once, and where the cluster lacks some, before it is known whether
-/// proxies run something that was made of them. A result that says the same as the last one is not
+/// proxies run something that was made of them; nothing for a profile before its proxies were asked about custom entities,
+/// or had their time to answer. A result that says the same as the last one is not
 /// published: nobody is woken for nothing. Which snapshot was translated last is told by `considered`.
 pub(super) async fn run(
     Rules {
@@ -83,23 +88,30 @@ pub(super) async fn run(
     considered: watch::Sender<Option<Arc<Snapshot>>>,
 ) {
     let mut profiles = BTreeSet::new();
+    let mut served = BTreeSet::new();
     let mut memory = Memory::default();
     let mut valid_until = None;
     let mut referred = References::default();
     loop {
-        let settings = Settings {
-            entity_schemas: schemas.borrow_and_update().clone(),
-            ..settings.clone()
-        };
+        let known_schemas = schemas.known();
         let snapshot = snapshots.borrow_and_update().clone();
-        let (experience, recalled) = {
+        let (experience, recalled, of_proxies) = {
             let view = views.borrow_and_update();
             profiles = wanted_profiles(&settings, &view.profiles, profiles);
-            (Experience::of(&view), view.recalled)
+            (Experience::of(&view), view.recalled, !view.profiles.is_empty())
         };
         if snapshot.is_complete() && (recalled || snapshot.absent.is_empty()) {
             let (settings, assumed) = (settings.clone(), assumed.clone());
-            let (wanted, last) = (profiles.clone(), renditions.borrow().clone());
+            let last = renditions.borrow().clone();
+            if of_proxies {
+                serve_settled(&mut served, &profiles, &known_schemas, &snapshot, &settings);
+            }
+            // As long as there is none, the default one stands in, which is nobody's: nothing is known, and nobody asked.
+            let stands_in = served.is_empty();
+            let wanted = match stands_in {
+                true => BTreeSet::from([settings.profile.clone()]),
+                false => served.clone(),
+            };
             let mut kept = std::mem::take(&mut memory);
             let translated = snapshot.clone();
             let known = experience.clone();
@@ -108,6 +120,7 @@ pub(super) async fn run(
                     snapshot: &snapshot,
                     settings: &settings,
                     assumed: &assumed,
+                    schemas: Some(&known_schemas).filter(|_| !stands_in),
                     experience: &known,
                     keep,
                 };
@@ -162,17 +175,10 @@ pub(super) async fn run(
                     }
                     Err(_) => return,
                 },
-                () = grow(&mut schemas) => break,
+                () = schemas.changed() => break,
                 () = ends(valid_until) => break,
             }
         }
-    }
-}
-
-/// Ends once more is known of custom entities; never where nobody asks.
-async fn grow(schemas: &mut watch::Receiver<Arc<EntitySchemas>>) {
-    if schemas.changed().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 
@@ -236,6 +242,21 @@ pub(super) fn wanted_profiles(
     present.iter().take(Profile::MAX).cloned().collect()
 }
 
+/// Adds to those that are served the profiles whose proxies need not be asked about custom entities first: a profile that
+/// is served stays so, whatever types come into use.
+fn serve_settled(
+    served: &mut BTreeSet<Profile>,
+    profiles: &BTreeSet<Profile>,
+    schemas: &Known,
+    snapshot: &Snapshot,
+    settings: &Settings,
+) {
+    let types = unknown_entity_types(snapshot, settings);
+    served.retain(|profile| profiles.contains(profile));
+    let settled = profiles.iter().filter(|profile| !schemas.awaits(&types, profile));
+    served.extend(settled.cloned());
+}
+
 /// What is remembered from one rendition to the next.
 #[derive(Default)]
 struct Memory {
@@ -248,6 +269,8 @@ struct Inputs<'a> {
     snapshot: &'a Arc<Snapshot>,
     settings: &'a Settings,
     assumed: &'a ProfileOverride,
+    /// What is known of custom entities; `None` where nothing is known of the proxies either.
+    schemas: Option<&'a Known>,
     experience: &'a Experience,
     keep: bool,
 }
@@ -270,6 +293,9 @@ fn render_all(
     let mut gateways: Option<Arc<GatewayStatuses>> = None;
     let settings_of = |profile: &Profile| Settings {
         profile: inputs.assumed.of(profile),
+        entity_schemas: inputs
+            .schemas
+            .map_or_else(|| settings.entity_schemas.clone(), |schemas| schemas.of(profile)),
         ..settings.clone()
     };
     let hold = memory
@@ -389,7 +415,7 @@ mod tests {
         let rules = Rules {
             settings,
             assumed: ProfileOverride::default(),
-            schemas: watch::channel(Arc::default()).1,
+            schemas: Schemas::new(Arc::default(), ProfileOverride::default(), None),
             keep: false,
         };
         let (store, _events) = mpsc::channel(1);
@@ -441,7 +467,7 @@ mod tests {
             let rules = Rules {
                 settings: settings.clone(),
                 assumed: ProfileOverride::default(),
-                schemas: watch::channel(Arc::default()).1,
+                schemas: Schemas::new(Arc::default(), ProfileOverride::default(), None),
                 keep: false,
             };
             let (store, _events) = mpsc::channel(1);

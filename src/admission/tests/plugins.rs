@@ -40,6 +40,22 @@ fn vaults_have_a_prefix_of_their_own_and_proxies_see_them() {
     assert!(!message.contains("hunter2"), "{message}");
 }
 
+/// The webhook asks for itself: that the controller has not been told yet concerns nobody.
+#[test]
+fn a_type_that_the_controller_is_still_asking_about_is_no_reason_for_a_warning() {
+    let settings = Settings {
+        translations: vec![translate::Settings {
+            entity_schemas: std::sync::Arc::new(translate::EntitySchemas::default().asked()),
+            ..translate::Settings::default()
+        }],
+    };
+    let entity = json!({"spec": {"type": "My-things", "controllerName": "kong", "fields": {}}});
+    let request = request(Kind::KongCustomEntity, &entity, None);
+    let mut review = review(&request, &Snapshot::default(), &BTreeSet::new(), &settings);
+    assert_eq!(review.take_questions()[0].path, "/schemas/My-things");
+    assert_eq!(review.conclude(), Verdict::default());
+}
+
 #[test]
 fn custom_entities_are_asked_about_with_their_foreign_fields_filled() {
     let entity = json!({"spec": {"type": "degraphql_routes", "controllerName": "kong", "fields": {"uri": "/a"}}});
