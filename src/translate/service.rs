@@ -83,7 +83,7 @@ pub(super) fn render<'a>(
         upstream_settings::overlay(&mut upstream, &settings);
     }
     upstream.targets = targets(&members, state);
-    service_annotations::fit_protocol(&mut service, state.settings.raw_objects);
+    service_annotations::fit_protocol(&members, state.settings.raw_objects, &mut service, &mut state.problems);
     for member in &members {
         ca_certificate::verify_by(member, &mut service, state);
     }

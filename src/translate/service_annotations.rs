@@ -107,16 +107,33 @@ pub(super) fn effective_protocol<'a>(member: &Member<'a>, default: &'static str)
 }
 
 /// Takes away what Kong refuses with the service's protocol: a path outside of HTTP. Of raw objects only gRPC's, as in Kong
-/// Ingress Controller.
-pub(super) fn fit_protocol(service: &mut kong::Service, raw_objects: bool) {
-    let has_path = match service.protocol.as_deref() {
-        Some("http" | "https" | "ws" | "wss") => true,
-        Some("grpc" | "grpcs") => false,
+/// Ingress Controller. Where an annotation asks for the path, it is told.
+pub(super) fn fit_protocol(
+    members: &[Member<'_>],
+    raw_objects: bool,
+    service: &mut kong::Service,
+    problems: &mut Problems,
+) {
+    let protocol = service.protocol.as_deref().unwrap_or("http");
+    let has_path = match protocol {
+        "http" | "https" | "ws" | "wss" => true,
+        "grpc" | "grpcs" => false,
         _ => raw_objects,
     };
-    if !has_path {
-        service.path = None;
+    if has_path {
+        return;
     }
+    for owner in members.iter().flat_map(Member::faces) {
+        let mut reader = Reader { owner, problems };
+        if reader.text(annotations::PATH).is_some_and(syntax::is_service_path) {
+            reader.reject(
+                annotations::PATH,
+                format!("requests have no path in front of which it could be put with the protocol {protocol}"),
+                format!("remove it, or set {} to http or https", annotations::PROTOCOL),
+            );
+        }
+    }
+    service.path = None;
 }
 
 fn protocol<'a>(reader: &mut Reader<'a, '_>, profile: &Profile) -> Option<&'a str> {
