@@ -120,6 +120,49 @@ fn diff_tells_what_changes_of_which_object() {
     );
 }
 
+#[test]
+fn kinds_that_are_not_read_are_not_there() {
+    const PLUGINS: &str = "---
+apiVersion: configuration.konghq.com/v1
+kind: KongClusterPlugin
+metadata: {name: guard, annotations: {kubernetes.io/ingress.class: kong}, labels: {global: \"true\"}}
+plugin: key-auth
+---
+apiVersion: configuration.konghq.com/v1
+kind: KongPlugin
+metadata: {name: broken, namespace: demo}
+plugin: 5
+";
+    const FLAGS: [&str; 2] = [
+        "--enable-controller-kongplugin=false",
+        "--enable-controller-kongclusterplugin=false",
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let without = write(directory.path(), "without.yaml", &web_with_pods());
+    let with = write(directory.path(), "with.yaml", &(web_with_pods() + PLUGINS));
+    let with_flags = |arguments: &[&str]| run(&[arguments, &FLAGS].concat());
+
+    let all = run(&["render", "-f", &with]);
+    assert_eq!(all.status.code(), Some(1), "{}", text(&all.stderr));
+    assert!(text(&all.stdout).contains("key-auth"), "{}", text(&all.stdout));
+    let some = with_flags(&["render", "-f", &with]);
+    assert_eq!(some.status.code(), Some(0), "{}", text(&some.stderr));
+    assert_eq!(text(&some.stdout), text(&run(&["render", "-f", &without]).stdout));
+
+    let all = run(&["lint", "-f", &with]);
+    assert!(
+        text(&all.stdout).contains("KongPlugin demo/broken"),
+        "{}",
+        text(&all.stdout)
+    );
+    let some = with_flags(&["lint", "-f", &with]);
+    assert_eq!(some.status.code(), Some(0), "{}", text(&some.stdout));
+
+    assert_eq!(run(&["diff", &without, &with]).status.code(), Some(1));
+    let same = with_flags(&["diff", &without, &with]);
+    assert_eq!(text(&same.stdout), "no changes\n", "{}", text(&same.stderr));
+}
+
 #[tokio::test]
 async fn diff_compares_with_a_running_controller() {
     let demo = Demo::start(1, &[("web.yaml", &web("/a"))]);

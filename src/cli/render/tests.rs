@@ -463,14 +463,3 @@ fn identifiers_are_those_of_the_workspace() {
     assert_eq!(id(""), "9e262d22-26f2-5bcb-8d57-c5229fb8c5a2");
     assert_eq!(id("--kong-workspace ws1"), "102a7114-4222-574d-89b3-ad8b11b62b6a");
 }
-
-#[test]
-fn kinds_that_are_not_read_are_not_there() {
-    let arguments = parse("-f - --enable-controller-kongplugin=false").unwrap().translation;
-    let text = "{apiVersion: configuration.konghq.com/v1, kind: KongPlugin, metadata: {name: p}, plugin: 5}\n---\n\
-                {apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}";
-    let mut manifests = manifest::parse("in.yaml", text.as_bytes(), &arguments.limits());
-    assert!(!manifests.problems.is_empty());
-    arguments.kinds.leave_out(&mut manifests);
-    assert_eq!((manifests.objects.len(), manifests.problems), (1, Vec::new()));
-}

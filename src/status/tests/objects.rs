@@ -12,7 +12,8 @@ use crate::{
     fleet::{ProxyError, ProxyView},
     lease::fake_api::FakeApi,
     model::{Kind, Leadership, Object, ObjectRef, Problem, Reason, Snapshot},
-    render::{Rendered, Rendition},
+    render::{Rendered, Rendition, render},
+    translate::{Settings, translate},
 };
 
 fn path(kind: Kind, name: &str) -> String {
@@ -343,33 +344,125 @@ async fn a_policy_says_what_became_of_it_on_each_service() {
         vec![synced("kong-a", "one")],
     )
     .await;
-    let status = cluster
-        .api
-        .get(&path(Kind::KongUpstreamPolicy, "policy"))
-        .expect("it stands")["status"]
-        .clone();
-    let entries = status["ancestors"].as_array().expect("a list");
-    assert_eq!(entries[0], foreign, "what others say stays");
-    let said: Vec<_> = entries[1..]
-        .iter()
-        .map(|entry| {
-            assert_eq!(entry["controllerName"], "konghq.com/kic-gateway-controller");
-            assert_eq!(entry["ancestorRef"]["group"], "core");
-            let conditions = entry["conditions"].as_array().expect("a list").iter();
-            let words = conditions.map(|condition| {
-                assert_eq!(condition["observedGeneration"], 7);
-                let text = |field: &str| condition[field].as_str().expect("a text").to_owned();
-                format!("{} {} {}", text("type"), text("status"), text("reason"))
-            });
-            let name = entry["ancestorRef"]["name"].as_str().expect("a text").to_owned();
-            (name, words.collect::<Vec<_>>().join(", "))
-        })
-        .collect();
+    let (others, said) = said_of_policy(&cluster);
+    assert_eq!(others, [foreign], "what others say stays");
     let expected = [
         ("odd", "Accepted False Conflicted, Programmed False Pending"),
         ("web", "Accepted True Accepted, Programmed True Programmed"),
     ];
     assert_eq!(said, expected.map(|(name, words)| (name.to_owned(), words.to_owned())));
+}
+
+/// What stands on the policy: what others say, and what we say of which Service.
+fn said_of_policy(cluster: &Cluster) -> (Vec<Value>, Vec<(String, String)>) {
+    let policy = cluster.api.get(&path(Kind::KongUpstreamPolicy, "policy"));
+    let status = policy.expect("it stands")["status"].clone();
+    let entries = status["ancestors"].as_array().expect("a list").iter().cloned();
+    let (ours, others): (Vec<_>, Vec<_>) =
+        entries.partition(|entry| entry["controllerName"] == "konghq.com/kic-gateway-controller");
+    let said = ours.iter().map(|entry| {
+        assert_eq!(entry["ancestorRef"]["group"], "core");
+        let conditions = entry["conditions"].as_array().expect("a list").iter();
+        let words = conditions.map(|condition| {
+            assert_eq!(condition["observedGeneration"], 7);
+            let text = |field: &str| condition[field].as_str().expect("a text").to_owned();
+            format!("{} {} {}", text("type"), text("status"), text("reason"))
+        });
+        let name = entry["ancestorRef"]["name"].as_str().expect("a text").to_owned();
+        (name, words.collect::<Vec<_>>().join(", "))
+    });
+    (others, said.collect())
+}
+
+/// Services of one rule have to name one policy, from the objects to what stands on it.
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_services_of_a_rule_disagree_about_is_conflicted() {
+    let service = |name: &str, policy: Option<&str>| {
+        let annotations = policy.map(|policy| json!({ "konghq.com/upstream-policy": policy }));
+        let spec = json!({ "ports": [{ "port": 80 }] });
+        object(
+            Kind::Service,
+            name,
+            1,
+            json!({ "metadata": { "annotations": annotations }, "spec": spec }),
+        )
+    };
+    let backends = |names: &[&str]| -> Vec<Value> {
+        let names = names.iter();
+        names
+            .map(|name| json!({ "kind": "Service", "name": name, "port": 80, "weight": 1 }))
+            .collect()
+    };
+    let gateway = json!({ "spec": {
+        "gatewayClassName": "kong",
+        "listeners": [{ "name": "http", "port": 80, "protocol": "HTTP" }],
+    }});
+    let rules = json!([
+        { "backendRefs": backends(&["web", "odd"]), "matches": [{ "path": { "type": "PathPrefix", "value": "/a" } }] },
+        { "backendRefs": backends(&["alone"]), "matches": [{ "path": { "type": "PathPrefix", "value": "/b" } }] },
+    ]);
+    let route = json!({ "spec": { "parentRefs": [{ "name": "kong" }], "rules": rules } });
+    let class = json!({ "spec": { "controllerName": "konghq.com/kic-gateway-controller" } });
+    let policy = json!({ "spec": { "algorithm": "least-connections" } });
+    let disagreeing = |odd: Option<&str>| {
+        vec![
+            object(Kind::GatewayClass, "kong", 1, class.clone()),
+            object(Kind::Gateway, "kong", 1, gateway.clone()),
+            object(Kind::HTTPRoute, "shop", 1, route.clone()),
+            service("web", Some("policy")),
+            service("odd", odd),
+            service("alone", Some("policy")),
+            object(Kind::KongUpstreamPolicy, "policy", 7, policy.clone()),
+        ]
+    };
+    let conflicted = "Accepted False Conflicted, Programmed False Pending".to_owned();
+    let accepted = "Accepted True Accepted, Programmed True Programmed".to_owned();
+    for (odd, expected) in [
+        (None, [("alone", &accepted), ("web", &conflicted)].to_vec()),
+        (Some("other"), [("alone", &accepted), ("web", &conflicted)].to_vec()),
+        (
+            Some("policy"),
+            [("alone", &accepted), ("odd", &accepted), ("web", &accepted)].to_vec(),
+        ),
+    ] {
+        let objects = disagreeing(odd);
+        let cluster = cluster(&objects[6..]).await;
+        let rendition = translated(&objects);
+        let mut proxy = synced("kong-a", "one");
+        proxy.observed = rendition.profiles.get(&profile()).map(|rendered| rendered.hash);
+        proxy.desired = proxy.observed;
+        show(&cluster, Some(rendition), vec![proxy]).await;
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(name, words)| ((*name).to_owned(), (*words).clone()))
+            .collect();
+        assert_eq!(said_of_policy(&cluster).1, expected, "{odd:?}");
+    }
+}
+
+/// What translation makes of these objects.
+fn translated(objects: &[Object]) -> Arc<Rendition> {
+    let mut snapshot = Snapshot::default();
+    for object in objects {
+        snapshot.insert(object.clone());
+    }
+    let settings = Settings {
+        profile: profile(),
+        ..Settings::default()
+    };
+    let translation = translate(&snapshot, &settings);
+    Arc::new(Rendition {
+        generation: snapshot.generation,
+        profiles: BTreeMap::from([(profile(), Arc::new(render(&translation)))]),
+        fallbacks: Default::default(),
+        problems: translation.problems.into(),
+        objects: translation.objects,
+        snapshot: Arc::new(snapshot),
+        gateways: translation.gateways,
+        hold: None,
+        created: at(0),
+        took: Duration::from_millis(1),
+    })
 }
 
 #[tokio::test(start_paused = true)]
