@@ -178,6 +178,21 @@ fn what_kong_ingress_controller_refuses_of_http_routes_is_denied_in_its_words() 
 }
 
 #[test]
+fn a_redirect_and_a_rewrite_in_one_rule_are_denied_in_our_own_words() {
+    let redirect = json!({"type": "RequestRedirect", "requestRedirect": {"scheme": "https"}});
+    let rewrite = json!({"type": "URLRewrite", "urlRewrite": {"hostname": "internal.example"}});
+    let message = verdict_on_rule(json!({"filters": [redirect, rewrite]})).message();
+    assert_eq!(
+        message.as_deref(),
+        Some(
+            "HTTPRoute spec did not pass validation: spec.rules[0].filters[1].type: the Gateway API lets a rule redirect \
+             requests or rewrite them, not both; requests of the rule get 500; keep RequestRedirect or URLRewrite; requests \
+             that want the other one need a rule of their own"
+        )
+    );
+}
+
+#[test]
 fn what_kong_ingress_controller_admits_of_http_routes_is_warned_of() {
     let redirect = |fields: Value| json!({"filters": [{"type": "RequestRedirect", "requestRedirect": fields}]});
     for (rule, word) in [

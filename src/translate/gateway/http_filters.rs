@@ -85,8 +85,10 @@ impl<'a> Filters<'a> {
             state.settings.raw_objects,
         ) {
             found.is_incompatible = !found.is_closed;
-            let message = "a rule can't redirect requests and rewrite them both".to_owned();
-            let fault = Fault::unsupported(".type", message, "keep one of the two filters");
+            let message = "the Gateway API lets a rule redirect requests or rewrite them, not both".to_owned();
+            let remedy =
+                "keep RequestRedirect or URLRewrite; requests that want the other one need a rule of their own";
+            let fault = Fault::unsupported(".type", message, remedy);
             found.close(
                 place,
                 format!("spec.rules[{}].filters[{position}]", place.rule),
