@@ -157,7 +157,7 @@ impl Claim<'_> {
     }
 }
 
-fn why(loser: Owner<'_>, winner: Owner<'_>) -> &'static str {
+pub(super) fn why(loser: Owner<'_>, winner: Owner<'_>) -> &'static str {
     if std::ptr::eq(loser.metadata, winner.metadata) {
         "it stands earlier"
     } else if loser.metadata.creation_timestamp == winner.metadata.creation_timestamp {
@@ -208,7 +208,7 @@ fn is_lost_everywhere(loss: &Loss, hosts: &[usize], losses: &[Loss]) -> bool {
 }
 
 /// What happens where both routes stay.
-const CHANCE: &str = "which of them answers is up to the proxy";
+pub(super) const CHANCE: &str = "which of them answers is up to the proxy";
 
 fn report(owner: Owner<'_>, route: &PathMatches, loss: &Loss, consequence: &str, problems: &mut Problems) {
     let Some(message) = &loss.report else { return };

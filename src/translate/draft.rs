@@ -200,6 +200,10 @@ pub(super) struct FieldMatches {
     pub(super) paths: Vec<String>,
     pub(super) methods: Vec<String>,
     pub(super) headers: BTreeMap<String, Vec<String>>,
+    /// The rule of its object and the match, the first of several.
+    pub(super) rule: (usize, usize),
+    /// Whether it only sends plain HTTP to HTTPS: it gives way to what serves the same requests.
+    pub(super) gives_way: bool,
 }
 
 /// What connections are picked by; empty for any, but not both.
@@ -209,6 +213,8 @@ pub(super) struct StreamMatches {
     pub(super) server_names: Vec<String>,
     /// Ports that the proxy listens on.
     pub(super) ports: Vec<u16>,
+    /// The rule of its object.
+    pub(super) rule: usize,
 }
 
 impl RouteDraft<'_> {

@@ -15,6 +15,7 @@ mod draft;
 mod expression;
 mod facade;
 pub mod fallback;
+mod field_conflict;
 mod gateway;
 mod ingress;
 mod key_pair;

@@ -136,6 +136,7 @@ impl<'a> Rule<'a> {
         let matches = StreamMatches {
             server_names: self.server_names,
             ports: vec![self.port],
+            rule: self.index,
         };
         let owner = self.owner;
         let mut settings = RouteSettings::read(owner, &state.settings.profile, &mut state.regexes, &mut state.problems);

@@ -220,7 +220,7 @@ fn translate_rule<'a>(
             precedence.push((metadata.creation_timestamp, metadata.key(), index, found.index));
             let (matches, preserve_host) = if is_traditional {
                 (
-                    Matches::Fields(fields(context, found, state.settings.raw_objects)),
+                    Matches::Fields(fields(context, index, found, state.settings.raw_objects)),
                     None,
                 )
             } else {
@@ -397,10 +397,11 @@ fn is_regex(header: &HttpNameMatch) -> bool {
     header.type_.as_deref() == Some("RegularExpression")
 }
 
-fn fields(context: &Context<'_>, found: &Match<'_>, raw_objects: bool) -> FieldMatches {
+fn fields(context: &Context<'_>, rule: usize, found: &Match<'_>, raw_objects: bool) -> FieldMatches {
     let has_none = found.service.is_none() && found.method.is_none() && found.headers.is_empty();
     let mut fields = FieldMatches {
         hosts: context.hostnames.clone(),
+        rule: (rule, found.index),
         ..FieldMatches::default()
     };
     if has_none && found.index == 0 {

@@ -25,8 +25,9 @@ const HTTP_ROUTE: u64 = 2;
 /// How many routes of equal rank can be told apart.
 const RANKS: u64 = 0xFFF;
 
-/// What decides between routes of equal rank: the older object goes first, then the first by name, then the first rule.
-pub(super) type Precedence = (Option<Timestamp>, NamespacedName, usize, usize);
+/// What decides between routes of equal rank: the older object goes first, then the first by name, then the first rule; what
+/// only sends plain HTTP to HTTPS is the last.
+pub(super) type Precedence = (bool, Option<Timestamp>, NamespacedName, usize, usize);
 
 /// The routes of a service, each with what decides among equals.
 pub(super) fn routes<'a>(rules: &[Rule<'a>]) -> (Vec<RouteDraft<'a>>, Vec<Precedence>) {
@@ -41,7 +42,13 @@ pub(super) fn routes<'a>(rules: &[Rule<'a>]) -> (Vec<RouteDraft<'a>>, Vec<Preced
             for found in if has_none { &anything[..] } else { &rule.matches } {
                 routes.push(route(rule, *host, found));
                 let metadata = rule.context.owner.metadata;
-                precedence.push((metadata.creation_timestamp, metadata.key(), rule.index, found.index));
+                precedence.push((
+                    rule.filters.https_redirect_status_code.is_some(),
+                    metadata.creation_timestamp,
+                    metadata.key(),
+                    rule.index,
+                    found.index,
+                ));
             }
         }
     }

@@ -14,7 +14,7 @@ use super::{
     duration, extensions, http_expression,
     http_filters::{Filters, Place},
     http_match::{self, Match},
-    http_traditional, settle, translation_error,
+    http_traditional, https_redirect, settle, translation_error,
 };
 use crate::{
     model::{
@@ -55,6 +55,8 @@ pub(super) struct Rule<'a> {
     pub(super) spec: &'a HttpRouteRule,
     pub(super) matches: Vec<Match<'a>>,
     pub(super) filters: Filters<'a>,
+    /// With which plain HTTP is sent to HTTPS: by its filter, or by another rule's that is for the same requests.
+    pub(super) https_redirect_status_code: Option<u16>,
 }
 
 impl<'a> Rule<'a> {
@@ -105,6 +107,7 @@ pub(super) fn translate<'a>(routes: &[&'a HTTPRoute], state: &mut State<'a>) {
         }
         rules.extend(own);
     }
+    https_redirect::share(&mut rules);
     let mut services = Vec::new();
     for (name, rules) in group(rules, state.settings.combined_services) {
         services.extend(service(name, &rules, state));
@@ -199,6 +202,7 @@ fn rules<'a>(route: &'a HTTPRoute, attachment: Attachment<'a>, state: &mut State
                 index,
                 spec,
                 matches,
+                https_redirect_status_code: filters.https_redirect_status_code,
                 filters,
             }
         })

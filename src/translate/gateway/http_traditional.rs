@@ -68,7 +68,10 @@ fn match_key(rule: &Rule<'_>, found: &Match<'_>) -> String {
     let own = rule.filters.needs_own_route().then_some((rule.index, found.index));
     format!(
         "{:?}",
-        (&metadata.namespace, &metadata.name, found.method, headers, path, own)
+        (
+            (&metadata.namespace, &metadata.name, found.method, headers),
+            (path, own, rule.https_redirect_status_code),
+        )
     )
 }
 
@@ -88,6 +91,7 @@ fn unmatched<'a>(rule: &Rule<'a>, state: &mut State<'a>) -> Option<RouteDraft<'a
     }
     let fields = FieldMatches {
         hosts: context.hostnames.clone(),
+        rule: (rule.index, 0),
         ..FieldMatches::default()
     };
     Some(RouteDraft {
@@ -114,6 +118,8 @@ fn route<'a>(group: &Group<'_, 'a>, state: &State<'a>) -> RouteDraft<'a> {
         methods: found.method.into_iter().map(str::to_owned).collect(),
         headers: headers(found),
         paths: Vec::new(),
+        rule: (first.index, found.index),
+        gives_way: first.filters.https_redirect_status_code.is_some(),
     };
     let mut rule_names = Vec::new();
     for (rule, found) in group {
@@ -151,7 +157,7 @@ pub(super) fn defaults(rule: &Rule<'_>) -> RouteDefaults {
     RouteDefaults {
         strip_path: Some(false),
         preserve_host: Some(true),
-        https_redirect_status_code: rule.filters.https_redirect_status_code,
+        https_redirect_status_code: rule.https_redirect_status_code,
         protocols,
         ..RouteDefaults::default()
     }

@@ -14,6 +14,7 @@ mod http_filters;
 mod http_match;
 mod http_route;
 mod http_traditional;
+mod https_redirect;
 mod listener_certificates;
 mod listeners;
 mod status;
@@ -126,7 +127,7 @@ fn translation_error(
 }
 
 /// Notes that a part of a route is left out: its status says of the whole that it is not programmed.
-fn note_error(owner: Owner<'_>, message: &str, state: &mut State<'_>) {
+pub(super) fn note_error(owner: Owner<'_>, message: &str, state: &mut State<'_>) {
     let outcome = state.route_outcomes.get_mut(&owner.kind.object_ref(owner.metadata));
     if let Some(outcome) = outcome {
         outcome.translation_error.get_or_insert_with(|| message.to_owned());

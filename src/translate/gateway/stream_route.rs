@@ -114,7 +114,10 @@ fn translate_rules<'a>(
         let route = RouteDraft {
             name: format!("{name}.0"),
             owner,
-            matches: Matches::Stream(matches.clone()),
+            matches: Matches::Stream(StreamMatches {
+                rule: index,
+                ..matches.clone()
+            }),
             defaults: RouteDefaults {
                 protocols: Some(vec![route_protocol]),
                 ..RouteDefaults::default()

@@ -83,6 +83,7 @@ fn statuses_say_what_became_of_every_object() {
     for name in [
         "attachment",
         "backend-tls-policies",
+        "conflicts",
         "listener-certificates",
         "mistakes",
         "references",

@@ -71,6 +71,11 @@ impl Outline {
         }
     }
 
+    /// A port can be claimed once for any server name.
+    fn port(&mut self, transport: &str, port: u16) {
+        self.add("port", &[transport, &port.to_string()]);
+    }
+
     fn backend(&mut self, metadata: &Metadata, host: &str, backend: &IngressBackend) {
         let (namespace, name) = (&*metadata.namespace, &*metadata.name);
         let host = host.replace('*', "_");
@@ -124,6 +129,7 @@ impl Outline {
         for (position, rule) in ingress.spec.rules.iter().enumerate() {
             outline.service(metadata, &rule.backend.service_name);
             outline.name(&format!("{}.{}.{position}", metadata.namespace, metadata.name));
+            outline.port("TCP", rule.port);
         }
         outline
     }
@@ -135,6 +141,7 @@ impl Outline {
         for (position, rule) in ingress.spec.rules.iter().enumerate() {
             outline.service(metadata, &rule.backend.service_name);
             outline.name(&format!("{}.{}.{position}.udp", metadata.namespace, metadata.name));
+            outline.port("UDP", rule.port);
         }
         outline
     }
@@ -143,6 +150,7 @@ impl Outline {
         let mut outline = Self::of_route();
         for listener in &gateway.spec.listeners {
             outline.add("server name", &[listener.hostname.as_deref().unwrap_or("*")]);
+            outline.port(&listener.protocol, listener.port);
         }
         outline
     }

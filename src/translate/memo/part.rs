@@ -6,7 +6,7 @@ use proxy_config_schema as kong;
 
 use super::super::{
     ca_certificate::Claim,
-    conflict,
+    conflict, field_conflict,
     gateway::{self, GatewayStatuses, Gateways},
     ingress,
     plugin::Note,
@@ -85,6 +85,7 @@ pub(super) fn translate<'a>(mut sources: Sources<'a>, common: &Common<'a>) -> Pa
     let mut drafts = std::mem::take(&mut state.drafts);
     service_group::retain_consistent(&mut drafts, &mut state);
     conflict::resolve(&mut drafts, state.settings, &mut state.problems);
+    field_conflict::resolve(&mut drafts, &mut state);
     drafts.separate_services(state.settings.raw_objects, &mut state.problems);
     drafts.separate_names();
     for draft in &drafts.services {

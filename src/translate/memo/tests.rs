@@ -98,6 +98,7 @@ fn object(kind: Kind, number: usize, form: usize) -> Object {
         Kind::GatewayClass => json!({"spec": {"controllerName": "konghq.com/kic-gateway-controller"}}),
         Kind::Gateway => json!({"spec": {"gatewayClassName": "g0", "listeners": [
             {"name": "http", "port": 80, "protocol": "HTTP"},
+            {"name": "tcp", "port": 9000 + form % 2, "protocol": "TCP"},
             {"name": "https", "port": 443, "protocol": "HTTPS", "hostname": format!("h{form}.example"),
              "tls": {"certificateRefs": [{"name": "s0"}]}},
         ]}}),
@@ -110,6 +111,10 @@ fn object(kind: Kind, number: usize, form: usize) -> Object {
                            "backendRefs": [{"kind": "Service", "name": format!("s{}", form % 3), "port": 80, "weight": 1}]}],
             },
         }),
+        Kind::TCPRoute => json!({"spec": {
+            "parentRefs": [{"name": "g0"}],
+            "rules": [{"backendRefs": [{"kind": "Service", "name": format!("s{}", form % 3), "port": 80, "weight": 1}]}],
+        }}),
         _ => unreachable!("no such kind in this world"),
     };
     let short = match kind {
@@ -167,6 +172,7 @@ const KINDS: &[(Kind, usize)] = &[
     (Kind::GatewayClass, 1),
     (Kind::Gateway, 2),
     (Kind::HTTPRoute, 3),
+    (Kind::TCPRoute, 2),
     (Kind::IngressClass, 1),
 ];
 

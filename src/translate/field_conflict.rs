@@ -1,0 +1,323 @@
+//! Two routes that pick the very same requests or connections, by fields of the traditional router or by ports and server
+//! names: one wins, the other one is told (`docs/adr/0003`).
+//!
+//! What [`super::conflict`] is for Ingresses, this is for TCPIngresses, UDPIngresses and the routes of the Gateway API, by the
+//! Gateway API's order: the older object, then the first by namespace and name, then the first rule and match. With
+//! expressions HTTPRoutes and GRPCRoutes have ranks by the same order, and never get here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    rc::Rc,
+};
+
+use super::{
+    conflict::{CHANCE, why},
+    draft::{Drafts, Matches, RouteDraft},
+    gateway,
+    problems::{Owner, Problems},
+    state::State,
+};
+use crate::model::{Kind, NamespacedName, Reason};
+
+/// What two routes have in common that are in each other's way.
+#[derive(PartialEq, Eq, Hash)]
+struct Key<'d> {
+    /// A host, or a server name in TLS; `None` for any.
+    name: Option<&'d str>,
+    place: Option<Place<'d>>,
+    rest: Rc<Rest<'d>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Place<'d> {
+    Path(&'d str),
+    Port(u16),
+}
+
+/// What else tells routes apart.
+#[derive(PartialEq, Eq, Hash)]
+struct Rest<'d> {
+    /// Whoever listens for TCP gets TLS as well.
+    transport: &'static str,
+    protocols: Option<&'d [&'static str]>,
+    methods: &'d [String],
+    headers: Option<&'d BTreeMap<String, Vec<String>>>,
+    annotated: (Option<String>, &'d [String]),
+}
+
+/// A route's claim on one name in one place, by their numbers.
+struct Claim<'d> {
+    route: (usize, usize),
+    name: usize,
+    place: usize,
+    draft: &'d RouteDraft<'d>,
+}
+
+/// A claim that another one beats.
+struct Loss {
+    route: (usize, usize),
+    name: usize,
+    place: usize,
+    /// `None` where the winner does all that the loser asks for.
+    message: Option<String>,
+}
+
+/// Finds claims made twice, and takes the losers' out of their routes; raw objects keep them and are told only.
+pub(super) fn resolve(drafts: &mut Drafts<'_>, state: &mut State<'_>) {
+    let mut losses = find(drafts);
+    losses.sort_by_key(|loss| (loss.route, loss.name, loss.place));
+    let mut lost = BTreeMap::new();
+    for of_one in losses.chunk_by(|one, other| one.route == other.route) {
+        let (service, number) = of_one[0].route;
+        let route = &mut drafts.services[service].routes[number];
+        if concede(route, of_one, state.settings.raw_objects, &mut state.problems) {
+            let message = of_one.iter().find_map(|loss| loss.message.as_deref());
+            lost.insert((service, number), (route.owner, message));
+        }
+    }
+    if lost.is_empty() {
+        return;
+    }
+    for (service, draft) in drafts.services.iter_mut().enumerate() {
+        let mut number = 0;
+        draft.routes.retain(|_| {
+            number += 1;
+            !lost.contains_key(&(service, number - 1))
+        });
+    }
+    drafts.services.retain(|draft| !draft.routes.is_empty());
+    let routes = drafts.services.iter().flat_map(|draft| &draft.routes);
+    let left: BTreeSet<_> = routes.map(|route| identity(route.owner)).collect();
+    for (owner, message) in lost.into_values() {
+        // Of a route of which a rule is left its status says nothing: to the Gateway API that is no mistake.
+        match message {
+            Some(message) if !left.contains(&identity(owner)) => gateway::note_error(owner, message, state),
+            Some(_) => {}
+            None => state.takes_part(owner),
+        }
+    }
+}
+
+fn identity(owner: Owner<'_>) -> (Kind, NamespacedName) {
+    (owner.kind, owner.metadata.key())
+}
+
+fn find(drafts: &Drafts<'_>) -> Vec<Loss> {
+    let mut claims = Vec::new();
+    for (service, draft) in drafts.services.iter().enumerate() {
+        for (route, draft) in draft.routes.iter().enumerate() {
+            add_claims(&mut claims, (service, route), draft);
+        }
+    }
+    let mut winners: HashMap<&Key<'_>, &Claim<'_>> = HashMap::with_capacity(claims.len());
+    for (key, claim) in &claims {
+        let winner = winners.entry(key).or_insert(claim);
+        if claim.precedence() < winner.precedence() {
+            *winner = claim;
+        }
+    }
+    let lost = claims.iter().filter_map(|(key, claim)| {
+        let winner = winners[key];
+        (winner.route != claim.route).then(|| claim.loss(key, winner))
+    });
+    lost.collect()
+}
+
+fn add_claims<'d>(claims: &mut Vec<(Key<'d>, Claim<'d>)>, route: (usize, usize), draft: &'d RouteDraft<'d>) {
+    let (names, places) = (names(&draft.matches), places(&draft.matches));
+    let settings = &draft.settings;
+    let rest = match &draft.matches {
+        Matches::Fields(fields) => Rest {
+            transport: "http",
+            protocols: draft.defaults.protocols.as_deref(),
+            methods: &fields.methods,
+            headers: Some(&fields.headers),
+            annotated: (settings.distinction(), &settings.host_aliases),
+        },
+        // One that picks nothing is in nobody's way.
+        Matches::Stream(_) if !(names.is_empty() && places.is_empty()) => Rest {
+            transport: transport(draft),
+            protocols: None,
+            methods: &[],
+            headers: None,
+            annotated: (settings.distinction(), &[]),
+        },
+        _ => return,
+    };
+    let rest = Rc::new(rest);
+    for name in 0..names.len().max(1) {
+        for place in 0..places.len().max(1) {
+            let key = Key {
+                name: names.get(name).map(String::as_str),
+                place: places.get(place).copied(),
+                rest: rest.clone(),
+            };
+            let claim = Claim {
+                route,
+                name,
+                place,
+                draft,
+            };
+            claims.push((key, claim));
+        }
+    }
+}
+
+/// Hosts, or server names in TLS.
+fn names(matches: &Matches) -> &[String] {
+    match matches {
+        Matches::Fields(fields) => &fields.hosts,
+        Matches::Stream(stream) => &stream.server_names,
+        Matches::Paths(_) | Matches::Expression { .. } => &[],
+    }
+}
+
+/// Paths, or ports.
+fn places(matches: &Matches) -> Vec<Place<'_>> {
+    match matches {
+        Matches::Fields(fields) => fields.paths.iter().map(|path| Place::Path(path)).collect(),
+        Matches::Stream(stream) => stream.ports.iter().map(|port| Place::Port(*port)).collect(),
+        Matches::Paths(_) | Matches::Expression { .. } => Vec::new(),
+    }
+}
+
+fn transport(route: &RouteDraft<'_>) -> &'static str {
+    let protocols = route.defaults.protocols.as_deref().unwrap_or_default();
+    let own = protocols
+        .iter()
+        .find(|protocol| matches!(**protocol, "udp" | "tls_passthrough"));
+    own.copied().unwrap_or("tcp")
+}
+
+impl Claim<'_> {
+    /// Less goes first.
+    fn precedence(&self) -> impl Ord {
+        let metadata = self.draft.owner.metadata;
+        (
+            self.gives_way(),
+            metadata.creation_timestamp,
+            &metadata.namespace,
+            &metadata.name,
+            self.draft.owner.kind.name(),
+            rule(&self.draft.matches),
+            self.route,
+        )
+    }
+
+    fn gives_way(&self) -> bool {
+        matches!(&self.draft.matches, Matches::Fields(fields) if fields.gives_way)
+    }
+
+    fn loss(&self, key: &Key<'_>, winner: &Claim<'_>) -> Loss {
+        let gives_way = self.gives_way() && !winner.gives_way();
+        let is_done = gives_way && winner.draft.defaults.https_redirect_status_code.is_some();
+        Loss {
+            route: self.route,
+            name: self.name,
+            place: self.place,
+            message: (!is_done).then(|| self.message(key, winner, gives_way)),
+        }
+    }
+
+    fn message(&self, key: &Key<'_>, winner: &Claim<'_>, gives_way: bool) -> String {
+        let owner = winner.draft.owner;
+        let name = key.name.map(|name| format!(" for {name}")).unwrap_or_default();
+        let place = match key.place {
+            Some(Place::Path(path)) => format!(" under {}", shown(path)),
+            Some(Place::Port(port)) => format!(" on port {port}"),
+            None => String::new(),
+        };
+        let what = match self.draft.matches {
+            Matches::Stream(_) => "connections",
+            _ => "requests",
+        };
+        let why = match gives_way {
+            true => "it serves them",
+            false => why(self.draft.owner, owner),
+        };
+        format!(
+            "{owner} takes the same {what}{name}{place} in {}, and goes first: {why}",
+            field(winner.draft)
+        )
+    }
+}
+
+/// A path as its user may have written it: an exact one and a prefix become regular expressions.
+fn shown(path: &str) -> &str {
+    let path = match path.strip_prefix('~') {
+        Some(expression) => expression.strip_suffix('$').unwrap_or(expression),
+        None => path,
+    };
+    match path.trim_end_matches('/') {
+        "" => "/",
+        path => path,
+    }
+}
+
+/// The rule that a route was made from, and its match.
+fn rule(matches: &Matches) -> (usize, usize) {
+    match matches {
+        Matches::Fields(fields) => fields.rule,
+        Matches::Stream(stream) => (stream.rule, 0),
+        Matches::Paths(_) | Matches::Expression { .. } => (0, 0),
+    }
+}
+
+/// Where a route's match stands in its object.
+fn field(route: &RouteDraft<'_>) -> String {
+    match (&route.matches, route.owner.kind) {
+        (Matches::Fields(fields), _) => format!("spec.rules[{}].matches[{}]", fields.rule.0, fields.rule.1),
+        (_, Kind::TLSRoute) => "spec.hostnames".to_owned(),
+        (_, Kind::TCPRoute | Kind::UDPRoute) => "spec.parentRefs".to_owned(),
+        (matches, _) => format!("spec.rules[{}].port", rule(matches).0),
+    }
+}
+
+/// Takes lost claims out of a route: names that lost every place, then places that lost on every name that is left. What is
+/// lost for some names only can't be taken out of one route, and stays. Says whether nothing is left.
+fn concede(route: &mut RouteDraft<'_>, losses: &[Loss], raw_objects: bool, problems: &mut Problems) -> bool {
+    let (names, places) = (names(&route.matches).len().max(1), places(&route.matches).len().max(1));
+    let lost: HashSet<(usize, usize)> = losses.iter().map(|loss| (loss.name, loss.place)).collect();
+    let is_lost = |name: usize, place: usize| lost.contains(&(name, place));
+    let left: Vec<usize> = (0..names)
+        .filter(|name| !(0..places).all(|place| is_lost(*name, place)))
+        .collect();
+    let is_lost_everywhere = |place: usize| left.iter().all(|name| is_lost(*name, place));
+    for loss in losses {
+        let Some(message) = &loss.message else { continue };
+        let is_taken_out = !raw_objects && (!left.contains(&loss.name) || is_lost_everywhere(loss.place));
+        let consequence = if is_taken_out { "they go there" } else { CHANCE };
+        problems.report(
+            route.owner,
+            field(route),
+            Reason::Conflict,
+            format!("{message}; {consequence}"),
+            "remove it from one of the two, or let them differ in what they match",
+        );
+    }
+    if raw_objects || left.is_empty() {
+        return left.is_empty() && !raw_objects;
+    }
+    let kept: Vec<usize> = (0..places).filter(|place| !is_lost_everywhere(*place)).collect();
+    match &mut route.matches {
+        Matches::Fields(fields) => {
+            keep(&mut fields.hosts, &left);
+            keep(&mut fields.paths, &kept);
+        }
+        Matches::Stream(stream) => {
+            keep(&mut stream.server_names, &left);
+            keep(&mut stream.ports, &kept);
+        }
+        Matches::Paths(_) | Matches::Expression { .. } => {}
+    }
+    false
+}
+
+/// Keeps the items of these numbers.
+fn keep<T>(items: &mut Vec<T>, numbers: &[usize]) {
+    let mut number = 0;
+    items.retain(|_| {
+        number += 1;
+        numbers.contains(&(number - 1))
+    });
+}
