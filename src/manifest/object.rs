@@ -151,7 +151,9 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn read(&self, node: &Node, line: u32, manifests: &mut Manifests) {
-        if !matches!(node.value, NodeValue::Map(_)) {
+        // Files of other tools, such as values of charts, may stand beside manifests.
+        let mut signs = ["apiVersion", "kind", "metadata"].into_iter();
+        if !signs.any(|field| node.get(field).is_some()) {
             let message = "expected a Kubernetes object".to_owned();
             let remedy = "write an object with apiVersion, kind and metadata, or move the file elsewhere";
             manifests

@@ -154,6 +154,16 @@ fn a_missing_name_is_told() {
 }
 
 #[test]
+fn a_file_of_another_tool_is_told_once_and_by_its_name() {
+    let problem = only_problem(&yaml("replicas: 3\nimage: {tag: v1}\n"));
+    assert!(
+        problem.contains("InvalidManifest: expected a Kubernetes object"),
+        "{problem}"
+    );
+    assert!(problem.contains("move the file elsewhere"), "{problem}");
+}
+
+#[test]
 fn a_name_that_an_api_server_refuses_is_told() {
     let long = "x".repeat(100_000);
     for name in ["Web", "web/app", "-web", "\"\"", "\"web app\"", long.as_str()] {

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::problems::{Owner, Problems};
+use crate::manifest::nearest;
 pub(super) use crate::model::annotations::{
     CA_CERTIFICATES_CONFIG_MAPS, CA_CERTIFICATES_SECRETS, CLIENT_CERT, DEFAULT_CLASS, INGRESS_CLASS,
 };
@@ -18,6 +19,14 @@ pub(super) const PREFIX: &str = "konghq.com/";
 macro_rules! annotations {
     ($($name:ident = $suffix:literal;)*) => {
         $(pub(super) const $name: &str = concat!("konghq.com/", $suffix);)*
+
+        /// All of Kong's that are read, but for headers.
+        const NAMES: &[&str] = &[
+            CA_CERTIFICATES_CONFIG_MAPS,
+            CA_CERTIFICATES_SECRETS,
+            CLIENT_CERT,
+            $($name),*
+        ];
     };
 }
 
@@ -53,6 +62,24 @@ annotations! {
 
 /// Where the annotations begin that match on a header: the header's name follows.
 pub(super) const HEADERS: &str = "konghq.com/headers.";
+
+/// Reports mistyped names: an annotation that is nearly one of Kong's acts no more than any other that nobody reads.
+pub(super) fn check_names(owner: Owner<'_>, problems: &mut Problems) {
+    for name in owner.metadata.annotations.keys() {
+        let Some(suffix) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        if NAMES.contains(&name.as_str()) || name.starts_with(HEADERS) {
+            continue;
+        }
+        let suffixes = NAMES.iter().filter_map(|name| name.strip_prefix(PREFIX));
+        if let Some(meant) = nearest(suffix, suffixes) {
+            let message = format!("Kong has no annotation {name}");
+            let remedy = format!("did you mean {PREFIX}{meant}?");
+            Reader { owner, problems }.reject(name, message, remedy);
+        }
+    }
+}
 
 /// The items of a comma list, trimmed, empty ones dropped.
 pub(super) fn list(value: &str) -> impl Iterator<Item = &str> {
