@@ -18,10 +18,10 @@ const DIRECTORY_DEPTH: usize = 16;
 #[non_exhaustive]
 pub enum FileError {
     /// It is over the limit.
-    #[error("the file has {}, the limit is {limit}: it is skipped", size.map_or_else(|| "more".to_owned(), |size| size.to_string()))]
+    ///
+    /// How large it is is not told: while somebody writes it, each look would tell something else.
+    #[error("the file is over {limit}, the limit: it is skipped")]
     TooLarge {
-        /// How large it is, if it was not read up to the limit alone.
-        size: Option<ByteSize>,
         /// How much is read at most.
         limit: ByteSize,
     },
@@ -107,16 +107,13 @@ fn is_manifest(path: &Path) -> bool {
 /// If it can't be read, or is over the limit.
 pub fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>, FileError> {
     let mut file = fs::File::open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
+    if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file").into());
     }
     let mut bytes = Vec::new();
     file.by_ref().take(limits.file_bytes + 1).read_to_end(&mut bytes)?;
-    let read = bytes.len() as u64;
-    if read > limits.file_bytes {
+    if bytes.len() as u64 > limits.file_bytes {
         return Err(FileError::TooLarge {
-            size: Some(ByteSize(metadata.len().max(read))),
             limit: ByteSize(limits.file_bytes),
         });
     }

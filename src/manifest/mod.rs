@@ -88,10 +88,8 @@ pub enum Broken {
 /// Reads the content of one file. The name tells YAML from JSON (`*.json`) and stands in problems.
 pub fn parse(file_name: &str, bytes: &[u8], limits: &Limits) -> Manifests {
     let mut manifests = Manifests::default();
-    let size = bytes.len() as u64;
-    if size > limits.file_bytes {
+    if bytes.len() as u64 > limits.file_bytes {
         let error = FileError::TooLarge {
-            size: (size > limits.file_bytes + 1).then_some(ByteSize(size)),
             limit: ByteSize(limits.file_bytes),
         };
         manifests.give_up(file_name, &error);

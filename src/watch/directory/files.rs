@@ -7,9 +7,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use jiff::Timestamp;
+
 use crate::{
     manifest::{self, Broken, Limits, Manifests},
-    model::{Object, Problem},
+    model::{Kind, NamespacedName, Object, Problem},
     store::Event,
 };
 
@@ -23,8 +25,19 @@ pub(super) struct Files {
     limits: Limits,
     known: BTreeMap<PathBuf, File>,
     problems: Vec<Problem>,
-    /// Whether the directory has been read once.
-    read: bool,
+    /// The objects that were there when it was read last; `None` before it was read once.
+    standing: Option<BTreeMap<ObjectKey, Standing>>,
+}
+
+type ObjectKey = (Kind, NamespacedName);
+
+/// Since when an object is there, and where. Manifests rarely say how old their objects are, and the older one wins
+/// where two claim the same: what was there first keeps its traffic, as in a cluster.
+struct Standing {
+    /// When it came; `None` if it was there when the directory was read first, and older than all that came since.
+    since: Option<Timestamp>,
+    /// Of several files that hold it, this one counts.
+    file: Option<String>,
 }
 
 struct File {
@@ -64,7 +77,7 @@ impl Files {
             limits,
             known: BTreeMap::new(),
             problems: Vec::new(),
-            read: false,
+            standing: None,
         }
     }
 
@@ -72,8 +85,7 @@ impl Files {
     pub(super) fn read(&mut self) -> Option<Event> {
         let (paths, problems) = manifest::files(&self.directory, &self.limits);
         let mut former = std::mem::take(&mut self.known);
-        let mut changed = !self.read || problems != self.problems;
-        self.read = true;
+        let mut changed = self.standing.is_none() || problems != self.problems;
         self.problems = problems;
         for path in paths {
             let stamp = Stamp::of(&path);
@@ -99,7 +111,7 @@ impl Files {
         changed.then(|| self.loaded())
     }
 
-    fn loaded(&self) -> Event {
+    fn loaded(&mut self) -> Event {
         let mut all = Manifests {
             problems: self.problems.clone(),
             ..Manifests::default()
@@ -107,6 +119,8 @@ impl Files {
         for file in self.known.values() {
             all.extend(file.manifests.clone());
         }
+        // A copy in another file does not replace what was there before.
+        all.objects.sort_by_key(|object| !self.is_where_it_was(object));
         all.finish(&self.limits);
         // An object that moved to another file is there anew: what its old place held no longer counts.
         let mut there: BTreeSet<_> = all.objects.iter().map(|object| (object.kind(), object.key())).collect();
@@ -115,7 +129,32 @@ impl Files {
                 all.objects.push(object.clone());
             }
         }
+        self.note_ages(&mut all.objects);
         Event::Loaded(all.objects, all.problems)
+    }
+
+    fn is_where_it_was(&self, object: &Object) -> bool {
+        let known = self.standing.as_ref();
+        let known = known.and_then(|known| known.get(&(object.kind(), object.key())));
+        let source = object.metadata().source.as_ref();
+        known.is_some_and(|known| known.file.as_ref() == source.map(|source| &source.file))
+    }
+
+    /// Gives objects that came since the directory was read first the time when they did.
+    fn note_ages(&mut self, objects: &mut [Object]) {
+        let before = self.standing.take();
+        let now = before.is_some().then(Timestamp::now);
+        let mut standing = BTreeMap::new();
+        for object in objects {
+            let key = (object.kind(), object.key());
+            let known = before.as_ref().and_then(|before| before.get(&key));
+            let since = known.map_or(now, |known| known.since);
+            let metadata = object.metadata_mut();
+            metadata.creation_timestamp = since.or(metadata.creation_timestamp);
+            let file = metadata.source.as_ref().map(|source| source.file.clone());
+            standing.insert(key, Standing { since, file });
+        }
+        self.standing = Some(standing);
     }
 
     fn parse(&self, path: &Path) -> Manifests {

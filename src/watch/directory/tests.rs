@@ -196,7 +196,7 @@ async fn what_breaks_keeps_its_last_good_state_until_it_is_mended_or_removed() {
     assert!(
         source.problems[0]
             .message
-            .contains("the file has 19.6 KiB, the limit is 9.8 KiB: it is skipped"),
+            .contains("the file is over 9.8 KiB, the limit: it is skipped"),
         "{:?}",
         source.problems
     );
@@ -222,6 +222,100 @@ async fn what_breaks_keeps_its_last_good_state_until_it_is_mended_or_removed() {
             source.is(&[("a", 84), ("c", 80)]) && source.problems.is_empty()
         })
         .await;
+}
+
+/// What claims the same as something older loses (`translate`), whatever their names.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_later_is_younger_and_a_copy_does_not_replace_what_was_there() {
+    let mut source = Source::start(watch);
+    source.write("m.yaml", &service("m", "80"));
+    source.until("the first", |source| source.is(&[("m", 80)])).await;
+    let age = |source: &Source, name: &str| {
+        let mut objects = source.objects.iter();
+        let found = objects.find(|object| &*object.metadata().name == name);
+        found.expect("it is there").metadata().creation_timestamp
+    };
+    source.write("a.yaml", &service("a", "80"));
+    source
+        .until("the second", |source| source.is(&[("a", 80), ("m", 80)]))
+        .await;
+    source.write(
+        "b.yaml",
+        &service("b", "80").replace(
+            "metadata: {",
+            "metadata: {creationTimestamp: \"2020-01-01T00:00:00Z\", ",
+        ),
+    );
+    source
+        .until("the third", |source| source.is(&[("a", 80), ("b", 80), ("m", 80)]))
+        .await;
+    let ages = ["m", "a", "b"].map(|name| age(&source, name));
+    assert_eq!(ages[0], None);
+    assert!(ages.is_sorted() && ages[1].is_some() && ages[1] != ages[2], "{ages:?}");
+
+    // Copies, in files whose names come first and last.
+    for (file, port) in [("0.yaml", "81"), ("z.yaml", "82")] {
+        source.write(file, &service("m", port));
+        source
+            .until("that it is a copy", |source| source.problems.len() == 1)
+            .await;
+        let problem = source.problems[0].to_string();
+        assert!(
+            problem.contains(file) && problem.contains("the same object stands in") && problem.contains("m.yaml:1;"),
+            "{problem}"
+        );
+        assert!(source.is(&[("a", 80), ("b", 80), ("m", 80)]), "{:?}", source.ports());
+        // Changes of what counts go on.
+        source.write("m.yaml", &service("m", "83"));
+        source
+            .until("a change", |source| source.is(&[("a", 80), ("b", 80), ("m", 83)]))
+            .await;
+        source.write("m.yaml", &service("m", "80"));
+        fs::remove_file(source.path(file)).expect("files can be removed");
+        source
+            .until("all as before", |source| {
+                source.problems.is_empty() && source.is(&[("a", 80), ("b", 80), ("m", 80)])
+            })
+            .await;
+    }
+    // What takes its place is as old, and what comes again is new.
+    source.write("0.yaml", &service("a", "81"));
+    source
+        .until("that it is a copy", |source| source.problems.len() == 1)
+        .await;
+    fs::remove_file(source.path("a.yaml")).expect("files can be removed");
+    source
+        .until("the copy", |source| source.is(&[("a", 81), ("b", 80), ("m", 80)]))
+        .await;
+    assert_eq!(age(&source, "a"), ages[1]);
+    fs::remove_file(source.path("m.yaml")).expect("files can be removed");
+    source
+        .until("it gone", |source| source.is(&[("a", 81), ("b", 80)]))
+        .await;
+    source.write("m.yaml", &service("m", "80"));
+    source
+        .until("it again", |source| source.is(&[("a", 81), ("b", 80), ("m", 80)]))
+        .await;
+    assert!(age(&source, "m") > age(&source, "b"));
+}
+
+/// However far it is: what is said of it stays the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_written_for_long_is_one_problem() {
+    let mut source = Source::start(no_watch);
+    source.write("big.yaml", &"#".repeat(20_000));
+    source.until("the problem", |source| source.problems.len() == 1).await;
+    let first = source.problems.clone();
+    for size in [30_000, 40_000] {
+        source.write("big.yaml", &"#".repeat(size));
+        source.write("a.yaml", &service("a", &(size / 1000).to_string()));
+        source
+            .until("what was written after it", |source| {
+                source.is(&[("a", u16::try_from(size / 1000).expect("it is small"))])
+            })
+            .await;
+        assert_eq!(source.problems, first);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
