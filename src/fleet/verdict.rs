@@ -205,6 +205,12 @@ fn synced(state: &ProxyState, goal: &Goal, want: &Want, now: Moment) -> Option<J
         return say(False, reason, message);
     }
     match state.conditions.synced.status {
+        // What has lost its configuration is far from what it shall run, however short it takes.
+        True if state.is_unconfigured() => say(
+            Unknown,
+            "Progressing",
+            "it has no configuration, and is being given one",
+        ),
         True => None,
         status => say(status, "Progressing", "it is being brought to what it shall run"),
     }
@@ -230,7 +236,7 @@ fn lag(state: &ProxyState, goal: &Goal, want: &Want) -> (&'static str, Cow<'stat
         );
     };
     match why {
-        Wait::PushUnderWay => ("Pushing", "a push is under way and takes long".into()),
+        Wait::PushUnderWay => ("Pushing", "a push is under way and takes long; the proxy's log says what it is doing".into()),
         Wait::Outcome => {
             let fault = state.unknown.as_ref().map_or("", |open| open.fault.message.as_str());
             let message = format!("it is not known yet whether the last push was loaded: {fault}");

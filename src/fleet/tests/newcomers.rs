@@ -207,6 +207,35 @@ fn while_everything_changes_every_second_slow_newcomers_are_ready_after_one_load
     }
 }
 
+/// It was a short lag, and it still is: but nothing of what it shall run is there.
+#[test]
+fn a_proxy_that_is_found_without_its_configuration_is_not_called_synced() {
+    for edition in [Edition::OpenSource, Edition::Embedded] {
+        let mut world = World::new(&[]);
+        world.add("a", edition);
+        world.retarget();
+        world.run("one");
+        world.pass(seconds(31));
+        world.restart("a", false);
+        world.proxy("a").takes = seconds(3);
+        let mut was_found = false;
+        for _ in 0..200 {
+            world.pass(millis(100));
+            let shown = world.shown("a");
+            let is_found = shown.observed.is_some_and(|hash| hash.is_none());
+            was_found |= is_found;
+            assert!(
+                !is_found || shown.synced.status != ConditionStatus::True,
+                "{:?} {:?}",
+                shown.synced,
+                shown.ready
+            );
+        }
+        assert!(was_found);
+        assert_eq!(world.shown("a").synced.status, ConditionStatus::True);
+    }
+}
+
 /// The pod stays, and so does its name, address and endpoint: only the process tells.
 #[test]
 fn a_restarted_container_is_noticed_with_the_next_probe_and_configured_at_once() {
