@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     fleet::{Observation, ProbeFault, ProxyReport, TransportFault, TransportFaultKind},
-    model::ProxyTarget,
-    pki::client::{AdminClient, AdminError, AdminTls, Answer, ConnectionLimits, answer_fault},
+    model::{ByteSize, ProxyTarget},
+    pki::client::{AdminClient, AdminError, AdminTls, Answer, ConnectionLimits, WHO_ANSWERS, answer_fault},
 };
 
 /// Answers are read up to this size, in bytes: `GET /` of Kong 3.9 has 16 KB.
@@ -123,7 +123,8 @@ impl Probe {
             None if identity.has_database() => ConfigHash::NONE,
             None => {
                 let message = format!(
-                    "{}: GET /status has no configuration_hash: Kong 3.4 and later have one",
+                    "{}: GET /status has no configuration_hash; Kong 3.4 and later have one: upgrade the proxy, or is this not \
+                     the Admin API?",
                     client.address()
                 );
                 return Err(Failure::unexpected(message));
@@ -174,14 +175,17 @@ impl Failure {
 
 async fn ask_identity(client: &AdminClient) -> Result<Identity, Failure> {
     let answer = get(client, "/").await?;
-    Identity::parse(&answer.body).map_err(|problem| Failure::unexpected(format!("{}: {problem}", client.address())))
+    Identity::parse(&answer.body).map_err(|problem| not_kongs(client, &problem))
 }
 
 async fn ask_status(client: &AdminClient) -> Result<(Status, Answer), Failure> {
     let answer = get(client, "/status").await?;
-    let status = Status::parse(&answer.body)
-        .map_err(|problem| Failure::unexpected(format!("{}: {problem}", client.address())))?;
+    let status = Status::parse(&answer.body).map_err(|problem| not_kongs(client, &problem))?;
     Ok((status, answer))
+}
+
+fn not_kongs(client: &AdminClient, problem: &str) -> Failure {
+    Failure::unexpected(format!("{}: {problem}; {WHO_ANSWERS}", client.address()))
 }
 
 /// An answer with status 200.
@@ -193,8 +197,9 @@ async fn get(client: &AdminClient, path: &str) -> Result<Answer, Failure> {
     let answer = client.get(path, |_| MAX_ANSWER).await.map_err(failed)?;
     if !answer.is_whole {
         let message = format!(
-            "{}: the answer to GET {path} is over {MAX_ANSWER} bytes",
-            client.address()
+            "{}: the answer to GET {path} is over {}; {WHO_ANSWERS}",
+            client.address(),
+            ByteSize(MAX_ANSWER as u64)
         );
         return Err(Failure::unexpected(message));
     }
@@ -205,7 +210,7 @@ async fn get(client: &AdminClient, path: &str) -> Result<Answer, Failure> {
     let status = status.as_u16();
     let fault = answer_fault(client.address(), status, &answer.body).unwrap_or_else(|| TransportFault {
         kind: TransportFaultKind::UnexpectedAnswer,
-        message: format!("{} answered {status} to GET {path}", client.address()),
+        message: format!("{} answered {status} to GET {path}; {WHO_ANSWERS}", client.address()),
     });
     Err(Failure { fault, reached: true })
 }

@@ -347,12 +347,13 @@ async fn tells_silence_refusal_and_nonsense_apart() {
         (
             FakeProxy::start(Some(server.clone()), |_| Reply::html(200, "<html>welcome</html>")).await,
             TransportFaultKind::UnexpectedAnswer,
-            "not answered as Kong does",
+            "GET / is not answered as Kong does: expected value at line 1 column 1; is this the address of the Admin API",
         ),
         (
             FakeProxy::start(Some(server.clone()), |_| Reply::json(500, "{}")).await,
             TransportFaultKind::UnexpectedAnswer,
-            "answered 500",
+            "answered 500 to GET /; is this the address of the Admin API, and nothing in front of it? the log of what answers \
+             there says more",
         ),
         (
             FakeProxy::start(Some(server.clone()), |_| Reply::json(401, "{}")).await,
@@ -362,7 +363,7 @@ async fn tells_silence_refusal_and_nonsense_apart() {
         (
             FakeProxy::start(Some(server.clone()), huge).await,
             TransportFaultKind::UnexpectedAnswer,
-            "is over",
+            "the answer to GET / is over 1 MiB; is this the address of the Admin API",
         ),
     ];
     for (proxy, kind, expected) in cases {

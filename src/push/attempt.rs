@@ -13,7 +13,9 @@ use super::{Settings, rejection};
 use crate::{
     fleet::{PushResult, TransportFault, TransportFaultKind},
     model::{Epoch, ProxyTarget},
-    pki::client::{AdminClient, AdminError, AdminTls, Answer, ConnectionLimits, Question, answer_fault, excerpt},
+    pki::client::{
+        AdminClient, AdminError, AdminTls, Answer, ConnectionLimits, Question, WHO_ANSWERS, answer_fault, excerpt,
+    },
     render::Rendered,
 };
 
@@ -156,7 +158,8 @@ impl Attempt {
                 return unknown(TransportFault {
                     kind: TransportFaultKind::UnexpectedAnswer,
                     message: format!(
-                        "{} answered {status} to POST /config, as something in front of the proxy does that lost it",
+                        "{} answered {status} to POST /config, as something in front of the proxy does that lost it; the log \
+                         of whatever stands there says more",
                         client.address()
                     ),
                 });
@@ -166,7 +169,7 @@ impl Attempt {
         let unexpected = |problem: String| {
             not_sent(
                 TransportFaultKind::UnexpectedAnswer,
-                format!("{}: {problem}", client.address()),
+                format!("{}: {problem}; {WHO_ANSWERS}", client.address()),
             )
         };
         let body = &answer.body;
@@ -176,7 +179,7 @@ impl Attempt {
         match status {
             StatusCode::BAD_REQUEST => match self.parse(body).await {
                 Some(rejection) if rejection.names_somebody() => rejection.into_result(),
-                Some(rejection) => self.ask_for_more(client, rejection).await.into_result(),
+                Some(rejection) => self.ask_for_more(client, rejection).await.unexplained().into_result(),
                 None => unexpected(format!("answered 400, not as Kong does: {}", excerpt(body))),
             },
             StatusCode::PAYLOAD_TOO_LARGE => rejection::too_large(body, &self.rendered).into_result(),
@@ -187,7 +190,10 @@ impl Attempt {
             // Something took it, and it may be Kong behind something that changes answers: the hash will tell.
             status if status.is_success() => unknown(TransportFault {
                 kind: TransportFaultKind::UnexpectedAnswer,
-                message: format!("{} answered {status} to POST /config, not 201", client.address()),
+                message: format!(
+                    "{} answered {status} to POST /config, not 201; {WHO_ANSWERS}",
+                    client.address()
+                ),
             }),
             status => unexpected(format!("answered {status} to POST /config: {}", excerpt(body))),
         }

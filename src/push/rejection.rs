@@ -132,13 +132,21 @@ impl Rejection {
         self
     }
 
+    /// 400 without an entity: nobody is told to correct an object.
+    pub(super) fn unexplained(mut self) -> Self {
+        if self.entities.is_empty() && !self.message.contains("its own log") {
+            let said = match &*self.message {
+                "" => "the proxy refused the configuration without saying why",
+                said => said,
+            };
+            self.message = format!("{said}; the proxy names no entity, and its own log says more");
+        }
+        self
+    }
+
     pub(super) fn into_result(self) -> PushResult {
         PushResult::Rejected {
-            message: if self.message.is_empty() {
-                "the proxy refused the configuration without saying why".to_owned()
-            } else {
-                self.message
-            },
+            message: self.message,
             count: self.count.max(1),
             entities: self.entities,
         }

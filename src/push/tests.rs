@@ -202,6 +202,21 @@ async fn refusals_name_the_entity_or_what_to_raise() {
     assert_eq!(message, r#"route "r1" paths.1: invalid regex"#);
     assert_eq!((entities.len(), count), (1, 1));
     assert_eq!(entities[0].entity_tags, ["k8s-name:r1"]);
+
+    for (said, expected) in [
+        ("", "the proxy refused the configuration without saying why"),
+        ("declarative config is invalid: {}", "declarative config is invalid: {}"),
+    ] {
+        let answer = format!(r#"{{"code":14,"message":"{said}","fields":{{}},"flattened_errors":[]}}"#);
+        let result = answered(&pki, Reply::json(400, &answer)).await;
+        let PushResult::Rejected { message, .. } = result else {
+            panic!("{said}: {result:?}")
+        };
+        assert_eq!(
+            message,
+            format!("{expected}; the proxy names no entity, and its own log says more")
+        );
+    }
 }
 
 #[tokio::test]
@@ -278,6 +293,20 @@ async fn what_did_not_reach_kong_was_not_sent() {
     // An echo of the configuration is not quoted.
     let fault = not_sent(answered(&pki, Reply::html(400, "top-secret echo")).await);
     assert!(!fault.message.contains("top-secret"), "{}", fault.message);
+    // What to look at is said.
+    for (status, said) in [
+        (
+            400,
+            "answered 400, not as Kong does: 15 bytes of something else; is this the address of the Admin API",
+        ),
+        (
+            500,
+            "answered 500: 15 bytes of something else; is this the address of the Admin API",
+        ),
+    ] {
+        let fault = not_sent(answered(&pki, Reply::html(status, "top-secret echo")).await);
+        assert!(fault.message.contains(said), "{}", fault.message);
+    }
 
     let gone = FakeProxy::start(Some(pki.open_server()), |_| Reply::Hang)
         .await

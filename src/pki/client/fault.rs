@@ -6,6 +6,10 @@ use rustls::AlertDescription;
 
 use crate::fleet::{TransportFault, TransportFaultKind};
 
+/// What to look at when something answers, and not as an Admin API does.
+pub(crate) const WHO_ANSWERS: &str =
+    "is this the address of the Admin API, and nothing in front of it? the log of what answers there says more";
+
 /// Longest title of a page that is quoted, in characters.
 const MAX_EXCERPT: usize = 80;
 
@@ -66,11 +70,11 @@ pub(super) fn classify(error: &AdminError, address: &str, refusal: Option<&str>)
             ),
             rustls::Error::InvalidMessage(_) => fault(
                 TransportFaultKind::ConnectionFailed,
-                format!("{address} does not speak TLS: {tls}"),
+                format!("{address} does not speak TLS ({tls}): is this the Admin API's port, and one with ssl?"),
             ),
             other => fault(
                 TransportFaultKind::ConnectionFailed,
-                format!("{address}: TLS failed: {other}"),
+                format!("{address}: TLS failed: {other}; the proxy's log says more"),
             ),
         };
     }
@@ -169,7 +173,10 @@ pub(crate) fn answer_fault(address: &str, status: u16, body: &[u8]) -> Option<Tr
     if status == 400 && text.contains("No required SSL certificate was sent") {
         return fault(
             TransportFaultKind::ClientCertificateRefused,
-            format!("{address}: the proxy wants a client certificate, and the controller sent none"),
+            format!(
+                "{address}: the proxy wants a client certificate, and the controller sent none: give \
+                 --kong-admin-tls-client-cert-file and -key-file"
+            ),
         );
     }
     if status == 400 && text.contains("The SSL certificate error") {

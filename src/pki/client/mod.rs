@@ -18,7 +18,7 @@ pub use fault::AdminError;
 pub use pins::Pins;
 
 pub(super) use certificate::names;
-pub(crate) use fault::{answer_fault, excerpt};
+pub(crate) use fault::{WHO_ANSWERS, answer_fault, excerpt};
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
