@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    fleet::{Condition, ConditionStatus, FleetView, ProxyView},
+    fleet::FleetView,
     model::{NamespacedName, Problem, ProxyId},
     render::Rendition,
 };
@@ -51,8 +51,8 @@ pub(crate) enum News {
 pub(crate) struct Told {
     problems: BTreeSet<Problem>,
     hold: Option<String>,
-    /// Proxies with which something is wrong: their names, and what.
-    faults: BTreeMap<ProxyId, (NamespacedName, String)>,
+    /// Conditions of proxies that do not hold: the proxies' names, and why.
+    faults: BTreeMap<(ProxyId, &'static str), (NamespacedName, String)>,
 }
 
 impl Told {
@@ -91,36 +91,43 @@ impl Told {
         let mut before = std::mem::take(&mut self.faults);
         for proxy in &view.proxies {
             let target = &proxy.target;
-            let name = || NamespacedName::new(&*target.namespace, &*target.name);
-            match (before.remove(&target.id), fault(proxy)) {
-                (before, Some(condition)) => {
-                    let reason = condition.reason.to_string();
-                    // A message may count on; what is new is a new reason.
-                    if before.is_none_or(|(_, before)| before != reason) {
-                        news.push(News::Fault {
-                            proxy: name(),
-                            reason: reason.clone(),
-                            message: condition.message.clone(),
-                        });
-                    }
-                    self.faults.insert(target.id.clone(), (name(), reason));
+            let key = |condition| (target.id.clone(), condition);
+            for (condition, found) in proxy.faults() {
+                let proxy = NamespacedName::new(&*target.namespace, &*target.name);
+                let reason = found.reason.to_string();
+                // A message may count on; what is new is a new reason.
+                if before
+                    .remove(&key(condition))
+                    .is_none_or(|(_, before)| before != reason)
+                {
+                    news.push(News::Fault {
+                        proxy: proxy.clone(),
+                        reason: reason.clone(),
+                        message: found.message.clone(),
+                    });
                 }
-                (Some((_, reason)), None) => news.push(News::InOrder { proxy: name(), reason }),
-                (None, None) => {}
+                self.faults.insert(key(condition), (proxy, reason));
+            }
+            if before.is_empty() {
+                continue;
+            }
+            let is_silent = self.faults.contains_key(&key("Reachable"));
+            for condition in ["Reachable", "MutualTLS", "Synced"] {
+                let Some((proxy, reason)) = before.remove(&key(condition)) else {
+                    continue;
+                };
+                if is_silent {
+                    // What else was wrong with it may still be.
+                    self.faults.insert(key(condition), (proxy, reason));
+                } else {
+                    news.push(News::InOrder { proxy, reason });
+                }
             }
         }
         let gone = before.into_values();
         news.extend(gone.map(|(proxy, reason)| News::Gone { proxy, reason }));
         news
     }
-}
-
-/// The first condition that does not hold: the others follow from it.
-fn fault(proxy: &ProxyView) -> Option<&Condition> {
-    let conditions = [&proxy.reachable, &proxy.mutual_tls, &proxy.synced];
-    conditions
-        .into_iter()
-        .find(|condition| condition.status == ConditionStatus::False)
 }
 
 #[cfg(test)]
@@ -131,7 +138,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        fleet::{HashMode, Phase},
+        fleet::{Condition, ConditionStatus, HashMode, Phase, ProxyView},
         model::{Kind, ProxyTarget, Reason, kubernetes::Metadata},
     };
 
@@ -231,6 +238,33 @@ mod tests {
             proxies: vec![Arc::new(proxy)],
             ..FleetView::default()
         }
+    }
+
+    /// Of a connection without protection follows nothing; what is asked of a proxy that does not answer stays as it was told.
+    #[test]
+    fn each_fault_of_a_proxy_that_answers_is_told() {
+        let mut told = Told::default();
+        let of = |reachable: bool, synced: bool| {
+            let mut fleet = fleet((!reachable).then_some(("ConnectionRefused", "")));
+            let proxy = Arc::make_mut(&mut fleet.proxies[0]);
+            proxy.mutual_tls = condition(ConditionStatus::False, "PlainHTTP", "");
+            if !synced {
+                proxy.synced = condition(ConditionStatus::False, "ConfigRejected", "");
+            }
+            fleet
+        };
+        let reasons = |news: Vec<News>| -> Vec<String> {
+            let reason = |news| match news {
+                News::Fault { reason, .. } => reason,
+                News::InOrder { reason, .. } => format!("{reason} is over"),
+                other => panic!("{other:?}"),
+            };
+            news.into_iter().map(reason).collect()
+        };
+        assert_eq!(reasons(told.fleet(&of(true, false))), ["PlainHTTP", "ConfigRejected"]);
+        assert_eq!(reasons(told.fleet(&of(false, false))), ["ConnectionRefused"]);
+        assert_eq!(reasons(told.fleet(&of(true, false))), ["ConnectionRefused is over"]);
+        assert_eq!(reasons(told.fleet(&of(true, true))), ["ConfigRejected is over"]);
     }
 
     #[test]

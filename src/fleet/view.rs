@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 
-use super::{Condition, HashMode, ProxyReport, verdict};
+use super::{Condition, ConditionStatus, HashMode, ProxyReport, verdict};
 use crate::{
     model::{NamespacedName, ObjectRef, Profile, ProxyTarget},
     render::LastGood,
@@ -90,6 +90,15 @@ impl ProxyView {
     /// A warning, when it runs a configuration that uses over 80 % of what it takes.
     pub fn nearly_too_large(&self) -> Option<String> {
         verdict::nearly_too_large(self.size_bytes?, self.report.as_ref()?)
+    }
+
+    /// What does not hold of it, with the names of the conditions. Of a proxy that does not answer all else follows from that.
+    pub fn faults(&self) -> impl Iterator<Item = (&'static str, &Condition)> {
+        let fails = |(_, condition): &(_, &Condition)| condition.status == ConditionStatus::False;
+        let reachable = ("Reachable", &self.reachable);
+        let others = [("MutualTLS", &self.mutual_tls), ("Synced", &self.synced)];
+        let others = others.into_iter().filter(move |_| !fails(&reachable));
+        [reachable].into_iter().chain(others).filter(fails)
     }
 }
 

@@ -135,7 +135,8 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
 
     let tls = certificates::for_questions(&settings, material.clone(), &mut tasks);
     let schemas = ask_for_schemas(&settings, &snapshot, &view, &tls, &mut tasks);
-    spawn(&mut tasks, "news", news::follow(rendition.clone(), view.clone()));
+    let news = news::follow(rendition.clone(), view.clone(), settings.admin_services.clone());
+    spawn(&mut tasks, "news", news);
     let pipeline = pipeline::run(
         pipeline::Rules {
             settings: settings.translation.clone(),

@@ -292,7 +292,7 @@ async fn shown(first: Arc<Rendition>, refused: PushResult, reduced: impl FnOnce(
         view.clone(),
         metrics.clone(),
     ));
-    tokio::spawn(super::news::follow(renditions.subscribe(), view.clone()));
+    tokio::spawn(super::news::follow(renditions.subscribe(), view.clone(), Vec::new()));
     let outcome = |rendition: &Rendition, result| PushOutcome {
         hash: rendition.profiles[&profile()].hash,
         started: Timestamp::now(),
