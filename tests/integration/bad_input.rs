@@ -1,8 +1,13 @@
 //! Mistakes: each is reported with object, field, reason and remedy, and an unrelated change made afterwards goes live.
 
+use std::{path::Path, process::Stdio};
+
 use serde_json::Value;
 
-use crate::harness::{Demo, ECHO_SERVICE, ingress};
+use crate::{
+    demo_screen::rows,
+    harness::{Demo, ECHO_SERVICE, Lines, Running, free_ports, ingress, proxy_with, silverback},
+};
 
 /// One mistake, and what must be said of it.
 struct Mistake {
@@ -71,6 +76,23 @@ fn mistakes() -> Vec<Mistake> {
             field: "spec.rules[0].http.paths[0].path",
             reason: "Conflict",
             remedy: "remove the path from one of the two, or give it another host or path",
+        },
+        Mistake {
+            // The name would win if both had come at the same time, and nobody would be there.
+            name: "the same host and path twice, under a name that comes first",
+            manifest: ingress("aaa", "good.localhost", "/good").replace("name: echo", "name: nosuch"),
+            object: "Ingress demo/aaa",
+            field: "spec.rules[0].http.paths[0].path",
+            reason: "Conflict",
+            remedy: "remove the path from one of the two, or give it another host or path",
+        },
+        Mistake {
+            name: "an object again, in a file whose name comes first",
+            manifest: ingress("good", "good.localhost", "/taken"),
+            object: "Ingress demo/good",
+            field: "metadata.name",
+            reason: "DuplicateObject",
+            remedy: "remove one of the two, or give it another name",
         },
         Mistake {
             name: "a Service without endpoints",
@@ -275,40 +297,49 @@ fn leaves_out(reason: &str) -> bool {
     reason != "NoEndpoints"
 }
 
-#[tokio::test]
-async fn every_mistake_is_reported_and_changes_nothing_else() {
-    let demo = Demo::start(
-        2,
-        &[
-            ("good.yaml", &ingress("good", "good.localhost", "/good")),
-            ("echo.yaml", ECHO_SERVICE),
-        ],
-    );
-    demo.all_answer("good.localhost", "/good", 200).await;
-    for (number, mistake) in mistakes().into_iter().enumerate() {
-        let Mistake {
-            name,
-            manifest,
-            object,
-            field,
-            reason,
-            remedy,
-        } = mistake;
-        demo.write("bad.yaml", &manifest);
-        let is_it = |problem: &Value| {
-            problem["reason"] == reason
-                && problem["object"].as_str().is_some_and(|found| found.contains(object))
-                && problem["field"].as_str().unwrap_or_default() == field
-        };
+/// A controller without the demo around it, on the same manifests: its log. It ends with what is given back.
+fn controller_beside(demo: &Demo, state: &Path) -> ([Running; 2], Lines) {
+    let port = free_ports(2);
+    let pki = state.join("pki");
+    let mut controller = silverback()
+        .args(["run", "--health-probe-bind-address=off", "--metrics-bind-address=off"])
+        .args(["--dashboard-bind-address=127.0.0.1:0", "--proxy"])
+        .arg(format!("https://127.0.0.1:{}", port + 1))
+        .arg("--directory")
+        .arg(&demo.directory)
+        .arg("--pki-directory")
+        .arg(&pki)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = Lines::of(controller.stderr.take().unwrap());
+    let certificates = pki.join(format!("proxies/127.0.0.1-{}", port + 1));
+    let proxy = proxy_with(&certificates, &state.join("prefix"), port, port + 1);
+    ([Running(controller), proxy], log)
+}
+
+impl Mistake {
+    fn is(&self, problem: &Value) -> bool {
+        problem["reason"] == self.reason
+            && problem["object"]
+                .as_str()
+                .is_some_and(|found| found.contains(self.object))
+            && problem["field"].as_str().unwrap_or_default() == self.field
+    }
+
+    /// The dashboard's API tells it.
+    async fn is_a_problem(&self, demo: &Demo) {
+        let name = self.name;
+        let what = format!("{name}: {} {} {}", self.object, self.field, self.reason);
         let problems = demo
-            .problems(&format!("{name}: {object} {field} {reason}"), |problems| {
-                problems.iter().any(is_it)
-            })
+            .problems(&what, |problems| problems.iter().any(|problem| self.is(problem)))
             .await;
-        let problem = problems.iter().find(|problem| is_it(problem)).unwrap();
+        let problem = problems.iter().find(|problem| self.is(problem)).unwrap();
         assert!(!problem["message"].as_str().unwrap().is_empty(), "{name}: {problem}");
         assert!(
-            problem["remedy"].as_str().unwrap().contains(remedy),
+            problem["remedy"].as_str().unwrap().contains(self.remedy),
             "{name}: {problem}"
         );
         assert!(
@@ -317,38 +348,90 @@ async fn every_mistake_is_reported_and_changes_nothing_else() {
                 .is_some_and(|source| source.contains(".yaml")),
             "{name}: the file is named: {problem}"
         );
-        let leaves_out = leaves_out(reason);
+    }
+
+    /// Each proxy says whether something is left out of what it runs, and where to look.
+    async fn shows_at_the_proxies(&self, demo: &Demo) {
         for proxy in 0..2 {
-            demo.proxy(
-                proxy,
-                &format!("{name}: whether all is on the proxy, and where to look"),
-                |proxy| {
-                    let complete = &proxy["conditions"]["Complete"];
-                    let message = complete["message"].as_str().unwrap_or_default();
-                    match leaves_out {
-                        true => {
-                            complete["status"] == "False"
-                                && complete["reason"] == "ObjectsLeftOut"
-                                && message.contains(object)
-                                && message.contains("/api/v1/problems")
-                        }
-                        false => complete["status"] == "True",
+            let what = format!("{}: whether all is on the proxy, and where to look", self.name);
+            demo.proxy(proxy, &what, |proxy| {
+                let complete = &proxy["conditions"]["Complete"];
+                let message = complete["message"].as_str().unwrap_or_default();
+                match leaves_out(self.reason) {
+                    true => {
+                        complete["status"] == "False"
+                            && complete["reason"] == "ObjectsLeftOut"
+                            && message.contains(self.object)
+                            && message.contains("/api/v1/problems")
                     }
-                },
-            )
+                    false => complete["status"] == "True",
+                }
+            })
             .await;
         }
+    }
+}
+
+#[tokio::test]
+async fn every_mistake_is_reported_everywhere_and_changes_nothing_else() {
+    let (demo, mut screen) = Demo::shown(
+        2,
+        &[
+            ("good.yaml", &ingress("good", "good.localhost", "/good")),
+            ("echo.yaml", ECHO_SERVICE),
+        ],
+    );
+    let state = tempfile::tempdir().unwrap();
+    let (_running, mut log) = controller_beside(&demo, state.path());
+    demo.all_answer("good.localhost", "/good", 200).await;
+    for (number, mistake) in mistakes().into_iter().enumerate() {
+        let Mistake {
+            name,
+            object,
+            field,
+            reason,
+            remedy,
+            ..
+        } = mistake;
+        let (on_screen, in_log) = (screen.seen.len(), log.seen.len());
+        demo.write("bad.yaml", &mistake.manifest);
+        mistake.is_a_problem(&demo).await;
+        mistake.shows_at_the_proxies(&demo).await;
+        let object_and_field = format!("{object}{}{field}: {reason}: ", if field.is_empty() { "" } else { " " });
+        screen.say(name, on_screen, &["problem ", ".yaml", &object_and_field, remedy]);
+        let logged_field = match field {
+            "" => String::new(),
+            field => format!(" field={field:?} "),
+        };
+        let logged_reason = format!(" reason={reason} ");
+        let logged = [
+            "WARN",
+            "object=",
+            object,
+            &logged_field,
+            &logged_reason,
+            ".yaml",
+            remedy,
+        ];
+        log.say(name, in_log, &logged);
 
         let path = format!("/unrelated{number}");
         demo.write("unrelated.yaml", &ingress("unrelated", "good.localhost", &path));
         demo.all_answer("good.localhost", &path, 200).await;
         demo.all_answer("good.localhost", "/good", 200).await;
+        let hash = demo.api("configuration").await[0]["hash"].as_str().unwrap()[..12].to_owned();
+        screen.until(&format!("{name}: rows with {hash}"), 0, |lines| {
+            let rows = rows(lines);
+            rows.len() == 2 && rows.values().all(|row| *row == ["True", "True", &hash])
+        });
 
         std::fs::remove_file(demo.directory.join("bad.yaml")).unwrap();
         demo.problems(&format!("{name}: the problem goes with its cause"), |problems| {
-            !problems.iter().any(is_it)
+            !problems.iter().any(|problem| mistake.is(problem))
         })
         .await;
+        screen.say(name, on_screen, &["solved ", object, reason]);
+        log.say(name, in_log, &["INFO", "solved", object, reason]);
     }
     for proxy in 0..2 {
         demo.proxy(proxy, "all is on the proxy in the end", |proxy| {

@@ -4,13 +4,14 @@ use std::{
     ffi::OsString,
     path::PathBuf,
     process::{Child, Stdio},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
 use crate::{
-    harness::{LIMIT, client, eventually, free_ports, signal, silverback},
+    harness::{LIMIT, Lines, client, eventually, free_ports, signal, silverback},
     stub::Stub,
 };
 
@@ -18,6 +19,8 @@ use crate::{
 pub(crate) struct Controller {
     child: Child,
     arguments: Vec<OsString>,
+    /// Of the process that runs now.
+    pub(crate) log: Mutex<Lines>,
     dashboard: String,
     manifests: PathBuf,
     client: reqwest::Client,
@@ -48,9 +51,10 @@ impl Controller {
         for proxy in proxies {
             arguments.extend(["--proxy", &proxy.url].map(Into::into));
         }
-        let child = spawn(&arguments);
+        let (child, log) = spawn(&arguments);
         Self {
             child,
+            log,
             arguments,
             dashboard,
             manifests,
@@ -75,7 +79,7 @@ impl Controller {
 
     /// Another process on the same directory.
     pub(crate) fn start_again(&mut self) {
-        self.child = spawn(&self.arguments);
+        (self.child, self.log) = spawn(&self.arguments);
     }
 
     /// Replaces the manifest as an editor does: beside it, then renamed.
@@ -125,14 +129,16 @@ impl Drop for Controller {
     }
 }
 
-fn spawn(arguments: &[OsString]) -> Child {
+fn spawn(arguments: &[OsString]) -> (Child, Mutex<Lines>) {
     let mut command = silverback();
     let command = command
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command.spawn().unwrap()
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let log = Lines::of(child.stderr.take().unwrap());
+    (child, Mutex::new(log))
 }
 
 /// An Ingress with a host, a Service and a backend of its own.

@@ -71,7 +71,7 @@ fn dead(path: &str) -> String {
 }
 
 /// The latest line of each proxy in the table: its readiness and hash, by name.
-fn rows(lines: &[String]) -> BTreeMap<&str, [&str; 3]> {
+pub(crate) fn rows(lines: &[String]) -> BTreeMap<&str, [&str; 3]> {
     let from = lines.iter().rposition(|line| line.starts_with("NAME "));
     let table = from.map_or(&[][..], |from| &lines[from + 1..]);
     let rows = table.iter().filter_map(|line| {

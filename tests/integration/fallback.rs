@@ -136,6 +136,26 @@ async fn as_many_rounds_as_it_takes_and_what_is_mended_comes_back() {
     controller.proxy("the good route is there", is_synced).await;
     assert_eq!(proxy.refused(), 4);
     assert_eq!(paths(proxy.accepted().last().unwrap()), ["/good"]);
+    const REMEDY: &str = "correct it; all that does not depend on it is in force";
+    let problems = controller.api("problems").await.unwrap();
+    for name in ["one", "two", "three", "four"] {
+        let object = format!("Ingress demo/{name}");
+        let problem = problems.iter().find(|problem| problem["object"] == object.as_str());
+        let problem = problem.unwrap_or_else(|| panic!("{object} is not among {problems:#?}"));
+        assert_eq!(problem["reason"], "ConfigRejected");
+        let message = problem["message"].as_str().unwrap();
+        assert!(message.contains("route paths.1: it is bad"), "{message}");
+        assert_eq!(problem["remedy"], REMEDY);
+        let object = format!("object={object} ");
+        let told = [
+            "WARN",
+            "route paths.1: it is bad",
+            REMEDY,
+            &object,
+            "reason=ConfigRejected ",
+        ];
+        controller.log.lock().unwrap().say("what is refused", 0, &told);
+    }
     controller.write(&text("/mended"));
     eventually("the mended route is there", async || {
         let last = proxy.accepted().last().cloned().unwrap();

@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, Output, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU16, Ordering},
@@ -181,6 +181,43 @@ pub(crate) struct Demo {
 impl Demo {
     /// Starts it with these manifests (`file name`, `content`) and waits until all proxies are in sync.
     pub(crate) fn start(proxies: u16, manifests: &[(&str, &str)]) -> Self {
+        let (mut demo, output) = Self::launch(proxies, manifests, &["--json"]);
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        let Ok(info) = serde_json::from_str(&line) else {
+            let mut errors = String::new();
+            demo.child.kill().unwrap();
+            demo.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+            panic!("the demo did not start: {line:?}\n{errors}");
+        };
+        demo.info = info;
+        demo.ignore_errors();
+        demo
+    }
+
+    /// The same, with the lines that it prints for people; of what `--json` tells, the addresses are known.
+    pub(crate) fn shown(proxies: u16, manifests: &[(&str, &str)]) -> (Self, Lines) {
+        let (mut demo, output) = Self::launch(proxies, manifests, &[]);
+        demo.ignore_errors();
+        let mut screen = Lines::of(output);
+        screen.until("the addresses", 0, |lines| {
+            lines.iter().any(|line| line.starts_with("Ctrl-C"))
+        });
+        let words = |name: &str| -> Vec<String> {
+            let mut lines = screen.seen.iter().map(|line| line.split_whitespace());
+            let found = lines.find(|words| words.clone().next() == Some(name));
+            found.unwrap().map(str::to_owned).collect()
+        };
+        let proxies = (0..proxies).map(|index| {
+            let words = words(&format!("proxy-{index}"));
+            serde_json::json!({"name": words[0], "http": words[1]})
+        });
+        let proxies: Vec<_> = proxies.collect();
+        demo.info = serde_json::json!({"dashboard": words("dashboard")[1], "proxies": proxies});
+        (demo, screen)
+    }
+
+    fn launch(proxies: u16, manifests: &[(&str, &str)], flags: &[&str]) -> (Self, ChildStdout) {
         let state = tempfile::tempdir().unwrap();
         let directory = state.path().join("manifests");
         std::fs::create_dir(&directory).unwrap();
@@ -189,15 +226,9 @@ impl Demo {
         }
         let port = free_ports(2 * proxies);
         let mut child = silverback()
-            .args([
-                "demo",
-                "--json",
-                "--proxies",
-                &proxies.to_string(),
-                "--port",
-                &port.to_string(),
-            ])
-            .args(["--dashboard-bind-address", "127.0.0.1:0"])
+            .args(["demo", "--dashboard-bind-address", "127.0.0.1:0"])
+            .args(["--proxies", &proxies.to_string(), "--port", &port.to_string()])
+            .args(flags)
             .arg("--directory")
             .arg(&directory)
             .stdin(Stdio::null())
@@ -205,26 +236,21 @@ impl Demo {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let Ok(info) = serde_json::from_str(&line) else {
-            let mut errors = String::new();
-            child.kill().unwrap();
-            child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-            panic!("the demo did not start: {line:?}\n{errors}");
-        };
-        // A pipe that nobody reads would be full at some time, and the demo would wait.
-        let mut errors = child.stderr.take().unwrap();
-        thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
-        Self {
+        let output = child.stdout.take().unwrap();
+        let demo = Self {
             child,
-            info,
+            info: Value::Null,
             directory,
             client: client().build().unwrap(),
             _state: state,
-        }
+        };
+        (demo, output)
+    }
+
+    /// A pipe that nobody reads would be full at some time, and the demo would wait.
+    fn ignore_errors(&mut self) {
+        let mut errors = self.child.stderr.take().unwrap();
+        thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
     }
 
     /// Replaces a manifest as an editor does: beside it, then renamed.
@@ -404,4 +430,49 @@ pub(crate) fn until(
             Err(error) => panic!("{what}: {error}\n{}", lines.join("\n")),
         }
     }
+}
+
+/// The lines that somebody prints, as far as they were waited for.
+pub(crate) struct Lines {
+    pipe: mpsc::Receiver<String>,
+    pub(crate) seen: Vec<String>,
+}
+
+impl Lines {
+    pub(crate) fn of(pipe: impl Read + Send + 'static) -> Self {
+        Self {
+            pipe: following(pipe),
+            seen: Vec::new(),
+        }
+    }
+
+    /// Waits until those from that one on are what the check wants.
+    pub(crate) fn until(&mut self, what: &str, from: usize, check: impl Fn(&[String]) -> bool) {
+        until(&self.pipe, &mut self.seen, what, |lines| check(&lines[from..]));
+    }
+
+    /// Waits for a line with all these words, from that one on.
+    pub(crate) fn say(&mut self, what: &str, from: usize, words: &[&str]) {
+        self.until(&format!("{what}: a line with {words:?}"), from, |lines| {
+            let has_all = |line: &String| words.iter().all(|words| line.contains(words));
+            lines.iter().any(has_all)
+        });
+    }
+}
+
+/// An embedded proxy that speaks mutual TLS on its Admin API, with the certificates of that directory: it waits until
+/// they are there.
+pub(crate) fn proxy_with(certificates: &Path, prefix: &Path, traffic: u16, admin: u16) -> Running {
+    let file = |name: &str| certificates.join(name).display().to_string();
+    let mut proxy = silverback();
+    proxy
+        .args(["proxy", "--status-listen=off", "--log-level=warn"])
+        .arg(format!("--proxy-listen=127.0.0.1:{traffic}"))
+        .arg(format!("--admin-listen=127.0.0.1:{admin} ssl"))
+        .arg(format!("--prefix={}", prefix.display()))
+        .arg(format!("--admin-ssl-cert={}", file("tls.crt")))
+        .arg(format!("--admin-ssl-cert-key={}", file("tls.key")))
+        .arg("--nginx-admin-ssl-verify-client=on")
+        .arg(format!("--nginx-admin-ssl-client-certificate={}", file("ca.crt")));
+    Running::start(&mut proxy)
 }

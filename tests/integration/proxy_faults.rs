@@ -1,11 +1,16 @@
 //! Proxies that are broken in every way: each is shown with its reason, and none delays the good one.
 
-use std::{io::Write, path::Path};
+use std::{
+    io::{Read, Write},
+    process::Stdio,
+};
 
 use serde_json::{Value, json};
 use silverback::pki::PkiDirectory;
 
-use crate::harness::{Running, client, eventually, fake, fake_kong, free_ports, ingress, silverback};
+use crate::harness::{
+    Lines, Running, client, eventually, fake, fake_kong, free_ports, ingress, proxy_with, silverback,
+};
 
 /// A Kong that answers every configuration with this status and body.
 fn refusing(status: &'static str, body: Value) -> String {
@@ -24,6 +29,15 @@ fn root() -> Value {
         "version": "3.9.1", "tagline": "Welcome to kong", "hostname": "fake", "node_id": "4c2c0a64-3d2b-4e43-9d4f-0d9c7f6f8a01",
         "configuration": {"database": "off", "router_flavor": "traditional_compatible"},
         "plugins": {"available_on_server": {"request-termination": {"version": "3.9.1", "priority": 2}}},
+    })
+}
+
+/// A web server that is no Kong, and answers everything so.
+fn web_page(status: &'static str) -> String {
+    fake(move |mut stream| {
+        let answer =
+            format!("HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: 20\r\n\r\n<html>welcome</html>");
+        while matches!(stream.read(&mut [0; 4096]), Ok(1..)) && stream.write_all(answer.as_bytes()).is_ok() {}
     })
 }
 
@@ -60,37 +74,16 @@ async fn broken_proxies_are_shown_with_their_reason_and_delay_no_other() {
     let ports = free_ports(8);
     let pki = state.path().join("pki");
     let own = pki.join(format!("proxies/127.0.0.1-{}", ports + 1));
-    let proxy = |traffic: u16, admin: u16, certificates: &Path| {
-        let mut proxy = silverback();
-        proxy
-            .args(["proxy", "--status-listen=off", "--log-level=warn"])
-            .arg(format!("--proxy-listen=127.0.0.1:{traffic}"))
-            .arg(format!("--admin-listen=127.0.0.1:{admin} ssl"))
-            .arg(format!(
-                "--prefix={}",
-                state.path().join(format!("prefix-{admin}")).display()
-            ))
-            .arg(format!("--admin-ssl-cert={}", certificates.join("tls.crt").display()))
-            .arg(format!(
-                "--admin-ssl-cert-key={}",
-                certificates.join("tls.key").display()
-            ))
-            .arg("--nginx-admin-ssl-verify-client=on")
-            .arg(format!(
-                "--nginx-admin-ssl-client-certificate={}",
-                certificates.join("ca.crt").display()
-            ));
-        Running::start(&mut proxy)
-    };
     // It waits for its certificates, which the controller makes.
-    let _good = proxy(ports, ports + 1, &own);
+    let prefix = |admin: u16| state.path().join(format!("prefix-{admin}"));
+    let _good = proxy_with(&own, &prefix(ports + 1), ports, ports + 1);
     let now = jiff::Timestamp::now();
     let elsewhere = PkiDirectory::open(&state.path().join("another-pki"), now).unwrap();
     let foreign = elsewhere.proxy("foreign", &["127.0.0.1".to_owned()], now).unwrap();
-    let _foreign = proxy(ports + 2, ports + 3, &foreign);
+    let _foreign = proxy_with(&foreign, &prefix(ports + 3), ports + 2, ports + 3);
 
     let good = format!("https://127.0.0.1:{}", ports + 1);
-    let faults: [(String, &str, &str, &[&str]); 6] = [
+    let faults: [(String, &str, &str, &[&str]); 8] = [
         (
             format!("https://127.0.0.1:{}", ports + 3),
             "Reachable",
@@ -125,6 +118,25 @@ async fn broken_proxies_are_shown_with_their_reason_and_delay_no_other() {
             "Reachable",
             "UnexpectedAnswer",
             &["does not speak HTTP: is this the Admin API?"],
+        ),
+        (
+            web_page("200 OK"),
+            "Reachable",
+            "UnexpectedAnswer",
+            &[
+                "GET / is not answered as Kong does",
+                "is this the address of the Admin API, and nothing in front of it?",
+                "the log of what answers there says more",
+            ],
+        ),
+        (
+            web_page("500 Internal Server Error"),
+            "Reachable",
+            "UnexpectedAnswer",
+            &[
+                "answered 500 to GET /",
+                "is this the address of the Admin API, and nothing in front of it?",
+            ],
         ),
         (
             refusing("400 Bad Request", flattened()),
@@ -163,7 +175,12 @@ async fn broken_proxies_are_shown_with_their_reason_and_delay_no_other() {
         controller.args(["--proxy", url]);
     }
     controller.args(["--dashboard-bind-address", &dashboard]);
-    let _controller = Running::start(&mut controller);
+    controller
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut controller = Running(controller.spawn().unwrap());
+    let mut log = Lines::of(controller.0.stderr.take().unwrap());
 
     let client = client().build().unwrap();
     let shown = async || -> Result<Vec<Value>, String> {
@@ -181,7 +198,7 @@ async fn broken_proxies_are_shown_with_their_reason_and_delay_no_other() {
             .header("host", "web.localhost");
         Ok(request.send().await.map_err(|error| error.to_string())?.status() != 404)
     };
-    for (url, condition, reason, words) in &faults {
+    for (number, (url, condition, reason, words)) in faults.iter().enumerate() {
         let address = url.split_once("://").unwrap().1;
         let proxy = eventually(
             &format!("{address} is shown: {condition} is False, {reason}"),
@@ -205,8 +222,11 @@ async fn broken_proxies_are_shown_with_their_reason_and_delay_no_other() {
         let message = proxy["conditions"][condition]["message"].as_str().unwrap();
         let lacking: Vec<_> = words.iter().filter(|words| !message.contains(**words)).collect();
         assert!(lacking.is_empty(), "{lacking:?} is not in {message:?}");
+        let (told, because) = (format!("proxy={address} "), format!("reason={reason}"));
+        let told = [&["WARN", &told, &because][..], words].concat();
+        log.say("the log tells it as well", 0, &told);
         // Whatever it is that is broken: a change made now is on the good proxy.
-        let path = format!("/after-{}", reason.to_ascii_lowercase());
+        let path = format!("/after-{number}");
         write(&path);
         eventually(&format!("{path} is live"), async || {
             if has_route(&path).await? {
