@@ -1,9 +1,6 @@
 //! Which Services, Secrets and ConfigMaps are referred to. Pure.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
     Kind, NamespacedName, Object, References, Snapshot,
@@ -65,28 +62,21 @@ impl Interest {
         REFERRERS.iter().all(|kind| !snapshot.pending.contains(kind))
     }
 
-    /// Whether two snapshots refer to the same for sure: the objects that refer to others are the very same.
-    pub(super) fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
-        macro_rules! same {
-            ($($field:ident),*) => { true $(&& Arc::ptr_eq(&a.$field, &b.$field))* };
-        }
-        same!(
-            ingresses,
-            services,
-            tcp_ingresses,
-            udp_ingresses,
-            service_facades,
-            plugins,
-            cluster_plugins,
-            consumers,
-            gateways,
-            http_routes,
-            grpc_routes,
-            tcp_routes,
-            udp_routes,
-            tls_routes,
-            backend_tls_policies
-        )
+    /// Whether two snapshots refer to the same for sure, by the objects that differ: all others are shared.
+    pub(super) fn is_same(now: &Snapshot, before: &Snapshot) -> bool {
+        let (mut changed, mut were) = (Snapshot::default(), Snapshot::default());
+        now.changes_since(before, |kind, name| {
+            if REFERRERS.contains(&kind) {
+                now.get(kind, name)
+                    .into_iter()
+                    .for_each(|object| changed.insert(object));
+                before
+                    .get(kind, name)
+                    .into_iter()
+                    .for_each(|object| were.insert(object));
+            }
+        });
+        References::of(&changed) == References::of(&were)
     }
 
     /// The interest of a snapshot, and of what is wanted besides, after a former one.

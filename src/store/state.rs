@@ -102,6 +102,7 @@ impl State {
             return None;
         }
         if self.interest.is_known() && self.besides_settled && Interest::is_same(&self.snapshot, &self.settled) {
+            self.settled = self.snapshot.clone();
             return None;
         }
         let mut besides = self.besides.clone();

@@ -1,6 +1,6 @@
 //! The objects that took part in a translation: sets of them, shared with the translations before.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, ops::Bound, sync::Arc};
 
 use crate::model::ObjectRef;
 
@@ -26,6 +26,22 @@ impl Participants {
         self.0.iter().flat_map(|objects| objects.iter())
     }
 
+    /// Those of an API group; one may come several times. Costs nothing for the others.
+    pub fn of_group<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a ObjectRef> {
+        let before = ObjectRef {
+            group: group.into(),
+            version: Arc::default(),
+            kind: Arc::default(),
+            namespace: Arc::default(),
+            name: Arc::default(),
+            uid: Arc::default(),
+        };
+        self.0.iter().flat_map(move |objects| {
+            let from = objects.range((Bound::Included(&before), Bound::Unbounded));
+            from.take_while(move |object| *object.group == *group)
+        })
+    }
+
     /// Whether an object is among them.
     pub fn contains(&self, object: &ObjectRef) -> bool {
         self.0.iter().any(|objects| objects.contains(object))
@@ -45,5 +61,45 @@ impl FromIterator<ObjectRef> for Participants {
         let mut participants = Self::default();
         participants.add(Arc::new(objects.into_iter().collect()));
         participants
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Kind;
+
+    #[test]
+    fn those_of_a_group_are_told_and_no_others() {
+        let object = |kind: Kind, name: &str| ObjectRef {
+            name: name.into(),
+            ..kind.object_ref(&Default::default())
+        };
+        let sets = [
+            vec![
+                object(Kind::Service, "a"),
+                object(Kind::Ingress, "b"),
+                object(Kind::KongPlugin, "c"),
+                object(Kind::KongConsumer, "d"),
+            ],
+            vec![object(Kind::HTTPRoute, "e")],
+            vec![object(Kind::KongPlugin, "f"), object(Kind::HTTPRoute, "g")],
+        ];
+        let mut participants = Participants::default();
+        for set in sets {
+            participants.add(Arc::new(set.into_iter().collect()));
+        }
+        for kind in [
+            Kind::Service,
+            Kind::Ingress,
+            Kind::KongPlugin,
+            Kind::HTTPRoute,
+            Kind::Secret,
+        ] {
+            let told: Vec<_> = participants.of_group(kind.group()).collect();
+            let expected = participants.iter().filter(|object| *object.group == *kind.group());
+            assert_eq!(told, expected.collect::<Vec<_>>(), "{kind:?}");
+        }
+        assert_eq!(participants.of_group("gateway.networking.k8s").count(), 0);
     }
 }

@@ -54,11 +54,13 @@ pub(super) struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     pub(super) fn new(sources: &'a Sources) -> Self {
-        let objects = sources.confirmed.iter().flat_map(|confirmed| confirmed.objects.iter());
         let group = Kind::HTTPRoute.group();
+        let confirmed = sources.confirmed.iter();
         Self {
             sources,
-            in_force: objects.filter(|object| *object.group == *group).collect(),
+            in_force: confirmed
+                .flat_map(|confirmed| confirmed.objects.of_group(group))
+                .collect(),
         }
     }
 

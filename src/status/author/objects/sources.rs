@@ -14,6 +14,7 @@ use crate::{
     model::{Kind, NamespacedName, Object, ObjectRef, Reason, kubernetes::Metadata},
     render::Rendition,
     status::{author::World, document::Key},
+    translate::Participants,
 };
 
 /// The annotation by which Services and KongServiceFacades name a KongUpstreamPolicy.
@@ -30,6 +31,13 @@ pub(super) fn id(object: &ObjectRef) -> Option<Id> {
 fn matters(object: &ObjectRef) -> bool {
     let kind = Kind::find(&object.group, &object.kind);
     kind.is_some_and(|kind| KINDS.contains(&kind) || kind == Kind::Service)
+}
+
+/// The objects of a configuration that conditions of ours are on or depend on.
+fn mattering(objects: &Participants) -> impl Iterator<Item = &ObjectRef> {
+    let groups: BTreeSet<&str> = KINDS.iter().chain(&[Kind::Service]).map(|kind| kind.group()).collect();
+    let of_groups = groups.into_iter().flat_map(|group| objects.of_group(group));
+    of_groups.filter(|object| matters(object))
 }
 
 /// What conditions are made of.
@@ -73,14 +81,13 @@ impl Sources {
 
     /// The objects that conditions of ours are on or depend on, in what is accepted and in what is to be.
     pub(super) fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
-        let latest = self.latest.objects.iter().filter(|object| matters(object));
-        self.in_force().iter().chain(latest)
+        self.in_force().iter().chain(mattering(&self.latest.objects))
     }
 
     fn in_force(&self) -> &HashSet<ObjectRef> {
         self.in_force.get_or_init(|| {
-            let objects = self.accepted.iter().flat_map(|accepted| accepted.objects.iter());
-            objects.filter(|object| matters(object)).cloned().collect()
+            let objects = self.accepted.iter().flat_map(|accepted| mattering(&accepted.objects));
+            objects.cloned().collect()
         })
     }
 
