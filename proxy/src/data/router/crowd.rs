@@ -54,14 +54,40 @@ impl Crowds {
         self.by_prefix.walk(path, |numbers| {
             for number in numbers {
                 let crowd = &self.crowds[*number as usize];
-                let found = crowd.searcher.find_overlapping_iter(path);
-                let mut places: Vec<u32> = found
-                    .flat_map(|found| crowd.places[found.pattern()].iter().copied())
-                    .collect();
+                // A path may hold one text thousands of times, and thousands of expressions that text.
+                let mut is_found = vec![false; crowd.places.len()];
+                let mut places: Vec<u32> = Vec::new();
+                for found in crowd.searcher.find_overlapping_iter(path) {
+                    // Each expression stands at one text only.
+                    if !std::mem::replace(&mut is_found[found.pattern()], true) {
+                        places.extend(&crowd.places[found.pattern()]);
+                    }
+                }
                 places.sort_unstable();
-                places.dedup();
                 visit(&places);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_whose_text_stands_in_the_path_are_visited_once_however_often_it_does() {
+        let text = |text: &str| -> Box<[Box<[u8]>]> { [text.as_bytes().into()].into() };
+        let (api, user, none) = (text("/api/"), text("user"), text(""));
+        let members: Vec<Member<'_>> = (0..1_000)
+            .map(|place| (&*api, place))
+            .chain([(&*user, 1_000), (&*none, 1_001)])
+            .collect();
+        let mut crowds = Crowds::default();
+        assert!(crowds.add(b"/", &members));
+        let path = "/api".repeat(10_000) + "/";
+        let mut visited = Vec::new();
+        crowds.walk(path.as_bytes(), |places| visited.extend_from_slice(places));
+        let expected: Vec<u32> = (0..1_000).chain([1_001]).collect();
+        assert_eq!(visited, expected);
     }
 }
