@@ -25,7 +25,7 @@ mod server;
 pub mod settings;
 pub mod socket;
 
-pub use called_as::act_as;
+pub use called_as::{act_as, end};
 pub use lifecycle::run;
 pub use log::start_logging;
 pub use process::execute;

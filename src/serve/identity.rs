@@ -17,7 +17,7 @@ use hyper::{
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{ListenError, https, listen};
+use super::{ListenError, Place, https, listen};
 use crate::pki::{IdentityIssuer, KeyPairPem, MAX_REQUEST, Refusal};
 
 /// How long a body may take to come.
@@ -34,7 +34,7 @@ pub fn start(
     shutdown: &CancellationToken,
 ) -> Result<SocketAddr, ListenError> {
     let what = "the proxies' certificates";
-    let listener = listen(what, "proxy-identity-listen", Some(address))?.expect("an address was given");
+    let listener = listen(what, "proxy-identity-listen", Some(Place::At(address)))?.expect("an address was given");
     let address = listener.local_addr().unwrap_or(address);
     let handler: https::Handler = Arc::new(move |request| answer(issuer.clone(), request).boxed());
     tokio::spawn(https::serve(what, listener, certificate, handler, shutdown.clone()));

@@ -9,6 +9,8 @@ use std::{
 use silverback_proxy::socket::{self, ListenOptions};
 use tokio::net::TcpListener;
 
+use super::Place;
+
 /// Probes and scrapers do not come by thousands: what the standard library takes for others, too.
 const OPTIONS: ListenOptions = ListenOptions {
     ipv6_only: false,
@@ -26,14 +28,21 @@ pub struct ListenError {
     source: io::Error,
 }
 
-/// Opens a listener, if an address is given.
+/// Opens a listener, if a place is given.
 pub(super) fn listen(
     what: &'static str,
     flag: &'static str,
-    address: Option<SocketAddr>,
+    place: Option<Place>,
 ) -> Result<Option<TcpListener>, ListenError> {
-    let Some(address) = address else { return Ok(None) };
-    match bind(address, |address| socket::listen(address, OPTIONS)) {
+    let (address, listener) = match place {
+        None => return Ok(None),
+        Some(Place::At(address)) => (address, bind(address, |address| socket::listen(address, OPTIONS))),
+        Some(Place::Open(open)) => {
+            let address = open.local_addr().unwrap_or_else(|_| (Ipv4Addr::UNSPECIFIED, 0).into());
+            (address, take_over(&open))
+        }
+    };
+    match listener {
         Ok(listener) => {
             tracing::info!(address = %listener.local_addr().unwrap_or(address), "serving {what}");
             Ok(Some(listener))
@@ -45,6 +54,13 @@ pub(super) fn listen(
             source,
         }),
     }
+}
+
+/// Serves on what listens already.
+fn take_over(open: &std::net::TcpListener) -> io::Result<TcpListener> {
+    let listener = open.try_clone()?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 /// Takes all IPv4 addresses for all addresses where there are no others.

@@ -50,6 +50,21 @@ pub struct Sources {
     pub metrics_access: Option<Arc<MetricsAccess>>,
 }
 
+/// Where something is served.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// At that address.
+    At(SocketAddr),
+    /// On what listens already.
+    Open(Arc<std::net::TcpListener>),
+}
+
+impl From<SocketAddr> for Place {
+    fn from(address: SocketAddr) -> Self {
+        Self::At(address)
+    }
+}
+
 /// Where what is served.
 #[derive(Debug, Clone, Default)]
 pub struct ServeSettings {
@@ -58,7 +73,7 @@ pub struct ServeSettings {
     /// `/metrics`.
     pub metrics: Option<SocketAddr>,
     /// The dashboard and `/api/v1`.
-    pub dashboard: Option<SocketAddr>,
+    pub dashboard: Option<Place>,
 }
 
 /// Where things are served in fact (port 0 has become a port).
@@ -77,9 +92,9 @@ pub struct Served {
 /// # Errors
 /// Names the address that is taken, and the flag that changes it.
 pub fn start(settings: &ServeSettings, sources: Sources, shutdown: &CancellationToken) -> Result<Served, ListenError> {
-    let health = listen("health", "health-probe-bind-address", settings.health)?;
-    let metrics = listen("metrics", "metrics-bind-address", settings.metrics)?;
-    let dashboard = listen("the dashboard", "dashboard-bind-address", settings.dashboard)?;
+    let health = listen("health", "health-probe-bind-address", settings.health.map(Place::At))?;
+    let metrics = listen("metrics", "metrics-bind-address", settings.metrics.map(Place::At))?;
+    let dashboard = listen("the dashboard", "dashboard-bind-address", settings.dashboard.clone())?;
     let address = |listener: &Option<TcpListener>| listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let served = Served {
         health: address(&health),

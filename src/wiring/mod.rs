@@ -112,7 +112,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         &ServeSettings {
             health: settings.health,
             metrics: settings.metrics,
-            dashboard: settings.dashboard,
+            dashboard: settings.dashboard.clone(),
         },
         Sources {
             view: view.clone(),

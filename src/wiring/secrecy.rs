@@ -2,7 +2,7 @@
 //! dashboard, in a dump. All that shows something runs as in a cluster.
 #![allow(clippy::unwrap_used)]
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -366,7 +366,7 @@ async fn dashboard(shown: &Shown, told: String) -> String {
         metrics_access: None,
     };
     let settings = ServeSettings {
-        dashboard: Some(([127, 0, 0, 1], 0).into()),
+        dashboard: Some(SocketAddr::from(([127, 0, 0, 1], 0)).into()),
         ..ServeSettings::default()
     };
     let shutdown = CancellationToken::new();

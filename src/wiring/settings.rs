@@ -7,7 +7,7 @@ use crate::{
     model::{Edition, Kind, NamespacedName, Object, Profile, RouterFlavor},
     observe,
     pki::{Workload, client::Pins},
-    translate,
+    serve, translate,
 };
 
 /// Where objects come from.
@@ -258,7 +258,7 @@ pub struct ControllerSettings {
     /// Whether only those may read them whom the API server's RBAC allows it.
     pub protect_metrics: bool,
     /// Where the dashboard is served.
-    pub dashboard: Option<SocketAddr>,
+    pub dashboard: Option<serve::Place>,
     /// The admission webhook, if it is served.
     pub admission: Option<AdmissionSettings>,
 }

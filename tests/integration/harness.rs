@@ -169,19 +169,27 @@ fn converse(stream: impl Read + Write, answer: &impl Fn(&str, &[u8]) -> (&'stati
     }
 }
 
+/// Where a demo's temporary files go, below the directory of its test.
+const TEMPORARY: &str = "temporary";
+
 /// A running demo on manifests of its own.
 pub(crate) struct Demo {
     child: Child,
     pub(crate) info: Value,
     pub(crate) directory: PathBuf,
     client: reqwest::Client,
-    _state: tempfile::TempDir,
+    state: tempfile::TempDir,
 }
 
 impl Demo {
     /// Starts it with these manifests (`file name`, `content`) and waits until all proxies are in sync.
     pub(crate) fn start(proxies: u16, manifests: &[(&str, &str)]) -> Self {
-        let (mut demo, output) = Self::launch(proxies, manifests, &["--json"]);
+        Self::start_with_dashboard(0, proxies, manifests)
+    }
+
+    /// The same, with the dashboard at that port.
+    pub(crate) fn start_with_dashboard(dashboard: u16, proxies: u16, manifests: &[(&str, &str)]) -> Self {
+        let (mut demo, output) = Self::launch(dashboard, proxies, manifests, &["--json"]);
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line).unwrap();
         let Ok(info) = serde_json::from_str(&line) else {
@@ -197,7 +205,7 @@ impl Demo {
 
     /// The same, with the lines that it prints for people; of what `--json` tells, the addresses are known.
     pub(crate) fn shown(proxies: u16, manifests: &[(&str, &str)]) -> (Self, Lines) {
-        let (mut demo, output) = Self::launch(proxies, manifests, &[]);
+        let (mut demo, output) = Self::launch(0, proxies, manifests, &[]);
         demo.ignore_errors();
         let mut screen = Lines::of(output);
         screen.until("the addresses", 0, |lines| {
@@ -217,8 +225,9 @@ impl Demo {
         (demo, screen)
     }
 
-    fn launch(proxies: u16, manifests: &[(&str, &str)], flags: &[&str]) -> (Self, ChildStdout) {
+    fn launch(dashboard: u16, proxies: u16, manifests: &[(&str, &str)], flags: &[&str]) -> (Self, ChildStdout) {
         let state = tempfile::tempdir().unwrap();
+        std::fs::create_dir(state.path().join(TEMPORARY)).unwrap();
         let directory = state.path().join("manifests");
         std::fs::create_dir(&directory).unwrap();
         for (name, content) in manifests {
@@ -226,11 +235,12 @@ impl Demo {
         }
         let port = free_ports(2 * proxies);
         let mut child = silverback()
-            .args(["demo", "--dashboard-bind-address", "127.0.0.1:0"])
+            .args(["demo", "--dashboard-bind-address", &format!("127.0.0.1:{dashboard}")])
             .args(["--proxies", &proxies.to_string(), "--port", &port.to_string()])
             .args(flags)
             .arg("--directory")
             .arg(&directory)
+            .env("TMPDIR", state.path().join(TEMPORARY))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -242,7 +252,7 @@ impl Demo {
             info: Value::Null,
             directory,
             client: client().build().unwrap(),
-            _state: state,
+            state,
         };
         (demo, output)
     }
@@ -338,13 +348,14 @@ impl Demo {
         .await
     }
 
-    /// Ends it as Ctrl-C does, and waits.
-    pub(crate) fn interrupt(mut self) -> std::process::ExitStatus {
-        signal(self.child.id(), "INT");
+    /// Ends it by a signal and waits; with what it leaves among the temporary files.
+    pub(crate) fn end(mut self, name: &str) -> (std::process::ExitStatus, Vec<PathBuf>) {
+        signal(self.child.id(), name);
         let begin = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
+                let left = std::fs::read_dir(self.state.path().join(TEMPORARY)).unwrap();
+                return (status, left.map(|entry| entry.unwrap().path()).collect());
             }
             assert!(begin.elapsed() < LIMIT, "the demo does not end");
             std::thread::sleep(Duration::from_millis(20));

@@ -105,6 +105,22 @@ fn quit(ending: &Ending) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Ends the proxy of the same program that runs with this prefix, if there is one: by force when it takes longer.
+pub fn end(prefix: &Path, patience: Duration) {
+    let Ok(pid) = running(prefix) else { return };
+    for signal in [Signal::INT, Signal::KILL] {
+        // An error means that it has ended meanwhile.
+        let _ = kill_process(pid, signal);
+        let began = Instant::now();
+        while began.elapsed() < patience {
+            if running(prefix).ok() != Some(pid) {
+                return;
+            }
+            thread::sleep(LOOK);
+        }
+    }
+}
+
 fn signal(place: &Place, signal: Signal) -> anyhow::Result<Pid> {
     let pid = running(&place.prefix)?;
     send(pid, signal)?;

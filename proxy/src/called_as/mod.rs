@@ -6,6 +6,8 @@
 mod kong;
 mod rm;
 
+pub use kong::end;
+
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
 /// Acts as the program whose name the first word ends with, if it is one of ours to stand in for.

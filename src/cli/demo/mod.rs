@@ -10,6 +10,7 @@ use std::{
     io::{self, IsTerminal, Write},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
+    pin::pin,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -19,20 +20,23 @@ use anyhow::{Context, bail};
 use clap::Args;
 use futures_util::future::{join_all, select_all};
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 use tokio_util::sync::CancellationToken;
 
 use self::{
     proxies::DemoProxy,
     terminal::{LogWriter, Terminal},
 };
-use super::run::{block_on, exit_signal, install_logging_to};
+use super::run::{block_on, install_logging_to};
 use crate::{
     fleet::FleetView,
     manifest,
     model::{Object, Snapshot},
     pki::PkiDirectory,
-    translate,
+    serve, translate,
     wiring::{self, AdminCertificates, Controller, ControllerSettings, Source},
 };
 
@@ -40,6 +44,13 @@ use crate::{
 const EXAMPLES: &[(&str, &str)] = &[("echo.yaml", include_str!("../../../docs/examples/quickstart/echo.yaml"))];
 /// Where they are in the repository.
 const EXAMPLES_DIRECTORY: &str = "docs/examples/quickstart";
+/// What ends it: Ctrl-C, Ctrl-\, a terminal that is closed, `kill`.
+const END: [SignalKind; 4] = [
+    SignalKind::interrupt(),
+    SignalKind::quit(),
+    SignalKind::hangup(),
+    SignalKind::terminate(),
+];
 /// Port of the dashboard where no other is asked for.
 const USUAL_DASHBOARD: u16 = 10256;
 /// How long `--json` waits for all proxies to be in sync.
@@ -65,7 +76,7 @@ pub(super) struct DemoArguments {
     json: bool,
 }
 
-/// Runs until SIGINT or SIGTERM. Every process that it started is gone when it returns.
+/// Runs until a signal ends it. Every process that it started is gone when it returns.
 pub(super) fn run(arguments: DemoArguments) -> ExitCode {
     if let Some(mistake) = mistake(&arguments) {
         eprintln!("silverback demo: {mistake}");
@@ -98,6 +109,8 @@ fn mistake(arguments: &DemoArguments) -> Option<String> {
 }
 
 async fn serve(arguments: DemoArguments) -> anyhow::Result<()> {
+    // Before there is anything that could be left behind.
+    let mut ended = pin!(exit_signal()?);
     let terminal = (!arguments.json && io::stdout().is_terminal()).then(Terminal::new);
     // What is logged to the terminal that the table is on must not be drawn over.
     let log = match &terminal {
@@ -111,13 +124,8 @@ async fn serve(arguments: DemoArguments) -> anyhow::Result<()> {
     };
     install_logging_to(writer, "warn", &["silverback::wiring::news=off"], false);
     let shutdown = CancellationToken::new();
-    let reserved = reserve_dashboard(arguments.dashboard_bind_address)?;
-    // A port that nobody asked for may be anybody's once it is given back: then another is as good.
-    let dashboard = match arguments.dashboard_bind_address {
-        Some(asked) => asked,
-        None if reserved.local_addr()?.port() == USUAL_DASHBOARD => reserved.local_addr()?,
-        None => SocketAddr::from(([127, 0, 0, 1], 0)),
-    };
+    // Before anything is started: what is wrong with it is told first. It is never given back, or it could be gone.
+    let dashboard = listen_for_dashboard(arguments.dashboard_bind_address)?;
 
     let state = tempfile::Builder::new()
         .prefix("silverback-demo-")
@@ -138,7 +146,7 @@ async fn serve(arguments: DemoArguments) -> anyhow::Result<()> {
     }
 
     let settings = ControllerSettings {
-        dashboard: Some(dashboard),
+        dashboard: Some(serve::Place::Open(Arc::new(dashboard))),
         translation: translate::Settings {
             now: Some(now),
             ..translate::Settings::default()
@@ -160,7 +168,6 @@ async fn serve(arguments: DemoArguments) -> anyhow::Result<()> {
         })
     };
     let example = example(&directory);
-    drop(reserved);
     let controller = wiring::start(settings, shutdown.clone()).await?;
     let dashboard = controller
         .dashboard
@@ -174,9 +181,9 @@ async fn serve(arguments: DemoArguments) -> anyhow::Result<()> {
         example,
     };
     let shown = if arguments.json {
-        tell(&places, &proxies, controller.view.clone()).await
+        tell(&places, &proxies, controller.view.clone(), &mut ended).await
     } else {
-        draw(&places, &proxies, &controller, terminal.as_ref()).await
+        draw(&places, &proxies, &controller, terminal.as_ref(), &mut ended).await
     };
     shutdown.cancel();
     controller.stopped().await;
@@ -199,12 +206,16 @@ struct Places {
 }
 
 /// Prints the line for scripts once all proxies are in sync; ends with a signal.
-async fn tell(places: &Places, proxies: &[DemoProxy], mut view: watch::Receiver<Arc<FleetView>>) -> anyhow::Result<()> {
-    let mut ended = std::pin::pin!(exit_signal());
+async fn tell(
+    places: &Places,
+    proxies: &[DemoProxy],
+    mut view: watch::Receiver<Arc<FleetView>>,
+    mut ended: impl Future<Output = ()> + Unpin,
+) -> anyhow::Result<()> {
     let in_sync = view.wait_for(|view| screen::all_in_sync(view, proxies.len()));
     let proxy_ended = select_all(proxies.iter().map(|proxy| Box::pin(proxy.ended())));
     tokio::select! {
-        signal = &mut ended => return signal,
+        () = &mut ended => return Ok(()),
         ((), index, _) = proxy_ended => bail!("{} ended; what it said last is above", proxies[index].name),
         outcome = tokio::time::timeout(SYNC_LIMIT, in_sync) => {
             outcome.context("not all proxies were in sync after 60 s; run without --json to see why")??;
@@ -223,7 +234,8 @@ async fn tell(places: &Places, proxies: &[DemoProxy], mut view: watch::Receiver<
         writeln!(output, "{line}")?;
         output.flush()?;
     }
-    ended.await
+    ended.await;
+    Ok(())
 }
 
 /// Shows it to a person; ends with a signal.
@@ -232,8 +244,8 @@ async fn draw(
     proxies: &[DemoProxy],
     controller: &Controller,
     terminal: Option<&Terminal>,
+    ended: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let ended = exit_signal();
     screen::introduce(
         &mut io::stdout().lock(),
         &places.directory,
@@ -243,14 +255,26 @@ async fn draw(
     )?;
     let (view, rendition) = (controller.view.clone(), controller.rendition.clone());
     tokio::select! {
-        signal = ended => signal,
+        () = ended => Ok(()),
         outcome = screen::follow(view, rendition, terminal) => outcome,
     }
 }
 
-/// Keeps the address of the dashboard for us while all else starts: the one asked for, the usual one, or a free one when
-/// that is in use.
-fn reserve_dashboard(asked: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
+/// Listens for signals from now on; ends with the first one.
+fn exit_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut signals = END
+        .map(signal)
+        .into_iter()
+        .collect::<io::Result<Vec<_>>>()
+        .context("failed to listen for signals")?;
+    Ok(async move {
+        let any = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+        select_all(any).await;
+    })
+}
+
+/// Where the dashboard will be: the address asked for, the usual one, or a free one when that is in use.
+fn listen_for_dashboard(asked: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
     if let Some(address) = asked {
         return TcpListener::bind(address).map_err(|error| {
             let what = match error.kind() {

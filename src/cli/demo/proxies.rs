@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -41,6 +41,8 @@ pub(super) struct DemoProxy {
     /// The command that starts it, also by hand after it was killed.
     pub(super) command: Vec<String>,
     pub(super) pid: u32,
+    /// Its own directory.
+    prefix: PathBuf,
     /// The proxy ends when this is dropped.
     stdin: Option<ChildStdin>,
     end: End,
@@ -118,6 +120,7 @@ impl DemoProxy {
             status: format!("http://127.0.0.1:{status}"),
             command: without_settings(&foreign, arguments),
             pid,
+            prefix,
             stdin,
             end,
         })
@@ -137,7 +140,7 @@ impl DemoProxy {
         let _ = self.end.reached.subscribe().wait_for(|ended| *ended).await;
     }
 
-    /// Ends it and waits for its end.
+    /// Ends it and waits for its end; also that of one which was started in its place by hand.
     pub(super) async fn stop(&mut self) {
         self.end.wanted.cancel();
         drop(self.stdin.take());
@@ -145,6 +148,9 @@ impl DemoProxy {
             self.end.forced.cancel();
             self.ended().await;
         }
+        let prefix = self.prefix.clone();
+        // Should it panic, that process is its user's to end.
+        let _ = tokio::task::spawn_blocking(move || silverback_proxy::end(&prefix, PATIENCE)).await;
     }
 }
 

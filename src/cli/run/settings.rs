@@ -138,7 +138,7 @@ pub(super) fn settings(arguments: RunArguments) -> anyhow::Result<ControllerSett
         health: listeners.health,
         metrics: listeners.metrics,
         protect_metrics: serving.metrics_access_filter == AccessFilter::Rbac,
-        dashboard: listeners.dashboard,
+        dashboard: listeners.dashboard.map(Into::into),
         admission: admission_settings(admission)?,
         first_list_patience: source.cache_sync_timeout,
         ..ControllerSettings::new(source_settings(source)?)

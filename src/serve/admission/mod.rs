@@ -16,7 +16,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{ListenError, https, listen};
+use super::{ListenError, Place, https, listen};
 use crate::{
     admission::{Answer, Question, Settings},
     model::{NamespacedName, Snapshot, kubernetes::Secret},
@@ -84,7 +84,7 @@ pub fn start(
     let listener = listen(
         "the admission webhook",
         "admission-webhook-listen",
-        Some(settings.address),
+        Some(Place::At(settings.address)),
     )?
     .expect("an address was given");
     let address = listener.local_addr().unwrap_or(settings.address);
