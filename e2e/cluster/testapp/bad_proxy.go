@@ -28,6 +28,8 @@ const admin = "/etc/silverback/admin/"
 //	silent    the same after the TLS handshake
 //	half      answers begin, and do not end
 //	nonsense  what it says is no HTTP
+//	page      it is a web server, with a page for everything
+//	error     500 to everything
 //	refuses   configurations: 400, and the first route is at fault
 //	fails     500 to each configuration
 //	stalls    no answer to a configuration, to all else there is
@@ -50,6 +52,8 @@ func badProxy(way string) {
 		"silent":   "",
 		"half":     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
 		"nonsense": "220 this is no web server\r\n",
+		"page":     "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 20\r\n\r\n<html>welcome</html>",
+		"error":    "HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/html\r\nContent-Length: 19\r\n\r\n<html>broken</html>",
 	}
 	if words, ok := said[way]; ok {
 		for {

@@ -19,6 +19,7 @@ pub(crate) mod release;
 mod source;
 mod strangers;
 mod takeover;
+mod told;
 mod upgrade;
 mod verbs;
 mod webhook;
@@ -144,7 +145,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "mistakes",
-        story: "mistakes become events with a remedy; an unrelated change made afterwards goes live",
+        story: "mistakes are told with field and remedy in events, in the log, on the dashboard and in rows; an unrelated change made afterwards goes live",
         first: false,
         by_name_only: false,
         run: bad_input::mistakes,

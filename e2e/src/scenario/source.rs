@@ -1,10 +1,14 @@
 //! What the controller reads is taken from it, and given back.
 
 use anyhow::{Context, ensure};
+use serde_json::Value;
 
-use super::release::{
-    HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer, all_answer_for, change_goes_live, condition, fleet, front,
-    in_sync, ingress_of, leader, pods, ready,
+use super::{
+    release::{
+        HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer, all_answer_for, change_goes_live, condition, fleet, front,
+        in_sync, ingress_of, leader, pods, ready,
+    },
+    told::Leader,
 };
 use crate::{Arguments, cluster::Cluster, load::Load, poll::eventually};
 
@@ -18,29 +22,15 @@ pub(super) fn admin_service(cluster: &Cluster, _: &Arguments) -> anyhow::Result<
     let service = cluster.kubectl(&["get", "service", "-n", NAMESPACE, &name, "-o", "yaml"])?;
     let front = front(cluster)?;
     let load = Load::start(front.address, HOST, "/", 2);
+    let leader = Leader::follow(cluster)?;
     // Somebody changes its selector: no endpoints, no proxies to configure, and traffic goes on.
     select(cluster, &name, "nobody")?;
     rows_go(cluster)?;
-    eventually("an event says that there is no proxy", LIMIT, || {
-        let events = cluster.list(&["events", "-n", NAMESPACE])?;
-        let event = events
-            .iter()
-            .find(|event| event["reason"] == "NoProxies" && event["involvedObject"]["name"] == name.as_str())
-            .context("there is none")?;
-        println!(
-            "   event on {} {}: {}",
-            event["involvedObject"]["kind"], name, event["message"]
-        );
-        let fleet = fleet(cluster)?;
-        ensure!(
-            condition(&fleet, "Synced")?["reason"] == "NoProxies",
-            "the fleet says {}",
-            fleet["status"]["conditions"]
-        );
-        Ok(())
-    })?;
+    no_proxies(cluster, &name, &leader)?;
     select(cluster, &name, "true")?;
     in_sync(cluster, 2)?;
+    let object = format!("object=Service {NAMESPACE}/{name} ");
+    leader.logs("there are some again", &["INFO", "solved", &object, "NoProxies"])?;
 
     cluster.kubectl(&["delete", "service", "-n", NAMESPACE, &name])?;
     rows_go(cluster)?;
@@ -53,6 +43,44 @@ pub(super) fn admin_service(cluster: &Cluster, _: &Arguments) -> anyhow::Result<
     in_sync(cluster, 2)?;
     change_goes_live(cluster)?;
     load.finish()
+}
+
+/// Waits until it is told everywhere that the Admin Service has no proxies.
+fn no_proxies(cluster: &Cluster, name: &str, leader: &Leader) -> anyhow::Result<()> {
+    const WRONG: &str = "has no endpoints with an Admin API port";
+    const REMEDY: &str = "its selector, its port names (--kong-admin-svc-port-names) and its Pods";
+    let says = |value: &Value, words: &str| value.as_str().is_some_and(|text| text.contains(words));
+    eventually("an event says that there is no proxy", LIMIT, || {
+        let events = cluster.list(&["events", "-n", NAMESPACE])?;
+        let is_it = |event: &&Value| {
+            event["reason"] == "NoProxies"
+                && event["involvedObject"]["kind"] == "Service"
+                && event["involvedObject"]["name"] == name
+        };
+        let event = events.iter().find(is_it).context("there is none")?;
+        let message = &event["message"];
+        ensure!(says(message, WRONG) && says(message, REMEDY), "it says {message}");
+        println!("   event on Service {name}: {message}");
+        Ok(())
+    })?;
+    eventually("the fleet says so", LIMIT, || {
+        let fleet = fleet(cluster)?;
+        let synced = condition(&fleet, "Synced")?;
+        ensure!(
+            synced["status"] == "False"
+                && synced["reason"] == "NoProxies"
+                && says(&synced["message"], &format!("Service {NAMESPACE}/{name} {WRONG}"))
+                && fleet["status"]["proxies"]["discovered"] == 0,
+            "it says {}",
+            fleet["status"]
+        );
+        Ok(())
+    })?;
+    let object = format!("object=Service {NAMESPACE}/{name} ");
+    leader.logs("no proxies", &["WARN", WRONG, REMEDY, &object, "NoProxies"])?;
+    let shown = leader.api("proxies")?;
+    ensure!(shown.is_empty(), "the dashboard shows {shown:?}");
+    Ok(())
 }
 
 /// Has the Admin Service select the pods whose label that makes them proxies has this value.
@@ -70,14 +98,18 @@ fn rows_go(cluster: &Cluster) -> anyhow::Result<()> {
     })
 }
 
-/// Waits until the fleet says that a kind can't be read, then asks for another proxy: it gets what the others have.
-fn held(cluster: &Cluster, kind: &str, meanwhile: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+/// Waits until it is told everywhere that a kind can't be read, then asks for another proxy: it gets what the others have.
+fn held(
+    cluster: &Cluster,
+    (resource, remedy): (&str, &str),
+    meanwhile: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let message = eventually("the fleet says what can't be read", LIMIT, || {
         let fleet = fleet(cluster)?;
         let unavailable = condition(&fleet, "SourceUnavailable")?;
         let message = unavailable["message"].as_str().unwrap_or_default();
         ensure!(
-            unavailable["status"] == "True" && message.to_lowercase().contains(kind),
+            unavailable["status"] == "True" && message.contains(resource) && message.contains(remedy),
             "it says {unavailable}"
         );
         Ok(message.to_owned())
@@ -90,9 +122,23 @@ fn held(cluster: &Cluster, kind: &str, meanwhile: impl FnOnce() -> anyhow::Resul
                 && event["involvedObject"]["kind"] == "Pod"
                 && event["message"]
                     .as_str()
-                    .is_some_and(|message| message.to_lowercase().contains(kind))
+                    .is_some_and(|message| message.contains(resource) && message.contains(remedy))
         });
         ensure!(told, "there is none among {}", events.len());
+        Ok(())
+    })?;
+    let leader = eventually("a controller that leads", LIMIT, || Leader::follow(cluster))?;
+    let object = format!("APIResource {resource}");
+    let logged = ["WARN", remedy, &format!("object={object} "), "reason=SourceUnavailable"];
+    leader.logs("a kind that can't be read", &logged)?;
+    eventually("the dashboard says so too", LIMIT, || {
+        let problems = leader.api("problems")?;
+        let is_it = |problem: &&Value| {
+            problem["object"] == object.as_str()
+                && problem["reason"] == "SourceUnavailable"
+                && problem["remedy"].as_str().is_some_and(|text| text.contains(remedy))
+        };
+        ensure!(problems.iter().any(|problem| is_it(&problem)), "it says {problems:#?}");
         Ok(())
     })?;
     meanwhile()?;
@@ -138,7 +184,10 @@ pub(super) fn forbidden(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> 
 
 fn while_forbidden(cluster: &Cluster) -> anyhow::Result<()> {
     // Nothing is emptied by it: a change waits.
-    held(cluster, "ingress", || {
+    let resource = "ingresses.networking.k8s.io";
+    let remedy =
+        "grant get, list and watch on ingresses.networking.k8s.io to the controller's ServiceAccount by a ClusterRole";
+    held(cluster, (resource, remedy), || {
         cluster.apply(&ingress_of("waits", WAITS, "/", "web"))
     })?;
     all_answer_for(cluster, WAITS, "/", 404)
@@ -197,7 +246,9 @@ pub(super) fn fail_closed(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()
 }
 
 fn without_definition(cluster: &Cluster) -> anyhow::Result<()> {
-    held(cluster, "kongplugin", || Ok(()))?;
+    held(cluster, ("kongplugins.configuration.konghq.com", "install it"), || {
+        Ok(())
+    })?;
     all_answer_for(cluster, GUARDED, "/", 418)?;
     // Controllers that begin now have never seen the kind: what proxies accepted last tells that it was in use.
     let before = names(cluster, CONTROLLERS)?;
