@@ -4,6 +4,9 @@
 //! What [`super::conflict`] is for Ingresses, this is for TCPIngresses, UDPIngresses and the routes of the Gateway API, by the
 //! Gateway API's order: the older object, then the first by namespace and name, then the first rule and match. With
 //! expressions HTTPRoutes and GRPCRoutes have ranks by the same order, and never get here.
+//!
+//! An Ingress goes before an HTTPRoute that picks the very same, as its priority has it with expressions; its default backend
+//! gives way to whatever is more than that.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -12,7 +15,7 @@ use std::{
 
 use super::{
     conflict::{CHANCE, why},
-    draft::{Drafts, Matches, RouteDraft},
+    draft::{Drafts, Matches, PathMatches, RouteDraft},
     gateway,
     problems::{Owner, Problems},
     state::State,
@@ -45,6 +48,15 @@ struct Rest<'d> {
     annotated: (Option<String>, &'d [String]),
 }
 
+/// A path of an Ingress as its route has it.
+struct IngressPath<'d> {
+    route: (usize, usize),
+    path: usize,
+    text: String,
+    draft: &'d RouteDraft<'d>,
+    matches: &'d PathMatches,
+}
+
 /// A route's claim on one name in one place, by their numbers.
 struct Claim<'d> {
     route: (usize, usize),
@@ -64,6 +76,10 @@ struct Loss {
 
 /// Finds claims made twice, and takes the losers' out of their routes; raw objects keep them and are told only.
 pub(super) fn resolve(drafts: &mut Drafts<'_>, state: &mut State<'_>) {
+    if !state.settings.raw_objects {
+        let given_up = given_up(drafts);
+        remove(drafts, &given_up.into_iter().collect());
+    }
     let mut losses = find(drafts);
     losses.sort_by_key(|loss| (loss.route, loss.name, loss.place));
     let mut lost = BTreeMap::new();
@@ -78,14 +94,7 @@ pub(super) fn resolve(drafts: &mut Drafts<'_>, state: &mut State<'_>) {
     if lost.is_empty() {
         return;
     }
-    for (service, draft) in drafts.services.iter_mut().enumerate() {
-        let mut number = 0;
-        draft.routes.retain(|_| {
-            number += 1;
-            !lost.contains_key(&(service, number - 1))
-        });
-    }
-    drafts.services.retain(|draft| !draft.routes.is_empty());
+    remove(drafts, &lost.keys().copied().collect());
     let routes = drafts.services.iter().flat_map(|draft| &draft.routes);
     let left: BTreeSet<_> = routes.map(|route| identity(route.owner)).collect();
     for (owner, message) in lost.into_values() {
@@ -98,16 +107,42 @@ pub(super) fn resolve(drafts: &mut Drafts<'_>, state: &mut State<'_>) {
     }
 }
 
+/// Takes routes away, and services that have none left.
+fn remove(drafts: &mut Drafts<'_>, routes: &HashSet<(usize, usize)>) {
+    if routes.is_empty() {
+        return;
+    }
+    for (service, draft) in drafts.services.iter_mut().enumerate() {
+        let mut number = 0;
+        draft.routes.retain(|_| {
+            number += 1;
+            !routes.contains(&(service, number - 1))
+        });
+    }
+    drafts.services.retain(|draft| !draft.routes.is_empty());
+}
+
 fn identity(owner: Owner<'_>) -> (Kind, NamespacedName) {
     (owner.kind, owner.metadata.key())
 }
 
+fn routes<'d>(drafts: &'d Drafts<'_>) -> impl Iterator<Item = ((usize, usize), &'d RouteDraft<'d>)> {
+    let services = drafts.services.iter().enumerate();
+    services.flat_map(|(service, draft)| {
+        let routes = draft.routes.iter().enumerate();
+        routes.map(move |(route, draft)| ((service, route), draft as &RouteDraft<'_>))
+    })
+}
+
 fn find(drafts: &Drafts<'_>) -> Vec<Loss> {
+    let paths = paths_of_ingresses(drafts);
     let mut claims = Vec::new();
-    for (service, draft) in drafts.services.iter().enumerate() {
-        for (route, draft) in draft.routes.iter().enumerate() {
-            add_claims(&mut claims, (service, route), draft);
-        }
+    for (route, draft) in routes(drafts) {
+        add_claims(&mut claims, route, draft);
+    }
+    let contested: HashSet<_> = routes(drafts).filter_map(|(_, draft)| plain(draft)).collect();
+    for path in paths.iter().filter(|path| !path.matches.is_default) {
+        path.add_claims(&contested, &mut claims);
     }
     let mut winners: HashMap<&Key<'_>, &Claim<'_>> = HashMap::with_capacity(claims.len());
     for (key, claim) in &claims {
@@ -116,11 +151,102 @@ fn find(drafts: &Drafts<'_>) -> Vec<Loss> {
             *winner = claim;
         }
     }
-    let lost = claims.iter().filter_map(|(key, claim)| {
+    let lost = claims.iter().filter(|(_, claim)| !claim.is_of_ingress());
+    let lost = lost.filter_map(|(key, claim)| {
         let winner = winners[key];
         (winner.route != claim.route).then(|| claim.loss(key, winner))
     });
     lost.collect()
+}
+
+/// The protocols of an HTTPRoute that picks requests by host and path alone, as an Ingress does.
+fn plain<'d>(draft: &'d RouteDraft<'_>) -> Option<Option<&'d [&'static str]>> {
+    let Matches::Fields(fields) = &draft.matches else {
+        return None;
+    };
+    let protocols = draft.defaults.protocols.as_deref();
+    let is_http = |protocol: &&str| matches!(*protocol, "http" | "https");
+    let is_plain = fields.methods.is_empty()
+        && fields.headers.is_empty()
+        && draft.settings.host_aliases.is_empty()
+        && draft.settings.distinction().is_none()
+        && protocols.is_none_or(|protocols| protocols.iter().all(is_http));
+    is_plain.then_some(protocols)
+}
+
+/// The paths of Ingresses that an HTTPRoute could claim as well.
+fn paths_of_ingresses<'d>(drafts: &'d Drafts<'_>) -> Vec<IngressPath<'d>> {
+    if !routes(drafts).any(|(_, draft)| plain(draft).is_some()) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for (route, draft) in routes(drafts) {
+        let Some(matches) = draft.paths().filter(|_| draft.settings.distinction().is_none()) else {
+            continue;
+        };
+        for (path, of_one) in matches.paths.iter().enumerate() {
+            found.extend(of_one.matches.traditional().map(|text| IngressPath {
+                route,
+                path,
+                text,
+                draft,
+                matches,
+            }));
+        }
+    }
+    found
+}
+
+/// Default backends of Ingresses whose requests an HTTPRoute asks for by a rule.
+fn given_up(drafts: &Drafts<'_>) -> Vec<(usize, usize)> {
+    let paths = paths_of_ingresses(drafts);
+    if !paths.iter().any(|path| path.matches.is_default) {
+        return Vec::new();
+    }
+    let mut claimed: HashSet<(Option<&str>, &str)> = HashSet::new();
+    for (_, draft) in routes(drafts).filter(|(_, draft)| plain(draft).is_some()) {
+        if let Matches::Fields(fields) = &draft.matches {
+            let hosts = fields.hosts.iter().map(|host| Some(host.as_str()));
+            let hosts = hosts.chain(fields.hosts.is_empty().then_some(None));
+            claimed.extend(hosts.flat_map(|host| fields.paths.iter().map(move |path| (host, path.as_str()))));
+        }
+    }
+    let lost = paths.iter().filter(|path| {
+        let hosts = path.matches.hosts.iter().map(|host| Some(host.as_str()));
+        let mut hosts = hosts.chain(path.matches.hosts.is_empty().then_some(None));
+        path.matches.is_default && hosts.all(|host| claimed.contains(&(host, path.text.as_str())))
+    });
+    lost.map(|path| path.route).collect()
+}
+
+impl<'d> IngressPath<'d> {
+    /// Claims it from whoever picks requests by host and path alone, with whatever protocols.
+    fn add_claims(&'d self, contested: &HashSet<Option<&'d [&'static str]>>, claims: &mut Vec<(Key<'d>, Claim<'d>)>) {
+        static NONE: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for protocols in contested {
+            let rest = Rc::new(Rest {
+                transport: "http",
+                protocols: *protocols,
+                methods: &[],
+                headers: Some(&NONE),
+                annotated: (None, &[]),
+            });
+            for name in 0..self.matches.hosts.len().max(1) {
+                let key = Key {
+                    name: self.matches.hosts.get(name).map(String::as_str),
+                    place: Some(Place::Path(&self.text)),
+                    rest: rest.clone(),
+                };
+                let claim = Claim {
+                    route: self.route,
+                    name,
+                    place: self.path,
+                    draft: self.draft,
+                };
+                claims.push((key, claim));
+            }
+        }
+    }
 }
 
 fn add_claims<'d>(claims: &mut Vec<(Key<'d>, Claim<'d>)>, route: (usize, usize), draft: &'d RouteDraft<'d>) {
@@ -194,6 +320,7 @@ impl Claim<'_> {
     fn precedence(&self) -> impl Ord {
         let metadata = self.draft.owner.metadata;
         (
+            !self.is_of_ingress(),
             self.gives_way(),
             metadata.creation_timestamp,
             &metadata.namespace,
@@ -204,18 +331,29 @@ impl Claim<'_> {
         )
     }
 
+    fn is_of_ingress(&self) -> bool {
+        matches!(self.draft.matches, Matches::Paths(_))
+    }
+
     fn gives_way(&self) -> bool {
         matches!(&self.draft.matches, Matches::Fields(fields) if fields.gives_way)
     }
 
     fn loss(&self, key: &Key<'_>, winner: &Claim<'_>) -> Loss {
-        let gives_way = self.gives_way() && !winner.gives_way();
+        let gives_way = self.gives_way() && !winner.gives_way() && !winner.is_of_ingress();
         let is_done = gives_way && winner.draft.defaults.https_redirect_status_code.is_some();
         Loss {
             route: self.route,
             name: self.name,
             place: self.place,
             message: (!is_done).then(|| self.message(key, winner, gives_way)),
+        }
+    }
+
+    fn field(&self) -> String {
+        match self.draft.paths() {
+            Some(matches) => matches.paths[self.place].place.field(),
+            None => field(self.draft),
         }
     }
 
@@ -232,12 +370,13 @@ impl Claim<'_> {
             _ => "requests",
         };
         let why = match gives_way {
+            _ if winner.is_of_ingress() => "an Ingress goes before routes of the Gateway API",
             true => "it serves them",
             false => why(self.draft.owner, owner),
         };
         format!(
             "{owner} takes the same {what}{name}{place} in {}, and goes first: {why}",
-            field(winner.draft)
+            winner.field()
         )
     }
 }

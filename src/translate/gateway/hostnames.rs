@@ -11,7 +11,7 @@ pub(super) fn is_valid(hostname: &str) -> bool {
 }
 
 /// What both names match: the narrower one of the two, in small letters; `None` if they have nothing in common.
-pub(super) fn intersection<'h>(one: &'h str, other: &'h str) -> Option<Cow<'h, str>> {
+pub(in crate::translate) fn intersection<'h>(one: &'h str, other: &'h str) -> Option<Cow<'h, str>> {
     let (a, b) = (small(one), small(other));
     if covers(&a, &b) {
         Some(b)
@@ -31,7 +31,7 @@ fn covers(wide: &str, narrow: &str) -> bool {
 }
 
 /// In small letters: names are compared without regard to case.
-pub(super) fn small(hostname: &str) -> Cow<'_, str> {
+pub(in crate::translate) fn small(hostname: &str) -> Cow<'_, str> {
     if hostname.bytes().any(|byte| byte.is_ascii_uppercase()) {
         hostname.to_ascii_lowercase().into()
     } else {

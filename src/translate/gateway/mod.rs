@@ -8,7 +8,7 @@ mod duration;
 mod extensions;
 mod grants;
 mod grpc_route;
-mod hostnames;
+pub(super) mod hostnames;
 mod http_expression;
 mod http_filters;
 mod http_match;

@@ -99,8 +99,16 @@ impl Groups {
         let mut touched = self.touched(changes);
         let mut parted = BTreeSet::new();
         let mut added = Vec::new();
-        for source in &changes.sources {
-            let now = outline(source, common.snapshot, &common.class);
+        let listeners = listeners(common.snapshot);
+        // What HTTPRoutes have in common with Ingresses depends on the names of listeners.
+        let routes = changes
+            .kinds
+            .contains(&Kind::Gateway)
+            .then(|| common.snapshot.keys(Kind::HTTPRoute));
+        let routes = routes.into_iter().flatten().map(|name| (Kind::HTTPRoute, name));
+        let sources: BTreeSet<Source> = changes.sources.iter().cloned().chain(routes).collect();
+        for source in &sources {
+            let now = outline(source, common.snapshot, &common.class, &listeners);
             let before = self.sources.get(source);
             if before.map(|before| &before.keys) == now.as_ref() {
                 continue;
@@ -222,7 +230,12 @@ fn without<'a>(lookups: &'a [Lookup], others: &'a [Lookup]) -> impl Iterator<Ite
 }
 
 /// The outline of a source; `None` if it is not there, or not ours.
-fn outline(source: &Source, snapshot: &Snapshot, class: &Class<'_>) -> Option<Box<[Key]>> {
+fn outline(
+    source: &Source,
+    snapshot: &Snapshot,
+    class: &Class<'_>,
+    listeners: &BTreeSet<Arc<str>>,
+) -> Option<Box<[Key]>> {
     let (kind, key) = source;
     let outline = match snapshot.get(*kind, key)? {
         Object::Ingress(ingress) => class.takes(&ingress).then(|| Outline::of_ingress(&ingress))?,
@@ -233,17 +246,29 @@ fn outline(source: &Source, snapshot: &Snapshot, class: &Class<'_>) -> Option<Bo
             .takes_annotated(&ingress.metadata)
             .then(|| Outline::of_udp_ingress(&ingress))?,
         Object::Gateway(gateway) => Outline::of_gateway(&gateway),
+        Object::HTTPRoute(route) => Outline::of_http_route(&route, listeners),
         _ => Outline::of_route(),
     };
     Some(outline.into_keys().into())
 }
 
+/// The names of all listeners.
+fn listeners(snapshot: &Snapshot) -> BTreeSet<Arc<str>> {
+    let gateways = snapshot.gateways.values();
+    let listeners = gateways.flat_map(|gateway| &gateway.spec.listeners);
+    listeners
+        .filter_map(|listener| listener.hostname.as_deref())
+        .map(Arc::from)
+        .collect()
+}
+
 /// The outlines of all sources.
 pub(super) fn outlines(snapshot: &Snapshot, class: &Class<'_>) -> BTreeMap<Source, Box<[Key]>> {
     let mut outlines = BTreeMap::new();
+    let listeners = listeners(snapshot);
     let kinds = Kind::ALL.iter().copied().filter(|kind| is_source(*kind));
     for source in kinds.flat_map(|kind| snapshot.keys(kind).into_iter().map(move |key| (kind, key))) {
-        if let Some(outline) = outline(&source, snapshot, class) {
+        if let Some(outline) = outline(&source, snapshot, class, &listeners) {
             outlines.insert(source, outline);
         }
     }

@@ -3,11 +3,16 @@
 //!
 //! Too many keys in common cost time only, too few would be wrong: where in doubt there is a key. Pure.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    borrow::Cow,
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
-use super::super::annotations;
+use super::super::{annotations, gateway::hostnames, path::REGEX_MARKER};
 use crate::model::{
-    gateway::Gateway,
+    gateway::{Gateway, HTTPRoute},
     kong::{TCPIngress, UDPIngress},
     kubernetes::{Ingress, IngressBackend, IngressTls, Metadata},
 };
@@ -99,7 +104,7 @@ impl Outline {
         let metadata = &ingress.metadata;
         outline.namespace(metadata);
         outline.server_names(&ingress.spec.tls);
-        let marker = metadata.annotation(annotations::REGEX_PREFIX).unwrap_or("/~");
+        let marker = metadata.annotation(annotations::REGEX_PREFIX).unwrap_or(REGEX_MARKER);
         let aliases = metadata.annotation(annotations::HOST_ALIASES).unwrap_or_default();
         let aliases: Vec<&str> = annotations::list(aliases).collect();
         if let Some(backend) = &ingress.spec.default_backend {
@@ -155,7 +160,29 @@ impl Outline {
         outline
     }
 
-    /// Of routes of the Gateway API.
+    /// Of an HTTPRoute: an Ingress may claim what it does. The hosts are its own, and those of listeners that they cover.
+    pub(super) fn of_http_route(route: &HTTPRoute, listeners: &BTreeSet<Arc<str>>) -> Self {
+        let mut outline = Self::of_route();
+        let own = route.spec.hostnames.iter().map(String::as_str);
+        let mut hosts: BTreeSet<Cow<'_, str>> = own.clone().map(hostnames::small).collect();
+        if route.spec.hostnames.is_empty() {
+            hosts.insert("".into());
+            hosts.extend(listeners.iter().map(|name| hostnames::small(name)));
+        }
+        for own in own.filter(|own| own.starts_with('*')) {
+            hosts.extend(listeners.iter().filter_map(|name| hostnames::intersection(own, name)));
+        }
+        for rule in &route.spec.rules {
+            let paths = rule.matches.iter().map(|found| found.path.as_ref());
+            for path in paths.chain(rule.matches.is_empty().then_some(None)) {
+                let path = path.and_then(|path| path.value.as_deref()).unwrap_or("/");
+                hosts.iter().for_each(|host| outline.path(host, path, REGEX_MARKER));
+            }
+        }
+        outline
+    }
+
+    /// Of other routes of the Gateway API.
     pub(super) fn of_route() -> Self {
         let mut outline = Self::default();
         outline.add(GATEWAY, &[]);

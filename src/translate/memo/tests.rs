@@ -105,9 +105,11 @@ fn object(kind: Kind, number: usize, form: usize) -> Object {
         Kind::HTTPRoute => json!({
             "metadata": {"annotations": {"konghq.com/plugins": if form > 1 { "p0" } else { "" }}},
             "spec": {
-                "parentRefs": [{"name": "g0"}],
-                "hostnames": [format!("h{}.example", form % 2)],
-                "rules": [{"matches": [{"path": {"type": "PathPrefix", "value": format!("/{form}")}}],
+                // Of one listener, with its name; of any, without one.
+                "parentRefs": [{"name": "g0", "sectionName": (form == 2).then_some("https")}],
+                "hostnames": if form < 2 { json!([format!("h{form}.example")]) } else { json!([]) },
+                // Some of them are claimed by Ingresses, too.
+                "rules": [{"matches": [{"path": {"type": "PathPrefix", "value": (["/a", "/1", "/b", "/"][form])}}],
                            "backendRefs": [{"kind": "Service", "name": format!("s{}", form % 3), "port": 80, "weight": 1}]}],
             },
         }),
