@@ -128,9 +128,11 @@ fn held(
         Ok(())
     })?;
     let leader = eventually("a controller that leads", LIMIT, || Leader::follow(cluster))?;
+    leader.logs(
+        "a kind that can't be read",
+        &["WARN", "can't be read", resource, remedy],
+    )?;
     let object = format!("APIResource {resource}");
-    let logged = ["WARN", remedy, &format!("object={object} "), "reason=SourceUnavailable"];
-    leader.logs("a kind that can't be read", &logged)?;
     eventually("the dashboard says so too", LIMIT, || {
         let problems = leader.api("problems")?;
         let is_it = |problem: &&Value| {
