@@ -20,7 +20,10 @@ export NODES ?= 2
 export PATH := $(PATH):/usr/sbin:/sbin:/usr/local/go/bin:$(HOME)/.cargo/bin:$(SILVERBACK_CACHE)/tools/bin
 
 SCRIPTS := e2e/scripts
+# Who only asks what there is to be made builds nothing.
+ifneq ($(filter-out help,$(MAKECMDGOALS)),)
 $(shell CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)" $(SCRIPTS)/target.sh)
+endif
 # In the order in which `make test` goes through them.
 PARTS := prerequisites format deny build lint pure unit integration chart e2e
 
