@@ -1,7 +1,7 @@
 //! What faults find and use: pods, their processes, their nodes' packet filters, and somebody who takes liberties with the
 //! Admin API.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -33,6 +33,8 @@ pub(crate) struct Bed<'a> {
     /// What the TLS host of the load shows, with its key: configurations of proxies tell no keys.
     pub(super) certificate: Option<(String, String)>,
     pub(super) access: AdminAccess,
+    /// Containers that were killed: statuses speak of them for a while as if nothing had happened.
+    killed: Mutex<BTreeSet<String>>,
 }
 
 /// A pod, and the process in it.
@@ -59,6 +61,7 @@ impl<'a> Bed<'a> {
             proxies,
             certificate,
             access,
+            killed: Mutex::default(),
         })
     }
 
@@ -91,6 +94,10 @@ impl<'a> Bed<'a> {
     }
 
     pub(super) fn signal(&self, victim: &Victim, signal: &str) -> anyhow::Result<()> {
+        if signal == "SIGKILL" {
+            let mut killed = self.killed.lock().expect("no holder panics");
+            killed.insert(victim.container.clone());
+        }
         self.cluster.signal_container(&victim.node, &victim.container, signal)
     }
 
@@ -118,7 +125,16 @@ impl<'a> Bed<'a> {
             ensure!(self.renewed()? != before, "nobody does");
             Ok(())
         })?;
-        self.replace_what_is_held_back()?;
+        eventually("what was killed runs again", LIMIT, || {
+            self.replace_what_is_held_back()?;
+            let proxies = self.victims()?;
+            let killed = self.killed.lock().expect("no holder panics");
+            ensure!(
+                proxies.len() >= self.proxies && !proxies.iter().any(|proxy| killed.contains(&proxy.container)),
+                "these are told to run: {proxies:?}"
+            );
+            Ok(())
+        })?;
         in_sync(self.cluster, self.proxies)?;
         let controllers = format!("deployment/{RELEASE}-kong-controller");
         self.cluster
@@ -139,7 +155,8 @@ impl<'a> Bed<'a> {
     fn replace_what_is_held_back(&self) -> anyhow::Result<()> {
         for pod in self.cluster.list(&["pods", "-n", NAMESPACE])? {
             let waiting = &pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"];
-            if let (true, Some(name)) = (waiting == "CrashLoopBackOff", pod["metadata"]["name"].as_str()) {
+            let is_held_back = waiting == "CrashLoopBackOff" && pod["metadata"]["deletionTimestamp"].is_null();
+            if let (true, Some(name)) = (is_held_back, pod["metadata"]["name"].as_str()) {
                 println!("              {name} is held back after its crashes, and replaced");
                 self.cluster
                     .kubectl(&["delete", "pod", "-n", NAMESPACE, name, "--wait=false"])?;
