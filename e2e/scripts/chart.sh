@@ -32,6 +32,22 @@ definitions=$(e2e/scripts/prometheus-operator.sh)
   echo "the Prometheus operator would not take the above"; exit 1; }
 sed 's/podMetricsEndpoints:/podMetricEndpoints:/; s/ expr: max/ exprs: max/' "$out/monitored" >"$out/mistaken"
 [ "$("$PROGRAMS/monitoring" "$definitions" <"$out/mistaken" | grep -c "there is no field")" -ge 3 ] || { echo "mistakes would not be seen"; exit 1; }
+# Prometheus itself would load the rules, what they ask for is exported, and they fire when they should.
+alerts=$(e2e/scripts/alerts.sh)
+render --set prometheusRule.enabled=true >"$out/rules"
+"$alerts" docs/reference/metrics.md e2e/testdata/alerts.yaml <"$out/rules" || { echo "the alerts are not good: the above"; exit 1; }
+# mistaken WORDS EXPRESSION: a mistake that sed makes in the rules is seen, and told with these words.
+mistaken() {
+  sed "$2" "$out/rules" | "$alerts" docs/reference/metrics.md e2e/testdata/alerts.yaml >"$out/told" && { echo "not seen: $2"; exit 1; }
+  grep -qF -- "$1" "$out/told" || { echo "$2 is told without \"$1\":"; cat "$out/told"; exit 1; }
+}
+render --set prometheusRule.enabled=true --set-string proxy.env.nginx_admin_client_max_body_size=0 >"$out/boundless"
+! grep -n NearLimit "$out/boundless" || { echo "bodies have no limit, and there is the above"; exit 1; }
+mistaken "parse error" 's/ expr: max(/ expr: max((/'
+mistaken "silverback_leading is not exported" 's/silverback_leader/silverback_leading/'
+mistaken "silverback_status_writes_waiting has no label queue" 's/lane!=/queue!=/'
+mistaken "does not fire" 's/proxy_synced\(.*\) == 0/proxy_synced\1 == 2/'
+mistaken "and [] should" 's/ for: 5m/ for: 1m/'
 
 # ---- every value has its row, and plain manifests are those of the chart
 # held FILE NEW: the file is as it would be generated.
