@@ -44,17 +44,33 @@ fn live<'a>(plan: &Plan, facts: &'a Facts) -> Option<&'a Value> {
     live.find(|deployment| name(deployment) == plan.proxy_deployment)
 }
 
-/// How many proxies are replaced. Where somebody else counts them, such as an autoscaler, no manifest says so: an upgrade leaves
-/// as many as there are.
+/// The number of proxies that a revision sets; an inner none where it leaves that to others.
+fn set(plan: &Plan, release: &Release) -> Option<Option<u64>> {
+    let mut rendered = release.of_kind("Deployment");
+    let found = rendered.find(|object| object.name.name == plan.proxy_deployment)?;
+    Some(replicas(&found.content))
+}
+
+/// What the deployed revision sets as the number of proxies, and what the one sets that Helm is about to deploy.
+fn sets(plan: &Plan, facts: &Facts) -> Option<(Option<u64>, Option<u64>)> {
+    let pending = facts.pending.as_ref().filter(|_| plan.is_hook)?;
+    Some((set(plan, facts.deployed.as_ref()?)?, set(plan, pending)?))
+}
+
+/// How many proxies are replaced. Where somebody else counts them, such as an autoscaler, no manifest says so, and an upgrade
+/// leaves as many as there are; but where the last manifest did say so, Helm takes that away, and Kubernetes makes one of it.
 fn count(plan: &Plan, facts: &Facts, proxies: &Value) -> u64 {
-    let said = replicas(proxies).or_else(|| live(plan, facts).and_then(replicas));
+    let live = || live(plan, facts).and_then(replicas);
+    if matches!(sets(plan, facts), Some((Some(_), None))) {
+        return live().unwrap_or(1).min(1);
+    }
     let least = || {
         let pending = facts.pending.as_ref().filter(|_| plan.is_hook)?;
         let mut scalers = pending.of_kind("HorizontalPodAutoscaler");
         let ours = scalers.find(|scaler| scaler.content["spec"]["scaleTargetRef"]["name"] == plan.proxy_deployment)?;
         ours.content["spec"]["minReplicas"].as_u64()
     };
-    said.or_else(least).unwrap_or(1)
+    replicas(proxies).or_else(live).or_else(least).unwrap_or(1)
 }
 
 /// The user's value of the strategy, and what it is called. Kong's key wins.
@@ -117,27 +133,29 @@ fn good(check: &'static str) -> Finding {
     Finding::good(check, "for each proxy there is one that serves before an old one ends")
 }
 
-/// Whether Helm is about to take the number of proxies away, as it does when autoscaling is switched on: Kubernetes makes one
-/// of it, until the autoscaler says more.
+/// Whether there are about to be fewer proxies than there are: where autoscaling is switched on, Helm takes their number away,
+/// and Kubernetes makes one of it, until the autoscaler says more; and a number that somebody has set beside the release, by hand
+/// or by an autoscaler of before, becomes what the values say.
 pub(super) fn number(plan: &Plan, facts: &Facts) -> Option<Finding> {
-    let pending = facts.pending.as_ref().filter(|_| plan.is_hook)?;
-    let proxies = |release: &'_ Release| {
-        let mut rendered = release.of_kind("Deployment");
-        let found = rendered.find(|object| object.name.name == plan.proxy_deployment)?;
-        Some(replicas(&found.content))
-    };
-    let before = proxies(facts.deployed.as_ref()?)??;
-    if before < 2 || proxies(pending)?.is_some() {
-        return None;
+    const CHECK: &str = "replicas";
+    let (old, new) = sets(plan, facts)?;
+    let before = live(plan, facts).and_then(replicas).or(old)?;
+    match new {
+        None if old.is_some() && before > 1 => Some(Finding::warning(
+            CHECK,
+            format!(
+                "the new values leave the number of proxies to others: it falls from {before} to 1, until they raise it"
+            ),
+            "switch autoscaling on by itself, in a quiet hour: proxies that end finish what they have; the autoscaler makes \
+             minReplicas of it within a minute",
+        )),
+        Some(new) if old != Some(before) && new < before => Some(Finding::warning(
+            CHECK,
+            format!("there are {before} proxies, which somebody else has set, and the values say {new}"),
+            format!("--set {}={before} keeps them", plan.proxy_value("replicaCount")),
+        )),
+        _ => None,
     }
-    Some(Finding::warning(
-        "replicas",
-        format!(
-            "the new values leave the number of proxies to others: it falls from {before} to 1, until they raise it"
-        ),
-        "switch autoscaling on by itself, in a quiet hour: proxies that end finish what they have; the autoscaler makes \
-         minReplicas of it within a minute",
-    ))
 }
 
 /// Whether a new pod finds a node whose ports are free.

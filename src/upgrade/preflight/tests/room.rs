@@ -180,13 +180,16 @@ fn a_change_over_that_leaves_no_proxy_is_refused() {
     }
 }
 
-/// With an autoscaler there is no count in the chart.
+/// With an autoscaler there is no count in the chart. Where there was one before, Kubernetes makes 1 of it.
 #[test]
 fn an_autoscaler_s_proxies_are_as_many_as_there_are() {
-    let said = |strategy: Value, live: Option<u64>| {
+    let said = |strategy: Value, live: Option<u64>, is_new: bool| {
         let (hook, mut facts) = upgrading(strategy.clone(), json!({ "updateStrategy": strategy }));
+        if !is_new {
+            uncount(facts.deployed.as_mut().unwrap());
+        }
+        uncount(facts.pending.as_mut().unwrap());
         let objects = &mut facts.pending.as_mut().unwrap().objects;
-        objects[0].content["spec"].as_object_mut().unwrap().remove("replicas");
         let scaler = json!({
             "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": { "name": "shop-kong" },
             "spec": { "scaleTargetRef": { "name": "shop-kong" }, "minReplicas": 3, "maxReplicas": 9 },
@@ -204,45 +207,72 @@ fn an_autoscaler_s_proxies_are_as_many_as_there_are() {
     // What ports of nodes ask for.
     let one = json!({ "rollingUpdate": { "maxUnavailable": 1, "maxSurge": 0 } });
     let quarter = json!({ "rollingUpdate": { "maxUnavailable": "25%", "maxSurge": 1 } });
-    for (strategy, live, level, words) in [
-        (&one, Some(5), Level::Warning, "up to 1 of 5 proxies"),
-        (&one, None, Level::Warning, "up to 1 of 3 proxies"),
-        (&one, Some(1), Level::Failure, "lets 1 of 1 proxies go"),
-        (&one, Some(0), Level::Good, "before an old one ends"),
-        (&quarter, Some(10), Level::Warning, "up to 2 of 10 proxies"),
-        (&quarter, Some(3), Level::Good, "before an old one ends"),
+    for (strategy, live, is_new, level, words) in [
+        (&one, Some(5), false, Level::Warning, "up to 1 of 5 proxies"),
+        (&one, None, false, Level::Warning, "up to 1 of 3 proxies"),
+        (&one, Some(1), false, Level::Failure, "lets 1 of 1 proxies go"),
+        (&one, Some(0), false, Level::Good, "before an old one ends"),
+        (&quarter, Some(10), false, Level::Warning, "up to 2 of 10 proxies"),
+        (&quarter, Some(3), false, Level::Good, "before an old one ends"),
+        (&one, Some(5), true, Level::Failure, "lets 1 of 1 proxies go"),
+        (&one, Some(0), true, Level::Good, "before an old one ends"),
+        (&quarter, Some(10), true, Level::Good, "before an old one ends"),
     ] {
-        let (found, message) = said(strategy.clone(), live);
+        let (found, message) = said(strategy.clone(), live, is_new);
         assert_eq!(found, level, "{strategy} with {live:?}: {message}");
         assert!(message.contains(words), "{strategy} with {live:?}: {message}");
     }
 }
 
-/// The same, where an autoscaler chooses the number of proxies from now on.
-fn autoscaled(strategy: Value) -> (Plan, Facts) {
-    let (hook, mut facts) = upgrading(strategy, Value::Null);
-    for object in &mut facts.pending.as_mut().unwrap().objects {
+/// Leaves the number of proxies to others.
+fn uncount(release: &mut Release) {
+    for object in &mut release.objects {
         object.content["spec"].as_object_mut().unwrap().remove("replicas");
     }
-    (hook, facts)
 }
 
 #[test]
 fn autoscaling_that_is_switched_on_takes_the_number_away() {
-    let (hook, mut facts) = autoscaled(json!({}));
+    let (hook, mut facts) = upgrading(json!({}), Value::Null);
+    uncount(facts.pending.as_mut().unwrap());
     let report = judge(&hook, &facts);
     assert_eq!(report.failures(), 0, "{report}");
     assert!(report.to_string().contains("it falls from 3 to 1"), "{report}");
+    // More than the release had set, by hand.
+    facts.deployments[0]["spec"]["replicas"] = json!(7);
+    let report = judge(&hook, &facts);
+    assert!(report.to_string().contains("it falls from 7 to 1"), "{report}");
     // It was on before.
-    for object in &mut facts.deployed.as_mut().unwrap().objects {
-        object.content["spec"].as_object_mut().unwrap().remove("replicas");
-    }
+    uncount(facts.deployed.as_mut().unwrap());
     let report = judge(&hook, &facts);
     assert!(!report.to_string().contains("it falls from"), "{report}");
     // It stays off.
     let (hook, facts) = upgrading(json!({}), Value::Null);
     let report = judge(&hook, &facts);
     assert!(!report.to_string().contains("it falls from"), "{report}");
+}
+
+/// Each Helm writes over what others have set, an autoscaler that is switched off included.
+#[test]
+fn more_proxies_than_the_values_say_are_told_of_with_the_value_that_keeps_them() {
+    let words = "there are 8 proxies, which somebody else has set, and the values say 3";
+    let (hook, mut facts) = upgrading(json!({}), Value::Null);
+    assert!(!judge(&hook, &facts).to_string().contains("somebody else"));
+    facts.deployments[0]["spec"]["replicas"] = json!(8);
+    for _ in ["by hand", "by an autoscaler of before"] {
+        let report = judge(&hook, &facts);
+        assert_eq!(report.failures(), 0, "{report}");
+        assert!(report.to_string().contains(words), "{report}");
+        assert!(report.to_string().contains("--set replicaCount=8"), "{report}");
+        uncount(facts.deployed.as_mut().unwrap());
+    }
+    // The values themselves lower it.
+    let (hook, mut facts) = upgrading(json!({}), Value::Null);
+    facts.pending.as_mut().unwrap().objects[0].content["spec"]["replicas"] = json!(2);
+    assert!(!judge(&hook, &facts).to_string().contains("replicas "));
+    // Fewer, and the values raise it.
+    facts.deployments[0]["spec"]["replicas"] = json!(1);
+    assert!(!judge(&hook, &facts).to_string().contains("somebody else"));
 }
 
 #[test]
