@@ -93,6 +93,9 @@ variable KONG_PROXY_ACCESS_LOG '"/dev/stdout"'
 taken '{image: {repository: registry.example/silverback-proxy, tag: "1"}}'
 ! grep -q KONG_ROUTER_FLAVOR "$out/taken" || fail "$what: settings of Kong"
 
+taken '{plugins: {configMaps: [{name: kept, pluginName: mine}], preInstalled: [there, {pluginName: too}]}}'
+variable KONG_PLUGINS '"bundled,mine,there,too"'
+
 # ---- labels
 taken '{extraLabels: {team: "{{ .Release.Name }}-team", app: mine}, podLabels: {tier: front}, controller: {podLabels: {team: other}}}'
 [ "$(grep -c 'team: "silverback-team"' <(sed -n '/^kind: Deployment/,/^---/p' "$out/taken"))" = 3 ] || fail "$what: extraLabels are not on pods"

@@ -100,6 +100,9 @@ refused nosuchvalue --set nosuchvalue=1
 refused failurePolicy --set controller.admissionWebhook.failurePolicy=Maybe
 refused secretName --set controller.admissionWebhook.certificate.provided=true
 refused /proxy/service/type --set proxy.service.type=Anything
+refused "minReplicas=8 is above maxReplicas=5" --set autoscaling.enabled=true,autoscaling.minReplicas=8
+refused "can't be the name of an IngressClass" --set ingressController.ingressClass=Edge
+refused "proxy.identity=shared" --set proxy.identity=pod,image.repository=registry.example/kong/kong-gateway
 refused "adopt" --set adopt=other
 refused "--reset-then-reuse-values" --set adopt=null
 refused "a Deployment, and a DaemonSet can't become one" --set deployment.daemonset=true

@@ -106,10 +106,26 @@ fine, and what to do instead.
 {{- end }}
 {{- end }}
 {{- end }}
+{{- include "silverback.check-late" $settings }}
 {{- range $name := concat (keys $settings.proxy.podLabels) (keys $settings.controller.podLabels) (keys .Values.extraLabels) }}
 {{- if has $name (list "app.kubernetes.io/name" "app.kubernetes.io/component" "app.kubernetes.io/instance" "gateway.silverback.dev/admin") }}
 {{- fail (printf "label %s can't be set by podLabels or extraLabels: Services and Deployments select by it." $name) }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Fails on settings that the API server would refuse when most is made already, or that no proxy would become Ready with. */}}
+{{- define "silverback.check-late" -}}
+{{- with .proxy.autoscaling }}
+{{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) }}
+{{- fail (printf "autoscaling: minReplicas=%v is above maxReplicas=%v: set maxReplicas as well." .minReplicas .maxReplicas) }}
+{{- end }}
+{{- end }}
+{{- if and .ingressClass.create (not (regexMatch "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" .ingressClass.name)) }}
+{{- fail (printf "ingressClass.name=%s can't be the name of an IngressClass: lower case letters, digits, - and . alone." .ingressClass.name) }}
+{{- end }}
+{{- if and (eq .proxy.identity "pod") (regexMatch "(^|/)kong(-[a-z]+)*$" (toString .proxy.image.repository)) }}
+{{- fail (printf "proxy.identity=pod does not apply to %s: Kong can't ask for a certificate of its own. Set proxy.identity=shared." .proxy.image.repository) }}
 {{- end }}
 {{- end }}
 

@@ -46,7 +46,9 @@
 {{- end }}
 {{- $plugins := list }}
 {{- range concat (default (list) $proxy.plugins.configMaps) (default (list) $proxy.plugins.secrets) }}{{ $plugins = append $plugins .pluginName }}{{ end }}
-{{- range $proxy.plugins.preInstalled }}{{ $plugins = append $plugins (ternary (get (default (dict) .) "pluginName") . (kindIs "map" .)) }}{{ end }}
+{{- range $proxy.plugins.preInstalled }}
+{{- if kindIs "map" . }}{{ $plugins = append $plugins .pluginName }}{{ else }}{{ $plugins = append $plugins . }}{{ end }}
+{{- end }}
 {{- if $plugins }}
 {{- $_ := set $env "plugins" (printf "bundled,%s" (join "," $plugins)) }}
 {{- $_ := set $env "lua_package_path" "/opt/?.lua;/opt/?/init.lua;;" }}
