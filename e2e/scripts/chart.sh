@@ -43,6 +43,8 @@ mistaken() {
 }
 render --set prometheusRule.enabled=true --set-string proxy.env.nginx_admin_client_max_body_size=0 >"$out/boundless"
 ! grep -n NearLimit "$out/boundless" || { echo "bodies have no limit, and there is the above"; exit 1; }
+# Kong's certificate is renewed by a restart when 15 days are left: until then nothing is wrong.
+render --set prometheusRule.enabled=true,image.repository=kong | grep -q "certificate_expiry.* < 1209600$" || { echo "the alert comes before Kong is restarted"; exit 1; }
 mistaken "parse error" 's/ expr: max(/ expr: max((/'
 mistaken "silverback_leading is not exported" 's/silverback_leader/silverback_leading/'
 mistaken "silverback_status_writes_waiting has no label queue" 's/lane!=/queue!=/'
@@ -149,6 +151,8 @@ for scaled in proxy.autoscaling.enabled=true autoscaling.enabled=true adopt=ingr
   ! awk '/^---/ { name = "" } /^kind: / { kind = $2 } /^  name: / && name == "" { name = $2 }
     kind == "Deployment" && /^  replicas:/ { print name }' "$out/scaled" | grep -E '^silverback-(kong|gateway)$' || { echo "$scaled: the HPA's count would be overwritten"; exit 1; }
 done
+render --set proxy.replicas=null >"$out/scaled"
+! grep "replicas: [0-9]" <(sed -n '/name: silverback-kong$/,/^---/p' "$out/scaled") || { echo "what another program scales would be overwritten"; exit 1; }
 render --set proxy.identity=pod >"$out/identity"
 ! grep -nE 'tls\.key|ADMIN_SSL_CERT"?$' "$out/identity" || { echo "keys never leave the pods, and there is the above"; exit 1; }
 grep -q "audience: identity.gateway.silverback.dev" "$out/identity"

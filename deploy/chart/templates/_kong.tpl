@@ -124,8 +124,9 @@ fine, and what to do instead.
 {{- if and .ingressClass.create (not (regexMatch "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" .ingressClass.name)) }}
 {{- fail (printf "ingressClass.name=%s can't be the name of an IngressClass: lower case letters, digits, - and . alone." .ingressClass.name) }}
 {{- end }}
-{{- if and (eq .proxy.identity "pod") (regexMatch "(^|/)kong(-[a-z]+)*$" (toString .proxy.image.repository)) }}
-{{- fail (printf "proxy.identity=pod does not apply to %s: Kong can't ask for a certificate of its own. Set proxy.identity=shared." .proxy.image.repository) }}
+{{- $image := default .proxy.image.repository .proxy.image.unifiedRepoTag }}
+{{- if and (eq .proxy.identity "pod") (regexMatch "(^|/)kong(-[a-z]+)*([:@].*)?$" (toString $image)) }}
+{{- fail (printf "proxy.identity=pod does not apply to %s: Kong can't ask for a certificate of its own. Set proxy.identity=shared." $image) }}
 {{- end }}
 {{- end }}
 
