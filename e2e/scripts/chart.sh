@@ -35,7 +35,7 @@ sed 's/podMetricsEndpoints:/podMetricEndpoints:/; s/ expr: max/ exprs: max/' "$o
 # Prometheus itself would load the rules, what they ask for is exported, and they fire when they should.
 alerts=$(e2e/scripts/alerts.sh)
 render --set prometheusRule.enabled=true >"$out/rules"
-"$alerts" docs/reference/metrics.md e2e/testdata/alerts.yaml <"$out/rules" || { echo "the alerts are not good: the above"; exit 1; }
+"$alerts" docs/reference/metrics.md e2e/testdata/alerts.yaml deploy/dashboards/*.json <"$out/rules" || { echo "the alerts are not good: the above"; exit 1; }
 # mistaken WORDS EXPRESSION: a mistake that sed makes in the rules is seen, and told with these words.
 mistaken() {
   sed "$2" "$out/rules" | "$alerts" docs/reference/metrics.md e2e/testdata/alerts.yaml >"$out/told" && { echo "not seen: $2"; exit 1; }
@@ -45,6 +45,8 @@ render --set prometheusRule.enabled=true --set-string proxy.env.nginx_admin_clie
 ! grep -n NearLimit "$out/boundless" || { echo "bodies have no limit, and there is the above"; exit 1; }
 # Kong's certificate is renewed by a restart when 15 days are left: until then nothing is wrong.
 render --set prometheusRule.enabled=true,image.repository=kong | grep -q "certificate_expiry.* < 1209600$" || { echo "the alert comes before Kong is restarted"; exit 1; }
+sed 's/silverback_leader/silverback_leading/' deploy/dashboards/silverback.json >"$out/mistaken.json"
+! "$alerts" docs/reference/metrics.md e2e/testdata/alerts.yaml "$out/mistaken.json" <"$out/rules" >/dev/null || { echo "a mistake in a dashboard is not seen"; exit 1; }
 mistaken "parse error" 's/ expr: max(/ expr: max((/'
 mistaken "silverback_leading is not exported" 's/silverback_leader/silverback_leading/'
 mistaken "silverback_status_writes_waiting has no label queue" 's/lane!=/queue!=/'

@@ -1,19 +1,21 @@
 // Command alerts holds what the chart gives Prometheus, and what the documentation advises, against Prometheus' own parser and
 // engine, without a Prometheus:
 //
-//	helm template … | alerts METRICS.MD TESTS.YAML
+//	helm template … | alerts METRICS.MD TESTS.YAML DASHBOARD.JSON...
 //
-// Each rule of the PrometheusRules on standard input, and each expression of the page's table "What to alert on", has to parse,
-// and to ask only for metrics and labels that the page's generated table has. (A unit test holds that table to what the code
+// Each rule of the PrometheusRules on standard input, each expression of the page's table "What to alert on", and each of Grafana's
+// dashboards has to parse, and to ask only for metrics and labels that the page's generated table has. (A unit test holds that table to what the code
 // exports.) Then the tests, in the format of `promtool test rules`: which alert fires, and which does not, for given series.
 // Each alert needs a test in which it fires and one in which it does not. It must not need anything but its input.
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -30,8 +32,8 @@ var language = parser.NewParser(parser.Options{})
 var target = []string{"namespace", "pod", "service", "container", "endpoint", "job", "instance"}
 
 func main() {
-	if len(os.Args) != 3 {
-		fatal(errors.New("usage: alerts METRICS.MD TESTS.YAML <objects"))
+	if len(os.Args) < 3 {
+		fatal(errors.New("usage: alerts METRICS.MD TESTS.YAML DASHBOARD.JSON... <objects"))
 	}
 	page, err := os.ReadFile(os.Args[1])
 	fatal(err)
@@ -47,6 +49,14 @@ func main() {
 	for _, expression := range advised {
 		faults = append(faults, asks(os.Args[1], expression, metrics)...)
 	}
+	shown := 0
+	for _, path := range os.Args[3:] {
+		expressions := dashboard(path)
+		shown += len(expressions)
+		for _, expression := range expressions {
+			faults = append(faults, asks(path, expression, metrics)...)
+		}
+	}
 	tests, failed := run(os.Args[2], rules)
 	faults = append(faults, failed...)
 	for _, fault := range faults {
@@ -55,7 +65,8 @@ func main() {
 	if len(faults) > 0 {
 		os.Exit(1)
 	}
-	fmt.Printf("%d rules, %d expressions of the documentation and %d tests of alerts are good\n", len(rules), len(advised), tests)
+	fmt.Printf("%d rules, %d expressions of the documentation, %d of dashboards and %d tests of alerts are good\n",
+		len(rules), len(advised), shown, tests)
 }
 
 func fatal(err error) {
@@ -131,6 +142,38 @@ func advice(page string) (expressions []string) {
 	}
 	if len(expressions) == 0 {
 		fatal(errors.New("the table \"What to alert on\" is not there"))
+	}
+	return expressions
+}
+
+// Whose values a variable of a dashboard offers.
+var offered = regexp.MustCompile(`^label_values\((\w+), (\w+)\)$`)
+
+// dashboard gives the expressions of one, as Grafana would ask them.
+func dashboard(path string) (expressions []string) {
+	text, err := os.ReadFile(path)
+	fatal(err)
+	var file struct {
+		Templating struct {
+			List []struct{ Type, Query string }
+		}
+		Panels []struct {
+			Targets []struct{ Expr string }
+		}
+	}
+	fatal(json.Unmarshal(text, &file))
+	for _, variable := range file.Templating.List {
+		if variable.Type == "query" {
+			expressions = append(expressions, offered.ReplaceAllString(variable.Query, "count by ($2) ($1)"))
+		}
+	}
+	for _, panel := range file.Panels {
+		for _, target := range panel.Targets {
+			expressions = append(expressions, strings.ReplaceAll(target.Expr, "$__rate_interval", "5m"))
+		}
+	}
+	if len(expressions) == 0 {
+		fatal(fmt.Errorf("%s shows nothing", path))
 	}
 	return expressions
 }
