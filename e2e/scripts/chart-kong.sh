@@ -173,6 +173,14 @@ refused "gateway.proxy.type" '{adopt: ingress, proxy: {type: ClusterIP}}'
 taken "adopt: ingress
 $(for half in gateway controller; do echo "$half:"; sed 's/^/  /' e2e/testdata/chart/kong-defaults.yaml; done)"
 
+# ---- a key whose lines are all commented out
+empty='env: , image: , podAnnotations: , deployment: {serviceAccount: , initContainers: }, proxy: {annotations: , http: }, ingressController: {env: , image: , admissionWebhook: }'
+taken "{$empty}"
+variable KONG_DATABASE '"off"'
+taken "{image: {repository: kong, tag: }, ingressController: , deployment: , udpProxy: , certificates: , plugins: , status: , admin: }"
+taken "{adopt: ingress, gateway: {$empty}, controller: {ingressController: }}"
+taken "{adopt: ingress, gateway: , controller: {ingressController: {env: , resources: }}}"
+
 # ---- a name that no chart has
 for typo in '{ingressController: {ingresClass: edge}}' '{adopt: ingress, gateway: {replicaCnt: 3}}' '{proxy: {http: {servicePrt: 80}}}' \
   '{deployment: {deamonset: true}}' '{image: {tagg: x}}' '{autoscaling: {maxReplica: 3}}' '{adopt: ingress, controller: {ingressController: {ingresClass: edge}}}' \

@@ -27,6 +27,7 @@ done
 render --set serviceMonitor.enabled=true,podMonitor.enabled=true,prometheusRule.enabled=true \
   --set 'serviceMonitor.targetLabels={team},serviceMonitor.honorLabels=true,prometheusRule.labels.team=edge' >"$out/monitored"
 render --set adopt=ingress,controller.serviceMonitor.enabled=true,controller.serviceMonitor.interval=9s >>"$out/monitored"
+render --set adopt=ingress,gateway.serviceMonitor.enabled=true >>"$out/monitored"
 definitions=$(e2e/scripts/prometheus-operator.sh)
 "$PROGRAMS/monitoring" "$definitions" ServiceMonitor PodMonitor PrometheusRule <"$out/monitored" || {
   echo "the Prometheus operator would not take the above"; exit 1; }

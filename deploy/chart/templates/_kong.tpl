@@ -17,12 +17,30 @@ mean is in _settings.tpl; the list for people in docs/reference/values.md.
 {{- with include "silverback.at" . }}{{ include "silverback.scalar" (fromYaml (printf "value: %s" .)).value }}{{ end }}
 {{- end }}
 
+{{/*
+Values without those that are there and empty, as a key whose lines are all commented out leaves them: for those charts they are
+unset. Further down an empty value takes a default away.
+*/}}
+{{- define "silverback.said" -}}
+{{- $said := dict }}
+{{- range $key, $value := default (dict) . }}
+{{- if and (kindIs "map" $value) (has $key (list "admin" "certificates" "deployment" "image" "ingressController" "plugins" "proxy" "status" "udpProxy")) }}
+{{- $part := dict }}
+{{- range $name, $inner := $value }}{{ if not (kindIs "invalid" $inner) }}{{ $_ := set $part $name $inner }}{{ end }}{{ end }}
+{{- $_ := set $said $key $part }}
+{{- else if not (kindIs "invalid" $value) }}
+{{- $_ := set $said $key $value }}
+{{- end }}
+{{- end }}
+{{- toYaml $said }}
+{{- end }}
+
 {{/* Values of the kong chart for the proxies, and for the controller. The ingress chart has each under a name of its own. */}}
 {{- define "silverback.kong" -}}
-{{- if eq .Values.adopt "ingress" }}{{ default (dict) .Values.gateway | toYaml }}{{ else }}{{ omit .Values "global" | toYaml }}{{ end }}
+{{- include "silverback.said" (eq .Values.adopt "ingress" | ternary .Values.gateway (omit .Values "global")) }}
 {{- end }}
 {{- define "silverback.kong-controller" -}}
-{{- if eq .Values.adopt "ingress" }}{{ default (dict) .Values.controller | toYaml }}{{ else }}{{ omit .Values "global" | toYaml }}{{ end }}
+{{- include "silverback.said" (eq .Values.adopt "ingress" | ternary .Values.controller (omit .Values "global")) }}
 {{- end }}
 
 {{/*
