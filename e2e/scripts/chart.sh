@@ -105,6 +105,9 @@ refused nosuchvalue --set nosuchvalue=1
 refused failurePolicy --set controller.admissionWebhook.failurePolicy=Maybe
 refused secretName --set controller.admissionWebhook.certificate.provided=true
 refused /proxy/service/type --set proxy.service.type=Anything
+long=$(printf 'n%.0s' {1..44}) # what a kong release with its webhook has at most
+render --set "fullnameOverride=$long" >/dev/null
+refused "$long""n-controller-metrics would have a name of 64 letters" --set "fullnameOverride=${long}n"
 refused "minReplicas=8 is above maxReplicas=5" --set autoscaling.enabled=true,autoscaling.minReplicas=8
 refused "can't be the name of an IngressClass" --set ingressController.ingressClass=Edge
 refused "proxy.identity=shared" --set proxy.identity=pod,image.repository=registry.example/kong/kong-gateway

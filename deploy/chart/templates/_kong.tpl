@@ -125,6 +125,15 @@ fine, and what to do instead.
 {{- end }}
 {{- end }}
 {{- include "silverback.check-late" $settings }}
+{{- $services := list (include "silverback.proxy-service" .) (printf "%s-metrics" (include "silverback.controller" .)) }}
+{{- if eq .Values.mode "split" }}{{ $services = append $services (include "silverback.admin" .) }}{{ end }}
+{{- if eq (include "silverback.has-identities" .) "true" }}{{ $services = append $services (include "silverback.identity-service" .) }}{{ end }}
+{{- if $settings.controller.admissionWebhook.enabled }}{{ $services = append $services (include "silverback.webhook-service" .) }}{{ end }}
+{{- range $services }}
+{{- if gt (len .) 63 }}
+{{- fail (printf "the Service %s would have a name of %d letters, and Kubernetes takes 63: choose a shorter release name or fullnameOverride. Where the release exists already its names can't change: install silverback beside it (UPGRADING.md)." . (len .)) }}
+{{- end }}
+{{- end }}
 {{- range $name := concat (keys $settings.proxy.podLabels) (keys $settings.controller.podLabels) (keys .Values.extraLabels) }}
 {{- if has $name (list "app.kubernetes.io/name" "app.kubernetes.io/component" "app.kubernetes.io/instance" "gateway.silverback.dev/admin") }}
 {{- fail (printf "label %s can't be set by podLabels or extraLabels: Services and Deployments select by it." $name) }}
