@@ -108,6 +108,9 @@ refused /proxy/service/type --set proxy.service.type=Anything
 long=$(printf 'n%.0s' {1..44}) # what a kong release with its webhook has at most
 render --set "fullnameOverride=$long" >/dev/null
 refused "$long""n-controller-metrics would have a name of 64 letters" --set "fullnameOverride=${long}n"
+refused "ends a proxy before it drains" --set proxy.preStopSeconds=45
+refused "ends a proxy before it drains" --set terminationGracePeriodSeconds=5
+render --set 'terminationGracePeriodSeconds=5,proxy.preStopSeconds=1' >/dev/null
 refused "minReplicas=8 is above maxReplicas=5" --set autoscaling.enabled=true,autoscaling.minReplicas=8
 refused "can't be the name of an IngressClass" --set ingressController.ingressClass=Edge
 refused "proxy.identity=shared" --set proxy.identity=pod,image.repository=registry.example/kong/kong-gateway

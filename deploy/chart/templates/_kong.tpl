@@ -151,6 +151,11 @@ fine, and what to do instead.
 {{- if and .ingressClass.create (not (regexMatch "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" .ingressClass.name)) }}
 {{- fail (printf "ingressClass.name=%s can't be the name of an IngressClass: lower case letters, digits, - and . alone." .ingressClass.name) }}
 {{- end }}
+{{- with .proxy }}
+{{- if and (not .lifecycle) (le (int .terminationGracePeriodSeconds) (int .preStopSeconds)) }}
+{{- fail (printf "terminationGracePeriodSeconds=%v ends a proxy before it drains: it goes on for proxy.preStopSeconds=%v first, and then needs time to finish what is under way. Raise the one, or lower the other." .terminationGracePeriodSeconds .preStopSeconds) }}
+{{- end }}
+{{- end }}
 {{- $image := default .proxy.image.repository .proxy.image.unifiedRepoTag }}
 {{- if and (eq .proxy.identity "pod") (regexMatch "(^|/)kong(-[a-z]+)*([:@].*)?$" (toString $image)) }}
 {{- fail (printf "proxy.identity=pod does not apply to %s: Kong can't ask for a certificate of its own. Set proxy.identity=shared." $image) }}
