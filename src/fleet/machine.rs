@@ -13,13 +13,12 @@ use proxy_config_schema::ConfigHash;
 use tokio::time::Instant;
 
 use super::{
-    Command, EntityError, FleetEvent, FleetView, Observation, ProxyView, PushOutcome, PushResult, Settings,
+    Command, EntityError, FleetEvent, FleetView, Observation, Phase, ProxyView, PushOutcome, PushResult, Settings,
     configuration::{Configuration, Configurations, Goal, Permission, RestoreReason, profile_of},
     state::{Moment, ProxyState},
     step::{Event, Step, Want, step},
     throttle::Throttle,
     trial::Trials,
-    verdict,
 };
 use crate::model::{Leadership, NamespacedName, Profile, ProxyId, ProxyTarget};
 
@@ -523,10 +522,11 @@ impl Proxy {
     fn new(state: ProxyState) -> Self {
         let step = Step {
             want: Want::Nothing,
+            phase: Phase::Discovered,
             probe: false,
             deadline: None,
         };
-        let view = view(&state, None, &step.want, &Goal::none());
+        let view = view(&state, None, step.phase, &Goal::none());
         Self {
             state,
             profile: None,
@@ -538,11 +538,11 @@ impl Proxy {
     }
 
     fn view(&self, goal: &Goal) -> ProxyView {
-        view(&self.state, self.profile.as_ref(), &self.step.want, goal)
+        view(&self.state, self.profile.as_ref(), self.step.phase, goal)
     }
 }
 
-fn view(state: &ProxyState, profile: Option<&Profile>, want: &Want, goal: &Goal) -> ProxyView {
+fn view(state: &ProxyState, profile: Option<&Profile>, phase: Phase, goal: &Goal) -> ProxyView {
     let desired = goal.desired.as_ref().map(Configuration::hash);
     // What was left out for it has been refused before.
     let refused = [desired, goal.whole];
@@ -550,7 +550,7 @@ fn view(state: &ProxyState, profile: Option<&Profile>, want: &Want, goal: &Goal)
     let accepted = state.accepted.as_ref();
     ProxyView {
         target: state.target.clone(),
-        phase: verdict::phase(state, goal, want),
+        phase,
         profile: profile.cloned(),
         report: state.report.clone(),
         desired,

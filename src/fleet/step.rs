@@ -9,7 +9,7 @@ use proxy_config_schema::ConfigHash;
 use tokio::time::Instant;
 
 use super::{
-    Observation, ProxyReport, PushOutcome, PushResult, Settings, TransportFaultKind,
+    Observation, Phase, ProxyReport, PushOutcome, PushResult, Settings, TransportFaultKind,
     attribution::proxy_errors,
     configuration::{Configuration, Goal, Permission, RestoreReason, pays_for_pushes, takes_in_order},
     names::Reading,
@@ -53,6 +53,8 @@ pub(super) enum Event {
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     pub(super) want: Want,
+    /// The name of the state that the proxy is in.
+    pub(super) phase: Phase,
     /// Probe now.
     pub(super) probe: bool,
     /// When to step again, at the latest.
@@ -131,7 +133,7 @@ pub(super) fn step(state: &mut ProxyState, event: Event, goal: &Goal, settings: 
     if probe {
         state.probe_at = None;
     }
-    let judged = verdict::judge(state, goal, &want, now);
+    let (phase, judged) = verdict::judge(state, goal, &want, now);
     state.conditions.update(judged, now.timestamp);
     let waits_until = match &want {
         Want::Wait { until, .. } => *until,
@@ -143,6 +145,7 @@ pub(super) fn step(state: &mut ProxyState, event: Event, goal: &Goal, settings: 
         .filter(|&at| at > now.instant);
     Step {
         want,
+        phase,
         probe,
         deadline: [waits_until, state.probe_at, lag].into_iter().flatten().min(),
     }

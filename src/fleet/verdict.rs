@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use proxy_config_schema::ConfigHash;
 
 use super::{
     Condition,
     ConditionStatus::{self, False, True, Unknown},
-    ConnectionSecurity, Phase, ProxyReport, TransportFaultKind,
-    configuration::{Goal, Permission, RestoreReason},
-    state::{Cause, Moment, ProxyState},
+    ConnectionSecurity, Phase, ProxyReport, TransportFault, TransportFaultKind,
+    configuration::{Configuration, Goal, Permission, RestoreReason},
+    state::{Cause, Moment, ProxyState, Rejection},
     step::{LAG, Wait, Want},
 };
 use crate::model::{ByteSize, Profile};
@@ -83,15 +84,67 @@ fn say(status: ConditionStatus, reason: &'static str, message: impl Into<Cow<'st
     Some(Judgement(status, reason.into(), message.into()))
 }
 
-/// Judges a proxy by what is known of it.
-pub(super) fn judge(state: &ProxyState, goal: &Goal, want: &Want, now: Moment) -> Judgements {
-    Judgements {
+/// How a proxy stands to what it shall run: both the name of its state and its condition `Synced` are made of this.
+enum Standing<'a> {
+    /// It does not answer.
+    Unreachable(&'a TransportFault),
+    /// It takes no configuration.
+    Database,
+    /// Nothing is rendered for its profile.
+    ProfileNotServed,
+    /// Nothing is rendered for it yet.
+    NothingDesired,
+    /// It runs what it shall, and nothing else is on its way to it.
+    Synced(&'a Configuration),
+    /// It refused what it shall run.
+    Rejected(&'a Rejection),
+    /// It was found running this, which it was not given.
+    Drifted(ConfigHash),
+    /// It has answered that it took something, and does not report yet that it runs that.
+    Taken,
+    /// None of these.
+    Behind,
+}
+
+impl<'a> Standing<'a> {
+    fn of(state: &'a ProxyState, goal: &'a Goal) -> Self {
+        if let Some(fault) = state.unreachable() {
+            return Self::Unreachable(fault);
+        }
+        if state.has_database() {
+            return Self::Database;
+        }
+        if !goal.profile_served {
+            return Self::ProfileNotServed;
+        }
+        let Some(desired) = &goal.desired else {
+            return Self::NothingDesired;
+        };
+        if state.stays_at(desired) {
+            return Self::Synced(desired);
+        }
+        if let Some(rejection) = state.rejection(desired.hash()) {
+            return Self::Rejected(rejection);
+        }
+        match state.drift.found {
+            Some(found) => Self::Drifted(found),
+            None if state.is_leaving() => Self::Taken,
+            None => Self::Behind,
+        }
+    }
+}
+
+/// Judges a proxy by what is known of it: the name of its state, and its conditions.
+pub(super) fn judge(state: &ProxyState, goal: &Goal, want: &Want, now: Moment) -> (Phase, Judgements) {
+    let standing = Standing::of(state, goal);
+    let judgements = Judgements {
         reachable: reachable(state),
         mutual_tls: mutual_tls(state),
-        synced: synced(state, goal, want, now),
+        synced: synced(state, &standing, goal, want, now),
         complete: complete(state, goal),
         ready: ready(state),
-    }
+    };
+    (phase(state, &standing, want), judgements)
 }
 
 fn reachable(state: &ProxyState) -> Option<Judgement> {
@@ -144,60 +197,60 @@ fn mutual_tls(state: &ProxyState) -> Option<Judgement> {
     }
 }
 
-fn synced(state: &ProxyState, goal: &Goal, want: &Want, now: Moment) -> Option<Judgement> {
-    if let Some(fault) = state.unreachable() {
+fn synced(state: &ProxyState, standing: &Standing, goal: &Goal, want: &Want, now: Moment) -> Option<Judgement> {
+    if let Standing::Unreachable(fault) = standing {
         return say(False, fault.kind.as_str(), fault.message.clone());
     }
     let report = state.report.as_ref()?;
-    if state.has_database() {
-        let message = format!(
-            "the proxy has a database ({}), and takes no declarative configuration: set KONG_DATABASE=off",
-            report.database
-        );
-        return say(False, "DatabaseMode", message);
-    }
-    if !goal.profile_served {
-        let message = format!(
-            "there are already {} kinds of proxies (router flavour, edition, version): no further one is served",
-            Profile::MAX
-        );
-        return say(False, "TooManyProfiles", message);
-    }
-    let Some(desired) = &goal.desired else {
-        if let Permission::Restore(RestoreReason::Hold(why)) = &goal.permission {
-            return say(Unknown, "SourceUnavailable", why.to_string());
+    match standing {
+        Standing::Unreachable(_) | Standing::Taken | Standing::Behind => {}
+        Standing::Database => {
+            let message = format!(
+                "the proxy has a database ({}), and takes no declarative configuration: set KONG_DATABASE=off",
+                report.database
+            );
+            return say(False, "DatabaseMode", message);
         }
-        return say(
-            Unknown,
-            "NothingRendered",
-            "no configuration has been rendered for its kind of proxy yet",
-        );
-    };
-    if state.stays_at(desired) {
-        let size = desired.rendered.bytes.len() as u64;
-        return match nearly_too_large(size, report) {
-            Some(warning) => say(True, "Synced", format!("it runs what it shall; {warning}")),
-            None => say(True, "Synced", "it runs what it shall"),
-        };
-    }
-    if let Some(rejection) = state.rejection(desired.hash()) {
-        return say(False, "ConfigRejected", rejection.message.clone());
-    }
-    if let Some(found) = state.drift.found {
-        return if state.drift.is_foreign_writer() {
+        Standing::ProfileNotServed => {
+            let message = format!(
+                "there are already {} kinds of proxies (router flavour, edition, version): no further one is served",
+                Profile::MAX
+            );
+            return say(False, "TooManyProfiles", message);
+        }
+        Standing::NothingDesired => {
+            if let Permission::Restore(RestoreReason::Hold(why)) = &goal.permission {
+                return say(Unknown, "SourceUnavailable", why.to_string());
+            }
+            return say(
+                Unknown,
+                "NothingRendered",
+                "no configuration has been rendered for its kind of proxy yet",
+            );
+        }
+        Standing::Synced(desired) => {
+            let size = desired.rendered.bytes.len() as u64;
+            return match nearly_too_large(size, report) {
+                Some(warning) => say(True, "Synced", format!("it runs what it shall; {warning}")),
+                None => say(True, "Synced", "it runs what it shall"),
+            };
+        }
+        Standing::Rejected(rejection) => return say(False, "ConfigRejected", rejection.message.clone()),
+        Standing::Drifted(found) if state.drift.is_foreign_writer() => {
             let message = format!(
                 "somebody else keeps configuring this proxy (it was found running {}): find the other controller, or \
                  let the proxy verify client certificates; it is repaired once a minute",
                 found.short()
             );
-            say(False, "ForeignWriter", message)
-        } else {
+            return say(False, "ForeignWriter", message);
+        }
+        Standing::Drifted(found) => {
             let message = format!(
                 "it was found running {}, which it was not given; it is being repaired",
                 found.short()
             );
-            say(False, "Drifted", message)
-        };
+            return say(False, "Drifted", message);
+        }
     }
     let is_ignored = matches!(state.back_off.cause, Some(Cause::Ignored));
     if is_ignored || state.behind_since.is_some_and(|since| now.instant >= since + LAG) {
@@ -340,14 +393,14 @@ fn ready(state: &ProxyState) -> Option<Judgement> {
 }
 
 /// The name of the state that it is in.
-pub(super) fn phase(state: &ProxyState, goal: &Goal, want: &Want) -> Phase {
+fn phase(state: &ProxyState, standing: &Standing, want: &Want) -> Phase {
     if state.target.terminating {
         return Phase::Terminating;
     }
     if state.in_flight.is_some() {
         return Phase::Pushing;
     }
-    if state.unreachable().is_some() {
+    if matches!(standing, Standing::Unreachable(_)) {
         return Phase::Unreachable;
     }
     if state.unknown.is_some() {
@@ -356,25 +409,13 @@ pub(super) fn phase(state: &ProxyState, goal: &Goal, want: &Want) -> Phase {
     let Some(observed) = state.observed else {
         return Phase::Discovered;
     };
-    if let Some(desired) = &goal.desired {
-        if desired.hash() == observed {
-            return Phase::Synced;
-        }
-        if state.has_taken(desired) {
-            return Phase::Pushing;
-        }
-        if state.rejection(desired.hash()).is_some() {
-            return Phase::Rejected;
-        }
-    }
-    if state.drift.found.is_some() {
-        return Phase::Drifted;
-    }
-    if observed.is_none() {
-        return Phase::Unconfigured;
-    }
-    match want {
-        Want::Wait { why: Wait::Rest, .. } => Phase::Paced,
+    match standing {
+        Standing::Synced(_) => Phase::Synced,
+        Standing::Rejected(_) => Phase::Rejected,
+        Standing::Drifted(_) => Phase::Drifted,
+        Standing::Taken => Phase::Pushing,
+        _ if observed.is_none() => Phase::Unconfigured,
+        _ if matches!(want, Want::Wait { why: Wait::Rest, .. }) => Phase::Paced,
         _ => Phase::Waiting,
     }
 }

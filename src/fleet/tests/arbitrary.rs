@@ -8,7 +8,7 @@ use proxy_config_schema::ConfigHash;
 
 use super::world::{Mood, World, epoch, id, leader, target};
 use crate::{
-    fleet::{HashMode, Phase},
+    fleet::{ConditionStatus, HashMode, Phase},
     model::{Edition, Leadership},
 };
 
@@ -173,6 +173,11 @@ proptest! {
                 );
             }
             good = now;
+            for view in &world.view.proxies {
+                let is_synced = view.phase == Phase::Synced;
+                let holds = view.synced.status == ConditionStatus::True && view.observed == view.desired;
+                prop_assert!(!is_synced || (holds && view.pending.is_none()), "{:?}", view);
+            }
         }
         for name in NAMES {
             if let Some(proxy) = world.proxies.get_mut(&id(name)) {

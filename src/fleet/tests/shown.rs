@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::world::{Mood, World, hash, millis, seconds};
 use crate::{
-    fleet::ConditionStatus,
+    fleet::{ConditionStatus, Phase},
     model::{Edition, Reason},
 };
 
@@ -69,6 +69,31 @@ fn a_proxy_to_which_something_older_is_on_its_way_is_not_synced_for_long() {
             (shown.observed, shown.synced.status),
             (Some(hash("one")), ConditionStatus::True)
         );
+    }
+}
+
+/// As above, from its yes until it shows what it has taken.
+#[test]
+fn a_proxy_that_has_taken_something_older_is_not_in_the_state_synced() {
+    for edition in [Edition::OpenSource, Edition::Embedded] {
+        let mut world = World::new(&[]);
+        world.add("a", edition);
+        world.retarget();
+        world.run("one");
+        world.pass(seconds(20));
+        world.proxy("a").effective_after = Some(seconds(6));
+        world.run("two");
+        world.pass(millis(500));
+        world.run("one");
+        let shown = world.shown("a");
+        assert_eq!((shown.phase, shown.observed), (Phase::Pushing, Some(hash("one"))));
+        while world.shown("a").observed == Some(hash("one")) {
+            assert_eq!(world.shown("a").phase, Phase::Pushing);
+            world.pass(millis(100));
+        }
+        world.pass(seconds(60));
+        let shown = world.shown("a");
+        assert_eq!((shown.phase, shown.observed), (Phase::Synced, Some(hash("one"))));
     }
 }
 

@@ -19,7 +19,6 @@ use crate::{
         configuration::{Configuration, Goal, Permission, RestoreReason},
         state::{Moment, ProxyState},
         step::{Event, Want, step},
-        verdict,
     },
     model::{Edition, RouterFlavor},
 };
@@ -53,6 +52,7 @@ struct Single {
     state: ProxyState,
     goal: Goal,
     want: Want,
+    phase: Phase,
     began: Instant,
     elapsed: Duration,
 }
@@ -88,6 +88,7 @@ impl Single {
                 ..Goal::none()
             },
             want: Want::Nothing,
+            phase: Phase::Discovered,
             began,
             elapsed: Duration::ZERO,
         };
@@ -102,13 +103,10 @@ impl Single {
         }
     }
 
-    fn phase(&self) -> Phase {
-        verdict::phase(&self.state, &self.goal, &self.want)
-    }
-
     fn step(&mut self, event: Event) {
         let now = self.now();
-        self.want = step(&mut self.state, event, &self.goal, &Settings::default(), now).want;
+        let step = step(&mut self.state, event, &self.goal, &Settings::default(), now);
+        (self.want, self.phase) = (step.want, step.phase);
     }
 
     /// What it was that happened, if it could happen now.
@@ -240,9 +238,9 @@ fn the_table_is_what_happens() {
             .current();
         let mut single = Single::new();
         for input in &inputs {
-            let before = single.phase();
+            let before = single.phase;
             if let Some(stimulus) = single.perform(input) {
-                let after = single.phase();
+                let after = single.phase;
                 if before != after {
                     seen.insert((before.as_str(), stimulus.as_str(), after.as_str()));
                 }
