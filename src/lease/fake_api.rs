@@ -246,6 +246,8 @@ async fn serve(State(api): State<FakeApi>, request: Request) -> Response {
     match fault {
         Some(0) => return std::future::pending().await,
         Some(403) => return failure(403, "Forbidden", "not allowed by any role"),
+        // A real one says so of a kind that it does not know, and not in JSON.
+        Some(404) if watches => return (StatusCode::NOT_FOUND, "404 page not found\n").into_response(),
         Some(status) => return failure(status, "Injected", "as the test wants it"),
         None => {}
     }

@@ -80,6 +80,11 @@ impl Failure {
     pub(super) fn of(error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::of_status(status.code, &status.message),
+            // A page where an answer of the API should be. Its status is not told, and what does not fit says little.
+            kube::Error::SerdeError(error) => Self::Other(
+                format!("what it answers is not of the Kubernetes API ({error})"),
+                Remedy::Reach,
+            ),
             // Other errors have long debug forms in their messages; their first cause says it in short.
             error => {
                 let source = std::error::Error::source(error);
@@ -105,10 +110,14 @@ impl Failure {
     }
 }
 
-/// Whether only a new list helps: the API server no longer has the changes since the last one.
-fn is_gone(error: &watcher::Error) -> bool {
+/// Whether only a new list helps: the API server no longer has the changes since the last one, or it answers a watch with
+/// no events. So it does when the kind is gone: with a page, of which the client does not tell the status. That of a list
+/// it tells.
+fn takes_a_list(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 410,
+        watcher::Error::WatchStartFailed(kube::Error::SerdeError(_))
+        | watcher::Error::WatchFailed(kube::Error::SerdeError(_)) => true,
         _ => false,
     }
 }
@@ -208,7 +217,7 @@ impl<T> Guarded<T> {
                 }
                 Ok(Some(Err(error))) => {
                     tracing::debug!(%error, "watch failed");
-                    if is_gone(&error) {
+                    if takes_a_list(&error) {
                         self.restart();
                     }
                     if let Some(change) = self.fail(failure_of(&error)) {

@@ -367,6 +367,11 @@ async fn an_optional_kind_is_watched_as_soon_as_it_exists() {
         .until("its absence", |snapshot| !snapshot.unavailable.is_empty())
         .await;
     assert_eq!(snapshot.ingresses.len(), 1);
+    let why = &snapshot.unavailable[&Kind::Ingress];
+    assert!(
+        why.message.contains("does not know ingresses.networking.k8s.io") && why.remedy.contains("install its CRD"),
+        "{why}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
