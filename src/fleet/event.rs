@@ -197,7 +197,8 @@ pub enum PushResult {
     Fenced,
     /// It was not sent.
     NotSent(TransportFault),
-    /// Sent at least in part, and no answer: the outcome is unknown until the proxy's hash shows it.
+    /// Sent at least in part, and no answer: the outcome is unknown until the proxy's hash shows it. The connection is gone,
+    /// and with it what had not been sent.
     Unknown(TransportFault),
 }
 

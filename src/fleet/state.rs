@@ -22,7 +22,7 @@ use crate::model::{ProxyId, ProxyTarget};
 /// How long the outcome of a push without an answer stays open: Kong has finished loads 49 s after later ones
 /// (reference: admin-api.md, "State and hash" 8).
 pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(60);
-/// The same where the connection to a proxy was lost that takes configurations in order, from its first answer after that:
+/// The same of a proxy that takes configurations in order, from its first answer after the connection was lost or given up:
 /// for what it has received and not got to yet (ADR 12).
 pub(super) const UNKNOWN_IN_ORDER: Duration = Duration::from_secs(2);
 /// Failed probes after which a proxy counts as unreachable.

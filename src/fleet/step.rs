@@ -200,8 +200,14 @@ fn observed(state: &mut ProxyState, observation: Observation, goal: &Goal, setti
         .is_some_and(|push| push.configuration.hash() == hash);
     let confirmed = confirmed || sent_now;
     if fresh && takes_in_order(report.edition) {
-        let lost = |open: &&mut Unresolved| open.fault.kind == TransportFaultKind::ConnectionFailed;
-        if let Some(open) = state.unknown.as_mut().filter(lost) {
+        // Nothing more of it is on its way: the connection is gone. What something in between has taken may be (502, 504).
+        let is_over = |open: &&mut Unresolved| {
+            matches!(
+                open.fault.kind,
+                TransportFaultKind::ConnectionFailed | TransportFaultKind::Timeout
+            )
+        };
+        if let Some(open) = state.unknown.as_mut().filter(is_over) {
             open.until = open.until.min(now.instant + UNKNOWN_IN_ORDER);
         }
     }

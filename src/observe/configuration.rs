@@ -21,6 +21,7 @@ pub async fn configuration(tls: &AdminTls, target: &ProxyTarget) -> Result<Vec<u
         connect: CONNECT_LIMIT,
         request: LIMIT,
         keep: Duration::ZERO,
+        is_abrupt: false,
     };
     let mut fault = "it has no address".to_owned();
     for url in &target.urls {

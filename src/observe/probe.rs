@@ -41,6 +41,7 @@ impl Probe {
             connect: settings.connect_timeout,
             request: settings.timeout,
             keep: Duration::MAX,
+            is_abrupt: false,
         };
         let clients = target
             .urls

@@ -52,6 +52,7 @@ impl Clients {
             connect: settings.connect_timeout,
             request: settings.timeout,
             keep: settings.keep,
+            is_abrupt: true,
         };
         let client = |url: &Arc<str>| tls.client(url, &target, &limits);
         Self {

@@ -75,6 +75,7 @@ impl Inquirer {
             connect: self.limit,
             request: self.limit,
             keep: KEEP,
+            is_abrupt: false,
         };
         let client = Arc::new(tls.client(url, target, &limits).ok()?);
         clients.by_address.insert(url.clone(), client.clone());

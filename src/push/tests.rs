@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{sync::Arc, time::Duration};
+use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    io::AsyncReadExt,
+    net::TcpListener,
+    sync::{mpsc, watch},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Pusher, Settings};
@@ -267,6 +271,28 @@ async fn what_was_sent_and_not_answered_is_unknown() {
         };
         assert_eq!(fault.kind, kind, "{description}: {}", fault.message);
     }
+}
+
+/// What the system still held of it could be delivered, and loaded, at any time.
+#[tokio::test]
+async fn nothing_more_is_sent_of_a_push_that_was_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut target = ProxyTarget::clone(&*FakeProxy::start(None, |_| Reply::Hang).await.target());
+    target.urls = vec![format!("http://{}", listener.local_addr().unwrap()).into()];
+    let mut pushing = Pushing::start(target.into(), Pki::new().admin_tls());
+    let configuration = rendered(&"x".repeat(64 << 20));
+    pushing.begin(&configuration);
+    let (mut stream, _) = listener.accept().await.unwrap();
+    stream.read_exact(&mut [0; 1000]).await.unwrap();
+    let result = pushing.end().await.result;
+    assert!(matches!(result, PushResult::Unknown(_)), "{result:?}");
+    let mut rest = Vec::new();
+    let error = stream
+        .read_to_end(&mut rest)
+        .await
+        .expect_err("the end is no orderly one");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert!(rest.len() < configuration.bytes.len());
 }
 
 #[tokio::test]

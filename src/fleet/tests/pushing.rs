@@ -144,6 +144,45 @@ fn the_embedded_proxy_is_not_left_alone_for_long_after_a_lost_connection() {
     }
 }
 
+/// A push that is given up is over, and what it got whole it takes before what comes after.
+#[test]
+fn the_embedded_proxy_is_not_left_alone_for_long_after_a_push_that_was_given_up() {
+    for (edition, within) in [(Edition::Embedded, seconds(3)), (Edition::OpenSource, seconds(61))] {
+        let mut world = World::new(&[]);
+        world.add("a", edition);
+        world.retarget();
+        world.run("one");
+        world.pass(seconds(21));
+        world.proxy("a").mood = Mood::Hangs { loads: false };
+        world.run("two");
+        world.pass(seconds(30) - millis(1));
+        world.proxy("a").mood = Mood::Healthy;
+        let began = world.elapsed();
+        while world.shown("a").observed != Some(hash("two")) {
+            world.pass(millis(100));
+            assert!(world.elapsed() - began < seconds(100), "it never arrives");
+        }
+        let took = world.elapsed() - began;
+        assert!(took <= within && took + seconds(2) >= within, "{edition:?}: {took:?}");
+    }
+    // It hangs at something, and goes on after a while.
+    let mut world = World::new(&[]);
+    world.add("a", Edition::Embedded);
+    world.retarget();
+    world.run("one");
+    world.pass(seconds(21));
+    world.proxy("a").mood = Mood::Hangs { loads: true };
+    world.run("two");
+    world.pass(seconds(31));
+    world.proxy("a").mood = Mood::Healthy;
+    world.run("three");
+    world.pass(seconds(30));
+    let shown = world.shown("a");
+    assert_eq!((shown.phase, shown.observed), (Phase::Synced, Some(hash("three"))));
+    let received: Vec<_> = world.proxy("a").received.iter().map(|(_, hash)| *hash).collect();
+    assert_eq!(received, [hash("one"), hash("two"), hash("three")]);
+}
+
 /// As long as it does not answer, nobody knows whether it has got to what it received.
 #[test]
 fn a_lost_connection_is_settled_only_once_the_embedded_proxy_answers() {

@@ -60,6 +60,8 @@ pub(crate) struct Proxy {
     pub(crate) is_salted: bool,
     pub(crate) body_limit: Option<u64>,
     pub(crate) under_way: bool,
+    /// Until when it loads what it was sent, if it takes one configuration after another.
+    loads_until: Duration,
     /// All that it has loaded, or had at a probe.
     pub(crate) has_run: BTreeSet<ConfigHash>,
     /// How often it was asked what it runs.
@@ -228,6 +230,7 @@ impl World {
             is_salted: self.salted.contains(&id(name)),
             body_limit: None,
             under_way: false,
+            loads_until: Duration::ZERO,
             has_run: BTreeSet::new(),
             probes: 0,
             received: Vec::new(),
@@ -281,6 +284,7 @@ impl World {
     pub(crate) fn restart(&mut self, name: &str, keeps: bool) {
         let proxy = self.proxy(name);
         proxy.process += 1;
+        proxy.loads_until = Duration::ZERO;
         proxy.refused.clear();
         proxy.mood = Mood::Healthy;
         if !keeps {
@@ -610,9 +614,16 @@ impl World {
         let (mood, process, takes, edition) = (proxy.mood, proxy.process, proxy.takes, proxy.edition);
         let effective_after = proxy.effective_after;
         let runs_it = proxy.hash == hash;
+        // What comes later is loaded later: it need not be waited for.
+        let in_order = edition == Edition::Embedded;
+        let begins = if in_order {
+            proxy.loads_until.max(elapsed)
+        } else {
+            elapsed
+        };
         // That it has started again may be learned only after it was sent something: what its predecessor was sent is not
         // waited for.
-        let unanswered = match proxy.told_process == Some(process) {
+        let unanswered = match proxy.told_process == Some(process) && begins == elapsed {
             true => Answered::No,
             false => Answered::Yes,
         };
@@ -637,8 +648,11 @@ impl World {
             Mood::Busy => (LATENCY, PushResult::Busy { retry_after: None }),
             Mood::Hangs { loads } => {
                 if loads && !refuses {
-                    let load = Future::Load(id.clone(), process, hash, unanswered);
-                    self.after(Duration::from_secs(45), load);
+                    let loaded = begins.max(elapsed + Duration::from_secs(45));
+                    proxy.loads_until = loaded;
+                    let answered = if in_order { Answered::Yes } else { unanswered };
+                    let load = Future::Load(id.clone(), process, hash, answered);
+                    self.after(loaded - elapsed, load);
                 }
                 (PUSH_TIMEOUT, PushResult::Unknown(fault(TransportFaultKind::Timeout)))
             }
@@ -647,8 +661,9 @@ impl World {
                     // Kong has been seen to finish so late; the embedded proxy goes on at once with what it has got.
                     let late = match edition {
                         Edition::OpenSource | Edition::Enterprise => Duration::from_secs(49),
-                        Edition::Embedded => takes,
+                        Edition::Embedded => begins + takes - elapsed,
                     };
+                    proxy.loads_until = elapsed + late;
                     self.after(late, Future::Load(id.clone(), process, hash, unanswered));
                 }
                 let lost = fault(TransportFaultKind::ConnectionFailed);
@@ -678,10 +693,17 @@ impl World {
                 (takes, rejected)
             }
             Mood::Healthy => {
+                let loaded = begins + takes;
+                proxy.loads_until = loaded;
+                let answers = loaded - elapsed;
                 if let Some(after) = effective_after {
-                    self.after(takes + after, Future::Load(id.clone(), process, hash, Answered::Yes));
+                    self.after(answers + after, Future::Load(id.clone(), process, hash, Answered::Yes));
                 }
-                (takes, PushResult::Accepted)
+                if answers > PUSH_TIMEOUT {
+                    (PUSH_TIMEOUT, PushResult::Unknown(fault(TransportFaultKind::Timeout)))
+                } else {
+                    (answers, PushResult::Accepted)
+                }
             }
         };
         self.after(wait, Future::Outcome(id.clone(), process, result, hash, wait));

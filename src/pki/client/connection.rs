@@ -39,6 +39,8 @@ pub(super) struct Dial {
     pub(super) tls: Option<Tls>,
     /// For TCP and TLS handshakes together.
     pub(super) limit: Duration,
+    /// Whether the system sends nothing more once the connection is closed, but that it is.
+    pub(super) is_abrupt: bool,
 }
 
 /// Where it is.
@@ -103,6 +105,9 @@ impl Dial {
             }
         };
         stream.set_nodelay(true).map_err(AdminError::Connect)?;
+        if self.is_abrupt {
+            stream.set_zero_linger().map_err(AdminError::Connect)?;
+        }
         let Some(tls) = &self.tls else {
             return Connection::new(stream, None).await;
         };

@@ -226,6 +226,7 @@ impl AdminTls {
                 place,
                 tls,
                 limit: limits.connect,
+                is_abrupt: limits.is_abrupt,
             },
             prefix: format!("{}{workspace}", base.path().trim_end_matches('/')),
             headers,
@@ -247,6 +248,9 @@ pub struct ConnectionLimits {
     pub request: Duration,
     /// How long a connection that is not used is kept for the next request; zero is not at all.
     pub keep: Duration,
+    /// Whether a request that is given up is over: what the system still holds of it is dropped, and the other side sees a
+    /// reset. Otherwise it goes on to be delivered, as soon as the network lets it.
+    pub is_abrupt: bool,
 }
 
 /// A client for one address of one proxy.

@@ -328,6 +328,7 @@ async fn an_embedded_proxy_gets_its_certificate_by_itself_and_is_dialled_by_its_
             connect: Duration::from_secs(2),
             request: Duration::from_secs(2),
             keep: Duration::ZERO,
+            is_abrupt: false,
         };
         let client_for = |uid: &str| {
             let target = proxy_view(PodRef {
