@@ -1,7 +1,9 @@
 //! What a proxy calls the configurations that it was given. Pure.
 //!
-//! Kong and the embedded proxy report the MD5 of the bytes, which can be predicted. A proxy that hashes otherwise is
-//! believed: what it reports after it has taken a configuration is its name for it from then on.
+//! Kong and the embedded proxy report the MD5 of the bytes, which can be predicted. Of one that hashes otherwise a name is
+//! learned when nothing else can explain what it reports. After a 201 an earlier push could, or somebody else's. So it is
+//! sent the same once more, and has to answer that it runs that already (304): what it reported both before and after is
+//! its name for it from then on.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -10,6 +12,9 @@ use tokio::time::Instant;
 
 /// Names that are remembered of a proxy.
 const MAX_NAMES: usize = 8;
+/// How often it is asked whether it runs what it has taken, when it reports neither that nor what it ran before. Each answer
+/// rules out one explanation; whatever remains is somebody else's doing.
+const MAX_ASKED: u32 = 3;
 /// How long a proxy that has taken a configuration may go on reporting the one before. Less than the 10 s within which
 /// whatever is shown of a proxy has to be true.
 pub(super) const EFFECTIVE_WITHIN: Duration = Duration::from_secs(8);
@@ -49,6 +54,8 @@ pub(super) struct Names {
     known: VecDeque<(ConfigHash, ConfigHash)>,
     /// What it took last, until it reports it.
     pub(super) open: Option<Open>,
+    /// What it took and reports under a name that is not known, if at all, and how often it was asked so far.
+    asked: Option<(ConfigHash, u32)>,
 }
 
 /// It has answered that it took a configuration, and not reported yet that it runs it.
@@ -62,8 +69,10 @@ pub(super) struct Open {
     pub(super) taken: Instant,
     /// What it may report as long as that is not effective: what it ran before, and what it took since.
     before: Vec<ConfigHash>,
-    /// How often it has been asked.
+    /// How often it has been asked what it runs.
     questions: u32,
+    /// What it reported before it answered that it runs that already.
+    recognised: Option<ConfigHash>,
 }
 
 impl Open {
@@ -88,10 +97,12 @@ pub(super) enum Reading {
     NotYet(ConfigHash),
     /// It has taken something, and goes on with this all the same.
     Ignored(ConfigHash),
+    /// It has taken something, and this may be its name for that: sent it once more, it will say.
+    Unnamed(ConfigHash),
 }
 
 impl Names {
-    /// It has taken those bytes: the next report tells what it calls them. `reported` is what it reported before.
+    /// It has taken those bytes, and will report that it runs them. `reported` is what it reported before.
     pub(super) fn taken(&mut self, ours: ConfigHash, reported: Option<ConfigHash>, began: Instant, now: Instant) {
         let earlier = self.open.take();
         let earlier = earlier
@@ -105,27 +116,43 @@ impl Names {
             }
         }
         before.truncate(MAX_NAMES);
+        self.asked = self.asked.filter(|(asked, _)| *asked == ours);
         self.open = Some(Open {
             ours,
             began,
             taken: now,
             before,
             questions: 0,
+            recognised: None,
         });
     }
 
     /// It has recognised those bytes by their hash, as it makes it: unless that is known, the next report tells what it calls
-    /// them.
-    pub(super) fn recognised(&mut self, ours: ConfigHash, began: Instant, now: Instant) {
+    /// them, if it is the same as the one before the push, `reported`.
+    pub(super) fn recognised(&mut self, ours: ConfigHash, reported: Option<ConfigHash>, began: Instant, now: Instant) {
         self.open = None;
+        self.asked = self.asked.filter(|(asked, _)| *asked == ours);
         if self.mode != HashMode::Predicted {
-            self.taken(ours, None, began, now);
+            self.open = Some(Open {
+                ours,
+                began,
+                taken: now,
+                before: Vec::new(),
+                questions: 0,
+                recognised: reported,
+            });
         }
+    }
+
+    /// Whether it is to be asked, by sending it once more, if it runs that configuration.
+    pub(super) fn asks(&self, ours: ConfigHash) -> bool {
+        self.asked.is_some_and(|(asked, _)| asked == ours)
     }
 
     /// Another process answers than before; `same` if it is the same software.
     pub(super) fn restarted(&mut self, same: bool) {
         self.open = None;
+        self.asked = None;
         if !same {
             self.mode = HashMode::Unknown;
         }
@@ -143,6 +170,7 @@ impl Names {
         let open = self.open.take_if(|open| open.ours == reported)?;
         self.mode = HashMode::Predicted;
         self.known.clear();
+        self.asked = None;
         Some(open.began)
     }
 
@@ -155,26 +183,44 @@ impl Names {
         let Some(open) = self.open.take() else {
             return Reading::Runs(self.ours(reported));
         };
+        let name = self.ours(reported);
+        if name == open.ours {
+            self.asked = None;
+            return Reading::Confirmed(name, open.began);
+        }
         if open.before.contains(&reported) {
             if now < open.taken + EFFECTIVE_WITHIN {
                 self.open = Some(open);
-                return Reading::NotYet(self.ours(reported));
+                return Reading::NotYet(name);
             }
             // Without any configuration it is better given one once more than left alone.
             if !reported.is_none() {
-                return Reading::Ignored(self.ours(reported));
+                return Reading::Ignored(name);
             }
         }
-        if self.mode == HashMode::Predicted || reported.is_none() || is_ours(reported) {
-            return Reading::Runs(self.ours(reported));
+        let means_another = name != reported || reported.is_none() || is_ours(reported);
+        if self.mode == HashMode::Predicted || means_another {
+            return Reading::Runs(name);
         }
+        if open.recognised == Some(reported) {
+            self.learn(open.ours, reported);
+            return Reading::Confirmed(open.ours, open.began);
+        }
+        let count = self.asked.map_or(0, |(_, count)| count);
+        if count == MAX_ASKED {
+            return Reading::Runs(reported);
+        }
+        self.asked = Some((open.ours, count + 1));
+        Reading::Unnamed(reported)
+    }
+
+    fn learn(&mut self, ours: ConfigHash, theirs: ConfigHash) {
         self.mode = HashMode::Learned;
-        self.known
-            .retain(|(ours, theirs)| *ours != open.ours && *theirs != reported);
+        self.asked = None;
+        self.known.retain(|known| known.0 != ours && known.1 != theirs);
         if self.known.len() == MAX_NAMES {
             self.known.pop_front();
         }
-        self.known.push_back((open.ours, reported));
-        Reading::Confirmed(open.ours, open.began)
+        self.known.push_back((ours, theirs));
     }
 }

@@ -96,6 +96,8 @@ pub(super) struct Trouble {
 pub(super) struct InFlight {
     pub(super) configuration: Configuration,
     pub(super) began: Instant,
+    /// What the proxy reported before.
+    pub(super) reported: Option<ConfigHash>,
     /// The process that it was sent to is gone.
     pub(super) orphaned: bool,
 }

@@ -108,6 +108,7 @@ pub(super) fn step(state: &mut ProxyState, event: Event, goal: &Goal, settings: 
             state.in_flight = Some(InFlight {
                 configuration,
                 began: now.instant,
+                reported: state.report.as_ref().map(|report| report.hash),
                 orphaned: false,
             });
         }
@@ -237,7 +238,7 @@ struct Read {
     hash: ConfigHash,
     /// It has taken that before, and had not been seen to run it.
     confirmed: bool,
-    /// It is still at what it ran before it took something.
+    /// It is still at what it ran before it took something, or this may be its name for that.
     waits: bool,
 }
 
@@ -283,6 +284,10 @@ fn read_hash(
             }
         }
         Reading::NotYet(hash) => Read {
+            waits: true,
+            ..plain(hash)
+        },
+        Reading::Unnamed(hash) => Read {
             waits: true,
             ..plain(hash)
         },
@@ -349,7 +354,9 @@ fn pushed(state: &mut ProxyState, outcome: PushOutcome, goal: &Goal, settings: &
             state.trouble = None;
             if matches!(outcome.result, PushResult::Unchanged) {
                 // It has compared the hashes itself.
-                state.names.recognised(outcome.hash, push.began, now.instant);
+                state
+                    .names
+                    .recognised(outcome.hash, push.reported, push.began, now.instant);
                 state.observed = Some(outcome.hash);
                 confirm(state, outcome.hash, push.began, goal);
             } else {
@@ -546,8 +553,11 @@ fn decide(state: &ProxyState, goal: &Goal, now: Moment) -> Want {
         return wait;
     }
     let first_repair = state.drift.found.is_some() && state.drift.times.len() == 1;
+    // It is not applied again, if it is what it runs.
+    let is_question = state.drift.found.is_none() && state.names.asks(candidate.hash());
     if !first
         && !first_repair
+        && !is_question
         && pays_for_pushes(report.edition)
         && let Some(wait) = later(Wait::Rest, state.rests_until)
     {

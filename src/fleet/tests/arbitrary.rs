@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 use proptest::prelude::*;
 use proxy_config_schema::ConfigHash;
 
-use super::world::{Mood, World, epoch, id, leader, target};
+use super::world::{Mood, World, epoch, id, leader, salted, target};
 use crate::{
-    fleet::{ConditionStatus, HashMode, Phase},
+    fleet::{ConditionStatus, Phase},
     model::{Edition, Leadership},
 };
 
@@ -74,7 +74,7 @@ fn effective_after() -> impl Strategy<Value = Option<u64>> {
 }
 
 /// Which proxies hash otherwise than is predicted: a matter of their software.
-fn salted() -> impl Strategy<Value = [bool; NAMES.len()]> {
+fn hashing_otherwise() -> impl Strategy<Value = [bool; NAMES.len()]> {
     prop_oneof![3 => Just([false; NAMES.len()]), 2 => any::<[bool; NAMES.len()]>()]
 }
 
@@ -101,9 +101,7 @@ fn perform(world: &mut World, action: Action) {
             }
         }
         Action::Effective(index, after) => {
-            // Of one that hashes otherwise nobody can tell what comes late from what another has written meanwhile.
-            let proxy = world.proxies.get_mut(&id(NAMES[index]));
-            if let Some(proxy) = proxy.filter(|proxy| !proxy.is_salted) {
+            if let Some(proxy) = world.proxies.get_mut(&id(NAMES[index])) {
                 proxy.effective_after = after.map(Duration::from_millis);
             }
         }
@@ -113,12 +111,7 @@ fn perform(world: &mut World, action: Action) {
             }
         }
         Action::Drift(index, which) => {
-            let id = id(NAMES[index]);
-            let mut shown = world.view.proxies.iter();
-            let is_predicted = shown.any(|shown| shown.target.id == id && shown.hash_mode == HashMode::Predicted);
-            // Before it is known how a proxy hashes, what another has written meanwhile may be what it calls what it took.
-            let proxy = world.proxies.get_mut(&id);
-            if let Some(proxy) = proxy.filter(|proxy| is_predicted || proxy.is_salted) {
+            if let Some(proxy) = world.proxies.get_mut(&id(NAMES[index])) {
                 proxy.hash = ConfigHash::of(&[which]);
             }
         }
@@ -146,10 +139,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_rules_hold_and_the_newest_arrives(actions in actions(), salted in salted()) {
+    fn the_rules_hold_and_the_newest_arrives(actions in actions(), otherwise in hashing_otherwise()) {
         let mut world = World::new(&[]);
-        let salted = NAMES.into_iter().zip(salted).filter(|(_, is)| *is);
-        world.salted = salted.map(|(name, _)| id(name)).collect();
+        let otherwise = NAMES.into_iter().zip(otherwise).filter(|(_, is)| *is);
+        world.salted = otherwise.map(|(name, _)| id(name)).collect();
         world.add(NAMES[0], Edition::OpenSource);
         world.retarget();
         let mut good = world.last_good();
@@ -177,6 +170,12 @@ proptest! {
                 let is_synced = view.phase == Phase::Synced;
                 let holds = view.synced.status == ConditionStatus::True && view.observed == view.desired;
                 prop_assert!(!is_synced || (holds && view.pending.is_none()), "{:?}", view);
+                // A name is learned of nothing else.
+                let has_run = &world.proxies[&view.target.id].has_run;
+                let is_true = |runs: ConfigHash| {
+                    runs.is_none() || has_run.iter().any(|ran| [*ran, salted(*ran)].contains(&runs))
+                };
+                prop_assert!(view.observed.is_none_or(is_true), "it has never run that: {:?}", view);
             }
         }
         for name in NAMES {
@@ -196,6 +195,7 @@ proptest! {
         for view in &world.view.proxies {
             prop_assert_eq!(view.observed, world.desired, "{} {:?} {:?}", view.target.name, view.phase, view.synced);
             prop_assert_eq!(view.phase, Phase::Synced);
+            prop_assert_eq!(Some(world.proxies[&view.target.id].hash), world.desired, "what it runs in fact");
         }
     }
 }

@@ -60,11 +60,15 @@ fn a_load_that_overtakes_another_is_put_right() {
 }
 
 #[test]
-fn a_proxy_that_hashes_otherwise_is_believed() {
+fn a_proxy_that_hashes_otherwise_is_believed_once_it_recognises_what_it_took() {
     let mut world = World::new(&["a"]);
     world.proxy("a").is_salted = true;
     world.run("one");
-    world.pass(seconds(60));
+    world.pass(seconds(1));
+    for _ in 0..60 {
+        assert_eq!(world.shown("a").phase, Phase::Synced);
+        world.pass(seconds(1));
+    }
     let shown = world.shown("a");
     assert_eq!((shown.phase, shown.hash_mode), (Phase::Synced, HashMode::Learned));
     assert_eq!(shown.observed, Some(hash("one")), "under our name for it");
@@ -72,21 +76,86 @@ fn a_proxy_that_hashes_otherwise_is_believed() {
         shown.report.as_ref().map(|report| report.hash),
         Some(salted(hash("one")))
     );
-    assert_eq!(world.pushes, 1, "it is not sent again");
+    assert_eq!(world.pushes, 2, "it is asked once whether it has it");
     world.run("two");
     world.pass(seconds(10));
     assert_eq!(world.shown("a").observed, Some(hash("two")));
-    assert_eq!(world.pushes, 2);
+    assert_eq!(world.pushes, 4);
     // Another process with the same disk.
     world.restart("a", true);
     world.pass(seconds(30));
-    assert_eq!((world.shown("a").phase, world.pushes), (Phase::Synced, 2));
+    assert_eq!((world.shown("a").phase, world.pushes), (Phase::Synced, 4));
     // What nobody here gave it is no name of anything.
     world.proxy("a").hash = hash("foreign");
     world.pass(seconds(30));
     assert_eq!(world.shown("a").phase, Phase::Synced);
     assert_eq!(world.proxy("a").hash, hash("two"), "it was repaired");
-    assert_eq!(world.pushes, 3);
+    assert_eq!(world.pushes, 5, "its name is known");
+}
+
+/// What it reports between two pushes is of the first of them.
+#[test]
+fn a_second_push_before_the_name_of_the_first_shows_does_not_take_it_for_its_own() {
+    let mut world = World::new(&["a"]);
+    world.proxy("a").is_salted = true;
+    world.proxy("a").effective_after = Some(seconds(3));
+    world.run("one");
+    world.pass(millis(1200));
+    world.run("two");
+    for _ in 0..400 {
+        world.pass(millis(100));
+        let runs = world.proxy("a").hash;
+        let shown = world.shown("a");
+        let told = shown.observed.is_none_or(|observed| {
+            [hash("one"), hash("two")]
+                .iter()
+                .all(|ours| observed != *ours || runs == *ours)
+        });
+        assert!(told, "it runs {runs}, and {:?} is shown", shown.observed);
+        assert_ne!(&*shown.synced.reason, "Drifted");
+    }
+    let shown = world.shown("a");
+    assert_eq!((shown.phase, shown.hash_mode), (Phase::Synced, HashMode::Learned));
+    assert_eq!(world.proxy("a").hash, hash("two"));
+}
+
+/// Two controllers that write in turn: what the other one has written is no name of what this one has.
+#[test]
+fn what_somebody_else_writes_before_it_is_effective_is_no_name_of_it() {
+    for is_salted in [true, false] {
+        let mut world = World::new(&["a"]);
+        world.proxy("a").is_salted = is_salted;
+        world.proxy("a").effective_after = Some(seconds(3));
+        world.run("one");
+        world.pass(seconds(1));
+        world.proxy("a").hash = hash("foreign");
+        while world.proxy("a").hash == hash("foreign") {
+            assert_ne!(world.shown("a").observed, Some(hash("one")));
+            world.pass(millis(50));
+            assert!(world.elapsed() < seconds(20), "it is not put right");
+        }
+        world.pass(seconds(30));
+        assert_eq!(world.proxy("a").hash, hash("one"));
+        let shown = world.shown("a");
+        assert_eq!((shown.phase, shown.observed), (Phase::Synced, Some(hash("one"))));
+        let mode = if is_salted {
+            HashMode::Learned
+        } else {
+            HashMode::Predicted
+        };
+        assert_eq!(shown.hash_mode, mode);
+    }
+    // It never comes to rest.
+    let mut world = World::new(&["a"]);
+    world.proxy("a").effective_after = None;
+    world.run("one");
+    for _ in 0..3000 {
+        world.pass(millis(100));
+        world.proxy("a").hash = hash("foreign");
+        assert_ne!(world.shown("a").observed, Some(hash("one")));
+    }
+    assert_eq!(world.shown("a").synced.status, ConditionStatus::False);
+    assert!(world.pushes < 20, "{} pushes in five minutes", world.pushes);
 }
 
 /// Another replica knows none of its names. The proxy recognises what it runs, and tells what it calls it.
@@ -106,7 +175,7 @@ fn the_names_of_a_proxy_that_hashes_otherwise_are_learned_again_after_a_takeover
         assert_eq!(shown.observed, Some(hash("one")));
         world.pass(seconds(10));
     }
-    assert_eq!(world.pushes, 2, "it is asked once whether it has it");
+    assert_eq!(world.pushes, 3, "it is asked once whether it has it");
     world.proxy("a").hash = hash("foreign");
     world.pass(seconds(10));
     assert_eq!(
@@ -114,12 +183,12 @@ fn the_names_of_a_proxy_that_hashes_otherwise_are_learned_again_after_a_takeover
         hash("one"),
         "what is not its name for anything is repaired"
     );
-    assert_eq!(world.pushes, 3);
+    assert_eq!(world.pushes, 4);
     world.run("two");
     world.pass(seconds(20));
     world.run("one");
     world.pass(seconds(20));
-    assert_eq!((world.shown("a").phase, world.pushes), (Phase::Synced, 5));
+    assert_eq!((world.shown("a").phase, world.pushes), (Phase::Synced, 7));
 }
 
 #[test]
