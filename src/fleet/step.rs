@@ -293,6 +293,8 @@ fn read_hash(
         },
         Reading::Ignored(hash) => {
             state.back_off(Cause::Ignored, ONE_ATTEMPT, now);
+            // That it goes on with this is nobody's doing.
+            state.drift.baseline = Some(hash);
             Read {
                 waits: true,
                 ..plain(hash)

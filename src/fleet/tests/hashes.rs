@@ -347,6 +347,39 @@ fn a_proxy_that_says_yes_and_does_not_is_told_of_and_asked_once_a_minute() {
     );
 }
 
+/// What it runs was sent by another leader, and it stays at that by itself.
+#[test]
+fn a_proxy_that_says_yes_to_a_new_leader_and_does_not_has_not_drifted() {
+    let mut world = World::new(&["a"]);
+    world.run("one");
+    world.pass(seconds(20));
+    world.succeed(leader(2));
+    world.proxy("a").effective_after = None;
+    let began = world.elapsed();
+    world.run("two");
+    for _ in 0..300 {
+        world.pass(seconds(1));
+        let synced = &world.shown("a").synced;
+        assert!(
+            !["Drifted", "ForeignWriter"].contains(&&*synced.reason),
+            "after {:?}: {synced:?}",
+            world.elapsed() - began
+        );
+    }
+    let synced = &world.shown("a").synced;
+    assert_eq!(
+        (synced.status, &*synced.reason),
+        (ConditionStatus::False, "NotEffective")
+    );
+    world.proxy("a").effective_after = Some(millis(0));
+    world.pass(seconds(70));
+    assert_eq!(world.shown("a").phase, Phase::Synced);
+    // What is foreign is told as such, also of one that was slow to follow.
+    world.proxy("a").hash = hash("foreign");
+    world.pass(seconds(6));
+    assert_eq!(world.proxy("a").hash, hash("two"), "it is repaired");
+}
+
 /// What a deposed leader had sent is nothing that its successor has sent, and may land whenever it lands (DESIGN.md §3
 /// rule 5): Kong knows no epochs.
 #[test]
