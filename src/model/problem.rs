@@ -119,6 +119,8 @@ reasons! {
     SchemaUnknown,
     /// A kind can't be read from the API server.
     SourceUnavailable,
+    /// An Admin Service has no endpoint: there is no proxy to configure.
+    NoProxies,
     /// An object of another namespace is referred to, and no ReferenceGrant there permits it.
     RefNotPermitted,
     /// No listener of the Gateway fits what the route asks for.

@@ -210,11 +210,13 @@ fn shown_proxies(sources: &Sources) -> Vec<Proxy> {
     sources.view.borrow().proxies.iter().map(Proxy::from).collect()
 }
 
-/// What is wrong with kinds as a whole, then with objects.
+/// What is wrong with Admin Services, then with kinds as a whole, then with objects.
 fn shown_problems(sources: &Sources) -> Vec<ShownProblem> {
     let snapshot = sources.snapshot.borrow().clone();
     let unavailable = snapshot.unavailable.values().map(Unavailable::problem);
-    let mut problems: Vec<_> = unavailable.map(|problem| ShownProblem::from(&problem)).collect();
+    let deserted = sources.deserted.borrow().clone();
+    let mut problems: Vec<_> = deserted.iter().map(ShownProblem::from).collect();
+    problems.extend(unavailable.map(|problem| ShownProblem::from(&problem)));
     match sources.rendition.borrow().as_ref() {
         Some(rendition) => problems.extend(rendition.problems.iter().map(ShownProblem::from)),
         None => problems.extend(snapshot.malformed.iter().map(ShownProblem::from)),
@@ -298,6 +300,7 @@ async fn events(State(sources): State<Sources>) -> Sse<impl Stream<Item = Result
                 changed = sources.rendition.changed() => changed.ok()?,
                 changed = sources.snapshot.changed() => changed.ok()?,
                 changed = sources.leadership.changed() => changed.ok()?,
+                changed = sources.deserted.changed() => changed.ok()?,
             }
             tokio::time::sleep(EVENT_INTERVAL).await;
         }
@@ -305,10 +308,64 @@ async fn events(State(sources): State<Sources>) -> Sse<impl Stream<Item = Result
         sources.rendition.mark_unchanged();
         sources.snapshot.mark_unchanged();
         sources.leadership.mark_unchanged();
+        sources.deserted.mark_unchanged();
         let event = Event::default()
             .json_data(overview(&sources))
             .expect("an overview is valid JSON");
         Some((Ok(event), (sources, false)))
     });
     Sse::new(stream).keep_alive(KeepAlive::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::model::{Kind, Reason, kubernetes::Metadata};
+
+    #[test]
+    fn an_admin_service_without_proxies_is_the_first_of_the_problems() {
+        let metadata = Metadata {
+            namespace: "gateway".into(),
+            name: "admin".into(),
+            ..Metadata::default()
+        };
+        let problem = Problem {
+            object: Kind::Service.object_ref(&metadata),
+            field: None,
+            condition: None,
+            reason: Reason::NoProxies,
+            message: "no endpoints".to_owned(),
+            remedy: "check its selector".to_owned(),
+            source: None,
+        };
+        let (deserted, shown) = watch::channel(Arc::default());
+        let mut snapshot = crate::model::Snapshot::default();
+        let unreadable = Unavailable::resource(Kind::Ingress, "unreadable", "grant it");
+        Arc::make_mut(&mut snapshot.unavailable).insert(Kind::Ingress, unreadable);
+        let sources = Sources {
+            view: watch::channel(Arc::default()).1,
+            rendition: watch::channel(None).1,
+            snapshot: watch::channel(Arc::new(snapshot)).1,
+            leadership: watch::channel(Leadership::Unknown).1,
+            liveness: watch::channel(crate::liveness::Liveness::default()).1,
+            deserted: shown,
+            read_configuration: Arc::new(|_| async { Ok(Vec::new()) }.boxed()),
+            metrics: Arc::new(String::new),
+            metrics_access: None,
+        };
+        assert_eq!(shown_problems(&sources).len(), 1);
+        deserted.send_replace([problem].into());
+        let problems = serde_json::to_value(overview(&sources).problems).expect("JSON");
+        assert_eq!(
+            problems[0],
+            serde_json::json!({
+                "object": "Service gateway/admin", "field": null, "reason": "NoProxies", "message": "no endpoints",
+                "remedy": "check its selector", "source": null,
+            })
+        );
+        assert_eq!(problems[1]["reason"], "SourceUnavailable");
+    }
 }

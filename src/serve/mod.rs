@@ -25,7 +25,7 @@ use self::listener::listen;
 use crate::{
     fleet::FleetView,
     liveness::Liveness,
-    model::{Leadership, Snapshot},
+    model::{Leadership, Problem, Snapshot},
     render::Rendition,
 };
 
@@ -42,6 +42,8 @@ pub struct Sources {
     pub leadership: watch::Receiver<Leadership>,
     /// What can be said of objects.
     pub liveness: watch::Receiver<Liveness>,
+    /// One for each Admin Service that has no proxies.
+    pub deserted: watch::Receiver<Arc<[Problem]>>,
     /// Asks a proxy for what it runs.
     pub read_configuration: ReadConfiguration,
     /// Writes the metrics in Prometheus' text format.

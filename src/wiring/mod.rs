@@ -87,6 +87,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     let (view_sender, view) = watch::channel(Arc::new(FleetView::default()));
     let (considered_sender, considered) = watch::channel(None);
     let (liveness_sender, liveness) = watch::channel(Liveness::default());
+    let (deserted_sender, deserted) = watch::channel(Arc::default());
     let material = {
         let fleet = FleetKnowledge {
             view: view.clone(),
@@ -120,6 +121,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
             snapshot: snapshot.clone(),
             leadership: leadership.clone(),
             liveness: liveness.clone(),
+            deserted,
             read_configuration: proxies::read_configuration(&settings, &material),
             metrics_access: client
                 .clone()
@@ -135,7 +137,8 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
 
     let tls = certificates::for_questions(&settings, material.clone(), &mut tasks);
     let schemas = ask_for_schemas(&settings, &snapshot, &view, &tls, &mut tasks);
-    let news = news::follow(rendition.clone(), view.clone(), settings.admin_services.clone());
+    let services = settings.admin_services.clone();
+    let news = news::follow(rendition.clone(), view.clone(), services, deserted_sender);
     spawn(&mut tasks, "news", news);
     let pipeline = pipeline::run(
         pipeline::Rules {

@@ -1,4 +1,4 @@
-//! What changed, for people who read the log; there alone it is told that an Admin Service has no proxies.
+//! What changed, for people who read the log; and that an Admin Service has no proxies, for the dashboard as well.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,21 +9,21 @@ use tokio::{
 
 use crate::{
     fleet::{FleetView, ProxyView},
-    model::NamespacedName,
+    model::{Kind, NamespacedName, Problem, Reason, kubernetes::Metadata},
     news::{News, Told},
     render::Rendition,
 };
 
-/// As the event and the condition of the fleet say it.
-const NO_PROXIES: &str = "NoProxies";
 /// How long an Admin Service may be without proxies, as while something starts, before it is told.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Follows both values until one of their senders is gone. Each of those Admin Services should have proxies.
+/// Follows both values until one of their senders is gone. Each of those Admin Services should have proxies: of those that
+/// have none `problems` holds one each.
 pub(super) async fn follow(
     mut renditions: watch::Receiver<Option<Arc<Rendition>>>,
     mut views: watch::Receiver<Arc<FleetView>>,
     services: Vec<NamespacedName>,
+    problems: watch::Sender<Arc<[Problem]>>,
 ) {
     let mut deserted: Vec<_> = services.into_iter().map(Deserted::new).collect();
     let mut told = Told::default();
@@ -39,7 +39,13 @@ pub(super) async fn follow(
         // Before there is something for them, proxies are not looked for yet.
         if renditions.borrow().is_some() {
             let now = Instant::now();
-            deserted.iter_mut().for_each(|service| service.tell(&view, now));
+            let news = deserted.iter_mut().filter_map(|service| service.look(&view, now));
+            let news: Vec<News> = news.collect();
+            if !news.is_empty() {
+                let told = deserted.iter().filter(|service| service.is_told);
+                problems.send_replace(told.map(Deserted::problem).collect());
+            }
+            news.iter().for_each(log);
             look_again = deserted.iter().filter_map(Deserted::due).min();
         }
         let changed;
@@ -109,26 +115,46 @@ impl Deserted {
         is_due.then_some(true)
     }
 
-    fn tell(&mut self, view: &FleetView, now: Instant) {
+    /// Looks for its proxies, and says what is to be told.
+    fn look(&mut self, view: &FleetView, now: Instant) -> Option<News> {
         let is_of_it = |proxy: &Arc<ProxyView>| proxy.target.service.as_ref() == Some(&self.service);
-        let news = self.news(view.proxies.iter().any(is_of_it), now);
-        let Some(is_deserted) = news else { return };
-        let object = format!("Service {}", self.service);
-        match is_deserted {
-            true => tracing::warn!(
-                %object,
-                reason = %NO_PROXIES,
-                "the Admin Service has no endpoints with an Admin API port, so there is no proxy to configure; check that it \
-                 exists, its selector, its port names (--kong-admin-svc-port-names) and its Pods"
-            ),
-            false => tracing::info!(%object, reason = %NO_PROXIES, "solved"),
+        Some(match self.news(view.proxies.iter().any(is_of_it), now)? {
+            true => News::Problem(self.problem()),
+            false => News::Solved(self.problem()),
+        })
+    }
+
+    /// As the event and the condition of the fleet say it.
+    fn problem(&self) -> Problem {
+        Problem {
+            object: Kind::Service.object_ref(&Metadata {
+                namespace: self.service.namespace.clone(),
+                name: self.service.name.clone(),
+                ..Metadata::default()
+            }),
+            field: None,
+            condition: None,
+            reason: Reason::NoProxies,
+            message: "the Admin Service has no endpoints with an Admin API port, so there is no proxy to configure"
+                .to_owned(),
+            remedy: "check that it exists, its selector, its port names (--kong-admin-svc-port-names) and its Pods"
+                .to_owned(),
+            source: None,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::{
+        fleet::{Condition, ConditionStatus, HashMode, Phase},
+        model::{Generation, ProxyId, ProxyTarget},
+    };
 
     #[test]
     fn a_service_without_proxies_is_told_once_when_it_lasts_and_once_when_it_is_over() {
@@ -146,5 +172,91 @@ mod tests {
         assert_eq!(service.news(false, second(60)), None);
         assert_eq!(service.news(true, second(61)), Some(false));
         assert_eq!(service.news(true, second(62)), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_without_proxies_is_a_problem_as_long_as_it_lasts() {
+        let (renditions, rendition) = watch::channel(None);
+        let (views, view) = watch::channel(Arc::new(FleetView::default()));
+        let (sender, mut problems) = watch::channel(Arc::default());
+        let service = NamespacedName::new("gateway", "admin");
+        let following = tokio::spawn(follow(rendition, view, vec![service.clone()], sender));
+        tokio::time::sleep(PATIENCE * 2).await;
+        assert!(problems.borrow().is_empty(), "nothing is there for proxies yet");
+
+        let began = Instant::now();
+        renditions.send_replace(Some(Arc::new(empty())));
+        let found = problems
+            .wait_for(|found| !found.is_empty())
+            .await
+            .expect("it goes on")
+            .clone();
+        assert!(began.elapsed() >= PATIENCE, "{:?}", began.elapsed());
+        let [problem] = &*found else { panic!("{found:?}") };
+        assert_eq!(problem.object.to_string(), "Service gateway/admin");
+        assert_eq!(problem.reason.as_str(), "NoProxies");
+        assert!(problem.remedy.contains("--kong-admin-svc-port-names"), "{problem}");
+
+        let mut has_one = FleetView::default();
+        has_one.proxies.push(Arc::new(proxy_of(&service)));
+        views.send_replace(Arc::new(has_one));
+        problems.wait_for(|found| found.is_empty()).await.expect("it goes on");
+        drop(views);
+        following.await.expect("it ends");
+    }
+
+    fn empty() -> Rendition {
+        Rendition {
+            generation: Generation(1),
+            snapshot: Arc::default(),
+            profiles: BTreeMap::new(),
+            fallbacks: BTreeMap::new(),
+            problems: Arc::default(),
+            objects: crate::translate::Participants::default(),
+            gateways: Arc::default(),
+            hold: None,
+            created: Timestamp::UNIX_EPOCH,
+            took: Duration::ZERO,
+        }
+    }
+
+    fn proxy_of(service: &NamespacedName) -> ProxyView {
+        let condition = Condition {
+            status: ConditionStatus::Unknown,
+            reason: "NotProbed".into(),
+            message: String::new(),
+            since: Timestamp::UNIX_EPOCH,
+        };
+        ProxyView {
+            target: Arc::new(ProxyTarget {
+                id: ProxyId("uid".into()),
+                name: "proxy".into(),
+                namespace: service.namespace.clone(),
+                pod: None,
+                node: None,
+                urls: Vec::new(),
+                server_name: None,
+                service: Some(service.clone()),
+                terminating: false,
+            }),
+            phase: Phase::Discovered,
+            profile: None,
+            report: None,
+            desired: None,
+            observed: None,
+            pending: None,
+            hash_mode: HashMode::Unknown,
+            last_good: None,
+            applied_at: None,
+            apply_duration: None,
+            size_bytes: None,
+            reachable: condition.clone(),
+            mutual_tls: condition.clone(),
+            synced: condition.clone(),
+            complete: condition.clone(),
+            ready: condition,
+            errors: Vec::new(),
+            error_count: 0,
+        }
     }
 }

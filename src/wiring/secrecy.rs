@@ -292,7 +292,13 @@ async fn shown(first: Arc<Rendition>, refused: PushResult, reduced: impl FnOnce(
         view.clone(),
         metrics.clone(),
     ));
-    tokio::spawn(super::news::follow(renditions.subscribe(), view.clone(), Vec::new()));
+    let (deserted, _) = watch::channel(Arc::default());
+    tokio::spawn(super::news::follow(
+        renditions.subscribe(),
+        view.clone(),
+        Vec::new(),
+        deserted,
+    ));
     let outcome = |rendition: &Rendition, result| PushOutcome {
         hash: rendition.profiles[&profile()].hash,
         started: Timestamp::now(),
@@ -352,7 +358,9 @@ async fn dashboard(shown: &Shown, told: String) -> String {
         rendition: Some(shown.rendition.clone()),
         ..Liveness::default()
     });
+    let deserted = watch::Sender::new(Arc::default());
     let sources = Sources {
+        deserted: deserted.subscribe(),
         view: view.subscribe(),
         rendition: rendition.subscribe(),
         snapshot: snapshot.subscribe(),

@@ -80,6 +80,14 @@ fn no_proxies(cluster: &Cluster, name: &str, leader: &Leader) -> anyhow::Result<
     leader.logs("no proxies", &["WARN", WRONG, REMEDY, &object, "NoProxies"])?;
     let shown = leader.api("proxies")?;
     ensure!(shown.is_empty(), "the dashboard shows {shown:?}");
+    let problems = leader.api("problems")?;
+    let is_it = |problem: &Value| {
+        problem["object"] == format!("Service {NAMESPACE}/{name}")
+            && problem["reason"] == "NoProxies"
+            && says(&problem["message"], WRONG)
+            && says(&problem["remedy"], REMEDY)
+    };
+    ensure!(problems.iter().any(is_it), "the dashboard says {problems:?}");
     Ok(())
 }
 
