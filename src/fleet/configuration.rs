@@ -410,7 +410,8 @@ fn blame(errors: &[EntityError], sources: &Snapshot) -> Vec<Blame> {
         let kind = &error.entity_type;
         let space = if kind.is_empty() || field.is_empty() { "" } else { " " };
         let message = format!("{kind}{space}{field}{}", error.message);
-        is_new.then(|| Blame::of(&object, &message, sources))?
+        let place = error.field.as_deref().map(|field| (&**kind, field));
+        is_new.then(|| Blame::of(&object, place, &message, sources))?
     });
     blamed.collect()
 }

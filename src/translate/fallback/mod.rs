@@ -6,6 +6,7 @@
 //! soon as one of these is another one, the object is tried anew.
 
 mod dependencies;
+mod field;
 mod restore;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub fn references(object: &Object, snapshot: &Snapshot) -> impl Iterator<Item = 
 pub struct Blame {
     object: ObjectRef,
     id: ObjectId,
+    field: Option<String>,
     message: String,
     /// The object and all that it depends on, as they were.
     evidence: Vec<(ObjectId, Option<Object>)>,
@@ -48,8 +50,8 @@ impl fmt::Debug for Blame {
 
 impl Blame {
     /// Blames an object of the snapshot that the refused configuration was made of; `None` if it is not there: then the
-    /// entity is nobody's.
-    pub fn of(object: &ObjectRef, message: &str, sources: &Snapshot) -> Option<Self> {
+    /// entity is nobody's. `place` is the type of the entity and its field, if the error is about one.
+    pub fn of(object: &ObjectRef, place: Option<(&str, &str)>, message: &str, sources: &Snapshot) -> Option<Self> {
         let kind = Kind::find(&object.group, &object.kind).filter(|kind| !is_apart(*kind))?;
         let id = (kind, object.namespaced_name());
         let found = sources.get(kind, &id.1)?;
@@ -64,6 +66,7 @@ impl Blame {
         let evidence = transitive(&id, sources).into_iter().map(of);
         Some(Self {
             object: found.object_ref(),
+            field: place.map(|(entity_type, field)| field::of(&found, entity_type, field)),
             message: message.to_owned(),
             evidence: evidence.chain([(id.clone(), Some(found.clone()))]).collect(),
             id,
@@ -221,8 +224,9 @@ impl Isolation {
         } else {
             "it is left out"
         };
-        let (reason, message, remedy) = match self.guilty.get(id) {
+        let (field, reason, message, remedy) = match self.guilty.get(id) {
             Some(blame) => (
+                blame.field.clone(),
                 Reason::ConfigRejected,
                 format!("a proxy refused it: {}; {consequence}", blame.message),
                 "correct it; all that does not depend on it is in force".to_owned(),
@@ -230,6 +234,7 @@ impl Isolation {
             None => {
                 let root = display(root);
                 (
+                    None,
                     Reason::DependsOnRejected,
                     format!("it depends on {root}, which a proxy refused; {consequence}"),
                     format!("correct {root}, or do not refer to it"),
@@ -238,7 +243,7 @@ impl Isolation {
         };
         Problem {
             object: object.object_ref(),
-            field: None,
+            field,
             condition: None,
             reason,
             message,

@@ -40,9 +40,15 @@ fn plugin(name: &str, limit: u32) -> Object {
 }
 
 fn refusal(hash: &str, guilty: &[&Object], sources: &Snapshot) -> Arc<Refusal> {
-    let blamed = guilty
-        .iter()
-        .map(|object| Blame::of(&object.object_ref(), "it is wrong", sources).unwrap());
+    let blamed = guilty.iter().map(|object| {
+        Blame::of(
+            &object.object_ref(),
+            Some(("plugin", "config.minute")),
+            "it is wrong",
+            sources,
+        )
+        .unwrap()
+    });
     Arc::new(Refusal {
         hash: ConfigHash::of(hash.as_bytes()),
         blamed: blamed.collect(),
@@ -87,6 +93,12 @@ fn what_depends_on_a_refused_object_goes_with_it() {
         .iter()
         .map(|problem| format!("{} {}: {}", problem.object, problem.reason, problem.message))
         .collect();
+    let fields: Vec<_> = reduced
+        .problems
+        .iter()
+        .filter_map(|problem| problem.field.as_deref())
+        .collect();
+    assert_eq!(fields, ["config.minute"], "of the one at fault");
     assert_eq!(
         said,
         [
@@ -239,11 +251,11 @@ fn a_plugin_for_all_requests_is_kept_or_nothing_is_left_out() {
 fn another_object_of_the_same_name_is_not_to_blame() {
     let mut other = plugin("limit", 0).object_ref();
     let objects = snapshot([plugin("limit", 0)]);
-    assert!(Blame::of(&other, "", &objects).is_some());
+    assert!(Blame::of(&other, None, "", &objects).is_some());
     other.uid = "older".into();
-    assert!(Blame::of(&other, "", &objects).is_none());
+    assert!(Blame::of(&other, None, "", &objects).is_none());
     other.name = "nobody".into();
-    assert!(Blame::of(&other, "", &objects).is_none());
+    assert!(Blame::of(&other, None, "", &objects).is_none());
 }
 
 #[test]
