@@ -21,6 +21,7 @@ const LEASE: &str = "silverback.silverback.gateway.silverback.dev";
 const TOLERANCES: Tolerances = Tolerances {
     hash: Duration::from_secs(10),
     conditions: Duration::from_secs(2 * 5 + 1),
+    synced: Duration::from_secs(10 + 2),
 };
 /// The table that faults of the network are in.
 const TABLE: &str = "inet e2e_chaos";
@@ -102,7 +103,7 @@ impl<'a> Bed<'a> {
     }
 
     /// Lets packets of a node go by these rules, until [`Self::unfilter`].
-    pub(super) fn filter(&self, node: &str, rules: &str) -> anyhow::Result<()> {
+    pub(crate) fn filter(&self, node: &str, rules: &str) -> anyhow::Result<()> {
         let table = format!(
             "table {TABLE} {{\n chain forward {{\n  type filter hook forward priority -6;\n{rules} }}\n chain output \
              {{\n  type filter hook output priority -6;\n{rules} }}\n}}\n"
@@ -110,7 +111,7 @@ impl<'a> Bed<'a> {
         self.cluster.exec(node, &["nft", "-f", "-"], &table)
     }
 
-    pub(super) fn unfilter(&self, node: &str) -> anyhow::Result<()> {
+    pub(crate) fn unfilter(&self, node: &str) -> anyhow::Result<()> {
         self.cluster
             .exec(node, &["nft", "delete", "table", "inet", "e2e_chaos"], "")
     }
@@ -165,45 +166,47 @@ impl<'a> Bed<'a> {
         Ok(())
     }
 
-    /// Somebody else gives a proxy another configuration: what it runs, and a service more. Gives the hash.
+    /// Somebody else gives a proxy another configuration: what it runs, and a service more.
     pub(crate) fn write_as_a_stranger(&self, pod: &str, service: &str) -> anyhow::Result<()> {
+        let (status, body) = self.ask(pod, hyper::Method::GET, bytes::Bytes::new())?;
+        ensure!(status == 200, "GET /config: {status}");
+        let answer: Value = serde_json::from_slice(&body)?;
+        let text = answer["config"].as_str().context("it tells no configuration")?;
+        let mut configuration: Value = serde_saphyr::from_str(text)?;
+        for certificate in configuration["certificates"].as_array_mut().into_iter().flatten() {
+            let (chain, key) = self
+                .certificate
+                .clone()
+                .context("it has a certificate that is not ours")?;
+            certificate["cert"] = chain.into();
+            certificate["key"] = key.into();
+        }
+        let services = configuration["services"].as_array_mut().context("it has no services")?;
+        services.push(serde_json::json!({"name": service, "url": "http://192.0.2.1:80"}));
+        self.write(pod, &configuration)
+    }
+
+    /// Somebody else gives a proxy this configuration.
+    pub(crate) fn write(&self, pod: &str, configuration: &Value) -> anyhow::Result<()> {
+        let body = serde_json::to_vec(configuration)?;
+        let (status, body) = self.ask(pod, hyper::Method::POST, body.into())?;
+        ensure!(
+            status == 201,
+            "POST /config: {status} {}",
+            String::from_utf8_lossy(&body)
+        );
+        Ok(())
+    }
+
+    /// `/config` of a proxy's Admin API: status and body.
+    fn ask(&self, pod: &str, method: hyper::Method, body: bytes::Bytes) -> anyhow::Result<(u16, bytes::Bytes)> {
         let victim = self.victims()?.into_iter().find(|victim| victim.pod == pod);
         let victim = victim.context("the proxy is gone")?;
         let way = self
             .cluster
             .forward_from(&victim.node, &format!("{}:8444", victim.address))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let (status, body) = self
-                .access
-                .request(way.address, hyper::Method::GET, "/config", bytes::Bytes::new())
-                .await?;
-            ensure!(status == 200, "GET /config: {status}");
-            let answer: Value = serde_json::from_slice(&body)?;
-            let text = answer["config"].as_str().context("it tells no configuration")?;
-            let mut configuration: Value = serde_saphyr::from_str(text)?;
-            for certificate in configuration["certificates"].as_array_mut().into_iter().flatten() {
-                let (chain, key) = self
-                    .certificate
-                    .clone()
-                    .context("it has a certificate that is not ours")?;
-                certificate["cert"] = chain.into();
-                certificate["key"] = key.into();
-            }
-            let services = configuration["services"].as_array_mut().context("it has no services")?;
-            services.push(serde_json::json!({"name": service, "url": "http://192.0.2.1:80"}));
-            let body = serde_json::to_vec(&configuration)?;
-            let (status, body) = self
-                .access
-                .request(way.address, hyper::Method::POST, "/config", body.into())
-                .await?;
-            ensure!(
-                status == 201,
-                "POST /config: {status} {}",
-                String::from_utf8_lossy(&body)
-            );
-            Ok(())
-        })
+        runtime.block_on(self.access.request(way.address, method, "/config", body))
     }
 }
 

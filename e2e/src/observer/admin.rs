@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, body::Incoming, client::conn::http1, header::HOST};
 use hyper_util::rt::TokioIo;
+use proxy_config_schema::ConfigHash;
 use serde_json::Value;
 use silverback::pki::{Authority, CONTROLLER_NAME, KeyPairPem};
 use tokio::{
@@ -23,13 +24,20 @@ use tokio_rustls::{
     rustls::{ClientConfig, pki_types::ServerName},
 };
 
-use super::comparison::Answer;
+use super::{
+    comparison::Answer,
+    content::{Shown, digest},
+};
 use crate::api;
 
 /// Between two questions to a proxy: 5 Hz.
 pub(super) const PERIOD: Duration = Duration::from_millis(200);
 /// Who says nothing for so long hangs.
 const LIMIT: Duration = Duration::from_secs(1);
+/// Between two looks at all that a proxy runs. All look at the same time, so that they can be compared.
+const CONTENT_PERIOD: Duration = Duration::from_secs(30);
+/// Configurations of a proxy that wait to be compared.
+const CONTENTS: usize = 4;
 /// Longest answer that is read, in bytes.
 const LONGEST: usize = 16 << 20;
 
@@ -114,18 +122,35 @@ pub(super) struct Sample {
     pub(super) hash: Option<String>,
 }
 
-/// The latest sample, and how many there were.
-pub(super) type Latest = Arc<Mutex<(Option<Sample>, u64)>>;
+/// The latest sample, how many there were, and what the proxy has shown of what it runs since somebody took that.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    pub(super) sample: Option<Sample>,
+    pub(super) count: u64,
+    pub(super) shown: Vec<Shown>,
+}
+
+/// What whoever asks and whoever compares share.
+pub(super) type Latest = Arc<Mutex<Answers>>;
+
+/// A proxy, and when the observation began.
+#[derive(Debug, Clone)]
+pub(super) struct Watched {
+    pub(super) name: String,
+    pub(super) address: SocketAddr,
+    pub(super) began: Instant,
+}
 
 /// Asks a proxy five times a second until nobody looks at what it says.
-pub(super) async fn watch(access: AdminAccess, address: SocketAddr, latest: Latest) {
+pub(super) async fn watch(access: AdminAccess, proxy: Watched, latest: Latest) {
+    let mut rounds = 0;
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut kept = None;
     while Arc::strong_count(&latest) > 1 {
         ticks.tick().await;
         let asked = Instant::now();
-        let (answer, hash) = match timeout(LIMIT, ask(&access, address, &mut kept)).await {
+        let (answer, hash) = match timeout(LIMIT, ask(&access, proxy.address, &mut kept)).await {
             Ok(Ok(hash)) => (Answer::Answers, Some(hash)),
             Ok(Err(_)) => (Answer::Refuses, None),
             Err(_) => (Answer::Hangs, None),
@@ -133,10 +158,56 @@ pub(super) async fn watch(access: AdminAccess, address: SocketAddr, latest: Late
         if hash.is_none() {
             kept = None;
         }
-        let mut latest = latest.lock().expect("no holder panics");
-        latest.0 = Some(Sample { asked, answer, hash });
-        latest.1 += 1;
+        let answers = hash.clone();
+        {
+            let mut latest = latest.lock().expect("no holder panics");
+            latest.sample = Some(Sample { asked, answer, hash });
+            latest.count += 1;
+        }
+        let round = proxy.began.elapsed().as_secs() / CONTENT_PERIOD.as_secs();
+        let (true, Some(hash), Some(connection)) = (round >= rounds, answers, kept.as_mut()) else {
+            continue;
+        };
+        let looked = timeout(LIMIT, content(connection, &hash)).await;
+        match looked {
+            Ok(Ok(Some(content))) => {
+                rounds = round + 1;
+                let mut latest = latest.lock().expect("no holder panics");
+                if latest.shown.len() < CONTENTS {
+                    let proxy = proxy.name.clone();
+                    latest.shown.push(Shown { proxy, hash, content });
+                }
+            }
+            // It was given another one meanwhile: soon again.
+            Ok(Ok(None)) => {}
+            Ok(Err(_)) | Err(_) => {
+                rounds = round + 1;
+                kept = None;
+            }
+        }
     }
+}
+
+/// What it runs, if it reports that hash before and after it shows it.
+async fn content(connection: &mut Connection, hash: &str) -> anyhow::Result<Option<ConfigHash>> {
+    let (status, body) = send(connection, Method::GET, "/config", Bytes::new()).await?;
+    ensure!(status == 200, "{status}");
+    if reported(connection).await? != hash {
+        return Ok(None);
+    }
+    let answer: Value = serde_json::from_slice(&body)?;
+    let text = answer["config"].as_str().context("it tells no configuration")?;
+    Ok(Some(digest(serde_saphyr::from_str(text)?)))
+}
+
+async fn reported(connection: &mut Connection) -> anyhow::Result<String> {
+    let (status, body) = send(connection, Method::GET, "/status", Bytes::new()).await?;
+    ensure!(status == 200, "{status}");
+    let status: Value = serde_json::from_slice(&body)?;
+    Ok(status["configuration_hash"]
+        .as_str()
+        .context("it tells no hash")?
+        .to_owned())
 }
 
 async fn ask(access: &AdminAccess, address: SocketAddr, kept: &mut Option<Connection>) -> anyhow::Result<String> {
@@ -144,10 +215,7 @@ async fn ask(access: &AdminAccess, address: SocketAddr, kept: &mut Option<Connec
         Some(connection) => connection,
         None => access.connect(address).await?,
     };
-    let (status, body) = send(&mut connection, Method::GET, "/status", Bytes::new()).await?;
-    ensure!(status == 200, "{status}");
-    let status: Value = serde_json::from_slice(&body)?;
-    let hash = status["configuration_hash"].as_str().context("it tells no hash")?;
+    let hash = reported(&mut connection).await?;
     *kept = Some(connection);
-    Ok(hash.to_owned())
+    Ok(hash)
 }

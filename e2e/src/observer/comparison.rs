@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use super::trace::Trace;
+use super::{
+    content::{Contents, Contradiction, Shown},
+    trace::Trace,
+};
 
 /// How long the stretch that the budget of writes showed last counts.
 const STRETCH_COUNTS: Duration = Duration::from_secs(30);
@@ -23,6 +26,8 @@ pub(crate) struct Tolerances {
     pub(crate) hash: Duration,
     /// `Ready` and `Reachable`: two probe intervals and a second.
     pub(crate) conditions: Duration,
+    /// `Synced`: a change may take 10 s to arrive; then that is written, rows once a second, and read.
+    pub(crate) synced: Duration,
 }
 
 /// What the Admin API of a proxy did when it was asked, from where the leader stands.
@@ -54,7 +59,12 @@ pub(crate) struct Sighting {
 pub(crate) struct Row {
     pub(crate) reachable: String,
     pub(crate) ready: String,
+    pub(crate) synced: String,
     pub(crate) hash: String,
+    /// What the fleet calls that, where the proxy has names of its own (`hashMode: learned`): the first digits.
+    pub(crate) learned: Option<String>,
+    /// What the `ProxyFleet` says that proxies of its profile shall run.
+    pub(crate) desired: Option<String>,
 }
 
 /// All that was seen at one time.
@@ -70,6 +80,8 @@ pub(crate) struct Moment {
     pub(crate) during: String,
     /// By the uid of the pod.
     pub(crate) proxies: BTreeMap<String, Sighting>,
+    /// What proxies showed of what they run, since the moment before.
+    pub(crate) shown: Vec<Shown>,
 }
 
 /// What is compared.
@@ -79,10 +91,23 @@ pub(crate) enum Aspect {
     Hash,
     Reachable,
     Ready,
+    /// Whether it runs what its fleet wants it to run.
+    Synced,
+    /// Whether it runs what its hash stands for. Not what rows claim, but what they rely on.
+    Content,
 }
 
 impl Aspect {
-    pub(crate) const ALL: [Self; 4] = [Self::Row, Self::Hash, Self::Reachable, Self::Ready];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Row,
+        Self::Hash,
+        Self::Reachable,
+        Self::Ready,
+        Self::Synced,
+        Self::Content,
+    ];
+    /// What is claimed of a proxy all the time.
+    const CLAIMS: [Self; 5] = [Self::Row, Self::Hash, Self::Reachable, Self::Ready, Self::Synced];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -90,6 +115,8 @@ impl Aspect {
             Self::Hash => "hash",
             Self::Reachable => "Reachable",
             Self::Ready => "Ready",
+            Self::Synced => "Synced",
+            Self::Content => "content",
         }
     }
 }
@@ -151,6 +178,7 @@ struct Watched {
 pub(crate) struct Comparison {
     tolerances: Tolerances,
     proxies: BTreeMap<String, Watched>,
+    contents: Contents,
     stretches: VecDeque<(Duration, Duration)>,
     was_excluded: bool,
     findings: Findings,
@@ -161,6 +189,7 @@ impl Comparison {
         Self {
             tolerances,
             proxies: BTreeMap::new(),
+            contents: Contents::default(),
             stretches: VecDeque::new(),
             was_excluded: false,
             findings: Findings::default(),
@@ -182,10 +211,33 @@ impl Comparison {
         self.proxies.retain(|uid, _| moment.proxies.contains_key(uid));
         for (uid, seen) in &moment.proxies {
             let mut watched = self.proxies.remove(uid).unwrap_or_default();
-            for aspect in Aspect::ALL {
+            for aspect in Aspect::CLAIMS {
                 self.compare(&mut watched, aspect, seen, moment, stretch);
             }
             self.proxies.insert(uid.clone(), watched);
+        }
+        for shown in &moment.shown {
+            self.compare_content(shown, moment);
+        }
+    }
+
+    /// Proxies are what they are, also when nobody tells of them: nothing is excluded here.
+    fn compare_content(&mut self, shown: &Shown, moment: &Moment) {
+        let found = self.contents.look(shown);
+        if found == Contradiction::Unknown {
+            return;
+        }
+        self.findings.tallies.entry(Aspect::Content).or_default().compared += 1;
+        if let Contradiction::Found(was) = found {
+            self.findings.mismatches.push(Mismatch {
+                aspect: Aspect::Content,
+                proxy: shown.proxy.clone(),
+                since: moment.at,
+                length: Duration::ZERO,
+                said: shown.hash.clone(),
+                was,
+                during: moment.during.clone(),
+            });
         }
     }
 
@@ -225,6 +277,10 @@ impl Comparison {
             Some(&place) => self.findings.mismatches[place].length = lag,
             None => {
                 watched.open.insert(aspect, self.findings.mismatches.len());
+                let (said, was) = match aspect {
+                    Aspect::Synced => (was, said),
+                    _ => (said, was),
+                };
                 self.findings.mismatches.push(Mismatch {
                     aspect,
                     proxy: seen.name.clone(),
@@ -238,12 +294,15 @@ impl Comparison {
         }
     }
 
-    /// Only hashes wait for what is more urgent: `Ready` and `Reachable` are transitions, and so is a row that comes or goes.
+    /// Only hashes wait for what is more urgent, those that a fleet wants too: conditions are transitions, and so is a row that
+    /// comes or goes.
     fn tolerance(&self, aspect: Aspect, stretch: Duration) -> Duration {
         match aspect {
             Aspect::Row => self.tolerances.hash,
             Aspect::Hash => self.tolerances.hash + stretch,
             Aspect::Reachable | Aspect::Ready => self.tolerances.conditions,
+            Aspect::Synced => self.tolerances.synced + stretch,
+            Aspect::Content => Duration::ZERO,
         }
     }
 
@@ -298,7 +357,24 @@ fn truth(aspect: Aspect, seen: &Sighting) -> Option<String> {
         Aspect::Reachable => word(seen.answer? == Answer::Answers),
         Aspect::Ready if seen.answer? != Answer::Answers => word(false),
         Aspect::Ready => word(seen.hash.as_deref()? != UNCONFIGURED),
+        Aspect::Synced => {
+            let desired = seen.row.as_ref()?.desired.as_deref();
+            Some(desired.map_or(NONE, short).to_owned())
+        }
+        Aspect::Content => None,
     }
+}
+
+/// The digits of a hash by which those that the fleet names are known.
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}
+
+/// What a proxy runs, as its fleet calls it. A name of its own that the row does not know is nobody's.
+fn runs(row: &Row, reported: Option<&str>) -> Option<String> {
+    let reported = reported?;
+    let ours = row.learned.as_deref().filter(|_| row.hash == reported);
+    Some(short(ours.unwrap_or(reported)).to_owned())
 }
 
 fn claim(aspect: Aspect, seen: &Sighting) -> Option<String> {
@@ -307,11 +383,16 @@ fn claim(aspect: Aspect, seen: &Sighting) -> Option<String> {
     }
     let row = seen.row.as_ref()?;
     match aspect {
-        Aspect::Row => None,
+        Aspect::Row | Aspect::Content => None,
         // Of a proxy that is out of reach it tells what it ran last, and says that it is out of reach.
         Aspect::Hash => (row.reachable == "True").then(|| row.hash.clone()),
         Aspect::Reachable => Some(row.reachable.clone()),
         Aspect::Ready => Some(row.ready.clone()),
+        // The other way round: it is the proxy that follows what is wanted of it. How long ago what it runs was wanted last is
+        // how far it is behind, also where something else is wanted every second. One that is going away counts in no fleet.
+        Aspect::Synced => {
+            (row.synced == "True" && seen.exists == Some(true)).then(|| runs(row, seen.hash.as_deref()))?
+        }
     }
 }
 

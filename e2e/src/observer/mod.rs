@@ -1,13 +1,16 @@
 //! An observer that believes nobody: it asks every proxy five times a second what it runs, over the Admin API and from the
-//! nodes, reads the `ProxyInstances` and the Lease from the API server, and compares.
+//! nodes, reads `ProxyInstances`, `ProxyFleets` and the Lease from the API server, and compares. Twice a minute it reads all that
+//! a proxy runs.
 //!
 //! - `trace`, `comparison`: what is compared, and what a mismatch is. Pure
+//! - `content`: what hashes stand for. Pure
 //! - `view`: what the API server says, read. Pure
 //! - `admin`, `node`: proxies, asked from the network of a node
 //! - `report`: the findings for a reader
 
 mod admin;
 mod comparison;
+mod content;
 mod node;
 mod report;
 mod trace;
@@ -35,15 +38,16 @@ use tokio::{
 };
 
 use self::{
-    admin::{Latest, PERIOD, Sample},
+    admin::{Latest, PERIOD, Sample, Watched},
     comparison::{Comparison, Moment, Sighting},
+    content::Shown,
     node::Nodes,
     view::{Pod, View, writes_waiting},
 };
 use crate::{api::Api, cluster::Cluster};
 
 pub(crate) use admin::AdminAccess;
-pub(crate) use comparison::{Aspect, Tolerances};
+pub(crate) use comparison::{Aspect, Excluded, Tolerances};
 pub(crate) use report::Report;
 
 /// How old a sample may be.
@@ -152,15 +156,21 @@ impl Drop for Observer {
 async fn read(api: Api, namespace: String, lease: String, view: Arc<Mutex<View>>) {
     let pods = format!("/api/v1/namespaces/{namespace}/pods");
     let rows = format!("/apis/gateway.silverback.dev/v1alpha1/namespaces/{namespace}/proxyinstances");
+    let fleets = format!("/apis/gateway.silverback.dev/v1alpha1/namespaces/{namespace}/proxyfleets");
     let lease = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{lease}");
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let read = tokio::try_join!(api.get(&pods), api.get(&rows), read_lease(&api, &lease));
-        if let Ok((pods, rows, lease)) = read {
+        let read = tokio::try_join!(
+            api.get(&pods),
+            api.get(&rows),
+            api.get(&fleets),
+            read_lease(&api, &lease)
+        );
+        if let Ok((pods, rows, fleets, lease)) = read {
             let mut view = view.lock().expect("no holder panics");
-            view.take(&pods, &rows, &lease, Instant::now());
+            view.take([&pods, &rows, &fleets, &lease], Instant::now());
         }
     }
 }
@@ -197,6 +207,7 @@ impl Eye {
         }
         self.watch(&view.pods);
         let leads_on = view.leader().map(|pod| pod.node.clone());
+        let shown = self.shown();
         let mut proxies = BTreeMap::new();
         for pod in view.pods.iter().filter(|pod| pod.is_proxy) {
             let samples = self.samples(pod, now);
@@ -227,6 +238,7 @@ impl Eye {
             stretch: *self.stretch.lock().expect("no holder panics"),
             during,
             proxies,
+            shown,
         });
     }
 
@@ -237,25 +249,27 @@ impl Eye {
             let Some(address) = &pod.address else { continue };
             for node in self.nodes.names() {
                 let key = (pod.uid.clone(), address.clone(), node.clone());
-                wanted.insert(key, ());
+                wanted.insert(key, pod.name.clone());
             }
         }
         let answers = &mut self.answers;
         self.watched.retain(|key, latest| {
             let stays = wanted.contains_key(key);
             if !stays {
-                *answers += latest.lock().expect("no holder panics").1;
+                *answers += latest.lock().expect("no holder panics").count;
             }
             stays
         });
-        for key in wanted.into_keys() {
+        let began = self.began;
+        for (key, name) in wanted {
             let (Some(runtime), Ok(address)) = (self.nodes.on(&key.2), key.1.parse()) else {
                 continue;
             };
             self.watched.entry(key).or_insert_with(|| {
                 let latest = Latest::default();
                 let address = SocketAddr::new(address, ADMIN_PORT);
-                runtime.spawn(admin::watch(self.access.clone(), address, latest.clone()));
+                let proxy = Watched { name, address, began };
+                runtime.spawn(admin::watch(self.access.clone(), proxy, latest.clone()));
                 latest
             });
         }
@@ -265,10 +279,18 @@ impl Eye {
     fn samples(&self, pod: &Pod, now: Instant) -> Vec<(String, Sample)> {
         let own = self.watched.iter().filter(|((uid, ..), _)| *uid == pod.uid);
         own.filter_map(|((_, _, node), latest)| {
-            let sample = latest.lock().expect("no holder panics").0.clone()?;
+            let sample = latest.lock().expect("no holder panics").sample.clone()?;
             (now.duration_since(sample.asked) <= FRESH).then(|| (node.clone(), sample))
         })
         .collect()
+    }
+
+    /// What proxies have shown of what they run, since this was asked last.
+    fn shown(&self) -> Vec<Shown> {
+        let latest = self.watched.values();
+        latest
+            .flat_map(|latest| std::mem::take(&mut latest.lock().expect("no holder panics").shown))
+            .collect()
     }
 
     /// Asks the leader how many writes wait.
@@ -297,7 +319,7 @@ impl Eye {
         let counts = self
             .watched
             .values()
-            .map(|latest| latest.lock().expect("no holder panics").1);
+            .map(|latest| latest.lock().expect("no holder panics").count);
         Report {
             findings: self.comparison.findings().clone(),
             answers: self.answers + counts.sum::<u64>(),

@@ -79,11 +79,16 @@ impl Report {
         for found in findings.mismatches.iter().take(LISTED) {
             let _ = writeln!(
                 text,
-                "    {:>8} since {:>8}  {} of {}: the row said {}, it was {}  ({})",
+                "    {:>8} since {:>8}  {} of {}: {} said {}, it was {}  ({})",
                 seconds(found.length),
                 seconds(found.since),
                 found.aspect.name(),
                 found.proxy,
+                match found.aspect {
+                    Aspect::Synced => "the fleet",
+                    Aspect::Content => "it",
+                    _ => "the row",
+                },
                 short(&found.said),
                 short(&found.was),
                 found.during
@@ -97,9 +102,10 @@ fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-/// Hashes as rows show them.
+/// Hashes as rows show them; words as they are.
 fn short(value: &str) -> &str {
-    value.get(..12).unwrap_or(value)
+    let is_hash = value.chars().all(|character| character.is_ascii_hexdigit());
+    value.get(..12).filter(|_| is_hash).unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -149,8 +155,23 @@ mod tests {
             was: "fedcba9876543210".to_owned(),
             during: "a foreign writer".to_owned(),
         });
+        report.findings.mismatches.push(Mismatch {
+            aspect: Aspect::Content,
+            proxy: "kong-2".to_owned(),
+            since: 30 * second,
+            length: Duration::ZERO,
+            said: "0123456789abcdef".to_owned(),
+            was: "what kong-1 called fedcba9876543210".to_owned(),
+            during: "calm".to_owned(),
+        });
         let text = report.text();
-        assert!(text.contains("mismatches: 1, the longest 25.0 s"), "{text}");
+        assert!(
+            text.contains(
+                "content of kong-2: it said 0123456789ab, it was what kong-1 called fedcba9876543210  (calm)"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("mismatches: 2, the longest 25.0 s"), "{text}");
         assert!(
             text.contains("hash of kong-1: the row said 0123456789ab, it was fedcba987654  (a foreign writer)"),
             "{text}"

@@ -10,6 +10,11 @@ use serde_json::Value;
 use super::comparison::Row;
 
 /// The controller renews its Lease every 2 s: who has not done so for this long does not lead, whatever the Lease says.
+///
+/// On paper a Lease is valid for `leaseDurationSeconds`, 15 s, after its last renewal. What its holder had not told when it was
+/// killed or cut off nobody may tell before that has passed, and that is longer than rows may be behind: by the paper no
+/// controller could be right. This long is a row given for what its leader did last, and for how long nobody renews in all there
+/// is a limit that depends on what was done (`chaos`).
 const RENEWED_WITHIN: Duration = Duration::from_secs(5);
 /// How old what was read may be.
 const READ_WITHIN: Duration = Duration::from_secs(2);
@@ -42,9 +47,10 @@ pub(super) struct View {
 
 impl View {
     /// Takes in what was read.
-    pub(super) fn take(&mut self, pods: &Value, rows: &Value, lease: &Value, now: Instant) {
+    pub(super) fn take(&mut self, [pods, rows, fleets, lease]: [&Value; 4], now: Instant) {
         self.pods = items(pods).map(pod).collect();
-        self.rows = items(rows).filter_map(row).collect();
+        let desired = desired(fleets);
+        self.rows = items(rows).filter_map(|instance| row(instance, &desired)).collect();
         let text = |name: &str| lease["spec"][name].as_str().unwrap_or_default().to_owned();
         self.holder = text("holderIdentity");
         let renewed = text("renewTime");
@@ -103,9 +109,29 @@ fn pod(pod: &Value) -> Pod {
     }
 }
 
-fn row(instance: &Value) -> Option<(String, (String, Row))> {
-    let uid = instance["spec"]["podRef"]["uid"].as_str()?.to_owned();
-    let status = &instance["status"];
+/// Namespace and name of the Admin Service, and the profile.
+type Kind = (String, String, String);
+
+fn kind(service: &Value, profile: &Value) -> Kind {
+    (text(&service["namespace"]), text(&service["name"]), text(profile))
+}
+
+/// What fleets want of each kind of proxy.
+fn desired(fleets: &Value) -> BTreeMap<Kind, String> {
+    let profiles = items(fleets).flat_map(|fleet| {
+        let status = &fleet["status"];
+        let profiles = status["profiles"].as_array().into_iter().flatten();
+        profiles.map(|profile| (kind(&status["service"], &profile["profile"]), profile))
+    });
+    profiles
+        .filter_map(|(kind, profile)| Some((kind, profile["desiredHash"].as_str()?.to_owned())))
+        .collect()
+}
+
+fn row(instance: &Value, desired: &BTreeMap<Kind, String>) -> Option<(String, (String, Row))> {
+    let (spec, status) = (&instance["spec"], &instance["status"]);
+    let uid = spec["podRef"]["uid"].as_str()?.to_owned();
+    let configuration = &status["configuration"];
     let condition = |name: &str| {
         let conditions = status["conditions"].as_array();
         let found = conditions.into_iter().flatten().find(|found| found["type"] == name);
@@ -114,7 +140,10 @@ fn row(instance: &Value) -> Option<(String, (String, Row))> {
     let row = Row {
         reachable: condition("Reachable"),
         ready: condition("Ready"),
-        hash: text(&status["configuration"]["observedHash"]),
+        synced: condition("Synced"),
+        hash: text(&configuration["observedHash"]),
+        learned: (configuration["hashMode"] == "learned").then(|| text(&configuration["shortHash"])),
+        desired: desired.get(&kind(&spec["service"], &spec["profile"])).cloned(),
     };
     Some((uid, (text(&instance["metadata"]["name"]), row)))
 }
@@ -142,15 +171,24 @@ mod tests {
              "status": {"podIP": "10.0.0.1", "phase": "Running"}},
             {"metadata": {"uid": "2", "name": "c"}, "spec": {"nodeName": "m"}, "status": {"phase": "Pending"}},
         ]});
-        let rows = json!({"items": [{"metadata": {"name": "p"}, "spec": {"podRef": {"uid": "1"}}, "status": {
-            "configuration": {"observedHash": "abc"}, "conditions": [{"type": "Ready", "status": "True"}],
+        let service = json!({"namespace": "s", "name": "admin"});
+        let rows = json!({"items": [{"metadata": {"name": "p"},
+            "spec": {"podRef": {"uid": "1"}, "service": service, "profile": "b"}, "status": {
+            "configuration": {"observedHash": "abc", "shortHash": "def", "hashMode": "predicted"},
+            "conditions": [{"type": "Ready", "status": "True"}],
         }}]});
+        let fleets = json!({"items": [
+            {"status": {"service": {"namespace": "s", "name": "other"}, "profiles": [{"profile": "b", "desiredHash": "of others"}]}},
+            {"status": {"service": service, "profiles": [
+                {"profile": "a", "desiredHash": "one"}, {"profile": "b", "desiredHash": "two"},
+            ]}},
+        ]});
         let lease = json!({"spec": {"holderIdentity": "c_0123", "renewTime": "then"}});
         let mut view = View::default();
         let now = Instant::now();
         assert!(!view.is_read());
         assert_eq!(view.excluded(now), Some("the API server does not answer"));
-        view.take(&pods, &rows, &lease, now);
+        view.take([&pods, &rows, &fleets, &lease], now);
         assert!(view.is_read());
         assert_eq!(view.excluded(now), None);
         assert_eq!(view.leader().map(|pod| &*pod.node), Some("m"));
@@ -158,13 +196,20 @@ mod tests {
         assert!(!view.pods[1].is_proxy && !view.pods[1].is_settled);
         let row = &view.rows["1"].1;
         assert_eq!((&*row.reachable, &*row.ready, &*row.hash), ("Unknown", "True", "abc"));
+        assert_eq!((row.learned.as_deref(), row.desired.as_deref()), (None, Some("two")));
+        let mut learned = rows.clone();
+        learned["items"][0]["status"]["configuration"]["hashMode"] = "learned".into();
+        learned["items"][0]["spec"]["profile"] = "unheard of".into();
+        view.take([&pods, &learned, &fleets, &lease], now);
+        let row = &view.rows["1"].1;
+        assert_eq!((row.learned.as_deref(), row.desired.as_deref()), (Some("def"), None));
 
         // Nobody renews it.
         let later = now + Duration::from_secs(6);
-        view.take(&pods, &rows, &lease, later);
+        view.take([&pods, &rows, &fleets, &lease], later);
         assert_eq!(view.excluded(later), Some("nobody renews the Lease"));
         let released = json!({"spec": {"holderIdentity": "", "renewTime": "now"}});
-        view.take(&pods, &rows, &released, later);
+        view.take([&pods, &rows, &fleets, &released], later);
         assert_eq!(view.excluded(later), Some("nobody holds the Lease"));
         assert_eq!(
             view.excluded(later + Duration::from_secs(3)),

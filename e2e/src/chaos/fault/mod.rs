@@ -20,6 +20,8 @@ pub(super) struct Fault {
     /// From its beginning to its end.
     pub(super) lasts: Duration,
     pub(super) costs: Costs,
+    /// For how long nobody may tell how proxies are, as far as this is to blame.
+    pub(super) blinds: Duration,
     /// Whether a short run has it.
     pub(super) is_brief: bool,
     pub(super) begin: for<'a> fn(&'a Bed<'a>, &mut Random) -> anyhow::Result<Undo<'a>>,
@@ -36,6 +38,13 @@ pub(super) enum Costs {
     Endpoints,
     /// Whatever goes over a cable that was cut.
     Network,
+}
+
+/// For how long nobody may tell how proxies are during what is called so: a number, and the name of a fault.
+pub(super) fn blinds(during: &str) -> Duration {
+    let name = during.split_once(". ").map_or(during, |(_, name)| name);
+    let fault = ALL.iter().find(|fault| fault.name == name);
+    fault.map_or(seconds(MISSED), |fault| fault.blinds)
 }
 
 impl Costs {
@@ -55,6 +64,14 @@ impl Costs {
     }
 }
 
+/// A Lease runs out 15 s after its last renewal, and then somebody else takes it within a retry period of 2 s. The observer has
+/// noticed nothing for the first 5 s of that; the rest is for machines that are busy.
+const WITHOUT_LEADER: u64 = 15;
+/// The API server starts again within this, and then the Lease may have run out.
+const RESTARTED: u64 = 15 + WITHOUT_LEADER;
+/// What the observer itself may miss when it is busy.
+const MISSED: u64 = 3;
+
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -65,6 +82,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "the API server is down",
         lasts: seconds(12),
         costs: Costs::Endpoints,
+        blinds: seconds(12 + RESTARTED),
         is_brief: false,
         begin: api_server::down,
     },
@@ -72,6 +90,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "the API server is frozen",
         lasts: seconds(20),
         costs: Costs::Endpoints,
+        blinds: seconds(20 + RESTARTED),
         is_brief: false,
         begin: api_server::frozen,
     },
@@ -79,6 +98,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "all watches are cut",
         lasts: seconds(0),
         costs: Costs::Nothing,
+        blinds: seconds(RESTARTED),
         is_brief: true,
         begin: api_server::cut_watches,
     },
@@ -86,6 +106,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "the leader is killed",
         lasts: seconds(0),
         costs: Costs::Nothing,
+        blinds: seconds(WITHOUT_LEADER),
         is_brief: true,
         begin: controllers::killed,
     },
@@ -93,6 +114,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "the leader is frozen",
         lasts: seconds(20),
         costs: Costs::Nothing,
+        blinds: seconds(WITHOUT_LEADER),
         is_brief: false,
         begin: controllers::frozen,
     },
@@ -100,6 +122,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "the leader's node is cut off",
         lasts: seconds(25),
         costs: Costs::Network,
+        blinds: seconds(WITHOUT_LEADER),
         is_brief: false,
         begin: controllers::cut_off,
     },
@@ -107,6 +130,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "a proxy hangs",
         lasts: seconds(12),
         costs: Costs::Connections,
+        blinds: seconds(MISSED),
         is_brief: true,
         begin: proxies::hangs,
     },
@@ -114,6 +138,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "a proxy hangs beyond a push",
         lasts: seconds(50),
         costs: Costs::Connections,
+        blinds: seconds(MISSED),
         is_brief: false,
         begin: proxies::hangs,
     },
@@ -121,6 +146,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "a proxy is killed",
         lasts: seconds(0),
         costs: Costs::Connections,
+        blinds: seconds(MISSED),
         is_brief: true,
         begin: proxies::killed,
     },
@@ -128,6 +154,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "all proxies are killed at once",
         lasts: seconds(0),
         costs: Costs::Connections,
+        blinds: seconds(MISSED),
         is_brief: true,
         begin: proxies::all_killed,
     },
@@ -135,6 +162,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "proxies come and go",
         lasts: seconds(8),
         costs: Costs::Nothing,
+        blinds: seconds(MISSED),
         is_brief: false,
         begin: proxies::come_and_go,
     },
@@ -142,6 +170,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "a proxy's disk is full",
         lasts: seconds(8),
         costs: Costs::Nothing,
+        blinds: seconds(MISSED),
         is_brief: true,
         begin: proxies::full_disk,
     },
@@ -149,6 +178,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "an Admin API is half open",
         lasts: seconds(15),
         costs: Costs::Nothing,
+        blinds: seconds(MISSED),
         is_brief: true,
         begin: network::half_open,
     },
@@ -156,6 +186,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "an Admin API is reset",
         lasts: seconds(14),
         costs: Costs::Nothing,
+        blinds: seconds(MISSED),
         is_brief: true,
         begin: network::reset,
     },
@@ -163,6 +194,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "one packet of a hundred is lost",
         lasts: seconds(20),
         costs: Costs::Nothing,
+        blinds: seconds(MISSED),
         is_brief: false,
         begin: network::loss,
     },
@@ -170,6 +202,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "a stranger configures a proxy",
         lasts: seconds(8),
         costs: Costs::Nothing,
+        blinds: seconds(MISSED),
         is_brief: true,
         begin: writer::foreign,
     },
@@ -177,6 +210,7 @@ pub(super) const ALL: &[Fault] = &[
         name: "proxies hang at every stage",
         lasts: seconds(16),
         costs: Costs::Nothing,
+        blinds: seconds(MISSED),
         is_brief: true,
         begin: stand_ins::hang,
     },
@@ -185,6 +219,17 @@ pub(super) const ALL: &[Fault] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_who_leads_and_the_api_server_keep_rows_from_being_told() {
+        assert_eq!(blinds("12. the leader is killed"), seconds(WITHOUT_LEADER));
+        assert_eq!(blinds("1. a proxy is killed"), seconds(MISSED));
+        assert_eq!(blinds("calm"), seconds(MISSED));
+        // Nothing may be excused by what takes longer than it lasts and is put right.
+        for fault in ALL {
+            assert!(fault.blinds <= fault.lasts + seconds(RESTARTED), "{}", fault.name);
+        }
+    }
 
     #[test]
     fn a_wrong_answer_is_never_a_lost_connection() {

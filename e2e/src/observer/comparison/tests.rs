@@ -5,6 +5,7 @@ use super::*;
 const TOLERANCES: Tolerances = Tolerances {
     hash: Duration::from_secs(10),
     conditions: Duration::from_secs(11),
+    synced: Duration::from_secs(12),
 };
 
 /// A world at 5 Hz.
@@ -63,9 +64,18 @@ fn good(hash: &str) -> Sighting {
         row: Some(Row {
             reachable: "True".to_owned(),
             ready: "True".to_owned(),
+            synced: "True".to_owned(),
             hash: hash.to_owned(),
+            learned: None,
+            desired: Some(hash.to_owned()),
         }),
     }
+}
+
+/// It runs this, and its row says so.
+fn run(world: &mut World, hash: &str) {
+    world.proxy().hash = Some(hash.to_owned());
+    world.row().hash = hash.to_owned();
 }
 
 #[test]
@@ -83,6 +93,7 @@ fn a_hash_that_is_told_late_is_within_the_tolerance_or_not() {
     let mut world = World::new();
     world.stay(1);
     world.proxy().hash = Some("b".to_owned());
+    world.row().desired = Some("b".to_owned());
     world.stay(9);
     world.row().hash = "b".to_owned();
     world.stay(30);
@@ -90,6 +101,7 @@ fn a_hash_that_is_told_late_is_within_the_tolerance_or_not() {
     assert_eq!(world.longest(Aspect::Hash), 9);
 
     world.proxy().hash = Some("foreign".to_owned());
+    world.row().synced = "False".to_owned();
     world.stay(25);
     world.proxy().hash = Some("b".to_owned());
     world.stay(30);
@@ -136,6 +148,7 @@ fn a_hash_that_is_always_told_too_late_is_a_mismatch() {
     let mut world = World::new();
     for second in 0..40_u32 {
         world.proxy().hash = Some(second.to_string());
+        world.row().desired = Some(second.to_string());
         world.row().hash = second.saturating_sub(14).to_string();
         world.stay(1);
     }
@@ -150,6 +163,7 @@ fn two_that_are_apart_are_two() {
     world.stay(1);
     for hash in ["b", "a", "c", "a"] {
         world.proxy().hash = Some(hash.to_owned());
+        world.row().desired = Some(hash.to_owned());
         world.stay(15);
     }
     assert_eq!(world.found(), [(Aspect::Hash, 15), (Aspect::Hash, 15)]);
@@ -175,6 +189,7 @@ fn the_budget_stretches_the_tolerance_of_hashes() {
     world.stay(1);
     world.moment.stretch = Duration::ZERO;
     world.proxy().hash = Some("b".to_owned());
+    world.row().desired = Some("b".to_owned());
     world.stay(15);
     world.row().hash = "b".to_owned();
     world.stay(5);
@@ -210,8 +225,8 @@ fn a_proxy_that_refuses_or_hangs_is_to_be_told_of() {
 fn a_proxy_without_configuration_is_not_ready() {
     let mut world = World::new();
     world.stay(1);
-    world.proxy().hash = Some(UNCONFIGURED.to_owned());
-    world.row().hash = UNCONFIGURED.to_owned();
+    run(&mut world, UNCONFIGURED);
+    world.row().synced = "Unknown".to_owned();
     world.stay(20);
     assert_eq!(world.found(), [(Aspect::Ready, 20)]);
 }
@@ -224,6 +239,7 @@ fn a_row_that_says_unreachable_claims_no_hash() {
     world.proxy().hash = Some("b".to_owned());
     world.row().reachable = "False".to_owned();
     world.row().ready = "False".to_owned();
+    world.row().synced = "False".to_owned();
     world.stay(60);
     assert!(world.found().is_empty());
 }
@@ -233,6 +249,7 @@ fn times_without_a_lease_are_excluded_and_listed() {
     let mut world = World::new();
     world.stay(1);
     world.proxy().hash = Some("b".to_owned());
+    world.row().desired = Some("b".to_owned());
     world.stay(8);
     world.moment.excluded = Some("nobody renews the Lease");
     world.stay(20);
@@ -294,4 +311,115 @@ fn a_proxy_without_a_row_and_a_row_without_a_proxy_are_mismatches() {
         (mismatches[0].said.as_str(), mismatches[1].said.as_str()),
         ("none", "there")
     );
+}
+
+#[test]
+fn who_is_synced_runs_what_is_wanted_of_it() {
+    let mut world = World::new();
+    world.stay(1);
+    // Row and proxy agree on the wrong thing: no other comparison sees that.
+    world.row().desired = Some("b".to_owned());
+    world.stay(11);
+    assert_eq!(world.found(), []);
+    world.stay(9);
+    assert_eq!(world.found(), [(Aspect::Synced, 20)]);
+    let found = &world.comparison.findings().mismatches[0];
+    assert_eq!((found.said.as_str(), found.was.as_str()), ("b", "a"));
+
+    // A row that says so is right.
+    let mut world = World::new();
+    world.stay(1);
+    world.row().desired = Some("b".to_owned());
+    world.stay(11);
+    world.row().synced = "False".to_owned();
+    world.stay(60);
+    run(&mut world, "b");
+    world.row().synced = "True".to_owned();
+    world.stay(60);
+    assert_eq!(world.found(), []);
+}
+
+#[test]
+fn who_is_left_behind_by_changes_every_second_is_not_synced() {
+    let mut world = World::new();
+    let mut second = 0;
+    let mut change = |world: &mut World, is_left_behind: bool| {
+        second += 1;
+        // The fleet tells it two seconds later than the proxy runs it, and half of it never.
+        world.row().desired = Some((second / 2 * 2_u32).saturating_sub(2).to_string());
+        if !is_left_behind {
+            run(world, &second.to_string());
+        }
+        world.stay(1);
+    };
+    for _ in 0..60 {
+        change(&mut world, false);
+    }
+    assert_eq!(world.found(), []);
+    for _ in 0..20 {
+        change(&mut world, true);
+    }
+    assert_eq!(world.found().len(), 1);
+    assert_eq!(world.found()[0].0, Aspect::Synced);
+}
+
+#[test]
+fn names_that_were_learned_are_those_of_the_fleet() {
+    let mut world = World::new();
+    run(&mut world, "its own name");
+    world.row().learned = Some("0123456789ab".to_owned());
+    world.row().desired = Some("0123456789abcdef".to_owned());
+    world.stay(30);
+    assert_eq!(world.found(), []);
+    // What it is called is known, and is not what is wanted.
+    world.row().learned = Some("ba9876543210".to_owned());
+    world.stay(20);
+    assert_eq!(world.found(), [(Aspect::Synced, 19)]);
+    // It runs what it was not given, and nobody looks.
+    let mut world = World::new();
+    world.row().learned = Some("a".to_owned());
+    world.stay(1);
+    world.proxy().hash = Some("foreign".to_owned());
+    world.stay(20);
+    let aspects: Vec<_> = world.found().into_iter().map(|(aspect, _)| aspect).collect();
+    assert_eq!(aspects, [Aspect::Hash, Aspect::Synced]);
+}
+
+#[test]
+fn a_proxy_of_a_kind_of_which_nothing_is_wanted_is_not_synced() {
+    let mut world = World::new();
+    world.stay(1);
+    world.row().desired = None;
+    world.stay(20);
+    assert_eq!(world.found(), [(Aspect::Synced, 20)]);
+    // One that is going away is in no fleet any more.
+    let mut world = World::new();
+    world.stay(1);
+    world.proxy().exists = None;
+    world.row().desired = None;
+    world.stay(60);
+    assert_eq!(world.found(), []);
+}
+
+#[test]
+fn a_hash_that_stands_for_something_else_is_a_mismatch_whoever_leads() {
+    let shown = |proxy: &str, hash: &str, content: &str| Shown {
+        proxy: proxy.to_owned(),
+        hash: hash.to_owned(),
+        content: super::super::content::digest(serde_json::json!({ "services": content })),
+    };
+    let mut world = World::new();
+    world.moment.excluded = Some("nobody renews the Lease");
+    world.moment.shown = vec![shown("one", "a", "A"), shown("two", "a", "A"), shown("two", "b", "A")];
+    world.comparison.look(&world.moment);
+    let findings = world.comparison.findings();
+    assert_eq!(findings.tallies[&Aspect::Content].compared, 2);
+    let [found] = &findings.mismatches[..] else {
+        panic!("{findings:?}")
+    };
+    assert_eq!(
+        (found.aspect, &*found.proxy, &*found.said),
+        (Aspect::Content, "two", "b")
+    );
+    assert_eq!(found.was, "what one called a");
 }
