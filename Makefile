@@ -38,8 +38,8 @@ help: ## this list
 test: ## everything that must be green, in order, each part with its time and budget
 	@$(SCRIPTS)/parts.sh $(PARTS)
 
-test-long: ## `test`, and what takes longer: the reference of the code, the dashboard in a browser, benchmarks, advisories
-	@$(SCRIPTS)/parts.sh $(PARTS) docs browser bench audit
+test-long: ## `test`, and what takes longer: leaders that go in every way, the reference of the code, the dashboard in a browser, benchmarks, advisories
+	@$(SCRIPTS)/parts.sh $(PARTS) e2e-long docs browser bench audit
 
 # ---- parts
 

@@ -15,6 +15,7 @@ budget() {
     deny) warm_or_cold="1 6" ;;
     pure | unit | integration) warm_or_cold="5 5" ;;
     e2e) warm_or_cold="27 27" ;; # the cluster's 3, the scenarios' 12, the upgrades' 8, chaos' 4
+    e2e-long) warm_or_cold="12 12" ;; # five minutes of them without an API server
     *) warm_or_cold="3 3" ;;
   esac
   [ -n "$warm" ] && echo "${warm_or_cold% *}" || echo "${warm_or_cold#* }"

@@ -355,6 +355,16 @@ impl FollowedLog {
         });
         times.find(|time| after.is_none_or(|after| *time >= after))
     }
+
+    /// All lines with that text, each with its time.
+    pub(crate) fn lines(&self, text: &str) -> Vec<(jiff::Timestamp, String)> {
+        let lines = self.0.lines();
+        let lines = lines.iter().filter(|line| line.contains(text));
+        let parts = lines.filter_map(|line| line.split_once(' '));
+        parts
+            .filter_map(|(time, said)| Some((time.parse().ok()?, said.to_owned())))
+            .collect()
+    }
 }
 
 impl Drop for Followed {

@@ -14,13 +14,17 @@ use serde_json::Value;
 
 use self::{changes::Changes, late::LateKong};
 use super::release::{HOST, LIMIT, NAMESPACE, change_goes_live, front, in_sync, leader, rolled_out};
-use crate::{Arguments, cluster::Cluster, load::Load, poll::eventually};
+use crate::{Arguments, chaos::Bed, cluster::Cluster, load::Load, poll::eventually};
 
 pub(super) use away::{long as long_without_api_server, short as without_api_server};
 
 const CONTROLLER: &str = "silverback-kong-controller";
 /// Longer than a Lease: another one leads by then.
 const AWAY: Duration = Duration::from_secs(25);
+/// Milliseconds from when a new leader leads, and has something to push, until it pushes.
+const STARTS: i128 = 100;
+/// How long a leader may reach no proxy.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn faults(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
     let changes = Changes::start(cluster)?;
@@ -28,7 +32,8 @@ pub(super) fn faults(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result
     let outcome = kong.and_then(|kong| {
         ways_to_go(cluster, &changes, &kong)?;
         cut_off(cluster, &changes)?;
-        kong.finish(cluster)
+        kong.finish(cluster)?;
+        cut_from_proxies(cluster, arguments, &changes)
     });
     let observed = changes.finish(cluster);
     late::remove(cluster)?;
@@ -108,16 +113,81 @@ fn asked_to_end(cluster: &Cluster) -> anyhow::Result<()> {
     let (stopping, leading, pushed) = eventually("the other one pushes", LIMIT, || {
         let stopping = old.time_of("stopping", None).context("not told to stop yet")?;
         let leading = new.time_of("leading", Some(stopping)).context("nobody leads yet")?;
-        let pushed = new.time_of(" push ", Some(leading)).context("no push yet")?;
-        Ok((stopping, leading, pushed))
+        let pushes = new.lines(" push ");
+        let pushed = pushes.into_iter().find(|(at, _)| *at >= leading);
+        Ok((stopping, leading, pushed.context("no push yet")?))
     })?;
-    let milliseconds = |until: jiff::Timestamp| until.duration_since(stopping).as_millis();
+    let milliseconds = |from: jiff::Timestamp, until: jiff::Timestamp| until.duration_since(from).as_millis();
+    let (ended, line) = pushed;
+    let began = ended - took(&line).with_context(|| format!("no duration in {line:?}"))?;
+    // All were in sync when it came to lead, unless a change was on its way: it waits for no longer than that.
+    let renditions = new.lines("configuration rendered").into_iter();
+    let due = renditions.map(|(at, _)| at).filter(|at| *at <= began).max();
+    let due = due.map_or(leading, |rendered| rendered.max(leading));
+    let waited = milliseconds(due, began);
     println!(
-        "   {before} was asked to end (SIGTERM); {other} leads after {} ms, and its first push has ended after {} ms",
-        milliseconds(leading),
-        milliseconds(pushed)
+        "   {before} was asked to end (SIGTERM); {other} leads after {} ms; its first push began {waited} ms after it led and had \
+         something to push, and had ended {} ms after the signal",
+        milliseconds(stopping, leading),
+        milliseconds(stopping, ended)
     );
+    ensure!(waited <= STARTS, "it waited for {waited} ms of at most {STARTS} ms");
     rolled_out(cluster, CONTROLLER)
+}
+
+/// How long a push took, by its line in the log: `… took=12.5ms`.
+fn took(line: &str) -> Option<Duration> {
+    let text = line.split_once("took=")?.1.split_whitespace().next()?;
+    let end = text.find(|character: char| !character.is_ascii_digit() && character != '.')?;
+    let (number, unit) = text.split_at(end);
+    let unit = match unit {
+        "ns" => 1e-9,
+        "µs" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        _ => return None,
+    };
+    Some(Duration::from_secs_f64(number.parse::<f64>().ok()? * unit))
+}
+
+/// The leader reaches no proxy any more, and the API server all the same: it makes room for the one that reaches them.
+fn cut_from_proxies(cluster: &Cluster, arguments: &Arguments, changes: &Changes) -> anyhow::Result<()> {
+    in_sync(cluster, 2)?;
+    let bed = Bed::new(cluster, arguments, 2, None)?;
+    let before = leader(cluster)?;
+    let pod = cluster.get(&["pod", "-n", NAMESPACE, &before])?;
+    let address = pod["status"]["podIP"].as_str().context("it has no address")?;
+    let (node, _) = container_of(cluster, &before)?;
+    let began = Instant::now();
+    bed.filter(&node, &format!("  ip saddr {address} tcp dport 8444 drop\n"))?;
+    let outcome = another_leads(cluster, &before).and_then(|after| {
+        let told = began.elapsed();
+        println!(
+            "   {before} reached no proxy any more; {after} leads after {:.1} s",
+            told.as_secs_f64()
+        );
+        ensure!(told >= PATIENCE, "that was too soon");
+        changes.go_on_everywhere()?;
+        let (cut_off, reaches) = (reach(cluster, &before)?, reach(cluster, &after)?);
+        ensure!(
+            cut_off == "0/2" && reaches == "2/2",
+            "they tell the others that they reach {cut_off} and {reaches}"
+        );
+        ensure!(leader(cluster)? == after, "it was taken back");
+        Ok(())
+    });
+    bed.unfilter(&node)?;
+    outcome?;
+    changes.go_on_everywhere()
+}
+
+/// How many proxies a replica says that it reaches.
+fn reach(cluster: &Cluster, pod: &str) -> anyhow::Result<String> {
+    let election = election(cluster)?;
+    let name = election["metadata"]["name"].as_str().context("a name")?;
+    let own = cluster.get(&["lease", "-n", NAMESPACE, &format!("{name}-{pod}")])?;
+    let reach = own["metadata"]["annotations"]["gateway.silverback.dev/reachable"].as_str();
+    Ok(reach.context("it tells nothing")?.to_owned())
 }
 
 /// The leader's node loses its network: neither the API server nor the other node is in reach.
@@ -186,4 +256,18 @@ fn container_of(cluster: &Cluster, pod: &str) -> anyhow::Result<(String, String)
         node.to_owned(),
         container.trim_start_matches("containerd://").to_owned(),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_in_logs_are_read() {
+        let line = |took: &str| format!("INFO push proxy=a hash=b result=\"Accepted\" took={took}");
+        assert_eq!(took(&line("12.5ms")), Some(Duration::from_micros(12_500)));
+        assert_eq!(took(&line("2s more=1")), Some(Duration::from_secs(2)));
+        assert_eq!(took(&line("250µs")), Some(Duration::from_micros(250)));
+        assert_eq!(took("INFO push"), None);
+    }
 }
