@@ -11,14 +11,13 @@ use crate::{Arguments, cluster::Cluster, load::Load, poll::eventually};
 /// Kubelet brings a changed Secret into pods within about a minute and a half, and then everybody has to notice.
 const FOLLOWED: Duration = Duration::from_secs(240);
 
-pub(super) fn rotation(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
+pub(super) fn rotation(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {
     let front = front(cluster)?;
     let load = Load::start(front.address, HOST, "/", 2);
     let before = issuers(cluster)?;
     let began = Instant::now();
     let secret = format!("{RELEASE}-kong-ca");
-    let request = "gateway.silverback.dev/rotate=authorities e2e";
-    cluster.kubectl(&["annotate", "secret", "-n", NAMESPACE, &secret, "--overwrite", request])?;
+    rotate(cluster, arguments, &secret)?;
     let mut all_the_time = 0;
     let after = eventually("every proxy shows a certificate of the new authority", FOLLOWED, || {
         for row in cluster.list(&["proxyinstances", "-n", NAMESPACE])? {
@@ -52,6 +51,22 @@ pub(super) fn rotation(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
     in_sync(cluster, 2)?;
     change_goes_live(cluster)?;
     load.finish()
+}
+
+/// As an operator asks for it.
+fn rotate(cluster: &Cluster, arguments: &Arguments, secret: &str) -> anyhow::Result<()> {
+    let program = arguments.silverback.as_ref().context("give --silverback")?;
+    let words = ["certificates", "rotate", secret, "-n", NAMESPACE];
+    println!("   $ silverback {}", words.join(" "));
+    let output = cluster.run(program, &words)?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.success() && said.contains("The controller makes new authorities"),
+        "{}: {said}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
 }
 
 pub(super) fn identities(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<()> {

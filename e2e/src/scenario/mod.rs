@@ -52,7 +52,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "idle",
-        story: "as long as nothing happens, the API server is asked for nothing but the Lease",
+        story: "for a minute in which nothing happens, the API server is asked for nothing but the Lease",
         first: false,
         by_name_only: false,
         run: idle::run,
@@ -88,7 +88,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         name: "leader-faults",
         story: "the leader is asked to end, killed, stopped, cut off: the other takes over, and nothing older comes after \
-                something newer; what a deposed leader has sent to a Kong is put right within one probe",
+                something newer; what a deposed leader has sent to a Kong is put right within one probe; one that reaches no proxy makes room",
         first: false,
         by_name_only: true,
         run: leadership::faults,
@@ -180,7 +180,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "verbs",
-        story: "what users run by hand: definitions are applied once, preflight tells what is in the way, wait returns when a changed annotation or Secret is everywhere, one proxy's configuration, a bundle without a secret",
+        story: "what users run by hand: definitions are applied once, preflight tells what is in the way, wait returns when a changed annotation or Secret is everywhere, one proxy's configuration and how it differs, a bundle, all without the key that a consumer uses",
         first: false,
         by_name_only: false,
         run: verbs::run,
