@@ -199,6 +199,34 @@ test("of many proxies those that need a look come first, and the others are a cl
   await page.close();
 });
 
+test("a fleet that the operator has paused is told above everything else, until it goes on", async () => {
+  const overview = await demo.overview();
+  assert.deepEqual(overview.paused, []);
+  assert.equal(await page.locator("#banner").isVisible(), false, "nothing is held back");
+  const held = await browser.newPage();
+  let paused = ["gateway/silverback-kong-gateway-admin"];
+  // An event stream that ends is asked for again: what is told then is what is so then.
+  await held.route("**/api/v1/events", (route) =>
+    route.fulfill({
+      contentType: "text/event-stream",
+      body: `retry: 100\ndata: ${JSON.stringify({ ...overview, paused })}\n\n`,
+    }),
+  );
+  await held.goto(demo.dashboard);
+  const banner = held.locator("#banner");
+  await eventually("the banner says what is paused, and how that ends", async () => {
+    assert.equal(await banner.isVisible(), true);
+    const text = await banner.innerText();
+    for (const part of ["Paused", paused[0], "silverback resume"]) assert.ok(text.includes(part), text);
+  });
+  const top = async (locator) => (await locator.boundingBox()).y;
+  assert.ok((await top(banner)) < (await top(held.getByRole("table", { name: "Proxies", exact: true }))), "it is above");
+  assert.deepEqual(await faintTexts(held), []);
+  paused = [];
+  await eventually("the banner is gone", async () => assert.equal(await banner.isVisible(), false));
+  await held.close();
+});
+
 test("the page asks nobody but the controller, and breaks no rule of its own policy", async () => {
   const policy = notes.response.headers()["content-security-policy"];
   assert.match(policy, /default-src 'none'/);
