@@ -205,34 +205,4 @@ impl Store for Secrets {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn part(digest: &str, sequence: u64, index: usize, of: usize) -> Part {
-        Part {
-            digest: digest.to_owned(),
-            sequence,
-            index,
-            of,
-            bytes: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn the_latest_that_is_whole_counts() {
-        let found = |parts: &[Part]| latest(parts.iter()).map(|(sequence, whole)| (sequence, whole.len()));
-        let old = || [part("a", 1, 1, 2), part("a", 1, 0, 2)];
-        assert_eq!(found(&[]), None);
-        assert_eq!(found(&old()), Some((1, 2)));
-        let [one, other] = old();
-        assert_eq!(
-            found(&[one, other, part("b", 2, 0, 2)]),
-            Some((1, 2)),
-            "a write was broken off"
-        );
-        let [one, other] = old();
-        assert_eq!(found(&[one, other, part("b", 2, 0, 1)]), Some((2, 1)));
-        let [one, _] = old();
-        assert_eq!(found(&[one, part("b", 2, 0, 2)]), None);
-    }
-}
+mod tests;

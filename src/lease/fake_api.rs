@@ -260,7 +260,8 @@ async fn serve(State(api): State<FakeApi>, request: Request) -> Response {
     if watches {
         return follow(api, key, line, &query);
     }
-    let bytes = to_bytes(body, 1 << 20).await.expect("a body");
+    // As much as the real one takes.
+    let bytes = to_bytes(body, 3 << 20).await.expect("a body");
     let sent: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
     let mut content = api.content();
     let former = content.objects.get(&key).cloned();

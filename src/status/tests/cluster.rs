@@ -10,7 +10,7 @@ use crate::{
     fleet::{FleetView, ProxyView},
     lease::fake_api::FakeApi,
     liveness::Liveness,
-    model::{Epoch, Leadership, Snapshot},
+    model::{Epoch, Leadership, Snapshot, Storage},
     render::Rendition,
     status::{Inputs, Reports, Settings, writer},
 };
@@ -30,6 +30,7 @@ pub(super) struct Cluster {
     pub(super) leadership: watch::Sender<Leadership>,
     pub(super) objects_are_ours: watch::Sender<bool>,
     pub(super) liveness: watch::Sender<Liveness>,
+    pub(super) storage: watch::Sender<Storage>,
     pub(super) reports: Reports,
     pub(super) task: JoinHandle<()>,
 }
@@ -50,6 +51,7 @@ impl Cluster {
         let (snapshot, snapshot_receiver) = watch::channel(Arc::new(Snapshot::unlisted()));
         let (leadership, leadership_receiver) = watch::channel(leader(1));
         let (liveness, liveness_receiver) = watch::channel(Liveness::default());
+        let (storage, storage_receiver) = watch::channel(Storage::Stored { at: None, size: None });
         let (objects_are_ours, objects_receiver) = watch::channel(true);
         let inputs = Inputs {
             view: view_receiver,
@@ -57,7 +59,7 @@ impl Cluster {
             snapshot: snapshot_receiver,
             leadership: leadership_receiver,
             objects_are_ours: Some(objects_receiver),
-            storage: None,
+            storage: Some(storage_receiver),
             liveness: liveness_receiver,
         };
         let (future, reports) = writer(api.client(), settings, inputs);
@@ -69,6 +71,7 @@ impl Cluster {
             leadership,
             objects_are_ours,
             liveness,
+            storage,
             reports,
             task: tokio::spawn(future),
         }

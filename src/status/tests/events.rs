@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    cluster::{Cluster, FLEET, leader},
-    world::{at, ingress_ref, no, problem, rendition, snapshot, synced, view, with_whole},
+    cluster::{Cluster, FLEET, INSTANCE, leader},
+    world::{at, hash, ingress_ref, no, problem, rendition, snapshot, synced, view, with_whole},
 };
 use crate::{
-    fleet::{ProxyError, ProxyView},
+    fleet::{Condition, ProxyError, ProxyView},
     liveness::Tracker,
     model::{Digest, Kind, Leadership, Object, Problem, Reason, Snapshot, Unavailable},
     render::Rendition,
@@ -88,6 +88,71 @@ async fn what_proxies_refuse_is_told_on_the_object_and_on_the_controllers_pod() 
     assert_eq!(instance["status"]["errorCount"], 1);
     assert_eq!(instance["status"]["errors"][0]["objectRef"]["name"], "web");
     assert_eq!(instance["status"]["errors"][0]["field"], "paths");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_writer_is_told_on_the_controllers_pod_and_in_the_row() {
+    let cluster = Cluster::running().await;
+    let overwritten = ProxyView {
+        observed: Some(hash("foreign")),
+        synced: Condition {
+            message: "somebody else keeps configuring this proxy".to_owned(),
+            ..no("ForeignWriter")
+        },
+        ..synced("kong-a", "one")
+    };
+    for _ in 0..3 {
+        cluster.show("one", vec![overwritten.clone(), synced("kong-b", "one")]);
+        cluster.settled().await;
+    }
+    let told = on_pod(&cluster, "KongConfigurationApplyFailed");
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!(told[0]["type"], "Warning");
+    let note = told[0]["note"].as_str().unwrap();
+    assert!(
+        note.contains("ForeignWriter") && note.contains("https://10.0.0.1:8444"),
+        "{note}"
+    );
+    assert!(told[0].get("series").is_none_or(Value::is_null), "told once: {told:#?}");
+    let row = cluster.condition(&format!("{INSTANCE}kong-a"), "Synced").unwrap();
+    assert_eq!(
+        (&row["status"], &row["reason"]),
+        (&json!("False"), &json!("ForeignWriter"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_of_over_four_fifths_of_what_a_proxy_takes_is_told_once() {
+    let cluster = Cluster::running().await;
+    let of_size = |size: u64| {
+        let mut proxy = synced("kong-a", "one");
+        proxy.report.as_mut().unwrap().body_limit = Some(10_000);
+        proxy.size_bytes = Some(size);
+        proxy
+    };
+    cluster.show("one", vec![of_size(8_000), synced("kong-b", "one")]);
+    cluster.settled().await;
+    assert_eq!(on_pod(&cluster, "ConfigurationNearlyTooLarge"), Vec::<Value>::new());
+    // It goes on growing.
+    for size in [8_001, 8_500, 9_990] {
+        cluster.show("one", vec![of_size(size), synced("kong-b", "one")]);
+        cluster.settled().await;
+    }
+    let told = on_pod(&cluster, "ConfigurationNearlyTooLarge");
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!(told[0]["type"], "Warning");
+    let note = told[0]["note"].as_str().unwrap();
+    assert!(
+        note.starts_with("kong-a: ") && note.contains("KONG_NGINX_ADMIN_CLIENT_MAX_BODY_SIZE"),
+        "{note}"
+    );
+}
+
+/// Events on the controller's Pod for that reason.
+fn on_pod(cluster: &Cluster, reason: &str) -> Vec<Value> {
+    let mut events = cluster.events("silverback");
+    events.retain(|event| event["reason"] == reason && event["regarding"]["uid"] == "uid-of-silverback-0");
+    events
 }
 
 #[tokio::test(start_paused = true)]

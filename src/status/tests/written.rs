@@ -9,9 +9,9 @@ use super::{
     world::{at, newcomer, no, problem, profile, rendition, settings, snapshot, synced, terminating},
 };
 use crate::{
-    fleet::ProxyView,
+    fleet::{HashMode, ProxyView},
     lease::fake_api::FakeApi,
-    model::{Leadership, NamespacedName, Snapshot},
+    model::{Leadership, NamespacedName, Snapshot, Storage},
     status::{Rows, Settings},
 };
 
@@ -283,6 +283,61 @@ async fn the_fleet_counts_and_says_why() {
         message.contains("1 of 2 proxies") && message.contains("kong-b"),
         "{message}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fleet_says_why_what_was_accepted_last_can_not_be_put_away() {
+    let cluster = Cluster::running().await;
+    assert_eq!(cluster.condition(FLEET, "LastGoodStored").unwrap()["status"], "True");
+    cluster.storage.send_replace(Storage::Failed {
+        reason: "TooLarge",
+        message: "put it on a volume (--last-good-directory)".to_owned(),
+    });
+    cluster.settled().await;
+    let stored = cluster.condition(FLEET, "LastGoodStored").unwrap();
+    assert_eq!(
+        (&stored["status"], &stored["reason"]),
+        (&json!("False"), &json!("TooLarge"))
+    );
+    let message = stored["message"].as_str().unwrap();
+    assert!(message.contains("--last-good-directory"), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_says_how_its_proxy_names_configurations() {
+    let cluster = Cluster::running().await;
+    let configuration = |name: &str| cluster.instance(name).unwrap()["status"]["configuration"].clone();
+    assert!(
+        configuration("kong-a")["hashMode"].is_null(),
+        "it has confirmed nothing yet"
+    );
+    let predicted = ProxyView {
+        hash_mode: HashMode::Predicted,
+        ..synced("kong-a", "one")
+    };
+    let mut learned = ProxyView {
+        hash_mode: HashMode::Learned,
+        ..synced("kong-b", "one")
+    };
+    let own_name = super::world::hash("as it calls that");
+    learned.report.as_mut().unwrap().hash = own_name;
+    cluster.show("one", vec![predicted, learned]);
+    cluster.settled().await;
+    let ours = super::world::hash("one");
+    for (name, mode, reported) in [("kong-a", "predicted", ours), ("kong-b", "learned", own_name)] {
+        let configuration = configuration(name);
+        assert_eq!(configuration["hashMode"], mode);
+        assert_eq!(
+            configuration["observedHash"],
+            reported.to_string(),
+            "what it says itself"
+        );
+        assert_eq!(
+            configuration["shortHash"],
+            ours.short(),
+            "the same for all that run the same"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
