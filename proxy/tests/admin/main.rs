@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod configuration;
+mod identity;
 mod kept;
 mod process;
 mod reads;

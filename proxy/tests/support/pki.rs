@@ -1,10 +1,10 @@
 //! Authorities and certificates, made anew for each test.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
 
 /// An authority.
@@ -36,6 +36,21 @@ impl Authority {
 
     pub(crate) fn client(&self, name: &str) -> Leaf {
         self.issue(name, &[name], ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// A certificate of a proxy for the key of a signing request (PEM), for a time.
+    pub(crate) fn sign(&self, request: &str, from: SystemTime, to: SystemTime) -> String {
+        let mut request = CertificateSigningRequestParams::from_pem(request).unwrap();
+        request.params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        request.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        request.params.not_before = from.into();
+        request.params.not_after = to.into();
+        request.signed_by(&self.0).unwrap().pem()
+    }
+
+    /// A certificate of whoever serves for clients of this authority.
+    pub(crate) fn issuer(&self) -> Leaf {
+        self.issue("controller", &["localhost"], ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     fn issue(&self, common_name: &str, names: &[&str], usage: ExtendedKeyUsagePurpose) -> Leaf {
