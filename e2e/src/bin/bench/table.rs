@@ -71,7 +71,19 @@ impl Table {
         });
     }
 
-    /// Whether every figure was below its limit.
+    /// A figure that must be at least its limit.
+    pub(crate) fn at_least(&mut self, what: &str, value: f64, limit: f64) {
+        let missed = value < limit;
+        self.kept &= !missed;
+        let mark = if missed { "  MISSED" } else { "" };
+        println!(
+            "{what:46} {:>14} {:>14}{mark}",
+            number(value),
+            format!("≥ {}", number(limit))
+        );
+    }
+
+    /// Whether every limit was kept.
     pub(crate) fn kept(&self) -> bool {
         self.kept
     }

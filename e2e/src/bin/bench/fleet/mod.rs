@@ -140,6 +140,14 @@ const OTHER: Expected = Expected {
     },
 };
 
+/// The replica that leads first, by its name.
+const LEADER: &str = "one";
+const LISTENERS: [&str; 4] = [
+    "--health-probe-bind-address",
+    "--metrics-bind-address",
+    "--dashboard-bind-address",
+    "--admission-webhook-listen",
+];
 const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(2);
 const IDLE: Duration = Duration::from_secs(10);
@@ -307,10 +315,10 @@ impl Bench<'_> {
     /// From the start of the process to the last proxy.
     async fn cold_start(&mut self) -> anyhow::Result<Guarded> {
         let began = Instant::now();
-        let mut controller = self.start("one")?;
+        let mut controller = self.start(LEADER)?;
         let routes = self.arguments.routes;
         while !self.stubs.have_routes(routes) {
-            let log = self.arguments.directory.join("one.log");
+            let log = self.arguments.directory.join(format!("{LEADER}.log"));
             ensure!(controller.is_running(), "the controller ended: see {}", log.display());
             ensure!(
                 began.elapsed() < PATIENCE,
@@ -355,12 +363,16 @@ impl Bench<'_> {
             ))
             .arg(format!("--ingress-class={}", objects::CLASS))
             .arg(format!("--election-namespace={}", objects::PROXY_NAMESPACE))
-            .args([
-                "--push-duty=100",
-                "--health-probe-bind-address=off",
-                "--metrics-bind-address=off",
-            ])
-            .arg("--dashboard-bind-address=off")
+            .arg("--push-duty=100")
+            // All that the chart switches on listens, each replica at ports of its own: they share an address here.
+            .args(LISTENERS.iter().zip(0_u16..).map(|(flag, index)| {
+                let offset = if name == LEADER { 0 } else { 100 };
+                format!("{flag}=127.0.0.1:{}", 10_254 + index + offset)
+            }))
+            .arg("--admission-webhook-cert-file")
+            .arg(file("server.crt"))
+            .arg("--admission-webhook-key-file")
+            .arg(file("server.key"))
             .args(&self.arguments.flags);
         Guarded::start(&mut command, &file(&format!("{name}.log")))
     }
@@ -412,7 +424,9 @@ impl Bench<'_> {
             limit: Some(self.expected.idle.unwrap_or(0.2)),
             peer: self.expected.peer.idle,
         });
-        self.table.figure("  probes in that time", probes as f64, "");
+        // Who asks less often idles cheaply. One in twenty may fall just outside of that time.
+        let due = self.arguments.proxies as f64 * IDLE.as_secs_f64() / PROBE_INTERVAL.as_secs_f64();
+        self.table.at_least("  probes in that time", probes as f64, due * 0.95);
         // It is renewed every two seconds; one more may fall into that time, and one of the API server's own Lease.
         let leases = requests.leases(own_requests);
         self.table.limited("  requests for the Lease", leases, 8.0, "");
