@@ -165,6 +165,9 @@ has "- name: controller" securityContext "runAsUser: 1002"
 grep -q "runAsUser: 1001" "$out/taken" || fail "$what: no context of the pod"
 refused "controller.lifecycle" '{adopt: ingress, controller: {lifecycle: {preStop: {exec: {command: [sleep, "5"]}}}}}'
 taken '{adopt: ingress, controller: {lifecycle: {preStop: {exec: {command: [kong, quit, --wait=15]}}}}}'
+refused "silverback brings the controller" '{adopt: ingress, controller: {enabled: false}}'
+refused "the controller alone can't be taken over" '{adopt: ingress, gateway: {enabled: false}}'
+taken '{adopt: ingress, gateway: {enabled: true}, controller: {enabled: true}}'
 refused "adopt=ingress" '{controller: {ingressController: {ingressClass: edge}}}'
 refused "gateway.replicaCount" '{adopt: ingress, replicaCount: 3}'
 refused "gateway.proxy.type" '{adopt: ingress, proxy: {type: ClusterIP}}'

@@ -8,6 +8,7 @@
 {{- include "silverback.refuse" (list $context $context.Values.proxy "proxy." (include "silverback.listeners-refused" $context)) }}
 {{- if eq $context.Values.adopt "ingress" }}
 {{- include "silverback.refuse" (list $context .controller $prefix.controller (include "silverback.controller-half-refused" $context)) }}
+{{- include "silverback.refuse" (list $context .kong $prefix.kong (include "silverback.gateway-half-refused" $context)) }}
 {{- end }}
 {{- $variables := dig "ingressController" "env" (dict) .controller }}
 {{- range $name, $instead := dict "ingress_class" "ingressController.ingressClass" "publish_service" "controller.args=[\"--publish-service=NAMESPACE/NAME\"]" "publish_service_udp" "controller.args=[\"--publish-service-udp=NAMESPACE/NAME\"]" "admission_webhook_listen" "ingressController.admissionWebhook.port" }}
@@ -35,12 +36,18 @@
 
 {{/* What the ingress chart takes for its controller, and this one does not. */}}
 {{- define "silverback.controller-half-refused" -}}
+- {path: enabled, fine: [true], instead: "silverback brings the controller of these gateways. Remove it; uninstall the other release afterwards"}
 - {path: lifecycle, fine: [{}, {preStop: {exec: {command: [kong, quit, --wait=15]}}}], instead: "the controller gives its Lease back when it is told to end. Remove it"}
 - {path: deployment.initContainers, fine: [[]], instead: "the controller's pod has none. Remove it, or use controller.extraContainers"}
 - {path: deployment.hostAliases, fine: [[]], instead: "the controller speaks to the API server and the proxies' addresses alone. Remove it"}
 - {path: deployment.hostNetwork, fine: [false], instead: "the network policy selects the controller's pods by their labels. Remove it"}
 - {path: deployment.daemonset, fine: [false], instead: "one controller leads, the others stand by. Remove it, and set controller.replicas"}
 - {path: autoscaling.enabled, fine: [false], instead: "one controller leads, the others stand by. Remove it, and set controller.replicas"}
+{{- end }}
+
+{{/* The same for its gateways. */}}
+{{- define "silverback.gateway-half-refused" -}}
+- {path: enabled, fine: [true], instead: "a release of the controller alone can't be taken over. Upgrade the release of the gateways, and uninstall this one afterwards"}
 {{- end }}
 
 {{/* This chart's own values, where values of Kong's charts may stand beside them. */}}
