@@ -107,6 +107,7 @@ pub(super) fn gravity(kind: Kind, problem: &Problem) -> Gravity {
         | Reason::UnknownField
         | Reason::InvalidRegex
         | Reason::InvalidCredential
+        | Reason::SecretKeyNotFound
         | Reason::DuplicateObject => Gravity::Denial,
         Reason::InvalidPlugin | Reason::InvalidCertificate if !problem.is_consequence() => Gravity::Denial,
         // Routes of the Gateway API say it in their status.

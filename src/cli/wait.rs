@@ -40,7 +40,7 @@ objects, and access to the controller: list on pods and create on pods/portforwa
 --controller URL.
 
 A mistake in what the object itself says ends it at once, since no waiting mends that. What others can mend is waited for: a
-Secret, Service, plugin or Gateway that it names and that may still come. So are endpoints of a Service; if there are none by
+Secret or a key of it, a Service, plugin or Gateway that it names and that may still come. So are endpoints of a Service; if there are none by
 the time-out, that is a note, since nothing of the Service is left out.
 
 Exit code: 0 it is live everywhere, 1 it is not (it says what holds it back, and where), 2 usage.
@@ -513,10 +513,12 @@ mod tests {
     #[test]
     fn what_may_still_come_is_waited_for_and_mistakes_are_told_at_once() {
         for live in [true, false] {
-            let Standing::NotYet(held_back) = judge(with(live, &[Reason::SecretNotFound]), Vec::new()) else {
-                panic!("cert-manager may be about to make it");
-            };
-            assert_eq!(held_back.last().unwrap(), "SecretNotFound: it is so; do this");
+            for absent in [Reason::SecretNotFound, Reason::SecretKeyNotFound] {
+                let Standing::NotYet(held_back) = judge(with(live, &[absent]), Vec::new()) else {
+                    panic!("whoever fills Secrets may be about to make it");
+                };
+                assert_eq!(*held_back.last().unwrap(), format!("{absent}: it is so; do this"));
+            }
             for mistake in [
                 Reason::InvalidField,
                 Reason::Conflict,
@@ -542,6 +544,8 @@ mod tests {
             (Kind::Gateway, Reason::InvalidCertificate, false),
             (Kind::KongPlugin, Reason::InvalidCertificate, false),
             (Kind::Secret, Reason::InvalidCertificate, true),
+            (Kind::KongConsumer, Reason::InvalidCredential, false),
+            (Kind::Secret, Reason::InvalidCredential, true),
             (Kind::ConfigMap, Reason::InvalidCertificate, true),
             (Kind::Ingress, Reason::DependsOnRejected, false),
             (Kind::KongPlugin, Reason::DependsOnRejected, false),

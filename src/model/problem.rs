@@ -87,6 +87,8 @@ reasons! {
     UnsupportedBackend,
     /// A Secret that is referred to does not exist.
     SecretNotFound,
+    /// A Secret that is referred to does not have the key.
+    SecretKeyNotFound,
     /// An object of another kind that is referred to does not exist.
     ReferenceNotFound,
     /// A Secret does not hold a usable certificate and key.
@@ -141,6 +143,7 @@ impl Reason {
             Self::ServiceNotFound
                 | Self::PortNotFound
                 | Self::SecretNotFound
+                | Self::SecretKeyNotFound
                 | Self::ReferenceNotFound
                 | Self::PluginNotFound
                 | Self::ConsumerGroupNotFound
@@ -159,6 +162,7 @@ impl Problem {
             // A label puts a plugin before all requests, which is told apart from what is wrong with the plugin.
             Reason::InvalidPlugin => !is(&[Kind::KongPlugin, Kind::KongClusterPlugin]) || of_label(),
             Reason::InvalidCertificate => !is(&[Kind::Secret, Kind::ConfigMap]),
+            Reason::InvalidCredential => !is(&[Kind::Secret]),
             _ => false,
         }
     }

@@ -3,82 +3,59 @@
 use std::ops::RangeInclusive;
 
 use super::problems::{Owner, Problems};
-use crate::manifest::nearest;
-pub(super) use crate::model::annotations::{
-    CA_CERTIFICATES_CONFIG_MAPS, CA_CERTIFICATES_SECRETS, CLIENT_CERT, DEFAULT_CLASS, INGRESS_CLASS,
+pub(super) use crate::model::annotations::*;
+use crate::{
+    manifest::nearest,
+    model::{Kind, Reason},
 };
 
-/// Sends plain HTTP to HTTPS.
-pub(super) const FORCE_SSL_REDIRECT: &str = "ingress.kubernetes.io/force-ssl-redirect";
-/// Sends requests to the Service's DNS name instead of its endpoints.
-pub(super) const SERVICE_UPSTREAM: &str = "ingress.kubernetes.io/service-upstream";
-
-/// Where Kong's own annotations begin.
-pub(super) const PREFIX: &str = "konghq.com/";
-
-macro_rules! annotations {
-    ($($name:ident = $suffix:literal;)*) => {
-        $(pub(super) const $name: &str = concat!("konghq.com/", $suffix);)*
-
-        /// All of Kong's that are read, but for headers.
-        const NAMES: &[&str] = &[
-            CA_CERTIFICATES_CONFIG_MAPS,
-            CA_CERTIFICATES_SECRETS,
-            CLIENT_CERT,
-            $($name),*
-        ];
-    };
-}
-
-annotations! {
-    CONNECT_TIMEOUT = "connect-timeout";
-    HEADERS_SEPARATOR = "headers-separator";
-    HOST_ALIASES = "host-aliases";
-    HOST_HEADER = "host-header";
-    HTTPS_REDIRECT_STATUS_CODE = "https-redirect-status-code";
-    METHODS = "methods";
-    OVERRIDE = "override";
-    PATH = "path";
-    PATH_HANDLING = "path-handling";
-    PLUGINS = "plugins";
-    PRESERVE_HOST = "preserve-host";
-    PROTOCOL = "protocol";
-    PROTOCOLS = "protocols";
-    READ_TIMEOUT = "read-timeout";
-    REGEX_PREFIX = "regex-prefix";
-    REGEX_PRIORITY = "regex-priority";
-    REQUEST_BUFFERING = "request-buffering";
-    RESPONSE_BUFFERING = "response-buffering";
-    RETRIES = "retries";
-    REWRITE = "rewrite";
-    SNIS = "snis";
-    STRIP_PATH = "strip-path";
-    TAGS = "tags";
-    TLS_VERIFY = "tls-verify";
-    TLS_VERIFY_DEPTH = "tls-verify-depth";
-    UPSTREAM_POLICY = "upstream-policy";
-    WRITE_TIMEOUT = "write-timeout";
-}
-
-/// Where the annotations begin that match on a header: the header's name follows.
-pub(super) const HEADERS: &str = "konghq.com/headers.";
-
-/// Reports mistyped names: an annotation that is nearly one of Kong's acts no more than any other that nobody reads.
-pub(super) fn check_names(owner: Owner<'_>, problems: &mut Problems) {
+/// Reports annotations that nobody reads where they stand, though they are ours: mistyped names, and those of another kind of
+/// object.
+pub(super) fn check(owner: Owner<'_>, problems: &mut Problems) {
     for name in owner.metadata.annotations.keys() {
-        let Some(suffix) = name.strip_prefix(PREFIX) else {
-            continue;
-        };
-        if NAMES.contains(&name.as_str()) || name.starts_with(HEADERS) {
-            continue;
-        }
-        let suffixes = NAMES.iter().filter_map(|name| name.strip_prefix(PREFIX));
-        if let Some(meant) = nearest(suffix, suffixes) {
-            let message = format!("Kong has no annotation {name}");
-            let remedy = format!("did you mean {PREFIX}{meant}?");
-            Reader { owner, problems }.reject(name, message, remedy);
+        match find(name) {
+            Some(annotation) => check_kind(owner, name, annotation, problems),
+            None => check_name(owner, name, problems),
         }
     }
+}
+
+/// Annotations of Kubernetes' own may stand anywhere for others to read.
+fn check_kind(owner: Owner<'_>, name: &str, annotation: &Annotation, problems: &mut Problems) {
+    let is_ours = name.starts_with(PREFIX) || name.starts_with(INGRESS_PREFIX);
+    if !is_ours || annotation.kinds.contains(&owner.kind) {
+        return;
+    }
+    let kinds: Vec<_> = annotation.kinds.iter().map(|kind| kind.name()).collect();
+    let kinds = match kinds.as_slice() {
+        [kinds @ .., last] if !kinds.is_empty() => format!("{} or {last}", kinds.join(", ")),
+        kinds => kinds.concat(),
+    };
+    problems.report(
+        owner,
+        super::problems::annotation_field(name),
+        Reason::Ignored,
+        format!("{name} has no effect on objects of kind {}", owner.kind.name()),
+        format!("remove it, or put it on an object that it is for: {kinds}"),
+    );
+}
+
+fn check_name(owner: Owner<'_>, name: &str, problems: &mut Problems) {
+    let Some(suffix) = name.strip_prefix(PREFIX) else {
+        return;
+    };
+    let known = ANNOTATIONS.iter().filter(|annotation| !annotation.name.ends_with('.'));
+    let suffixes = known.filter_map(|annotation| annotation.name.strip_prefix(PREFIX));
+    if let Some(meant) = nearest(suffix, suffixes) {
+        let message = format!("Kong has no annotation {name}");
+        let remedy = format!("did you mean {PREFIX}{meant}?");
+        Reader { owner, problems }.reject(name, message, remedy);
+    }
+}
+
+/// Whether an annotation is read on objects of that kind.
+pub(super) fn is_read_on(name: &str, kind: Kind) -> bool {
+    find(name).is_some_and(|annotation| annotation.kinds.contains(&kind))
 }
 
 /// The items of a comma list, trimmed, empty ones dropped.
@@ -99,12 +76,13 @@ impl<'a> Reader<'a, '_> {
             .metadata
             .annotations
             .keys()
-            .any(|name| name.starts_with(PREFIX) || name.starts_with("ingress.kubernetes.io/"))
+            .any(|name| name.starts_with(PREFIX) || name.starts_with(INGRESS_PREFIX))
     }
 
-    /// The value as it is written.
+    /// The value as it is written; none where the kind of object has no such annotation.
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
-        self.owner.metadata.annotation(name)
+        let value = self.owner.metadata.annotation(name);
+        value.filter(|_| is_read_on(name, self.owner.kind))
     }
 
     /// `true` or `false`, in capitals or not.

@@ -76,25 +76,28 @@ struct Loss {
 
 /// Finds claims made twice, and takes the losers' out of their routes; raw objects keep them and are told only.
 pub(super) fn resolve(drafts: &mut Drafts<'_>, state: &mut State<'_>) {
-    if !state.settings.raw_objects {
-        let given_up = given_up(drafts);
-        remove(drafts, &given_up.into_iter().collect());
-    }
-    let mut losses = find(drafts);
+    let raw_objects = state.settings.raw_objects;
+    let paths = paths_of_ingresses(drafts);
+    let mut gone = match raw_objects {
+        true => HashSet::new(),
+        false => given_up(&paths, drafts),
+    };
+    let mut losses = find(&paths, drafts);
     losses.sort_by_key(|loss| (loss.route, loss.name, loss.place));
     let mut lost = BTreeMap::new();
     for of_one in losses.chunk_by(|one, other| one.route == other.route) {
         let (service, number) = of_one[0].route;
         let route = &mut drafts.services[service].routes[number];
-        if concede(route, of_one, state.settings.raw_objects, &mut state.problems) {
+        if concede(route, of_one, raw_objects, &mut state.problems) {
             let message = of_one.iter().find_map(|loss| loss.message.as_deref());
             lost.insert((service, number), (route.owner, message));
         }
     }
+    gone.extend(lost.keys().copied());
+    remove(drafts, &gone);
     if lost.is_empty() {
         return;
     }
-    remove(drafts, &lost.keys().copied().collect());
     let routes = drafts.services.iter().flat_map(|draft| &draft.routes);
     let left: BTreeSet<_> = routes.map(|route| identity(route.owner)).collect();
     for (owner, message) in lost.into_values() {
@@ -134,8 +137,7 @@ fn routes<'d>(drafts: &'d Drafts<'_>) -> impl Iterator<Item = ((usize, usize), &
     })
 }
 
-fn find(drafts: &Drafts<'_>) -> Vec<Loss> {
-    let paths = paths_of_ingresses(drafts);
+fn find<'d>(paths: &'d [IngressPath<'d>], drafts: &'d Drafts<'_>) -> Vec<Loss> {
     let mut claims = Vec::new();
     for (route, draft) in routes(drafts) {
         add_claims(&mut claims, route, draft);
@@ -198,10 +200,9 @@ fn paths_of_ingresses<'d>(drafts: &'d Drafts<'_>) -> Vec<IngressPath<'d>> {
 }
 
 /// Default backends of Ingresses whose requests an HTTPRoute asks for by a rule.
-fn given_up(drafts: &Drafts<'_>) -> Vec<(usize, usize)> {
-    let paths = paths_of_ingresses(drafts);
+fn given_up(paths: &[IngressPath<'_>], drafts: &Drafts<'_>) -> HashSet<(usize, usize)> {
     if !paths.iter().any(|path| path.matches.is_default) {
-        return Vec::new();
+        return HashSet::new();
     }
     let mut claimed: HashSet<(Option<&str>, &str)> = HashSet::new();
     for (_, draft) in routes(drafts).filter(|(_, draft)| plain(draft).is_some()) {

@@ -110,15 +110,24 @@ fn translate_rule<'a>(
     state: &mut State<'a>,
 ) {
     let Some(http) = &rule.http else { return };
-    if !rule.host.is_empty() && !syntax::is_rule_host(&rule.host) {
-        state.problems.report(
-            owner,
-            format!("spec.rules[{position}].host"),
-            Reason::InvalidField,
-            format!("{:?} is not a host name; the rule is left out", rule.host),
-            "use a DNS name such as shop.example.com or *.example.com",
-        );
-        return;
+    if !rule.host.is_empty()
+        && let Err((fault, remedy)) = syntax::check_rule_host(&rule.host)
+    {
+        let field = format!("spec.rules[{position}].host");
+        // Capitals of raw objects are sent as they stand, as by Kong Ingress Controller.
+        let is_sent = state.settings.raw_objects && syntax::is_rule_host(&rule.host);
+        let consequence = if is_sent {
+            "no request asks for it"
+        } else {
+            "the rule is left out"
+        };
+        let message = format!("{fault}; {consequence}");
+        state
+            .problems
+            .report(owner, field, Reason::InvalidField, message, remedy);
+        if !is_sent {
+            return;
+        }
     }
     let marker = owner
         .metadata

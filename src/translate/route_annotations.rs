@@ -167,6 +167,9 @@ impl RouteSettings {
     }
 
     fn read_headers(&mut self, reader: &mut Reader<'_, '_>, regexes: &mut Regexes) {
+        if !annotations::is_read_on(annotations::HEADERS, reader.owner.kind) {
+            return;
+        }
         let separator = reader
             .text(annotations::HEADERS_SEPARATOR)
             .filter(|text| !text.is_empty())
@@ -242,19 +245,11 @@ impl RouteSettings {
     /// Takes away, with a problem, what can't act on routes of that kind in that router (`kic.md` 3, last column).
     fn drop_what_is_without_effect(&mut self, reader: &mut Reader<'_, '_>, flavor: RouterFlavor) {
         let kind = reader.owner.kind;
-        let is_stream = Family::of(kind) != Family::Http;
-        let why = if is_stream {
-            "it matches HTTP requests, and these routes carry other things"
-        } else if flavor.is_expressions() && kind != Kind::Ingress {
-            "with the expressions router it acts on Ingresses alone"
-        } else {
+        if !flavor.is_expressions() || kind == Kind::Ingress {
             return;
-        };
-        let remedy = if is_stream {
-            "remove the annotation".to_owned()
-        } else {
-            format!("remove the annotation, and match in the rules of the {}", kind.name())
-        };
+        }
+        let why = "with the expressions router it acts on Ingresses alone";
+        let remedy = format!("remove the annotation, and match in the rules of the {}", kind.name());
         let mut dropped = Vec::new();
         if self.methods.take().is_some() {
             dropped.push(annotations::METHODS.to_owned());

@@ -83,11 +83,10 @@ fn apply_one(
         service.retries = Some(retries);
     }
     if let Some(host) = reader.text(annotations::HOST_HEADER) {
-        let name = host.split_once(':').map_or(host, |(name, _)| name);
-        if syntax::is_destination(name) {
+        if syntax::is_destination_with_port(host) {
             upstream.host_header = Some(host.to_owned());
         } else {
-            let message = format!("{host:?} is not a host name");
+            let message = format!("{host:?} is not a host name, with a port or not");
             reader.reject(
                 annotations::HOST_HEADER,
                 message,

@@ -21,6 +21,15 @@ pub(super) fn is_destination(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok() || is_server_name(&text.replace('_', "a"))
 }
 
+/// The same, with a port after it or not.
+pub(super) fn is_destination_with_port(text: &str) -> bool {
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    match text.split_once(':') {
+        Some((name, port)) => is_destination(name) && is_port(port),
+        None => is_destination(text),
+    }
+}
+
 /// Whether it is the name of an object in the API server's sense; others would make names and tags that Kong refuses.
 pub(super) fn is_object_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
@@ -46,6 +55,31 @@ pub(super) fn is_label(label: &str) -> bool {
 pub(super) fn is_rule_host(text: &str) -> bool {
     let plain = text.replace('_', "a");
     is_host(&plain) && plain.parse::<IpAddr>().is_err()
+}
+
+/// What is wrong with a host that must pass [`is_rule_host`], and what to write instead.
+pub(super) fn check_host_name(text: &str) -> Result<(), (String, String)> {
+    match is_rule_host(text) {
+        true => Ok(()),
+        false => Err((
+            format!("{text:?} is not a host name"),
+            "use a DNS name such as shop.example.com or *.example.com".to_owned(),
+        )),
+    }
+}
+
+/// The same of an Ingress: capitals are no host to the API server, and a proxy would look for them in vain, since clients ask
+/// in small letters.
+pub(super) fn check_rule_host(text: &str) -> Result<(), (String, String)> {
+    check_host_name(text)?;
+    let small = text.to_ascii_lowercase();
+    match small == text {
+        true => Ok(()),
+        false => Err((
+            format!("the host {text:?} has capital letters, which the API server refuses"),
+            format!("write {small}"),
+        )),
+    }
 }
 
 /// Whether it is an HTTP method in capitals.
@@ -181,6 +215,29 @@ mod tests {
         assert!(!is_server_name("*.example.com"));
         assert!(is_rule_host("my_host.example"));
         assert!(!is_rule_host("10.0.0.1"));
+        assert_eq!(check_rule_host("*.shop.example"), Ok(()));
+        let (message, remedy) = check_rule_host("*.Shop.example").expect_err("capitals");
+        assert!(message.contains("capital letters"), "{message}");
+        assert_eq!(remedy, "write *.shop.example");
+    }
+
+    #[test]
+    fn a_host_header_may_have_a_port() {
+        for good in ["shop.example", "my_host:8080", "10.0.0.1:80", "10.0.0.1"] {
+            assert!(is_destination_with_port(good), "{good}");
+        }
+        for bad in [
+            "",
+            "a b",
+            "shop.example:",
+            "shop.example:http",
+            "shop.example:65536",
+            "a:+1",
+            "a:1:2",
+            ":80",
+        ] {
+            assert!(!is_destination_with_port(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -44,10 +44,10 @@ pub(super) fn rule_tags(owner: Owner<'_>, rule_names: &[&str]) -> Vec<String> {
     tags
 }
 
-/// Reports what is wrong with annotations of any object that something is made of: mistyped names, and tags that a proxy
-/// would refuse, which [`object_tags`] leaves out.
+/// Reports what is wrong with annotations of any object that something is made of: those that nobody
+/// reads there, and tags that a proxy would refuse, which [`object_tags`] leaves out.
 pub(super) fn check(owner: Owner<'_>, problems: &mut Problems) {
-    annotations::check_names(owner, problems);
+    annotations::check(owner, problems);
     let Some(value) = owner.metadata.annotation(annotations::TAGS) else {
         return;
     };

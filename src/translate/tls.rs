@@ -135,16 +135,17 @@ impl<'a> Certificates<'a> {
         }
         for (index, host) in tls.hosts.iter().enumerate() {
             let field = field(&format!(".hosts[{index}]"));
+            // Only of Ingresses the API server refuses capitals.
+            let checked = match owner.kind {
+                Kind::Ingress => syntax::check_rule_host(host),
+                _ => syntax::check_host_name(host),
+            };
+            if let Err((fault, remedy)) = checked {
+                let message = format!("{fault}; no certificate is served for it");
+                problems.report(owner, field.clone(), Reason::InvalidField, message, remedy);
+            }
             if syntax::is_rule_host(host) {
                 self.claim_name(owner, field, host, secret, problems);
-            } else {
-                problems.report(
-                    owner,
-                    field,
-                    Reason::InvalidField,
-                    format!("{host:?} is not a host name; no certificate is served for it"),
-                    "use a DNS name such as shop.example.com or *.example.com",
-                );
             }
         }
     }

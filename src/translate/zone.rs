@@ -5,12 +5,10 @@
 //! followed in reading them (all endpoints must have hints, and one must be for the zone; else all are used).
 
 use super::{ProxyZone, Settings, state::Index};
-use crate::model::kubernetes::{EndpointSliceEndpoint, Service};
-
-/// Asks for nearness, unless `Disabled`. Newer Services have `spec.trafficDistribution` instead.
-const TOPOLOGY_MODE: &str = "service.kubernetes.io/topology-mode";
-/// The former name of the same.
-const TOPOLOGY_AWARE_HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+use crate::model::{
+    annotations::{TOPOLOGY_AWARE_HINTS, TOPOLOGY_MODE},
+    kubernetes::{EndpointSliceEndpoint, Service},
+};
 
 /// The zone that all proxies are in, if they are in one.
 pub(super) fn of_proxies<'a>(settings: &'a Settings, index: &Index<'a>) -> Option<&'a str> {

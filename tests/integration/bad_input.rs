@@ -145,7 +145,7 @@ fn mistakes() -> Vec<Mistake> {
             ),
             object: "KongPlugin demo/bad",
             field: "configFrom.secretKeyRef.key",
-            reason: "InvalidPlugin",
+            reason: "SecretKeyNotFound",
             remedy: "add the key to the Secret, or correct its name",
         },
         Mistake {

@@ -141,6 +141,17 @@ fn limits(config: &str) -> Value {
 }
 
 #[test]
+fn a_key_that_the_secret_lacks_is_named_with_what_to_do() {
+    let mut secret = limits("{}");
+    secret["stringData"] = json!({"other": "{}"});
+    assert_eq!(
+        denial(Kind::KongPlugin, &from_secret(), &[(Kind::Secret, secret)]),
+        "could not load secret plugin configuration: configFrom.secretKeyRef.key: the Secret limits in namespace shop has no \
+         key \"config\"; the plugin can't be used; add the key to the Secret, or correct its name"
+    );
+}
+
+#[test]
 fn plugins_are_shown_to_the_proxies() {
     let mut review = reviewed(Kind::KongPlugin, &limit(&json!({"config": {"minute": 5}})), None, &[]);
     let questions = review.take_questions();

@@ -5,11 +5,12 @@
 //! there is no such file). `UPDATE_GOLDEN=1 cargo test golden` writes what is new, after which one reads the difference.
 #![allow(clippy::unwrap_used)]
 
-// By the list of annotations that the reference pages are generated from, which only the whole build has.
+// By the table of cases, with the names that the reference pages show, which only the whole build has.
 #[cfg(feature = "controller")]
 mod bad_values;
 #[cfg(feature = "controller")]
 mod coverage;
+mod misplaced;
 #[cfg(feature = "controller")]
 mod mutations;
 

@@ -89,7 +89,7 @@ fn out_of_bounds(text: &str, bounds: Text) -> Option<Unfit> {
         Some(Unfit::value(message, "shorten the value".to_owned()))
     } else {
         let pattern = bounds.pattern.filter(|pattern| !is_like(text, pattern))?;
-        let remedy = format!("write a value like {pattern}");
+        let remedy = format!("write a value that the pattern {pattern} matches");
         Some(Unfit::value(
             format!("{shown:?} has not the form of this field"),
             remedy,

@@ -108,6 +108,7 @@ pub(super) fn translate<'a>(routes: &[&'a HTTPRoute], state: &mut State<'a>) {
         rules.extend(own);
     }
     https_redirect::share(&mut rules);
+    https_redirect::tell_caught(&rules, state);
     let mut services = Vec::new();
     for (name, rules) in group(rules, state.settings.combined_services) {
         services.extend(service(name, &rules, state));

@@ -16,7 +16,7 @@ use crate::{
         gateway::{Gateway, GatewaySpec, Listener, RouteGroupKind},
     },
     translate::{
-        Settings,
+        Settings, annotations,
         problems::{Owner, Problems},
     },
 };
@@ -208,6 +208,7 @@ impl<'a> Gateways<'a> {
 impl<'a> OurGateway<'a> {
     fn new(gateway: &'a Gateway, problems: &mut Problems) -> Self {
         let owner = Owner::new(Kind::Gateway, &gateway.metadata);
+        annotations::check(owner, problems);
         let mut ports: HashMap<(u16, bool), Vec<&Listener>> = HashMap::new();
         let mut listeners = Vec::with_capacity(gateway.spec.listeners.len());
         let tls = gateway.spec.tls.as_ref();

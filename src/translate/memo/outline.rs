@@ -26,6 +26,9 @@ const GATEWAY: &str = "gateway";
 /// Namespaces whose Ingresses get names as routes of the Gateway API do.
 const ROUTE_NAMESPACES: [&str; 5] = ["httproute", "grpcroute", "tcproute", "udproute", "tlsroute"];
 
+/// Without any of these a path is a regular expression for itself.
+const REGEX_SIGNS: [char; 8] = ['(', ')', '[', '{', '*', '+', '?', '\\'];
+
 /// The keys of one object.
 #[derive(Default)]
 pub(super) struct Outline(Vec<Key>);
@@ -68,11 +71,19 @@ impl Outline {
         }
     }
 
-    /// A host and path can be claimed once.
+    /// A host and path can be claimed once: as it stands, or by a regular expression that says the same.
     fn path(&mut self, host: &str, path: &str, marker: &str) {
-        for path in [Some(path), path.strip_prefix(marker)].into_iter().flatten() {
-            let normal: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-            self.add("path", &[host, &normal.join("/")]);
+        // What is no regular expression is escaped in one.
+        let escaped = path.contains(REGEX_SIGNS).then(|| regex::escape(path));
+        for path in [Some(path), path.strip_prefix(marker), escaped.as_deref()]
+            .into_iter()
+            .flatten()
+        {
+            // An exact path ends with the sign as a regular expression.
+            for path in [Some(path), path.strip_suffix('$')].into_iter().flatten() {
+                let normal: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+                self.add("path", &[host, &normal.join("/")]);
+            }
         }
     }
 
@@ -177,6 +188,14 @@ impl Outline {
             for path in paths.chain(rule.matches.is_empty().then_some(None)) {
                 let path = path.and_then(|path| path.value.as_deref()).unwrap_or("/");
                 hosts.iter().for_each(|host| outline.path(host, path, REGEX_MARKER));
+                if rule.filters.iter().any(|filter| filter.url_rewrite.is_some()) {
+                    // What replaces a prefix catches what comes after it.
+                    let caught = match path.trim_end_matches('/') {
+                        "" => "/(.*)".to_owned(),
+                        prefix => format!("{prefix}(/.*)"),
+                    };
+                    hosts.iter().for_each(|host| outline.path(host, &caught, REGEX_MARKER));
+                }
             }
         }
         outline

@@ -15,7 +15,7 @@ use super::{
     merge, rest,
 };
 use crate::{
-    model::{Kind, NamespacedName, Object, RouterFlavor, Snapshot},
+    model::{Kind, NamespacedName, Object, Reason, RouterFlavor, Snapshot},
     translate::{FeatureGates, Settings, Translation},
 };
 
@@ -415,5 +415,51 @@ fn routes_with_plugins_come_and_go_without_the_plugins_of_others() {
             "edit {number}"
         );
         before = after;
+    }
+}
+
+#[test]
+fn regular_expressions_that_an_http_route_becomes_are_claimed_once() {
+    let settings = settings(RouterFlavor::Traditional);
+    let class = json!({"metadata": {"name": "g"}, "spec": {"controllerName": "konghq.com/kic-gateway-controller"}});
+    let gateway = json!({"metadata": {"name": "g", "namespace": "shop"}, "spec": {"gatewayClassName": "g", "listeners": [
+        {"name": "http", "port": 80, "protocol": "HTTP"}]}});
+    let rewrite = |with: &str| {
+        json!([{"type": "URLRewrite", "urlRewrite": {"path":
+        {"type": "ReplacePrefixMatch", "replacePrefixMatch": with}}}])
+    };
+    let cases = [
+        ("/~/(.*)", "PathPrefix", "/", rewrite("/new")),
+        ("/~/a(/.*)", "PathPrefix", "/a", rewrite("/new")),
+        ("/~/a$", "PathPrefix", "/a", rewrite("/new")),
+        ("/~/a$", "Exact", "/a", json!([])),
+        (r"/~/a\(b$", "Exact", "/a(b", json!([])),
+    ];
+    for (path, kind, value, filters) in cases {
+        let ingress = json!({"metadata": {"name": "i", "namespace": "shop"}, "spec": {"ingressClassName": "kong", "rules": [
+            {"host": "shop.example", "http": {"paths": [{"path": path, "pathType": "ImplementationSpecific",
+                "backend": {"service": {"name": "one", "port": {"number": 80}}}}]}}]}});
+        let route = json!({"metadata": {"name": "h", "namespace": "shop"}, "spec": {
+            "parentRefs": [{"name": "g"}], "hostnames": ["shop.example"], "rules": [{
+                "matches": [{"path": {"type": kind, "value": value}}], "filters": filters,
+                "backendRefs": [{"kind": "Service", "name": "two", "port": 80, "weight": 1}]}]}});
+        let mut snapshot = Snapshot::default();
+        for (kind, value) in [
+            (Kind::GatewayClass, class.clone()),
+            (Kind::Gateway, gateway.clone()),
+            (Kind::Ingress, ingress),
+            (Kind::HTTPRoute, route),
+        ] {
+            snapshot.insert(Object::from_json(kind, value).expect("it fits"));
+        }
+        let apart = Translator::default().translate(&snapshot, &settings);
+        let whole = in_one_piece(&snapshot, &settings);
+        let told = |translation: &Translation| {
+            let conflicts = translation.problems.iter().filter(|it| it.reason == Reason::Conflict);
+            conflicts.map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&apart).len(), 1, "{path}: {:?}", apart.problems);
+        assert_eq!(told(&apart), told(&whole), "{path}");
+        assert_eq!(apart.configuration.to_bytes(), whole.configuration.to_bytes(), "{path}");
     }
 }

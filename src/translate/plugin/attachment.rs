@@ -282,6 +282,16 @@ pub(in crate::translate) fn find<'a>(
         None => (own, name),
     };
     let consequence = consequence(owner, missing_plugin);
+    if plugin.is_empty() || (namespace.is_empty() && !own.is_empty()) {
+        problems.report(
+            owner,
+            field,
+            Reason::PluginNotFound,
+            format!("{name:?} names no plugin; {consequence}"),
+            "write NAME, or NAMESPACE:NAME for a KongPlugin of another namespace",
+        );
+        return None;
+    }
     if namespace != own && !grants.permits(owner, Kind::KongPlugin, namespace, plugin) {
         problems.report(
             owner,

@@ -274,8 +274,8 @@ impl<'a> Reader<'a, '_> {
         let Some(value) = secret.value(key) else {
             self.report(
                 format!("{field}.secretKeyRef.key"),
-                Reason::InvalidPlugin,
-                format!("the Secret {name} has no key {key:?}"),
+                Reason::SecretKeyNotFound,
+                format!("the Secret {name} in namespace {namespace} has no key {key:?}; the plugin can't be used"),
                 "add the key to the Secret, or correct its name",
             );
             return None;

@@ -2,20 +2,23 @@
 //!
 //! `src/translate/testdata/coverage.txt` names for each of them a run of a golden case whose configuration or problems
 //! change when it is taken out of the case's objects, or says why there is none. The list of fields comes from the
-//! definitions in `deploy/crds`, that of annotations from the table of `docs/reference/annotations.md`.
+//! definitions in `deploy/crds`, that of annotations from the table of `model::annotations`.
 //! `UPDATE=1 cargo test coverage` looks for a case for what has none, and drops what is no more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::reference::annotations::ANNOTATIONS;
+use crate::{
+    model::annotations::{ANNOTATIONS, Annotation},
+    reference::annotations::shown,
+};
 
 /// What is taken out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     /// A field, by the names on the way: `[]` are the elements of a list, `{}` the values of a map.
     Field(Vec<String>),
-    /// An annotation; where its name ends with one, it stands for all that begin so.
+    /// An annotation; where its name ends with a dot, it stands for all that begin so.
     Annotation(&'static str),
 }
 
@@ -25,7 +28,7 @@ impl Part {
     pub(super) fn text(&self) -> String {
         match self {
             Self::Field(path) => path.join(".").replace(".[]", "[]").replace(".{}", "{}"),
-            Self::Annotation(name) => format!("@{name}"),
+            Self::Annotation(name) => format!("@{}", shown(name)),
         }
     }
 
@@ -59,9 +62,9 @@ impl Part {
         };
         let annotations = object["metadata"]["annotations"].as_object();
         let names = annotations.into_iter().flat_map(|annotations| annotations.keys());
-        let is_meant = |key: &&String| match name.strip_suffix("NAME") {
-            Some(prefix) => key.starts_with(prefix),
-            None => key == name,
+        let is_meant = |key: &&String| match name.ends_with('.') {
+            true => key.starts_with(name),
+            false => key == name,
         };
         names.filter(is_meant).cloned().collect()
     }
@@ -121,7 +124,7 @@ fn walk(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
 }
 
 fn annotations_by_kind() -> BTreeSet<Entry> {
-    let of_kinds = |annotation: &'static crate::reference::annotations::Annotation| {
+    let of_kinds = |annotation: &'static Annotation| {
         let kinds = annotation.kinds.iter();
         kinds.map(|kind| (kind.name(), Part::Annotation(annotation.name)))
     };

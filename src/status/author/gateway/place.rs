@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::{
     model::{
         Kind, NamespacedName, ObjectRef, Snapshot,
+        annotations::PUBLISH_SERVICE,
         gateway::{Gateway, GatewayAddress},
         kubernetes::LoadBalancerIngress,
     },
@@ -16,8 +17,6 @@ use crate::{
     translate::GatewayStatuses,
 };
 
-/// Names the Services whose addresses are the Gateway's, in place of the controller's.
-const ANNOTATION: &str = "konghq.com/publish-service";
 /// How many addresses a status can have.
 const MOST: usize = 16;
 
@@ -104,7 +103,7 @@ fn type_of(address: &GatewayAddress) -> &str {
 
 /// The addresses that a Gateway can have.
 fn offered(gateway: &Gateway, snapshot: &Snapshot, addresses: &Addresses) -> Vec<GatewayAddress> {
-    let annotation = gateway.metadata.annotation(ANNOTATION).unwrap_or_default();
+    let annotation = gateway.metadata.annotation(PUBLISH_SERVICE).unwrap_or_default();
     let services: Vec<_> = annotation.split(',').filter_map(service).collect();
     if !services.is_empty() {
         let addresses = services.iter().map(|name| addresses::of_service(name, snapshot));
