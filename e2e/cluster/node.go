@@ -39,7 +39,11 @@ func (s *supervisor) nodeMachine(name string) *machine {
 	write("cni/10-pods.conflist")
 	return &machine{
 		Name: name, Dir: dir, LogDir: s.path("logs"),
-		Sysctls: map[string]string{"net.ipv4.ip_forward": "1"},
+		Sysctls: map[string]string{
+			"net.ipv4.ip_forward": "1",
+			// Below the node ports, and apart from the ports of the host's clients, which forward takes here as well.
+			"net.ipv4.ip_local_port_range": "16384 29999",
+		},
 		Services: []service{
 			{"containerd", []string{"containerd", "--config", containerdConf}},
 			{"kubelet", s.args("kubelet",

@@ -76,12 +76,12 @@ async fn lead(
             .borrow_and_update()
             .as_ref()
             .map(|one| one.authority.clone());
-        let write = match (&found, authority) {
-            (Some(configuration), Some(authority)) => write(configuration, &authority),
+        let due = match (&found, authority) {
+            (Some(configuration), Some(authority)) => write(configuration, &authority).map(|write| (write, authority)),
             _ => None,
         };
         let mut wait = None;
-        if let Some(write) = write {
+        if let Some((write, authority)) = due {
             let outcome = match &write {
                 Write::Set(bundle) => {
                     let parameters = PatchParams::apply(FIELD_MANAGER).force();
@@ -91,12 +91,18 @@ async fn lead(
             };
             match outcome {
                 Ok(stored) => {
-                    found = Some(stored);
                     complained = false;
-                    if matches!(write, Write::Set(_)) {
+                    if let Write::Set(_) = write {
                         tracing::info!(configuration = %name, "the API server trusts the admission webhook (caBundle)");
-                        // Once more: what was set is to be given up.
-                        continue;
+                        // What was set is to be given up at once; what is not there in spite of the answer can wait.
+                        let is_set = has_bundle(&stored, &authority);
+                        found = Some(stored);
+                        if is_set {
+                            continue;
+                        }
+                        wait = Some(RETRY);
+                    } else {
+                        found = Some(stored);
                     }
                 }
                 // Somebody was faster; the watch tells what stands there now.
@@ -172,12 +178,11 @@ fn write(configuration: &ValidatingWebhookConfiguration, authority: &str) -> Opt
     if is_of_a_chart && !is_marked {
         return None;
     }
-    let webhooks = configuration.webhooks.as_deref().unwrap_or_default();
-    let bundle = ByteString(authority.as_bytes().to_vec());
-    let has_it = |webhook: &ValidatingWebhook| webhook.client_config.ca_bundle.as_ref() == Some(&bundle);
-    if webhooks.iter().all(has_it) {
+    if has_bundle(configuration, authority) {
         return give_up(configuration).map(Write::GiveUp);
     }
+    let bundle = ByteString(authority.as_bytes().to_vec());
+    let webhooks = configuration.webhooks.as_deref().unwrap_or_default();
     let webhooks: Vec<Value> = webhooks
         .iter()
         .map(|webhook| json!({"name": webhook.name, "clientConfig": {"caBundle": bundle}}))
@@ -188,6 +193,16 @@ fn write(configuration: &ValidatingWebhookConfiguration, authority: &str) -> Opt
         "metadata": {"name": metadata.name},
         "webhooks": webhooks,
     })))
+}
+
+/// Whether every webhook has this bundle.
+fn has_bundle(configuration: &ValidatingWebhookConfiguration, authority: &str) -> bool {
+    let webhooks = configuration.webhooks.as_deref().unwrap_or_default();
+    let has_it = |webhook: &ValidatingWebhook| {
+        let bundle = webhook.client_config.ca_bundle.as_ref();
+        bundle.is_some_and(|bundle| bundle.0 == authority.as_bytes())
+    };
+    webhooks.iter().all(has_it)
 }
 
 /// The owners without us. `None` where we are none of them, or the only one: an empty list would be taken for none at all.

@@ -1,9 +1,9 @@
 //! The admission webhook: its certificate, its questions to proxies and to the API server, its figures.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::bail;
-use futures_util::{FutureExt, future::join_all};
+use futures_util::FutureExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use tokio::{sync::watch, task::JoinSet};
@@ -13,18 +13,18 @@ use super::{
     entity_schemas::Schemas,
     pipeline,
     settings::{AdmissionCertificate, AdmissionSettings, ControllerSettings},
+    spokesmen::ask_proxies,
 };
 use crate::{
-    admission::{self, Answer, Question},
-    fleet::{ConditionStatus, FleetView, ProxyView},
+    admission,
+    fleet::FleetView,
     model::{Kind, Leadership, NamespacedName, Object, Snapshot},
     observe::metrics::Metrics,
     pki::{
         self, CaBundleSettings, CertificateFiles, CertificateMaterial, KeyPairPem, WebhookCertificate,
         WebhookSecretSettings, client::AdminTls,
     },
-    push::Inquirer,
-    serve::admission::{self as webhook, AskProxies, LookUp, LookUpSecret},
+    serve::admission::{self as webhook, LookUp, LookUpSecret},
     translate,
 };
 
@@ -157,45 +157,6 @@ fn translations(
         admission::Settings {
             translations: profiles.into_iter().map(of_profile).collect(),
         }
-    })
-}
-
-/// Whether a proxy can be asked something.
-pub(super) fn can_be_asked(proxy: &ProxyView) -> bool {
-    proxy.reachable.status == ConditionStatus::True && !proxy.target.terminating
-}
-
-/// Asks one proxy of each profile that the question concerns.
-pub(super) fn ask_proxies(
-    settings: &ControllerSettings,
-    view: watch::Receiver<Arc<FleetView>>,
-    tls: watch::Receiver<Option<Arc<AdminTls>>>,
-    limit: Duration,
-) -> AskProxies {
-    let inquirer = Arc::new(Inquirer::new(tls, limit));
-    let assumed = settings.profile.clone();
-    Arc::new(move |question: Question| {
-        let mut chosen: Vec<(String, Arc<ProxyView>)> = Vec::new();
-        for proxy in view.borrow().proxies.iter().filter(|proxy| can_be_asked(proxy)) {
-            let Some(profile) = &proxy.profile else {
-                continue;
-            };
-            let profile = assumed.of(profile).to_string();
-            let is_meant = question.profile.as_ref().is_none_or(|wanted| *wanted == profile);
-            if is_meant && chosen.iter().all(|(known, _)| *known != profile) {
-                chosen.push((profile, proxy.clone()));
-            }
-        }
-        let inquirer = inquirer.clone();
-        async move {
-            let asked = chosen.iter().map(|(profile, proxy)| {
-                let answer = inquirer.ask(&proxy.target, &question);
-                async move { answer.await.map(|answer| (profile.clone(), answer)) }
-            });
-            let answers: Vec<Option<(String, Answer)>> = join_all(asked).await;
-            answers.into_iter().flatten().collect()
-        }
-        .boxed()
     })
 }
 

@@ -13,7 +13,7 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{sync::watch, time::Instant};
 
 use self::ledger::{Ledger, Said};
-use super::{ProfileOverride, admission};
+use super::{ProfileOverride, spokesmen};
 use crate::{
     admission::Question,
     fleet::FleetView,
@@ -24,8 +24,8 @@ use crate::{
 
 pub(super) use self::ledger::Answers;
 
-/// How long a proxy may take to answer.
-pub(super) const LIMIT: Duration = Duration::from_secs(5);
+/// How long a proxy may take to answer: another one can still do so before something is rendered without.
+pub(super) const LIMIT: Duration = Duration::from_secs(2);
 
 /// What is known of custom entities, for those who translate.
 #[derive(Clone)]
@@ -173,7 +173,7 @@ pub(super) async fn follow(inquiry: Inquiry, answers: watch::Sender<Arc<Answers>
 /// The profiles of which a proxy can be asked.
 fn reachable(view: &FleetView, assumed: &ProfileOverride) -> BTreeSet<Arc<str>> {
     let mut distinct: Vec<&Profile> = Vec::new();
-    for proxy in view.proxies.iter().filter(|proxy| admission::can_be_asked(proxy)) {
+    for proxy in view.proxies.iter().filter(|proxy| spokesmen::can_be_asked(proxy)) {
         let profile = proxy.profile.as_ref().filter(|profile| has_entities(profile));
         distinct.extend(profile.filter(|profile| !distinct.contains(profile)));
     }
@@ -204,4 +204,4 @@ async fn round(ask: AskProxies, profile: Arc<str>, types: Vec<String>) -> (Arc<s
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -21,6 +21,7 @@ mod request_rate;
 mod secrecy;
 mod settings;
 mod source;
+mod spokesmen;
 mod statuses;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -281,7 +282,7 @@ fn ask_for_schemas(
     }
     let (sender, answers) = watch::channel(Arc::default());
     let inquiry = entity_schemas::Inquiry {
-        ask: admission::ask_proxies(settings, views.clone(), tls.clone(), entity_schemas::LIMIT),
+        ask: spokesmen::ask_proxies(settings, views.clone(), tls.clone(), entity_schemas::LIMIT),
         snapshots: snapshots.clone(),
         views: views.clone(),
         assumed: settings.profile.clone(),

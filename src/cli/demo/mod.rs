@@ -7,6 +7,7 @@ mod terminal;
 mod upstream;
 
 use std::{
+    fs,
     io::{self, IsTerminal, Write},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
@@ -262,15 +263,26 @@ async fn draw(
 
 /// Listens for signals from now on; ends with the first one.
 fn exit_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    // Under `nohup` it shall outlive its terminal; listening would undo that.
+    let ignores_hangup =
+        fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, SignalKind::hangup()));
     let mut signals = END
-        .map(signal)
         .into_iter()
+        .filter(|kind| !(ignores_hangup && *kind == SignalKind::hangup()))
+        .map(signal)
         .collect::<io::Result<Vec<_>>>()
         .context("failed to listen for signals")?;
     Ok(async move {
         let any = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
         select_all(any).await;
     })
+}
+
+/// Whether a process whose `/proc/PID/status` that is ignores a signal: a bit of `SigIgn` for each, from 1 on (proc(5)).
+fn ignores(status: &str, kind: SignalKind) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
 }
 
 /// Where the dashboard will be: the address asked for, the usual one, or a free one when that is in use.
@@ -299,9 +311,9 @@ fn manifests(given: Option<&Path>, state: &Path) -> anyhow::Result<PathBuf> {
         return Ok(repository.to_owned());
     }
     let copy = state.join("manifests");
-    std::fs::create_dir(&copy)?;
+    fs::create_dir(&copy)?;
     for (name, content) in EXAMPLES {
-        std::fs::write(copy.join(name), content)?;
+        fs::write(copy.join(name), content)?;
     }
     Ok(copy)
 }
@@ -340,4 +352,19 @@ fn example(directory: &Path) -> Option<(String, String)> {
         (host.cloned().unwrap_or_else(|| "localhost".to_owned()), path.to_owned())
     });
     examples.min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_process_ignores_is_read_from_its_status() {
+        let nohup =
+            "Name:\tsilverback\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000001\nSigCgt:\t0000000000000002\n";
+        assert!(ignores(nohup, SignalKind::hangup()));
+        assert!(!ignores(nohup, SignalKind::interrupt()));
+        assert!(!ignores("SigIgn:\t0000000000001000\n", SignalKind::hangup()));
+        assert!(!ignores("", SignalKind::hangup()));
+    }
 }

@@ -20,7 +20,7 @@ use crate::{
     wiring::pipeline,
 };
 
-fn profile(minor: u16) -> Profile {
+pub(in crate::wiring) fn profile(minor: u16) -> Profile {
     Profile {
         router_flavor: RouterFlavor::Traditional,
         edition: Some(Edition::Enterprise),
@@ -29,7 +29,7 @@ fn profile(minor: u16) -> Profile {
     }
 }
 
-fn proxy(profile: &Profile, is_reachable: bool) -> Arc<ProxyView> {
+pub(in crate::wiring) fn proxy(profile: &Profile, is_reachable: bool) -> Arc<ProxyView> {
     let condition = |holds: bool| Condition {
         status: if holds {
             ConditionStatus::True
