@@ -26,6 +26,10 @@ use crate::{
 
 /// The least time between two looks at what is known: a burst of views is one look.
 const PACE: Duration = Duration::from_millis(20);
+/// What each proxy adds to it: a look goes over all of them, and while a change is on its way to many there is news all the time.
+const PACE_OF_EACH: Duration = Duration::from_millis(1);
+/// What all proxies together add at most.
+const PACE_OF_ALL: Duration = Duration::from_millis(200);
 /// How long it is waited for what stands in the cluster before statuses are made.
 const SEED_LIMIT: Duration = Duration::from_secs(5);
 
@@ -89,6 +93,12 @@ pub fn writer(
         }
     };
     (future, Reports { load })
+}
+
+/// How long a fleet of that many proxies is not looked at again.
+fn pace(proxies: usize) -> Duration {
+    let of_all = PACE_OF_EACH.saturating_mul(u32::try_from(proxies).unwrap_or(u32::MAX));
+    PACE + of_all.min(PACE_OF_ALL)
 }
 
 /// Waits until there are news; for ever if there can't be any.
@@ -187,7 +197,7 @@ impl<'a> Term<'a> {
                 self.confirmations = world.liveness.confirmations;
                 self.author.update(&world, &mut self.planner, now);
                 stale = false;
-                look_at = now + PACE;
+                look_at = now + pace(world.view.proxies.len());
             }
             let next_write = self.start_writes(now);
             self.report();
