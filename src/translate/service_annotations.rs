@@ -123,10 +123,12 @@ pub(super) fn fit_protocol(
         return;
     }
     for owner in members.iter().flat_map(Member::faces) {
-        let mut reader = Reader { owner, problems };
-        if reader.text(annotations::PATH).is_some_and(syntax::is_service_path) {
-            reader.reject(
-                annotations::PATH,
+        let path = Reader { owner, problems }.text(annotations::PATH);
+        if path.is_some_and(syntax::is_service_path) {
+            problems.report(
+                owner,
+                annotation_field(annotations::PATH),
+                Reason::Ignored,
                 format!("requests have no path in front of which it could be put with the protocol {protocol}"),
                 format!("remove it, or set {} to http or https", annotations::PROTOCOL),
             );
