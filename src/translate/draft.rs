@@ -11,6 +11,7 @@ use proxy_config_schema as kong;
 use super::{
     backend::{Backend, PortSelector},
     expression::Predicate,
+    field_path::FieldPath,
     path::PathMatch,
     problems::{Owner, Problems},
     route_annotations::RouteSettings,
@@ -116,7 +117,7 @@ fn report_overwritten(loser: &ServiceDraft<'_>, winner: &ServiceDraft<'_>, probl
 }
 
 /// A Kong route.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct RouteDraft<'a> {
     pub(super) name: String,
     pub(super) owner: Owner<'a>,
@@ -170,7 +171,7 @@ impl RouteDefaults {
 }
 
 /// What a route picks requests by.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Matches {
     /// Paths of an Ingress: written in the flavour of the proxies' router, once conflicts are resolved.
     Paths(PathMatches),
@@ -183,7 +184,7 @@ pub(super) enum Matches {
 }
 
 /// Hosts and paths of an Ingress.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct PathMatches {
     /// Empty for any host.
     pub(super) hosts: Vec<String>,
@@ -197,7 +198,7 @@ pub(super) struct PathMatches {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct FieldMatches {
     pub(super) hosts: Vec<String>,
-    pub(super) paths: Vec<String>,
+    pub(super) paths: Vec<FieldPath>,
     pub(super) methods: Vec<String>,
     pub(super) headers: BTreeMap<String, Vec<String>>,
     /// The rule of its object and the match, the first of several.
@@ -236,7 +237,7 @@ impl RouteDraft<'_> {
 }
 
 /// A path of a route, and where it stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct PathDraft {
     pub(super) matches: PathMatch,
     pub(super) place: Place,

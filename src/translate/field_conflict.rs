@@ -3,7 +3,8 @@
 //!
 //! What [`super::conflict`] is for Ingresses, this is for TCPIngresses, UDPIngresses and the routes of the Gateway API, by the
 //! Gateway API's order: the older object, then the first by namespace and name, then the first rule and match. With
-//! expressions HTTPRoutes and GRPCRoutes have ranks by the same order, and never get here.
+//! expressions HTTPRoutes and GRPCRoutes have ranks by the same order, and never get here. As with these, an exact path goes
+//! before a regular expression, and both before what a prefix covers.
 //!
 //! An Ingress goes before an HTTPRoute that picks the very same, as its priority has it with expressions; its default backend
 //! gives way to whatever is more than that.
@@ -16,6 +17,7 @@ use std::{
 use super::{
     conflict::{CHANCE, why},
     draft::{Drafts, Matches, PathMatches, RouteDraft},
+    field_path::{FieldPath, Origin},
     gateway,
     problems::{Owner, Problems},
     state::State,
@@ -51,10 +53,20 @@ struct Rest<'d> {
 /// A path of an Ingress as its route has it.
 struct IngressPath<'d> {
     route: (usize, usize),
-    path: usize,
-    text: String,
+    number: usize,
+    path: FieldPath,
     draft: &'d RouteDraft<'d>,
     matches: &'d PathMatches,
+}
+
+/// What a route claims in one place, whatever the name.
+struct Spot<'d> {
+    /// The place's number.
+    number: usize,
+    place: Option<Place<'d>>,
+    origin: Origin,
+    /// Whether nothing is left of the place where another one has this.
+    is_whole: bool,
 }
 
 /// A route's claim on one name in one place, by their numbers.
@@ -62,6 +74,8 @@ struct Claim<'d> {
     route: (usize, usize),
     name: usize,
     place: usize,
+    origin: Origin,
+    is_whole: bool,
     draft: &'d RouteDraft<'d>,
 }
 
@@ -70,7 +84,7 @@ struct Loss {
     route: (usize, usize),
     name: usize,
     place: usize,
-    /// `None` where the winner does all that the loser asks for.
+    /// `None` where it is no conflict: the winner does all that the loser asks for, or was asked for what the loser only covers.
     message: Option<String>,
 }
 
@@ -82,15 +96,31 @@ pub(super) fn resolve(drafts: &mut Drafts<'_>, state: &mut State<'_>) {
         true => HashSet::new(),
         false => given_up(&paths, drafts),
     };
-    let mut losses = find(&paths, drafts);
-    losses.sort_by_key(|loss| (loss.route, loss.name, loss.place));
+    let mut losses = find(&paths, drafts, raw_objects);
+    for (service, route) in &gone {
+        state.takes_part(drafts.services[*service].routes[*route].owner);
+    }
+    let place = |loss: &Loss| (loss.route, loss.name, loss.place);
+    losses.sort_by_key(place);
+    losses.dedup_by_key(|loss| place(loss));
     let mut lost = BTreeMap::new();
     for of_one in losses.chunk_by(|one, other| one.route == other.route) {
         let (service, number) = of_one[0].route;
-        let route = &mut drafts.services[service].routes[number];
-        if concede(route, of_one, raw_objects, &mut state.problems) {
-            let message = of_one.iter().find_map(|loss| loss.message.as_deref());
-            lost.insert((service, number), (route.owner, message));
+        let routes = &mut drafts.services[service].routes;
+        report(&routes[number], of_one, raw_objects, &mut state.problems);
+        if raw_objects {
+            continue;
+        }
+        let mut left = without(&routes[number], of_one).into_iter();
+        match left.next() {
+            Some(first) => {
+                routes[number] = first;
+                routes.extend(left);
+            }
+            None => {
+                let message = of_one.iter().find_map(|loss| loss.message.as_deref());
+                lost.insert((service, number), (routes[number].owner, message));
+            }
         }
     }
     gone.extend(lost.keys().copied());
@@ -137,7 +167,7 @@ fn routes<'d>(drafts: &'d Drafts<'_>) -> impl Iterator<Item = ((usize, usize), &
     })
 }
 
-fn find<'d>(paths: &'d [IngressPath<'d>], drafts: &'d Drafts<'_>) -> Vec<Loss> {
+fn find<'d>(paths: &'d [IngressPath<'d>], drafts: &'d Drafts<'_>, raw_objects: bool) -> Vec<Loss> {
     let mut claims = Vec::new();
     for (route, draft) in routes(drafts) {
         add_claims(&mut claims, route, draft);
@@ -153,10 +183,12 @@ fn find<'d>(paths: &'d [IngressPath<'d>], drafts: &'d Drafts<'_>) -> Vec<Loss> {
             *winner = claim;
         }
     }
-    let lost = claims.iter().filter(|(_, claim)| !claim.is_of_ingress());
+    let lost = claims
+        .iter()
+        .filter(|(_, claim)| claim.is_whole && !claim.is_of_ingress());
     let lost = lost.filter_map(|(key, claim)| {
         let winner = winners[key];
-        (winner.route != claim.route).then(|| claim.loss(key, winner))
+        (winner.route != claim.route).then(|| claim.loss(key, winner, raw_objects))
     });
     lost.collect()
 }
@@ -186,11 +218,11 @@ fn paths_of_ingresses<'d>(drafts: &'d Drafts<'_>) -> Vec<IngressPath<'d>> {
         let Some(matches) = draft.paths().filter(|_| draft.settings.distinction().is_none()) else {
             continue;
         };
-        for (path, of_one) in matches.paths.iter().enumerate() {
-            found.extend(of_one.matches.traditional().map(|text| IngressPath {
+        for (number, of_one) in matches.paths.iter().enumerate() {
+            found.extend(of_one.matches.traditional().map(|path| IngressPath {
                 route,
+                number,
                 path,
-                text,
                 draft,
                 matches,
             }));
@@ -209,13 +241,16 @@ fn given_up(paths: &[IngressPath<'_>], drafts: &Drafts<'_>) -> HashSet<(usize, u
         if let Matches::Fields(fields) = &draft.matches {
             let hosts = fields.hosts.iter().map(|host| Some(host.as_str()));
             let hosts = hosts.chain(fields.hosts.is_empty().then_some(None));
-            claimed.extend(hosts.flat_map(|host| fields.paths.iter().map(move |path| (host, path.as_str()))));
+            for host in hosts {
+                let claims = fields.paths.iter().flat_map(FieldPath::claims);
+                claimed.extend(claims.filter(|claim| claim.is_whole).map(|claim| (host, claim.key)));
+            }
         }
     }
     let lost = paths.iter().filter(|path| {
         let hosts = path.matches.hosts.iter().map(|host| Some(host.as_str()));
         let mut hosts = hosts.chain(path.matches.hosts.is_empty().then_some(None));
-        path.matches.is_default && hosts.all(|host| claimed.contains(&(host, path.text.as_str())))
+        path.matches.is_default && hosts.all(|host| claimed.contains(&(host, path.path.text.as_str())))
     });
     lost.map(|path| path.route).collect()
 }
@@ -233,25 +268,29 @@ impl<'d> IngressPath<'d> {
                 annotated: (None, &[]),
             });
             for name in 0..self.matches.hosts.len().max(1) {
-                let key = Key {
-                    name: self.matches.hosts.get(name).map(String::as_str),
-                    place: Some(Place::Path(&self.text)),
-                    rest: rest.clone(),
-                };
-                let claim = Claim {
-                    route: self.route,
-                    name,
-                    place: self.path,
-                    draft: self.draft,
-                };
-                claims.push((key, claim));
+                for claimed in self.path.claims() {
+                    let key = Key {
+                        name: self.matches.hosts.get(name).map(String::as_str),
+                        place: Some(Place::Path(claimed.key)),
+                        rest: rest.clone(),
+                    };
+                    let claim = Claim {
+                        route: self.route,
+                        name,
+                        place: self.number,
+                        origin: claimed.origin,
+                        is_whole: claimed.is_whole,
+                        draft: self.draft,
+                    };
+                    claims.push((key, claim));
+                }
             }
         }
     }
 }
 
 fn add_claims<'d>(claims: &mut Vec<(Key<'d>, Claim<'d>)>, route: (usize, usize), draft: &'d RouteDraft<'d>) {
-    let (names, places) = (names(&draft.matches), places(&draft.matches));
+    let (names, spots) = (names(&draft.matches), spots(&draft.matches));
     let settings = &draft.settings;
     let rest = match &draft.matches {
         Matches::Fields(fields) => Rest {
@@ -262,7 +301,7 @@ fn add_claims<'d>(claims: &mut Vec<(Key<'d>, Claim<'d>)>, route: (usize, usize),
             annotated: (settings.distinction(), &settings.host_aliases),
         },
         // One that picks nothing is in nobody's way.
-        Matches::Stream(_) if !(names.is_empty() && places.is_empty()) => Rest {
+        Matches::Stream(stream) if !(names.is_empty() && stream.ports.is_empty()) => Rest {
             transport: transport(draft),
             protocols: None,
             methods: &[],
@@ -273,16 +312,18 @@ fn add_claims<'d>(claims: &mut Vec<(Key<'d>, Claim<'d>)>, route: (usize, usize),
     };
     let rest = Rc::new(rest);
     for name in 0..names.len().max(1) {
-        for place in 0..places.len().max(1) {
+        for spot in &spots {
             let key = Key {
                 name: names.get(name).map(String::as_str),
-                place: places.get(place).copied(),
+                place: spot.place,
                 rest: rest.clone(),
             };
             let claim = Claim {
                 route,
                 name,
-                place,
+                place: spot.number,
+                origin: spot.origin,
+                is_whole: spot.is_whole,
                 draft,
             };
             claims.push((key, claim));
@@ -299,13 +340,43 @@ fn names(matches: &Matches) -> &[String] {
     }
 }
 
-/// Paths, or ports.
-fn places(matches: &Matches) -> Vec<Place<'_>> {
+/// What is claimed on each path or port; one for all of them where there are none.
+fn spots(matches: &Matches) -> Vec<Spot<'_>> {
+    let mut spots = Vec::new();
     match matches {
-        Matches::Fields(fields) => fields.paths.iter().map(|path| Place::Path(path)).collect(),
-        Matches::Stream(stream) => stream.ports.iter().map(|port| Place::Port(*port)).collect(),
-        Matches::Paths(_) | Matches::Expression { .. } => Vec::new(),
+        Matches::Fields(fields) => {
+            for (number, path) in fields.paths.iter().enumerate() {
+                spots.extend(path.claims().map(|claim| Spot {
+                    number,
+                    place: Some(Place::Path(claim.key)),
+                    origin: claim.origin,
+                    is_whole: claim.is_whole,
+                }));
+            }
+        }
+        Matches::Stream(stream) => {
+            let ports = stream.ports.iter().enumerate();
+            spots.extend(ports.map(|(number, port)| Spot {
+                number,
+                place: Some(Place::Port(*port)),
+                ..Spot::ANYWHERE
+            }));
+        }
+        Matches::Paths(_) | Matches::Expression { .. } => {}
     }
+    if spots.is_empty() {
+        spots.push(Spot::ANYWHERE);
+    }
+    spots
+}
+
+impl Spot<'_> {
+    const ANYWHERE: Self = Self {
+        number: 0,
+        place: None,
+        origin: Origin::Exact,
+        is_whole: true,
+    };
 }
 
 fn transport(route: &RouteDraft<'_>) -> &'static str {
@@ -323,6 +394,7 @@ impl Claim<'_> {
         (
             !self.is_of_ingress(),
             self.gives_way(),
+            self.origin,
             metadata.creation_timestamp,
             &metadata.namespace,
             &metadata.name,
@@ -340,14 +412,16 @@ impl Claim<'_> {
         matches!(&self.draft.matches, Matches::Fields(fields) if fields.gives_way)
     }
 
-    fn loss(&self, key: &Key<'_>, winner: &Claim<'_>) -> Loss {
+    fn loss(&self, key: &Key<'_>, winner: &Claim<'_>, raw_objects: bool) -> Loss {
         let gives_way = self.gives_way() && !winner.gives_way() && !winner.is_of_ingress();
         let is_done = gives_way && winner.draft.defaults.https_redirect_status_code.is_some();
+        // What is only covered by a prefix is for whoever asks for it by itself. Of raw objects it stays, and chance decides.
+        let is_meant = self.origin == Origin::PrefixItself && winner.origin < self.origin && !raw_objects;
         Loss {
             route: self.route,
             name: self.name,
             place: self.place,
-            message: (!is_done).then(|| self.message(key, winner, gives_way)),
+            message: (!is_done && !is_meant).then(|| self.message(key, winner, gives_way)),
         }
     }
 
@@ -370,10 +444,12 @@ impl Claim<'_> {
             Matches::Stream(_) => "connections",
             _ => "requests",
         };
-        let why = match gives_way {
+        let why = match winner.origin {
             _ if winner.is_of_ingress() => "an Ingress goes before routes of the Gateway API",
-            true => "it serves them",
-            false => why(self.draft.owner, owner),
+            _ if gives_way => "it serves them",
+            Origin::Exact if self.origin > Origin::Exact => "it is for this path alone",
+            Origin::Regex if self.origin > Origin::Regex => "a regular expression goes before a prefix",
+            _ => why(self.draft.owner, owner),
         };
         format!(
             "{owner} takes the same {what}{name}{place} in {}, and goes first: {why}",
@@ -413,20 +489,10 @@ fn field(route: &RouteDraft<'_>) -> String {
     }
 }
 
-/// Takes lost claims out of a route: names that lost every place, then places that lost on every name that is left. What is
-/// lost for some names only can't be taken out of one route, and stays. Says whether nothing is left.
-fn concede(route: &mut RouteDraft<'_>, losses: &[Loss], raw_objects: bool, problems: &mut Problems) -> bool {
-    let (names, places) = (names(&route.matches).len().max(1), places(&route.matches).len().max(1));
-    let lost: HashSet<(usize, usize)> = losses.iter().map(|loss| (loss.name, loss.place)).collect();
-    let is_lost = |name: usize, place: usize| lost.contains(&(name, place));
-    let left: Vec<usize> = (0..names)
-        .filter(|name| !(0..places).all(|place| is_lost(*name, place)))
-        .collect();
-    let is_lost_everywhere = |place: usize| left.iter().all(|name| is_lost(*name, place));
-    for loss in losses {
-        let Some(message) = &loss.message else { continue };
-        let is_taken_out = !raw_objects && (!left.contains(&loss.name) || is_lost_everywhere(loss.place));
-        let consequence = if is_taken_out { "they go there" } else { CHANCE };
+/// Tells a route's owner what it lost.
+fn report(route: &RouteDraft<'_>, losses: &[Loss], raw_objects: bool, problems: &mut Problems) {
+    let consequence = if raw_objects { CHANCE } else { "they go there" };
+    for message in losses.iter().filter_map(|loss| loss.message.as_deref()) {
         problems.report(
             route.owner,
             field(route),
@@ -435,22 +501,44 @@ fn concede(route: &mut RouteDraft<'_>, losses: &[Loss], raw_objects: bool, probl
             "remove it from one of the two, or let them differ in what they match",
         );
     }
-    if raw_objects || left.is_empty() {
-        return left.is_empty() && !raw_objects;
+}
+
+/// What is left of a route without lost claims: several routes where its names did not lose the same places, the one that
+/// lost least first.
+fn without<'a>(route: &RouteDraft<'a>, losses: &[Loss]) -> Vec<RouteDraft<'a>> {
+    let (names, places) = match &route.matches {
+        Matches::Fields(fields) => (fields.hosts.len(), fields.paths.len()),
+        Matches::Stream(stream) => (stream.server_names.len(), stream.ports.len()),
+        Matches::Paths(_) | Matches::Expression { .. } => (0, 0),
+    };
+    let mut lost: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    for loss in losses {
+        lost.entry(loss.name).or_default().insert(loss.place);
     }
-    let kept: Vec<usize> = (0..places).filter(|place| !is_lost_everywhere(*place)).collect();
-    match &mut route.matches {
-        Matches::Fields(fields) => {
-            keep(&mut fields.hosts, &left);
-            keep(&mut fields.paths, &kept);
+    let mut alike: BTreeMap<(usize, BTreeSet<usize>), Vec<usize>> = BTreeMap::new();
+    for name in 0..names.max(1) {
+        let lost = lost.remove(&name).unwrap_or_default();
+        if lost.len() < places.max(1) {
+            alike.entry((lost.len(), lost)).or_default().push(name);
         }
-        Matches::Stream(stream) => {
-            keep(&mut stream.server_names, &left);
-            keep(&mut stream.ports, &kept);
-        }
-        Matches::Paths(_) | Matches::Expression { .. } => {}
     }
-    false
+    let left = alike.into_iter().map(|((_, lost), names)| {
+        let mut left = route.clone();
+        let places: Vec<usize> = (0..places).filter(|place| !lost.contains(place)).collect();
+        match &mut left.matches {
+            Matches::Fields(fields) => {
+                keep(&mut fields.hosts, &names);
+                keep(&mut fields.paths, &places);
+            }
+            Matches::Stream(stream) => {
+                keep(&mut stream.server_names, &names);
+                keep(&mut stream.ports, &places);
+            }
+            Matches::Paths(_) | Matches::Expression { .. } => {}
+        }
+        left
+    });
+    left.collect()
 }
 
 /// Keeps the items of these numbers.
@@ -461,3 +549,6 @@ fn keep<T>(items: &mut Vec<T>, numbers: &[usize]) {
         numbers.contains(&(number - 1))
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ mod expression;
 mod facade;
 pub mod fallback;
 mod field_conflict;
+mod field_path;
 mod gateway;
 mod ingress;
 mod key_pair;

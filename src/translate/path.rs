@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     expression::{Operator, Predicate},
+    field_path::{FieldPath, Origin},
     regexes::Regexes,
     syntax::{self, PathFault},
 };
@@ -119,12 +120,13 @@ impl PathMatch {
         self.lost.push(part);
     }
 
-    /// The values of `paths` of a traditional route.
-    pub(super) fn traditional(&self) -> impl Iterator<Item = String> + '_ {
+    /// The values of `paths` of a traditional route, with what they were made of.
+    pub(super) fn traditional(&self) -> impl Iterator<Item = FieldPath> + '_ {
         self.parts().into_iter().map(|(part, text)| match part {
-            PathPart::StartsWith => text.into_owned(),
-            PathPart::Equal => format!("~{}$", self.literal(&text)),
-            PathPart::Regex => format!("~{text}"),
+            PathPart::StartsWith => FieldPath::new(text, Origin::Below),
+            PathPart::Equal if self.is_exact() => FieldPath::new(format!("~{}$", self.literal(&text)), Origin::Exact),
+            PathPart::Equal => FieldPath::new(format!("~{}$", self.literal(&text)), Origin::PrefixItself),
+            PathPart::Regex => FieldPath::new(format!("~{text}"), Origin::Regex),
         })
     }
 
@@ -248,7 +250,7 @@ mod tests {
     fn traditional(path: &str, kind: PathType, marker: &str) -> Vec<String> {
         let mut path = PathMatch::new(path, Some(kind), marker, RouterFlavor::Traditional);
         path.check(&mut Regexes::of(&Profile::default())).expect("a good path");
-        path.traditional().collect()
+        path.traditional().map(|path| path.text).collect()
     }
 
     fn expression(path: &str, kind: PathType) -> String {
@@ -303,7 +305,10 @@ mod tests {
             let mut path = PathMatch::new(path, Some(kind), REGEX_MARKER, flavor);
             path.detect_regex(true);
             path.check(&mut Regexes::of(&Profile::default())).expect("a good path");
-            (path.traditional().collect::<Vec<_>>(), path.predicates().to_string())
+            (
+                path.traditional().map(|path| path.text).collect::<Vec<_>>(),
+                path.predicates().to_string(),
+            )
         };
         use PathType::{ImplementationSpecific, Prefix};
         let (traditional, _) = detected("/a/[0-9]+", ImplementationSpecific, RouterFlavor::Traditional);

@@ -21,6 +21,7 @@ use crate::{
     translate::{
         draft::{FieldMatches, Matches, RouteDefaults, RouteDraft, ServiceDefaults, ServiceDraft},
         expression::{Operator, Predicate},
+        field_path::{FieldPath, Origin},
         problems::Owner,
         route::{capped, server_names},
         route_annotations::{HEADER_REGEX_MARKER, RouteSettings},
@@ -406,7 +407,7 @@ fn fields(context: &Context<'_>, rule: usize, found: &Match<'_>, raw_objects: bo
     };
     if has_none && found.index == 0 {
         if fields.hosts.is_empty() {
-            fields.paths.push("/".to_owned());
+            fields.paths.push(FieldPath::new("/", Origin::Below));
         }
         return fields;
     }
@@ -428,7 +429,10 @@ fn fields(context: &Context<'_>, rule: usize, found: &Match<'_>, raw_objects: bo
     // Kong Ingress Controller leaves the end open, so that a method takes calls of all whose names it begins.
     let is_whole = !found.is_regex && found.method.is_some() && !raw_objects;
     let end = if is_whole { "$" } else { "" };
-    fields.paths.push(format!("~/{service}/{method}{end}"));
+    let origin = if found.is_regex { Origin::Regex } else { Origin::Exact };
+    fields
+        .paths
+        .push(FieldPath::new(format!("~/{service}/{method}{end}"), origin));
     fields
 }
 

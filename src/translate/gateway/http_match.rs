@@ -9,6 +9,7 @@ use crate::{
         gateway::{HttpNameMatch, HttpPathMatch, HttpRouteMatch},
     },
     translate::{
+        field_path::{FieldPath, Origin},
         problems::Owner,
         route_annotations::HEADER_REGEX_MARKER,
         state::State,
@@ -92,14 +93,20 @@ impl<'a> PathRule<'a> {
     }
 
     /// Paths of a route of the traditional router. Of raw objects a slash at the end of a prefix stays, as in KIC.
-    pub(super) fn traditional(&self, raw_objects: bool) -> Vec<String> {
+    pub(super) fn traditional(&self, raw_objects: bool) -> Vec<FieldPath> {
         match self.kind {
-            PathKind::Exact => vec![format!("~{}$", self.literal)],
-            PathKind::Regex => vec![format!("~{}", self.value)],
-            PathKind::Prefix if self.is_root() => vec!["~/$".to_owned(), "/".to_owned()],
+            PathKind::Exact => vec![FieldPath::new(format!("~{}$", self.literal), Origin::Exact)],
+            PathKind::Regex => vec![FieldPath::new(format!("~{}", self.value), Origin::Regex)],
             PathKind::Prefix => {
-                let exact = if raw_objects { &*self.literal } else { self.literal() };
-                vec![format!("~{exact}$"), format!("{}/", self.trimmed())]
+                let itself = match &*self.literal {
+                    _ if self.is_root() => "/",
+                    literal if raw_objects => literal,
+                    _ => self.literal(),
+                };
+                vec![
+                    FieldPath::new(format!("~{itself}$"), Origin::PrefixItself),
+                    FieldPath::new(format!("{}/", self.trimmed()), Origin::Below),
+                ]
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::{
     model::Reason,
     translate::{
         draft::{FieldMatches, Matches, RouteDefaults, RouteDraft},
+        field_path::{self, FieldPath, Origin},
         state::State,
     },
 };
@@ -128,8 +129,10 @@ fn route<'a>(group: &Group<'_, 'a>, state: &State<'a>) -> RouteDraft<'a> {
             .iter()
             .flat_map(|path| paths(rule, path, state.settings.raw_objects))
         {
-            if state.settings.raw_objects || !fields.paths.contains(&path) {
+            if state.settings.raw_objects {
                 fields.paths.push(path);
+            } else {
+                field_path::add(&mut fields.paths, path);
             }
         }
         if let Some(name) = rule.name().filter(|name| !rule_names.contains(name)) {
@@ -170,14 +173,17 @@ fn headers(found: &Match<'_>) -> BTreeMap<String, Vec<String>> {
         .collect()
 }
 
-fn paths(rule: &Rule<'_>, path: &PathRule<'_>, raw_objects: bool) -> Vec<String> {
+fn paths(rule: &Rule<'_>, path: &PathRule<'_>, raw_objects: bool) -> Vec<FieldPath> {
     if !rule.filters.replaces_prefix() || path.kind != PathKind::Prefix {
         return path.traditional(raw_objects);
     }
     let prefix = path.literal();
     if path.is_root() {
-        vec!["~/(.*)".to_owned()]
+        vec![FieldPath::below("~/(.*)", "/")]
     } else {
-        vec![format!("~{prefix}$"), format!("~{prefix}(/.*)")]
+        vec![
+            FieldPath::new(format!("~{prefix}$"), Origin::PrefixItself),
+            FieldPath::below(format!("~{prefix}(/.*)"), format!("{}/", path.trimmed())),
+        ]
     }
 }
