@@ -49,7 +49,7 @@ prerequisites: ## installs what is missing on a Debian 12 as root; names it else
 
 format: ## rustfmt and gofmt
 	cargo fmt --all --check
-	@test -z "$$(gofmt -l e2e/cluster e2e/conformance)" || { echo "not as gofmt wants it:"; gofmt -l e2e/cluster e2e/conformance; exit 1; }
+	@test -z "$$(gofmt -l e2e/cluster e2e/conformance e2e/bare-client)" || { echo "not as gofmt wants it:"; gofmt -l e2e/cluster e2e/conformance e2e/bare-client; exit 1; }
 
 deny: ## licences, bans, sources and duplicates by deny.toml
 	$$($(SCRIPTS)/cargo-deny.sh) --workspace --all-features --locked check licenses bans sources
@@ -65,6 +65,7 @@ build: ## the binaries for the cluster, all tests, the programs of the cluster
 lint: ## clippy and go vet, warnings are errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cd e2e/cluster && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go vet ./...
+	cd e2e/bare-client && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go vet ./...
 
 pure: ## the pure modules alone: no runtime, no HTTP, no Kubernetes client
 	@! cargo tree --locked --package silverback --no-default-features --edges normal --prefix none | grep -E '^(tokio|hyper|reqwest|axum|kube|rustls)(-[a-z]+)? v' \

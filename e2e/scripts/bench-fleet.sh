@@ -6,6 +6,10 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 PROGRAMS=$(e2e/scripts/cluster-build.sh)
 BENCH=$CARGO_TARGET_DIR/release/bench
+# Seconds to build, and benchmarks are rare: it is not kept.
+bare=$(mktemp -d)
+trap 'rm -rf "$bare"' EXIT
+(cd e2e/bare-client && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -trimpath -o "$bare/bare-client" .)
 kept=0
 
 run() { # run PROXIES FLAGS...
@@ -17,7 +21,7 @@ run() { # run PROXIES FLAGS...
   # One address for each stub, all in one net on loopback.
   ip -n "$namespace" addr add 10.99.0.1/16 dev lo
   if ip netns exec "$namespace" "$BENCH" fleet --silverback "$CARGO_TARGET_DIR/release/silverback" \
-    --cluster "$PROGRAMS/cluster" --directory "$directory" --proxies "$proxies" "$@"; then
+    --cluster "$PROGRAMS/cluster" --bare-client "$bare/bare-client" --directory "$directory" --proxies "$proxies" "$@"; then
     rm -rf "$directory"
   else
     kept=1

@@ -41,6 +41,9 @@ pub(crate) struct Arguments {
     /// The test bed's program `cluster`.
     #[arg(long)]
     cluster: PathBuf,
+    /// The bare client in Go, whose time and CPU the limits are multiples of.
+    #[arg(long)]
+    bare_client: PathBuf,
     /// A directory for certificates, logs and the database.
     #[arg(long)]
     directory: PathBuf,
@@ -76,7 +79,7 @@ pub(crate) struct Arguments {
 /// Limits, and what Kong Ingress Controller 3.5.13 needs for the same on a machine of two cores.
 struct Expected {
     cold_start: Option<f64>,
-    /// Milliseconds; `None`: 1.3 times the bare client.
+    /// Milliseconds; `None`: 1.3 times the bare client in Go.
     change: Option<f64>,
     /// The same of CPU time: 1.5 times.
     change_cpu: Option<f64>,
@@ -235,6 +238,25 @@ struct Times {
     all: Vec<Duration>,
 }
 
+/// What bare clients need for a change.
+struct Bare {
+    /// As the goals were set by: with its standard library's client.
+    go: Cost,
+    /// With the controller's own libraries: the least that a full push can cost here.
+    rust: Cost,
+}
+
+/// What a bare client prints.
+fn printed_by(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.output()?;
+    ensure!(
+        output.status.success(),
+        "the bare client: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).context("the bare client printed no text")
+}
+
 impl Bench<'_> {
     async fn run(&mut self, addresses: &[SocketAddr]) -> anyhow::Result<()> {
         let before = self.cluster.api.requests().await?;
@@ -258,7 +280,7 @@ impl Bench<'_> {
         let pushes = (self.stubs.pushes() - pushes) as f64 / changes / self.arguments.proxies as f64;
         let resident = resident_mebibytes(controller.id(), "VmRSS")?;
         let peak = resident_mebibytes(controller.id(), "VmHWM")?;
-        let bare = self.bare(addresses)?;
+        let Bare { go, rust } = self.bare(addresses)?;
 
         let expected = self.expected;
         let table = &mut self.table;
@@ -272,7 +294,7 @@ impl Bench<'_> {
             what: "change to all proxies, p50",
             value: usual,
             unit: "ms",
-            limit: Some(expected.change.unwrap_or(bare.milliseconds * 1.3)),
+            limit: Some(expected.change.unwrap_or(go.milliseconds * 1.3)),
             peer: expected.peer.change,
         });
         table.figure(
@@ -280,15 +302,17 @@ impl Bench<'_> {
             milliseconds(percentile(&mut times.all, 1.0)),
             "ms",
         );
-        table.figure("  a bare client, the same bytes", bare.milliseconds, "ms");
+        table.figure("  a bare client in Go, the same bytes", go.milliseconds, "ms");
+        table.figure("  a bare client in Rust, the same bytes", rust.milliseconds, "ms");
         table.line(&Line {
             what: "controller CPU per change, statuses included",
             value: cpu,
             unit: "ms",
-            limit: Some(expected.change_cpu.unwrap_or(bare.cpu_milliseconds * 1.5)),
+            limit: Some(expected.change_cpu.unwrap_or(go.cpu_milliseconds * 1.5)),
             peer: expected.peer.change_cpu,
         });
-        table.figure("  a bare client, the same bytes", bare.cpu_milliseconds, "ms");
+        table.figure("  a bare client in Go, the same bytes", go.cpu_milliseconds, "ms");
+        table.figure("  a bare client in Rust, the same bytes", rust.cpu_milliseconds, "ms");
         table.figure("pushes per change and proxy", pushes, "");
         table.figure("quiet after the last change", quiet.as_secs_f64(), "s");
         table.line(&Line {
@@ -476,14 +500,19 @@ impl Bench<'_> {
         }
     }
 
-    /// The bare client, with the bytes that were sent last.
-    fn bare(&self, addresses: &[SocketAddr]) -> anyhow::Result<Cost> {
+    /// The bare clients, with the bytes that were sent last.
+    fn bare(&self, addresses: &[SocketAddr]) -> anyhow::Result<Bare> {
         let body = self.arguments.directory.join("body");
         fs::write(&body, self.stubs.last_body())?;
         let body = body.to_str().context("the directory's path is no text")?;
         let rounds = if self.arguments.proxies < 50 { "200" } else { "10" };
         let printed = self.bare_client(addresses, &["send", "--rounds", rounds, "--body", body])?;
-        Cost::parse(&printed)
+        let rust = Cost::parse(&printed)?;
+        let mut command = Command::new(&self.arguments.bare_client);
+        command.args(["-server-name", pki::SERVER_NAME, "-rounds", rounds, "-body", body]);
+        command.arg("-directory").arg(&self.arguments.directory);
+        let go = Cost::parse(&printed_by(command.args(addresses.iter().map(ToString::to_string)))?)?;
+        Ok(Bare { go, rust })
     }
 
     /// CPU seconds of a bare client that asks all stubs as often.
@@ -496,19 +525,9 @@ impl Bench<'_> {
 
     /// What this program prints as a bare client of the stubs at `addresses`.
     fn bare_client(&self, addresses: &[SocketAddr], verb: &[&str]) -> anyhow::Result<String> {
-        let output = Command::new(std::env::current_exe()?)
-            .args(verb)
-            .arg("--directory")
-            .arg(&self.arguments.directory)
-            .arg("--to")
-            .args(addresses.iter().map(ToString::to_string))
-            .output()?;
-        ensure!(
-            output.status.success(),
-            "the bare client: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).context("the bare client printed no text")
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(verb).arg("--directory").arg(&self.arguments.directory);
+        printed_by(command.arg("--to").args(addresses.iter().map(ToString::to_string)))
     }
 
     /// The leader gets SIGTERM while a change comes in; a standby pushes it.

@@ -1,0 +1,3 @@
+module silverback.dev/e2e/bare-client
+
+go 1.22
