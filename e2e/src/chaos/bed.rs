@@ -6,12 +6,13 @@ use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
+use super::traffic::HOST as LOADED;
 use crate::{
     Arguments,
     cluster::Cluster,
     observer::{AdminAccess, Observer, Settings, Tolerances},
     poll::eventually,
-    scenario::release::{LIMIT, NAMESPACE, RELEASE, in_sync, leader},
+    scenario::release::{LIMIT, NAMESPACE, RELEASE, all_answer_for, in_sync, leader},
 };
 
 /// The nodes of the test bed.
@@ -116,7 +117,8 @@ impl<'a> Bed<'a> {
             .exec(node, &["nft", "delete", "table", "inet", "e2e_chaos"], "")
     }
 
-    /// Waits until somebody leads, proxies are in sync by their rows, and controllers are ready.
+    /// Waits until somebody leads, proxies are in sync by their rows and have the application's addresses, and controllers are
+    /// ready.
     pub(super) fn in_order(&self) -> anyhow::Result<()> {
         eventually("the API server answers", LIMIT, || {
             self.cluster.kubectl(&["get", "--raw", "/readyz"])
@@ -137,6 +139,10 @@ impl<'a> Bed<'a> {
             Ok(())
         })?;
         in_sync(self.cluster, self.proxies)?;
+        // Its pods may have been taken for unready with their nodes.
+        if self.certificate.is_some() {
+            all_answer_for(self.cluster, LOADED, "/", 200)?;
+        }
         let controllers = format!("deployment/{RELEASE}-kong-controller");
         self.cluster
             .kubectl(&["rollout", "status", "-n", NAMESPACE, &controllers, "--timeout=90s"])

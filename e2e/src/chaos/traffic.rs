@@ -12,7 +12,8 @@ use crate::{
     scenario::release::{CHANGE, NAMESPACE, SHOP, all_answer_for, proxy_service, ways_to},
 };
 
-const HOST: &str = "chaos.example";
+/// Whom requests are for.
+pub(super) const HOST: &str = "chaos.example";
 const NAME: &str = "chaos";
 /// The same application, for gRPC.
 const CALLS: &str = "chaos-calls";
