@@ -273,9 +273,10 @@ impl Cluster {
         Ok(Followed { child, lines })
     }
 
-    /// Follows the log of a pod, each line with its time, until it is dropped.
+    /// Follows the log of a pod until it is dropped. Each line has its own time: the one at which a runtime has read it is later, on
+    /// one node more than on another.
     pub(crate) fn follow_log(&self, namespace: &str, pod: &str) -> anyhow::Result<FollowedLog> {
-        let arguments = ["logs", "-f", "--timestamps", "--tail=0", "-n", namespace, pod];
+        let arguments = ["logs", "-f", "--tail=0", "-n", namespace, pod];
         Ok(FollowedLog(self.follow(&arguments)?))
     }
 
