@@ -371,7 +371,8 @@ pub(super) fn holder(lease: &Lease) -> Option<&str> {
     (!holder.is_empty()).then_some(holder)
 }
 
-fn epoch(lease: &Lease) -> Epoch {
+/// Under which leadership who holds a Lease leads.
+pub(super) fn epoch(lease: &Lease) -> Epoch {
     let transitions = lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or(0);
     Epoch {
         lease_uid: lease.metadata.uid.as_deref().unwrap_or_default().into(),

@@ -11,9 +11,10 @@
 //! A leader that is cut off from the proxies, and not from the API server, makes room for a replica that is not: see
 //! [`Reach`].
 //!
-//! `election` decides, without IO; `task` and `reach` speak to the API server. Called by `wiring`; depends on nothing but
+//! `election` decides, without IO; `task`, `reach` and `confirm` speak to the API server. Called by `wiring`; depends on nothing but
 //! `model`. Needs `get`, `create`, `update`, `list`, `watch` on `leases` in the namespace of the Lease.
 
+mod confirm;
 mod election;
 #[cfg(test)]
 pub(crate) mod fake_api;
@@ -35,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{Epoch, Leadership, NamespacedName};
 
+pub use confirm::Confirmation;
 pub use reach::{REACHABLE, Reach};
 
 /// Name of the Lease if none is given (`--election-id`).

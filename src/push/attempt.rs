@@ -9,7 +9,7 @@ use hyper::{
 };
 use tokio::time::Instant;
 
-use super::{Settings, rejection};
+use super::{Settings, StillLeads, rejection};
 use crate::{
     fleet::{PushResult, TransportFault, TransportFaultKind},
     model::{Epoch, ProxyTarget},
@@ -25,6 +25,12 @@ const MAX_ANSWER: usize = 8 * 1024 * 1024;
 /// Under which leadership a configuration is sent.
 const EPOCH: HeaderName = HeaderName::from_static("silverback-epoch");
 
+/// The epoch that a proxy has seen, and that this replica led after.
+const SUPERSEDES: HeaderName = HeaderName::from_static("silverback-supersedes");
+
+/// What is posted, and how it is asked to be answered.
+const PUSH: &str = "/config?check_hash=1&flatten_errors=1";
+
 /// The longest wait that a proxy can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
@@ -36,6 +42,7 @@ pub(super) struct Attempt {
     pub(super) clients: Arc<Clients>,
     /// When the whole push is given up.
     pub(super) deadline: Instant,
+    pub(super) still_leads: StillLeads,
 }
 
 /// The clients for the addresses of a proxy, kept from one push to the next. Connections are for a moment.
@@ -109,7 +116,7 @@ impl Attempt {
     /// `Err` when there was no connection, so that another address may be tried.
     async fn try_address(&self, client: &Result<AdminClient, TransportFault>) -> Result<PushResult, TransportFault> {
         let client = client.as_ref().map_err(Clone::clone)?;
-        let answer = match self.send(client, "/config?check_hash=1&flatten_errors=1").await {
+        let answer = match self.send_as_leader(client).await {
             Ok(answer) => answer,
             Err(error) => {
                 let fault = client.fault(&error);
@@ -128,17 +135,45 @@ impl Attempt {
         Ok(self.interpret(client, &answer).await)
     }
 
-    async fn send(&self, client: &AdminClient, path: &str) -> Result<Answer, AdminError> {
+    /// Sends it, and again if the proxy has seen another leader, which this replica led after: the Lease was made again, or
+    /// another release had pushed. Who was deposed gets no further than the first time (ADR 14).
+    async fn send_as_leader(&self, client: &AdminClient) -> Result<Answer, AdminError> {
+        let answer = self.send(client, PUSH, None).await?;
+        let Some(seen) = answer
+            .headers
+            .get(EPOCH)
+            .filter(|_| answer.status == StatusCode::CONFLICT)
+        else {
+            return Ok(answer);
+        };
+        if !(self.still_leads)(self.epoch.clone()).await {
+            return Ok(answer);
+        }
+        tracing::info!(
+            proxy = %self.target.name, ?seen, epoch = %self.epoch,
+            "the proxy has a configuration of another leader; the Lease is ours: sending again"
+        );
+        self.send(client, PUSH, Some(seen.clone())).await
+    }
+
+    async fn send(
+        &self,
+        client: &AdminClient,
+        path: &str,
+        supersedes: Option<HeaderValue>,
+    ) -> Result<Answer, AdminError> {
         let epoch = HeaderValue::from_str(&self.epoch.to_string()).expect("the UID of a Lease is a word");
+        let mut headers = vec![
+            // JSON under this type is hashed as it stands (reference: admin-api.md, "How to push").
+            (CONTENT_TYPE, HeaderValue::from_static("application/yaml")),
+            (EPOCH, epoch),
+        ];
+        headers.extend(supersedes.map(|seen| (SUPERSEDES, seen)));
         client
             .ask(&Question {
                 method: Method::POST,
                 path,
-                headers: &[
-                    // JSON under this type is hashed as it stands (reference: admin-api.md, "How to push").
-                    (CONTENT_TYPE, HeaderValue::from_static("application/yaml")),
-                    (EPOCH, epoch),
-                ],
+                headers: &headers,
                 body: self.rendered.bytes.clone(),
                 deadline: self.deadline,
                 wanted,
@@ -203,7 +238,7 @@ impl Attempt {
     /// With flattening some errors are empty: asked without it they speak (reference: admin-api.md 20). Kong has
     /// refused these bytes already, so that sending them again changes nothing.
     async fn ask_for_more(&self, client: &AdminClient, first: rejection::Rejection) -> rejection::Rejection {
-        match self.send(client, "/config?check_hash=1").await {
+        match self.send(client, "/config?check_hash=1", None).await {
             Ok(answer) if answer.status == StatusCode::BAD_REQUEST => self.parse(&answer.body).await.unwrap_or(first),
             Ok(_) | Err(_) => first,
         }

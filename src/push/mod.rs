@@ -12,7 +12,7 @@ mod rejection;
 mod tests;
 
 pub use inquiry::Inquirer;
-pub use pusher::{Pusher, Settings};
+pub use pusher::{Pusher, Settings, StillLeads};
 
 /// What comes of an answer that refuses a configuration; for tests of what is shown of it.
 #[cfg(test)]

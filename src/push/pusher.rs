@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use tokio::{
     sync::{mpsc, watch},
@@ -17,8 +18,11 @@ use crate::{
     render::Rendered,
 };
 
+/// Whether this replica leads under an epoch at a moment after it was asked.
+pub type StillLeads = Arc<dyn Fn(Epoch) -> BoxFuture<'static, bool> + Send + Sync>;
+
 /// How pushes are made.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// For a whole push (`--proxy-timeout-seconds`).
     pub timeout: Duration,
@@ -29,6 +33,8 @@ pub struct Settings {
     pub keep: Duration,
     /// Ends pushes that are under way when cancelled, and those that would begin afterwards.
     pub stop: CancellationToken,
+    /// Asked when a proxy refuses a push since it has seen another leader.
+    pub still_leads: StillLeads,
 }
 
 impl Default for Settings {
@@ -38,6 +44,8 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(3),
             keep: Duration::from_secs(5),
             stop: CancellationToken::new(),
+            // Where nobody else could.
+            still_leads: Arc::new(|_| std::future::ready(true).boxed()),
         }
     }
 }
@@ -159,6 +167,7 @@ async fn run(
             epoch,
             clients,
             deadline: begun + settings.timeout,
+            still_leads: settings.still_leads.clone(),
         };
         // A task of its own: should it panic, this proxy still gets an outcome.
         let mut attempt = tokio::spawn(attempt.run());

@@ -2,9 +2,17 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{io::ErrorKind, sync::Arc, time::Duration};
+use std::{
+    io::ErrorKind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 use serde_json::Value;
@@ -33,6 +41,8 @@ struct Pushing {
     events: mpsc::Receiver<FleetEvent>,
     tls: watch::Sender<Arc<AdminTls>>,
     stop: CancellationToken,
+    /// Whether the API server says that this replica leads.
+    leads: Arc<AtomicBool>,
 }
 
 impl Pushing {
@@ -44,11 +54,17 @@ impl Pushing {
         let (tls, receiver) = watch::channel(tls);
         let (sender, events) = mpsc::channel(16);
         let stop = CancellationToken::new();
+        let leads = Arc::new(AtomicBool::new(true));
+        let still_leads = {
+            let leads = leads.clone();
+            Arc::new(move |_| std::future::ready(leads.load(Ordering::SeqCst)).boxed())
+        };
         let settings = Settings {
             timeout: Duration::from_millis(800),
             connect_timeout: Duration::from_millis(400),
             keep,
             stop: stop.clone(),
+            still_leads,
         };
         let mut pusher = Pusher::new(settings, receiver, sender);
         pusher.handle(&Command::Attach(target));
@@ -57,6 +73,7 @@ impl Pushing {
             events,
             tls,
             stop,
+            leads,
         }
     }
 
@@ -170,6 +187,35 @@ async fn tells_answers_apart() {
     }
     let result = answered(&pki, Reply::json(409, r#"{"message":"the epoch is over"}"#)).await;
     assert!(matches!(result, PushResult::Fenced), "{result:?}");
+}
+
+/// As the embedded proxy does it.
+#[tokio::test]
+async fn a_proxy_that_has_seen_another_leader_is_sent_it_again_only_by_who_leads() {
+    let pki = Pki::new();
+    let proxy = FakeProxy::start(Some(pki.server(SERVER_NAME, Timestamp::now())), |request| {
+        if request.header("silverback-supersedes") == Some("former:9") {
+            return Reply::json(201, "{}");
+        }
+        let seen = ("Silverback-Epoch".to_owned(), "former:9".to_owned());
+        Reply::Answer(409, vec![seen], br#"{"message":"the epoch is over"}"#.to_vec())
+    })
+    .await;
+    let mut pushing = Pushing::start(proxy.target(), pki.admin_tls());
+    pushing.leads.store(false, Ordering::SeqCst);
+    let result = pushing.push(&document()).await;
+    assert!(matches!(result, PushResult::Fenced), "{result:?}");
+    assert_eq!(proxy.requests().len(), 1);
+    pushing.leads.store(true, Ordering::SeqCst);
+    let result = pushing.push(&document()).await;
+    assert!(matches!(result, PushResult::Accepted), "{result:?}");
+    let requests = proxy.requests();
+    assert_eq!(requests.len(), 3);
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.header("silverback-epoch") == Some("lease:7"))
+    );
 }
 
 #[tokio::test]

@@ -5,12 +5,27 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use futures_util::FutureExt;
+use kube::Client;
 
-use super::ControllerSettings;
+use super::{ControllerSettings, ElectionScope};
 use crate::{
-    lease::{LeaseSettings, ReplicaPod},
+    lease::{Confirmation, LeaseSettings, ReplicaPod},
     model::NamespacedName,
+    push::StillLeads,
 };
+
+/// How a replica makes sure that it is still the one that drives the proxies.
+pub(super) fn still_leads(scope: ElectionScope, client: &Client, lease: &LeaseSettings) -> Option<StillLeads> {
+    if scope != ElectionScope::Everything {
+        return None;
+    }
+    let confirmation = Arc::new(Confirmation::new(client.clone(), lease.clone()));
+    Some(Arc::new(move |epoch| {
+        let confirmation = confirmation.clone();
+        async move { confirmation.leads(&epoch).await }.boxed()
+    }))
+}
 
 pub(super) fn lease_settings(settings: &ControllerSettings) -> anyhow::Result<LeaseSettings> {
     let namespace = match settings.election_namespace.as_str() {

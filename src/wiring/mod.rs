@@ -40,6 +40,7 @@ use crate::{
     model::{Leadership, Snapshot, Storage},
     observe::metrics::Metrics,
     pki::{FleetKnowledge, client::AdminTls},
+    push,
     serve::{self, MetricsAccess, ServeSettings, Sources},
     status::{self, OwnPod},
 };
@@ -69,9 +70,11 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
     let mut tasks = JoinSet::new();
     let resignation = Resignation::default();
     let (reach_sender, reach) = watch::channel(Reach::default());
+    let mut still_leads = push::Settings::default().still_leads;
     let (elected, lease_task) = match &client {
         Some(client) if settings.election != ElectionScope::Nothing => {
             let lease = election::lease_settings(&settings)?;
+            still_leads = election::still_leads(settings.election, client, &lease).unwrap_or(still_leads);
             let candidate = lease::spawn(client.clone(), lease, reach, resignation.lease.clone());
             (candidate.leadership, Some(candidate.task))
         }
@@ -219,7 +222,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         "proxies",
         proxies::drive(
             settings.clone(),
-            resignation.break_off.clone(),
+            (resignation.break_off.clone(), still_leads),
             material,
             fleet_commands,
             events,

@@ -99,7 +99,7 @@ pub(super) async fn discover(
 /// Carries the fleet's commands out, as soon as there are certificates to do it with.
 pub(super) async fn drive(
     settings: ControllerSettings,
-    stop: CancellationToken,
+    (stop, still_leads): (CancellationToken, push::StillLeads),
     mut material: watch::Receiver<Option<Arc<CertificateMaterial>>>,
     mut commands: mpsc::Receiver<Command>,
     observations: mpsc::Sender<FleetEvent>,
@@ -117,7 +117,7 @@ pub(super) async fn drive(
     };
     let (tls_sender, tls) = watch::channel(Arc::new(tls));
     let mut prober = observe::Prober::new(observe_settings(&settings), tls.clone(), observations);
-    let mut pusher = push::Pusher::new(push_settings(&settings, stop), tls, outcomes);
+    let mut pusher = push::Pusher::new(push_settings(&settings, stop, still_leads), tls, outcomes);
     loop {
         tokio::select! {
             command = commands.recv() => {
@@ -164,9 +164,14 @@ fn observe_settings(settings: &ControllerSettings) -> observe::Settings {
     }
 }
 
-fn push_settings(settings: &ControllerSettings, stop: CancellationToken) -> push::Settings {
+fn push_settings(
+    settings: &ControllerSettings,
+    stop: CancellationToken,
+    still_leads: push::StillLeads,
+) -> push::Settings {
     push::Settings {
         stop,
+        still_leads,
         timeout: settings.push_timeout,
         connect_timeout: CONNECT_TIMEOUT,
         ..push::Settings::default()

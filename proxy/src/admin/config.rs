@@ -24,6 +24,9 @@ use crate::{
 /// The leadership under which a controller of silverback sends a configuration.
 const EPOCH_HEADER: &str = "silverback-epoch";
 
+/// The epoch that it knows to have been seen here, and supersedes.
+const SUPERSEDES_HEADER: &str = "silverback-supersedes";
+
 /// Seconds after which a client may try again, as Kong says.
 const RETRY_SECONDS: &str = "10";
 
@@ -48,8 +51,10 @@ impl AdminApi {
             Err(BodyFault::TooLarge) => return answer::too_large(),
             Err(BodyFault::Lost) => return answer::message(StatusCode::BAD_REQUEST, "the body ended early"),
         };
-        let epoch = match epoch(&headers) {
-            Ok(epoch) => epoch,
+        let epochs =
+            epoch_of(&headers, EPOCH_HEADER).and_then(|epoch| Ok((epoch, epoch_of(&headers, SUPERSEDES_HEADER)?)));
+        let (epoch, supersedes) = match epochs {
+            Ok(epochs) => epochs,
             Err(refused) => return *refused,
         };
         let raw = body.clone();
@@ -65,6 +70,7 @@ impl AdminApi {
             document,
             check_hash: arguments.check_hash,
             epoch,
+            supersedes,
         };
         match self.control.load(submission).await {
             // Kong tells the whole configuration again, secrets included; nobody needs that.
@@ -135,8 +141,8 @@ fn document(posted: Posted, raw: bytes::Bytes, mut parameters: Map<String, Value
     }
 }
 
-fn epoch(headers: &HeaderMap) -> Result<Option<Epoch>, Box<Answer>> {
-    let Some(value) = headers.get(EPOCH_HEADER) else {
+fn epoch_of(headers: &HeaderMap, name: &'static str) -> Result<Option<Epoch>, Box<Answer>> {
+    let Some(value) = headers.get(name) else {
         return Ok(None);
     };
     let epoch = value.to_str().ok().and_then(|value| value.parse().ok());
@@ -144,7 +150,7 @@ fn epoch(headers: &HeaderMap) -> Result<Option<Epoch>, Box<Answer>> {
         Some(epoch) => Ok(Some(epoch)),
         None => Err(Box::new(answer::message(
             StatusCode::BAD_REQUEST,
-            "header Silverback-Epoch: expected LEASE-UID:TRANSITIONS",
+            &format!("header {name}: expected LEASE-UID:TRANSITIONS"),
         ))),
     }
 }
@@ -159,7 +165,13 @@ fn refuse_unreadable(unreadable: Unreadable) -> Answer {
 
 fn refuse(refusal: &Refusal, flatten: bool) -> Answer {
     match refusal {
-        Refusal::Fenced { .. } => answer::message(StatusCode::CONFLICT, &refusal.to_string()),
+        Refusal::Fenced { seen, .. } => {
+            let mut answer = answer::message(StatusCode::CONFLICT, &refusal.to_string());
+            if let Ok(seen) = HeaderValue::from_str(&seen.to_string()) {
+                answer.headers_mut().insert(EPOCH_HEADER, seen);
+            }
+            answer
+        }
         Refusal::Malformed(_) => {
             let reason = refusal.to_string();
             let quoted = Value::String(reason.clone());

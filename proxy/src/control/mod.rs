@@ -52,6 +52,8 @@ pub(crate) struct Submission {
     pub(crate) check_hash: bool,
     /// Under which leadership it is sent.
     pub(crate) epoch: Option<Epoch>,
+    /// The epoch that the sender knows to have been seen here: it asked after that whether it still leads.
+    pub(crate) supersedes: Option<Epoch>,
 }
 
 /// What became of a configuration.
@@ -66,13 +68,15 @@ pub(crate) enum Loaded {
 /// Why a configuration is not run. The one before stays in place.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// A later leader has sent one.
-    #[error("Silverback-Epoch {sent} is over: a leader of epoch {sent_uid}:{seen} has sent a configuration", sent_uid = sent.lease_uid)]
+    /// Another leader has sent one, and this one may have been deposed.
+    #[error(
+        "Silverback-Epoch {sent} is over unless it supersedes {seen}: a leader of that epoch has sent a configuration"
+    )]
     Fenced {
         /// What came.
         sent: Epoch,
-        /// The latest transitions of the same lease.
-        seen: u64,
+        /// What came before.
+        seen: Epoch,
     },
     /// Neither JSON nor YAML.
     #[error("failed parsing declarative configuration: {0}")]
@@ -228,16 +232,23 @@ impl Control {
         let mut fence = self.fence.lock().await;
         // Who of several controllers has sent it, for whoever reads the log.
         let epoch = submission.epoch.as_ref().map(ToString::to_string);
+        let before = fence.clone();
         if let Some(epoch) = submission.epoch {
-            fence.pass(epoch)?;
+            fence.pass(epoch, submission.supersedes.as_ref())?;
         }
         let started = Instant::now();
         let sent = Sent::new(submission.document, self.current.load().text.as_ref());
-        if submission.check_hash && sent.hash() == self.current.load().hash {
-            return Ok(Loaded::Unchanged);
-        }
         let control = Arc::clone(&self);
         let epochs = fence.clone();
+        let hash = sent.hash();
+        if submission.check_hash && hash == self.current.load().hash {
+            if before != epochs {
+                // Whom it fences off is to outlive the process, too.
+                let kept = tokio::task::spawn_blocking(move || control.keep(hash, sent, &epochs)).await;
+                kept.map_err(|_| Refusal::Panicked)?;
+            }
+            return Ok(Loaded::Unchanged);
+        }
         let (hash, bytes) = tokio::task::spawn_blocking(move || {
             let prepared = control.prepare(&sent)?;
             let hash = prepared.hash;
@@ -286,6 +297,7 @@ impl Control {
             document: Document::Text(text.into()),
             check_hash: false,
             epoch: None,
+            supersedes: None,
         };
         match self.load(submission).await {
             Ok(_) => Ok(()),

@@ -279,35 +279,48 @@ async fn configurations_that_come_at_once_are_loaded_one_after_another() {
 async fn a_leader_that_was_deposed_is_refused() {
     let setup = setup(|launch| launch).await;
     let Setup { admin, .. } = &setup;
-    let push = async |service: &str, epoch: Option<&str>| {
+    let push = async |service: &str, epoch: Option<&str>, supersedes: Option<&str>| {
         let mut ask = post(
             "/config?check_hash=1&flatten_errors=1",
             "application/yaml",
             configuration(service),
         );
-        if let Some(epoch) = epoch {
-            ask = ask.header("silverback-epoch", epoch);
+        for (name, value) in [("silverback-epoch", epoch), ("silverback-supersedes", supersedes)] {
+            if let Some(value) = value {
+                ask = ask.header(name, value);
+            }
         }
         admin.ask(ask).await
     };
-    assert_eq!(push("a", Some("uid-1:4")).await.status, 201);
-    assert_eq!(push("b", Some("uid-1:5")).await.status, 201);
-    let refused = push("c", Some("uid-1:4")).await;
+    assert_eq!(push("a", Some("uid-1:4"), None).await.status, 201);
+    assert_eq!(push("b", Some("uid-1:5"), None).await.status, 201);
+    let refused = push("c", Some("uid-1:4"), None).await;
     assert_eq!(refused.status, 409);
     let message = refused.json()["message"].as_str().unwrap().to_owned();
     assert!(message.contains("uid-1:4") && message.contains("uid-1:5"), "{message}");
     assert_eq!(
-        push("b", Some("uid-1:4")).await.status,
+        push("b", Some("uid-1:4"), None).await.status,
         409,
         "also for what runs already"
     );
     assert_eq!(admin.hash().await, md5(&configuration("b")));
+
+    // The Lease was deleted and made again: its leader has to have asked whether it leads.
+    let refused = push("d", Some("uid-2:0"), None).await;
+    assert_eq!(refused.status, 409);
+    assert_eq!(refused.headers["silverback-epoch"], "uid-1:5");
+    assert_eq!(push("d", Some("uid-2:0"), Some("uid-1:5")).await.status, 201);
+    // The one that led before wakes up.
+    for (stale, supersedes) in [("uid-1:5", None), ("uid-1:6", None), ("uid-1:6", Some("uid-1:5"))] {
+        assert_eq!(push("old", Some(stale), supersedes).await.status, 409, "{stale}");
+    }
+    assert_eq!(admin.hash().await, md5(&configuration("d")));
     assert_eq!(
-        push("d", Some("uid-2:0")).await.status,
+        push("e", None, None).await.status,
         201,
-        "another Lease begins anew"
+        "others than silverback say nothing"
     );
-    assert_eq!(push("e", None).await.status, 201, "others than silverback say nothing");
-    assert_eq!(push("f", Some("nonsense")).await.status, 400);
+    assert_eq!(push("f", Some("nonsense"), None).await.status, 400);
+    assert_eq!(push("f", Some("uid-2:0"), Some("nonsense")).await.status, 400);
     assert_eq!(admin.hash().await, md5(&configuration("e")));
 }

@@ -59,7 +59,17 @@ async fn a_configuration_is_kept_across_a_crash() {
     assert_ne!(setup.admin.get("/").await.json()["node_id"], before, "a restart shows");
     let older = post("/config", "application/yaml", configuration("b")).header("silverback-epoch", "uid:6");
     assert_eq!(setup.admin.ask(older).await.status, 409, "so is the fence");
-    assert_eq!(setup.admin.push(text).await.status, 304);
+    assert_eq!(setup.admin.push(text.clone()).await.status, 304);
+
+    // Another Lease, under which there was nothing to change.
+    let ask = post("/config?check_hash=1", "application/yaml", &text)
+        .header("silverback-epoch", "another:0")
+        .header("silverback-supersedes", "uid:7");
+    assert_eq!(setup.admin.ask(ask).await.status, 304);
+    let launch = setup.launch();
+    setup.restart(launch).await;
+    let stale = post("/config", "application/yaml", configuration("b")).header("silverback-epoch", "uid:8");
+    assert_eq!(setup.admin.ask(stale).await.status, 409);
 }
 
 #[tokio::test]

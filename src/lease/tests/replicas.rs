@@ -8,8 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     kept_log::Log,
-    lease::{DEFAULT_ELECTION_ID, LeaseSettings, REACHABLE, Reach, ReplicaPod, fake_api::FakeApi, spawn},
-    model::{Leadership, NamespacedName},
+    lease::{
+        Confirmation, DEFAULT_ELECTION_ID, LeaseSettings, REACHABLE, Reach, ReplicaPod, fake_api::FakeApi, spawn,
+    },
+    model::{Epoch, Leadership, NamespacedName},
 };
 
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/silverback/leases/silverback.gateway.silverback.dev";
@@ -19,6 +21,7 @@ struct Replica {
     task: JoinHandle<()>,
     shutdown: CancellationToken,
     reach: watch::Sender<Reach>,
+    confirmation: Confirmation,
 }
 
 fn replica(api: &FakeApi, pod: &str) -> Replica {
@@ -29,8 +32,11 @@ fn replica(api: &FakeApi, pod: &str) -> Replica {
         uid: Some(format!("uid-of-{pod}").into()),
     };
     let (reach, reaches) = watch::channel(Reach::default());
-    let candidate = spawn(api.client(), LeaseSettings::new(lease, pod), reaches, shutdown.clone());
+    let settings = LeaseSettings::new(lease, pod);
+    let confirmation = Confirmation::new(api.client(), settings.clone());
+    let candidate = spawn(api.client(), settings, reaches, shutdown.clone());
     Replica {
+        confirmation,
         leadership: candidate.leadership,
         task: candidate.task,
         shutdown,
@@ -411,4 +417,40 @@ async fn a_lease_that_nobody_takes_comes_back() {
         first.leadership.borrow().is_leader(),
         "and it is not given up again at once"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_who_leads_by_what_the_api_server_says_now_is_confirmed() {
+    let api = FakeApi::new();
+    let mut first = replica(&api, "silverback-a");
+    let led = first.leads().await.epoch().expect("a leader").clone();
+    assert!(first.confirmation.leads(&led).await);
+    let later = Epoch {
+        transitions: led.transitions + 1,
+        ..led.clone()
+    };
+    assert!(!first.confirmation.leads(&later).await);
+
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Many proxies refuse at once: the API server is asked for the first, and once for those who came meanwhile.
+    api.take_requests();
+    let all = futures_util::future::join_all((0..100).map(|_| first.confirmation.leads(&led))).await;
+    assert!(all.iter().all(|leads| *leads));
+    let requests = api.take_requests();
+    let asked = requests.iter().filter(|line| line.starts_with("GET")).count();
+    assert!((1..=2).contains(&asked), "{requests:?}");
+
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    api.fail("GET /apis/coordination", 0);
+    assert!(!first.confirmation.leads(&led).await, "nobody says so");
+    api.heal();
+
+    // It has not heard of it, as one that hung.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut other = api.get(LEASE).expect("it is there");
+    api.delete(LEASE);
+    other["metadata"] = json!({});
+    other["spec"]["holderIdentity"] = json!("silverback-b");
+    api.put(LEASE, other);
+    assert!(!first.confirmation.leads(&led).await);
 }
