@@ -325,13 +325,23 @@ fn restarted(state: &ProxyState, report: &ProxyReport, after_push: bool) -> bool
         before.started_at.is_some(),
         report.started_at.is_some(),
         before.started_at == report.started_at,
-    ) || (after_push && report.hash.is_none() && state.observed.is_some_and(|hash| !hash.is_none()))
+    ) || (!is_told(before, report)
+        && after_push
+        && report.hash.is_none()
+        && state.observed.is_some_and(|hash| !hash.is_none()))
+}
+
+/// Whether a proxy tells its process apart from others: if it is the same one, who took its configuration away did that
+/// from outside.
+fn is_told(before: &ProxyReport, report: &ProxyReport) -> bool {
+    let ids = before.node_id.is_some() && report.node_id.is_some();
+    ids || (before.started_at.is_some() && report.started_at.is_some())
 }
 
 /// It runs something that nobody here gave it.
 fn note_drift(state: &mut ProxyState, hash: ConfigHash, goal: &Goal, now: Moment) {
     let wanted = goal.desired.as_ref().is_some_and(|desired| desired.hash() == hash);
-    let ours = wanted || hash.is_none() || state.sent.contains(&hash);
+    let ours = wanted || state.sent.contains(&hash);
     match state.drift.baseline {
         Some(baseline) if baseline != hash && !ours => {
             let id = state.target.id.clone();

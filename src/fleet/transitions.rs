@@ -63,7 +63,7 @@ pub const TRANSITIONS: &[Transition] = &[
     row(Unconfigured, ProbeAnswered, &[Synced, Drifted, Paced, Waiting]),
     row(Unconfigured, ProbeFailed, &[Unreachable]),
     row(Unconfigured, PushBegan, &[Pushing]),
-    row(Unconfigured, GoalChanged, &[Pushing, Rejected]),
+    row(Unconfigured, GoalChanged, &[Pushing, Rejected, Drifted]),
     row(Unconfigured, TargetChanged, &[Terminating]),
     row(
         Pushing,
@@ -130,7 +130,7 @@ pub const TRANSITIONS: &[Transition] = &[
     row(Drifted, ProbeAnswered, &[Unconfigured, Synced, Waiting]),
     row(Drifted, ProbeFailed, &[Unreachable]),
     row(Drifted, PushBegan, &[Pushing]),
-    row(Drifted, GoalChanged, &[Synced, Rejected, Waiting]),
+    row(Drifted, GoalChanged, &[Unconfigured, Synced, Rejected, Waiting]),
     row(Drifted, TargetChanged, &[Terminating]),
     row(Paced, ProbeAnswered, &[Unconfigured, Synced, Drifted, Waiting]),
     row(Paced, ProbeFailed, &[Waiting]),

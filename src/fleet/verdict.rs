@@ -237,17 +237,17 @@ fn synced(state: &ProxyState, standing: &Standing, goal: &Goal, want: &Want, now
         }
         Standing::Rejected(rejection) => return say(False, "ConfigRejected", rejection.message.clone()),
         Standing::Drifted(found) if state.drift.is_foreign_writer() => {
+            let found = running(*found);
             let message = format!(
-                "somebody else keeps configuring this proxy (it was found running {}): find the other controller, or \
-                 let the proxy verify client certificates; it is repaired once a minute",
-                found.short()
+                "somebody else keeps configuring this proxy (it was found {found}): find the other controller, or \
+                 let the proxy verify client certificates; it is repaired once a minute"
             );
             return say(False, "ForeignWriter", message);
         }
         Standing::Drifted(found) => {
             let message = format!(
-                "it was found running {}, which it was not given; it is being repaired",
-                found.short()
+                "it was found {}, which is none of this controller's doing; it is being repaired",
+                running(*found)
             );
             return say(False, "Drifted", message);
         }
@@ -266,6 +266,14 @@ fn synced(state: &ProxyState, standing: &Standing, goal: &Goal, want: &Want, now
         ),
         True => None,
         status => say(status, "Progressing", "it is being brought to what it shall run"),
+    }
+}
+
+fn running(found: ConfigHash) -> String {
+    if found.is_none() {
+        "without any configuration".to_owned()
+    } else {
+        format!("running {}", found.short())
     }
 }
 

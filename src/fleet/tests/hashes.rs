@@ -1,5 +1,7 @@
 //! What proxies report to run, and what is done when it is something else than they were given.
 
+use proxy_config_schema::ConfigHash;
+
 use super::world::{Mood, PROBE_INTERVAL, World, hash, leader, millis, salted, seconds};
 use crate::{
     fleet::{ConditionStatus, HashMode, Phase, Settings},
@@ -36,6 +38,62 @@ fn drift_is_repaired_at_once_then_slower_and_a_foreign_writer_is_named() {
     let repairs = world.proxy("a").received.iter().filter(|(at, _)| *at > before).count();
     assert!((4..=6).contains(&repairs), "about one a minute: {repairs}");
     assert_eq!(world.shown("a").ready.status, ConditionStatus::True);
+}
+
+/// An empty configuration is one, too, as long as the process is the same.
+#[test]
+fn whoever_keeps_taking_the_configuration_away_is_a_foreign_writer() {
+    let mut world = World::new(&["a"]);
+    world.run("one");
+    world.pass(seconds(10));
+    world.run_bad("refused");
+    world.pass(seconds(10));
+    assert_eq!(world.proxy("a").received.len(), 2);
+
+    world.proxy("a").hash = ConfigHash::NONE;
+    world.pass(PROBE_INTERVAL + millis(500));
+    assert_eq!(
+        world.shown("a").observed,
+        Some(hash("one")),
+        "the first repair does not wait"
+    );
+    assert_eq!(
+        &*world.shown("a").synced.reason,
+        "ConfigRejected",
+        "it is the same process, which has refused that"
+    );
+    let refused = world
+        .proxy("a")
+        .received
+        .iter()
+        .filter(|(_, sent)| *sent == hash("refused"));
+    assert_eq!(refused.count(), 1);
+
+    world.run("two");
+    world.pass(seconds(10));
+    for _ in 0..2 {
+        world.proxy("a").hash = ConfigHash::NONE;
+        world.pass(seconds(10));
+    }
+    world.proxy("a").hash = ConfigHash::NONE;
+    world.pass(PROBE_INTERVAL + millis(500));
+    assert_eq!(&*world.shown("a").synced.reason, "ForeignWriter");
+    assert!(
+        world.shown("a").synced.message.contains("without any configuration"),
+        "{}",
+        world.shown("a").synced.message
+    );
+    let before = world.elapsed();
+    for _ in 0..30 {
+        world.proxy("a").hash = ConfigHash::NONE;
+        world.pass(seconds(10));
+    }
+    let repairs = world.proxy("a").received.iter().filter(|(at, _)| *at > before).count();
+    assert!((4..=6).contains(&repairs), "about one a minute: {repairs}");
+
+    world.restart("a", false);
+    world.pass(PROBE_INTERVAL + millis(500));
+    assert_eq!(world.shown("a").phase, Phase::Synced, "a restart is no drift");
 }
 
 /// Loads are not ordered: a large one that was given up may be done after a later one.
