@@ -1,5 +1,6 @@
 //! When it is put away: a little after it changed, at most once in five minutes, and when the controller stops; at once
-//! when nothing may be sent any more, and within a minute when a kind has gone out of use. When it is read: at the start, and
+//! when nothing may be sent any more, and within a minute when a kind has gone out of use, though never more than three
+//! writes ahead of one in five minutes. When it is read: at the start, and
 //! again by a replica that comes to lead with nothing else to go by.
 
 use std::{
@@ -39,6 +40,8 @@ pub(super) const RETRY: Duration = Duration::from_secs(60);
 /// The least time between two writes when the last object of a kind has gone: what says that it was in use would hold
 /// everything back where the kind itself goes next.
 pub(super) const KIND_GONE: Duration = Duration::from_secs(60);
+/// How far writes that don't wait their five minutes may be ahead of one in [`INTERVAL`]: three of them.
+pub(super) const AHEAD: Duration = Duration::from_secs(3 * INTERVAL.as_secs());
 /// How long what was put away is looked for at the start: without it the controller goes on, too.
 const LOAD_WITHIN: Duration = Duration::from_secs(30);
 /// What that means, for the log.
@@ -160,6 +163,8 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
     }
     // When it may be written next: as a rule, and when a kind has gone.
     let (mut next, mut soon) = (Instant::now(), Instant::now());
+    // When what has been written so far would have been, one in five minutes.
+    let mut paid_at = Instant::now();
     let mut due: Option<Instant> = None;
     let mut read_again: Option<Instant> = None;
     let mut led = false;
@@ -199,13 +204,14 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
         let is_other = |(profile, good): (&Profile, &Arc<LastGood>)| written.get(profile) != Some(&good.rendered.hash);
         let is_new = !goes_by_it && good.iter().any(is_other);
         let has_lost_a_kind = is_new && !written_kinds.is_subset(&kinds(&good));
+        let early = Instant::now() + paid_at.saturating_duration_since(Instant::now() + AHEAD);
         if !is_new {
             due = None;
         } else if is_held && !was_held {
             // A controller that starts while a kind is away has nothing else that tells whether it was in use.
-            due = Some(Instant::now());
+            due = Some(early);
         } else if has_lost_a_kind {
-            let at = (Instant::now() + CALM).max(soon);
+            let at = (Instant::now() + CALM).max(soon).max(early);
             due = Some(due.map_or(at, |due| due.min(at)));
         } else if due.is_none() {
             due = Some((Instant::now() + CALM).max(next));
@@ -223,6 +229,7 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
             report = match outcome {
                 Ok(size) => {
                     (written, written_kinds) = (hashes(&good), kinds(&good));
+                    paid_at = paid_at.max(Instant::now()) + INTERVAL;
                     next = Instant::now() + INTERVAL;
                     soon = Instant::now() + KIND_GONE;
                     Storage::Stored {

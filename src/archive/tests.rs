@@ -16,7 +16,7 @@ use super::{
     Error, LastGoods, Store,
     directory::Directory,
     seal::{self, Key},
-    task::{CALM, INTERVAL, Inputs, KIND_GONE, RETRY, run},
+    task::{AHEAD, CALM, INTERVAL, Inputs, KIND_GONE, RETRY, run},
 };
 use crate::{
     fleet::{Condition, ConditionStatus, FleetEvent, FleetView, HashMode, Phase, ProxyView},
@@ -447,6 +447,38 @@ async fn it_is_written_at_once_when_nothing_may_be_sent_any_more() {
     hold(&world, "two, other addresses");
     world.pass(CALM * 2).await;
     assert_eq!(world.writes(), 2);
+}
+
+/// A kind that comes and goes, or a source that fails now and then, and something new each time.
+#[tokio::test(start_paused = true)]
+async fn however_often_it_must_not_wait_it_is_written_once_in_five_minutes_and_three_times_more() {
+    let world = World::new(&memory());
+    let show = |text: &str, held: bool| {
+        let view = FleetView {
+            good: goods(text),
+            held,
+            ..FleetView::default()
+        };
+        world.view.send_replace(Arc::new(view));
+    };
+    let flaps = async |from: u64, minutes: u64| {
+        for number in from..from + minutes * 3 {
+            show(&format!("number {number}"), false);
+            world.pass(Duration::from_secs(5)).await;
+            show(&format!("number {number}"), true);
+            world.pass(Duration::from_secs(15)).await;
+        }
+    };
+    flaps(0, 1).await;
+    world.written(3).await;
+    flaps(100, 59).await;
+    let hour = usize::try_from(3600 / INTERVAL.as_secs()).unwrap();
+    let ahead = usize::try_from(AHEAD.as_secs() / INTERVAL.as_secs()).unwrap();
+    assert!(
+        (hour..=hour + ahead + 1).contains(&world.writes()),
+        "{} writes in an hour",
+        world.writes()
+    );
 }
 
 #[tokio::test(start_paused = true)]
