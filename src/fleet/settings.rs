@@ -8,7 +8,7 @@ pub struct Settings {
     /// The part of its time, in percent (1 to 100), that a Kong proxy may spend on applying configurations
     /// (`--push-duty`): at 25 it rests three times as long as its last apply took. 100 is no rest.
     pub push_duty: u8,
-    /// Pushes under way at once, over all proxies (`--max-concurrent-pushes`).
+    /// Pushes under way at once, over all proxies (`--max-concurrent-pushes`); those that take long do not count.
     pub max_concurrent_pushes: usize,
     /// Bytes per second sent to all proxies together (`--max-push-bandwidth`); `None` is no limit.
     pub max_push_bandwidth: Option<u64>,

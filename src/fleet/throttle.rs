@@ -1,4 +1,8 @@
 //! Limits over all proxies together: pushes under way at once, and bytes per second.
+//!
+//! A push that takes long gives its place up, or a few proxies that hang would hold all others back. What is under way at
+//! once is bounded all the same: with S places and a time-out of T, by S for each five seconds of T, and as few only where all are
+//! slow.
 
 use std::{collections::HashMap, time::Duration};
 

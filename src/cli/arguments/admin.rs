@@ -56,7 +56,7 @@ pub(crate) struct AdminArguments {
     /// Share of its time that a Kong proxy may spend applying configurations, in percent; 100 does not pace.
     #[arg(long, env = "CONTROLLER_PUSH_DUTY", value_name = "PERCENT", default_value_t = 25, value_parser = clap::value_parser!(u8).range(1..=100), help_heading = PUSH)]
     pub(crate) push_duty: u8,
-    /// How many proxies are pushed to at once.
+    /// How many proxies are pushed to at once; a push that takes over 5 s lets another begin, so that a slow proxy delays no other.
     #[arg(long, env = "CONTROLLER_MAX_CONCURRENT_PUSHES", value_name = "COUNT", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..), help_heading = PUSH)]
     pub(crate) max_concurrent_pushes: u32,
     /// Bytes a second over all pushes (10M); 0 is no limit.

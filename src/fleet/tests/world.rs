@@ -21,7 +21,7 @@ use crate::{
         Edition, Epoch, Generation, Leadership, NamespacedName, ObjectRef, Problem, Profile, ProxyId, ProxyTarget,
         Reason, RouterFlavor,
     },
-    render::{Fallback, Rendered, Rendition, Restored},
+    render::{Fallback, LastGood, Rendered, Rendition, Restored},
 };
 
 pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(5);
@@ -59,6 +59,8 @@ pub(crate) struct Proxy {
     /// Whether it hashes otherwise than is predicted.
     pub(crate) is_salted: bool,
     pub(crate) body_limit: Option<u64>,
+    /// How long it asks to be left alone while it is busy.
+    pub(crate) retry_after: Option<Duration>,
     pub(crate) under_way: bool,
     /// Until when it loads what it was sent, if it takes one configuration after another.
     loads_until: Duration,
@@ -107,6 +109,7 @@ pub(crate) struct World {
     pub(crate) salted: BTreeSet<ProxyId>,
     /// Configurations that simulated proxies refuse.
     bad: BTreeSet<ConfigHash>,
+    is_paused: bool,
     pub(crate) view: FleetView,
     pub(crate) pushes: usize,
     pub(crate) most_at_once: usize,
@@ -211,6 +214,7 @@ impl World {
             desired: None,
             salted: BTreeSet::new(),
             bad: BTreeSet::new(),
+            is_paused: false,
             view: FleetView::default(),
             pushes: 0,
             most_at_once: 0,
@@ -229,6 +233,7 @@ impl World {
             effective_after: Some(Duration::ZERO),
             is_salted: self.salted.contains(&id(name)),
             body_limit: None,
+            retry_after: None,
             under_way: false,
             loads_until: Duration::ZERO,
             has_run: BTreeSet::new(),
@@ -305,6 +310,24 @@ impl World {
     pub(crate) fn run_bad(&mut self, text: &str) {
         self.bad.insert(hash(text));
         self.run(text);
+    }
+
+    /// The operator stops changes, or lets them go on.
+    pub(crate) fn pause(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
+        let services = target("").service.into_iter().filter(|_| is_paused);
+        self.event(FleetEvent::Paused(services.collect()));
+    }
+
+    /// What proxies accepted in an earlier run, or under another leader, was found.
+    pub(crate) fn recall(&mut self, text: &str) {
+        let good = Arc::new(LastGood {
+            rendered: rendered(text),
+            sources: Arc::default(),
+            stored: true,
+        });
+        let found = profiles().into_iter().map(|profile| (profile, good.clone()));
+        self.event(FleetEvent::Stored(found.collect()));
     }
 
     pub(crate) fn hold(&mut self, text: &str) {
@@ -607,11 +630,16 @@ impl World {
             !cut || proxy.told == Some(ConfigHash::NONE),
             "without a Lease only empty proxies are given anything"
         );
+        assert!(
+            !self.is_paused || proxy.told == Some(ConfigHash::NONE),
+            "of a paused fleet only empty proxies are given anything"
+        );
         assert_eq!(proxy.database, "off", "a proxy with a database is left alone");
         proxy.under_way = true;
         proxy.received.push((elapsed, hash));
         self.pushes += 1;
         let (mood, process, takes, edition) = (proxy.mood, proxy.process, proxy.takes, proxy.edition);
+        let retry_after = proxy.retry_after;
         let effective_after = proxy.effective_after;
         let runs_it = proxy.hash == hash;
         // What comes later is loaded later: it need not be waited for.
@@ -645,7 +673,7 @@ impl World {
                 Duration::from_secs(3),
                 PushResult::NotSent(fault(TransportFaultKind::Timeout)),
             ),
-            Mood::Busy => (LATENCY, PushResult::Busy { retry_after: None }),
+            Mood::Busy => (LATENCY, PushResult::Busy { retry_after }),
             Mood::Hangs { loads } => {
                 if loads && !refuses {
                     let loaded = begins.max(elapsed + Duration::from_secs(45));
