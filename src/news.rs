@@ -221,6 +221,7 @@ mod tests {
             desired: None,
             observed: None,
             pending: None,
+            unsettled: None,
             last_good: None,
             hash_mode: HashMode::Unknown,
             applied_at: None,

@@ -365,6 +365,7 @@ fn proxy(profile: Option<Profile>) -> Arc<ProxyView> {
         desired: None,
         observed: None,
         pending: None,
+        unsettled: None,
         hash_mode: HashMode::Unknown,
         last_good: None,
         applied_at: None,

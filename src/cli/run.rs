@@ -88,9 +88,9 @@ async fn serve(settings: ControllerSettings, term_delay: Duration) -> anyhow::Re
             signal?;
             tracing::info!("stopping");
             controller.release().await;
-            // A second signal cuts the delay short.
+            // A second signal cuts this short.
             tokio::select! {
-                () = tokio::time::sleep(term_delay) => {}
+                ((), ()) = async { tokio::join!(controller.last_pushes(), tokio::time::sleep(term_delay)) } => {}
                 signal = exit_signal() => signal?,
             }
             shutdown.cancel();

@@ -29,6 +29,8 @@ pub enum FleetEvent {
     Rendition(Arc<Rendition>),
     /// This replica's part.
     Leadership(Leadership),
+    /// What the replica that led before was still sending when it gave the Lease back. Before this one's leadership is told.
+    HandedOver(BTreeMap<ProxyId, ConfigHash>),
     /// The Admin Services to whose proxies no changes shall go (`ProxyFleet.spec.paused`).
     Paused(BTreeSet<NamespacedName>),
     /// A probe ended.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{
     Command, EntityError, FleetEvent, FleetView, Observation, Phase, ProxyView, PushOutcome, PushResult, Settings,
     configuration::{Configuration, Configurations, Goal, Permission, RestoreReason, profile_of},
-    state::{Moment, ProxyState},
+    state::{Moment, Predecessor, ProxyState, UNKNOWN_FOR},
     step::{Event, Step, Want, step},
     throttle::Throttle,
     trial::Trials,
@@ -24,6 +24,9 @@ use crate::model::{Leadership, NamespacedName, Profile, ProxyId, ProxyTarget};
 
 /// How long a proxy is remembered after it has gone: longer than the outcome of a push can be open.
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
+
+/// How long a leader that ends goes on with the pushes under way, at the most (`wiring::controller`).
+const PREDECESSOR_SENDS_FOR: Duration = Duration::from_secs(15);
 
 /// The state of the fleet.
 pub(super) struct Machine {
@@ -38,6 +41,8 @@ pub(super) struct Machine {
     /// Proxies that are gone, and since when. Should one come back, a push to it may still be under way, and what it
     /// refused it will refuse again.
     departed: HashMap<ProxyId, (Instant, Proxy)>,
+    /// What the leader before was still sending when it gave the Lease back, and until when that may be loaded.
+    handed_over: BTreeMap<ProxyId, Predecessor>,
     /// How many proxies run which configuration.
     running: HashMap<ConfigHash, usize>,
     /// Proxies that want a push: those without any configuration first, then those that have waited longest.
@@ -79,6 +84,7 @@ impl Machine {
             recalled: false,
             proxies: BTreeMap::new(),
             departed: HashMap::new(),
+            handed_over: BTreeMap::new(),
             running: HashMap::new(),
             queue: BTreeSet::new(),
             deadlines: BTreeSet::new(),
@@ -111,6 +117,15 @@ impl Machine {
             FleetEvent::Leadership(leadership) => {
                 self.leadership = leadership;
                 self.changed = true;
+                self.step_all(now, &mut commands);
+            }
+            FleetEvent::HandedOver(sent) => {
+                let until = now.instant + PREDECESSOR_SENDS_FOR + UNKNOWN_FOR;
+                let sent = sent.into_iter().map(|(id, hash)| (id, Predecessor { hash, until }));
+                self.handed_over = sent.collect();
+                for (id, proxy) in &mut self.proxies {
+                    proxy.state.await_predecessor(self.handed_over.get(id));
+                }
                 self.step_all(now, &mut commands);
             }
             FleetEvent::Paused(services) => {
@@ -194,9 +209,8 @@ impl Machine {
     }
 
     fn pushes_under_way(&self) -> usize {
-        let departed = self.departed.values().map(|(_, proxy)| proxy);
-        let all = self.proxies.values().chain(departed);
-        all.filter(|proxy| proxy.state.in_flight.is_some()).count()
+        let proxies = self.proxies.values();
+        proxies.filter(|proxy| proxy.state.in_flight.is_some()).count()
     }
 
     fn retarget(&mut self, targets: Vec<Arc<ProxyTarget>>, now: Moment, commands: &mut Vec<Command>) {
@@ -230,6 +244,7 @@ impl Machine {
                     // What it runs by now a probe will tell, whatever it took before.
                     proxy.state.observed = None;
                     proxy.state.names.open = None;
+                    proxy.state.await_predecessor(self.handed_over.get(&id));
                     self.proxies.insert(id.clone(), proxy);
                     self.changed = true;
                 }
@@ -556,6 +571,7 @@ fn view(state: &ProxyState, profile: Option<&Profile>, phase: Phase, goal: &Goal
         desired,
         observed: state.observed,
         pending: state.pending().filter(|hash| Some(*hash) != state.observed),
+        unsettled: state.unsettled(),
         hash_mode: state.names.mode,
         last_good: accepted.map(|accepted| accepted.configuration.hash()),
         applied_at: accepted.map(|accepted| accepted.at),

@@ -65,6 +65,8 @@ pub(super) struct ProxyState {
     pub(super) in_flight: Option<InFlight>,
     /// A push ended without an answer.
     pub(super) unknown: Option<Unresolved>,
+    /// The leader before was still sending it something when it gave the Lease back.
+    pub(super) predecessor: Option<Predecessor>,
     /// When the last push ended: a probe that began before may tell of before.
     pub(super) settled: Option<Instant>,
     /// What it accepted last.
@@ -109,6 +111,14 @@ pub(super) struct Unresolved {
     pub(super) began: Instant,
     pub(super) until: Instant,
     pub(super) fault: TransportFault,
+}
+
+/// A push of the leader before.
+#[derive(Debug, Clone)]
+pub(super) struct Predecessor {
+    pub(super) hash: ConfigHash,
+    /// Until when it may still be loaded.
+    pub(super) until: Instant,
 }
 
 /// A configuration that the proxy accepted.
@@ -172,6 +182,7 @@ impl ProxyState {
             trouble: None,
             in_flight: None,
             unknown: None,
+            predecessor: None,
             settled: None,
             accepted: None,
             rejections: Vec::new(),
@@ -218,6 +229,22 @@ impl ProxyState {
         let unanswered = self.unknown.as_ref().map(|unknown| unknown.configuration.hash());
         let taken = self.names.open.as_ref().map(|open| open.ours);
         pushed.or(unanswered).or(taken)
+    }
+
+    /// What was sent to it and has not been answered.
+    pub(super) fn unsettled(&self) -> Option<ConfigHash> {
+        let pushed = self.in_flight.as_ref().map(|push| push.configuration.hash());
+        let unanswered = self.unknown.as_ref().map(|unknown| unknown.configuration.hash());
+        let earlier = self.predecessor.as_ref().map(|push| push.hash);
+        pushed.or(unanswered).or(earlier)
+    }
+
+    /// The leader before was still sending it that: it is waited for, and no drift when it comes.
+    pub(super) fn await_predecessor(&mut self, push: Option<&Predecessor>) {
+        if let Some(push) = push {
+            self.remember_sent(push.hash);
+            self.predecessor = Some(push.clone());
+        }
     }
 
     pub(super) fn rejection(&self, hash: ConfigHash) -> Option<&Rejection> {

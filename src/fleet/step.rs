@@ -119,6 +119,7 @@ pub(super) fn step(state: &mut ProxyState, event: Event, goal: &Goal, settings: 
     if state.unknown.as_ref().is_some_and(|open| open.until <= now.instant) {
         state.unknown = None;
     }
+    state.predecessor.take_if(|push| push.until <= now.instant);
     let settled = state.in_flight.is_none() && goal.desired.as_ref().is_some_and(|desired| state.runs(desired));
     if settled {
         state.drift.found = None;
@@ -212,6 +213,7 @@ fn observed(state: &mut ProxyState, observation: Observation, goal: &Goal, setti
             open.until = open.until.min(now.instant + UNKNOWN_IN_ORDER);
         }
     }
+    state.predecessor.take_if(|push| restarted || push.hash == hash);
     if fresh || restarted || confirmed || state.observed.is_none() {
         if let Some(open) = state.unknown.take_if(|open| open.configuration.hash() == hash) {
             // Had it been away in between, this would say little of what the load cost.
@@ -227,7 +229,7 @@ fn observed(state: &mut ProxyState, observation: Observation, goal: &Goal, setti
     state.report = Some(report);
     let pause = match &mut state.names.open {
         Some(open) => Some(open.pause()),
-        None => state.unknown.is_some().then_some(PROBE_SOON),
+        None => (state.unknown.is_some() || state.predecessor.is_some()).then_some(PROBE_SOON),
     };
     state.probe_at = pause.map(|pause| now.instant + pause);
 }
@@ -484,6 +486,12 @@ fn decide(state: &ProxyState, goal: &Goal, now: Moment) -> Want {
         return Want::Wait {
             why: Wait::Outcome,
             until: Some(open.until),
+        };
+    }
+    if let Some(push) = &state.predecessor {
+        return Want::Wait {
+            why: Wait::Outcome,
+            until: Some(push.until),
         };
     }
     let (Some(report), Some(observed)) = (&state.report, state.observed) else {

@@ -299,7 +299,8 @@ fn lag(state: &ProxyState, goal: &Goal, want: &Want) -> (&'static str, Cow<'stat
     match why {
         Wait::PushUnderWay => ("Pushing", "a push is under way and takes long; the proxy's log says what it is doing".into()),
         Wait::Outcome => {
-            let fault = state.unknown.as_ref().map_or("", |open| open.fault.message.as_str());
+            let earlier = "the replica that led before was still sending it when it gave the Lease back";
+            let fault = state.unknown.as_ref().map_or(earlier, |open| open.fault.message.as_str());
             let message = format!("it is not known yet whether the last push was loaded: {fault}");
             ("OutcomeUnknown", message.into())
         }

@@ -9,9 +9,9 @@ use std::{
 use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 
-use super::{Condition, ConditionStatus, HashMode, ProxyReport, verdict};
+use super::{Condition, ConditionStatus, HashMode, ProxyReport, configuration::takes_in_order, verdict};
 use crate::{
-    model::{NamespacedName, ObjectRef, Profile, ProxyTarget},
+    model::{NamespacedName, ObjectRef, Profile, ProxyId, ProxyTarget},
     render::LastGood,
     translate::fallback::Refusals,
 };
@@ -39,7 +39,7 @@ pub struct FleetView {
     pub paused: BTreeSet<NamespacedName>,
     /// Whether this replica may begin pushes.
     pub may_push: bool,
-    /// Pushes that have begun and not ended, also those to proxies that are gone.
+    /// Pushes that have begun and not ended, but for those to proxies that are gone.
     pub pushes_under_way: usize,
 }
 
@@ -60,6 +60,8 @@ pub struct ProxyView {
     pub observed: Option<ConfigHash>,
     /// What else it may run at any moment: it is being pushed, or was, and the proxy has not shown yet what came of it.
     pub pending: Option<ConfigHash>,
+    /// What it was sent by a push that has not ended, or ended without an answer: it may come to run that at any moment.
+    pub unsettled: Option<ConfigHash>,
     /// What its hashes mean. What it calls that itself is in `report`.
     pub hash_mode: HashMode,
     /// What it accepted last.
@@ -84,6 +86,19 @@ pub struct ProxyView {
     pub errors: Vec<ProxyError>,
     /// How many errors there are, also those beyond the bound.
     pub error_count: usize,
+}
+
+impl FleetView {
+    /// What proxies were sent that may load it late and out of order: whoever leads next has to wait for that. The embedded
+    /// proxy is none of these.
+    pub fn unsettled(&self) -> BTreeMap<ProxyId, ConfigHash> {
+        let unsettled = self.proxies.iter().filter_map(|proxy| {
+            let edition = proxy.report.as_ref().map(|report| report.edition);
+            let hash = proxy.unsettled.filter(|_| !edition.is_some_and(takes_in_order))?;
+            Some((proxy.target.id.clone(), hash))
+        });
+        unsettled.collect()
+    }
 }
 
 impl ProxyView {

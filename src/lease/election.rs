@@ -9,7 +9,10 @@ use k8s_openapi::{
 };
 use tokio::time::Instant;
 
-use super::LeaseSettings;
+use super::{
+    LeaseSettings,
+    handover::{self, Unsettled},
+};
 use crate::model::{Epoch, Leadership};
 
 /// The longest time for which another holder's Lease is respected, whatever it says.
@@ -104,6 +107,10 @@ pub(super) struct Election {
     giving_up: bool,
     /// Before this moment it is left to the others.
     not_before: Option<Instant>,
+    /// What this replica is still sending, to be told when it gives the Lease back.
+    unsettled: Unsettled,
+    /// What the one before was still sending when this replica took the Lease.
+    handed_over: Unsettled,
 }
 
 impl Election {
@@ -119,7 +126,24 @@ impl Election {
             stopping: false,
             giving_up: false,
             not_before: None,
+            unsettled: Unsettled::new(),
+            handed_over: Unsettled::new(),
         }
+    }
+
+    /// Whether the Lease is about to be given back: then [`Self::tell`] what the next leader has to know.
+    pub(super) fn gives_back(&self) -> bool {
+        self.stopping || self.giving_up
+    }
+
+    /// What this replica is still sending to proxies.
+    pub(super) fn tell(&mut self, unsettled: Unsettled) {
+        self.unsettled = unsettled;
+    }
+
+    /// What the leader before was still sending to proxies when it gave the Lease back to this one.
+    pub(super) fn handed_over(&self) -> &Unsettled {
+        &self.handed_over
     }
 
     /// This replica's part now.
@@ -156,6 +180,9 @@ impl Election {
     pub(super) fn request(&mut self, now: Instant, wall: Timestamp) -> Option<Request> {
         let (_, purpose) = self.next().filter(|(at, _)| *at <= now)?;
         self.under_way = Some((purpose, now));
+        if let (Purpose::Acquire, Knowledge::Lease { lease, .. }) = (purpose, &self.knowledge) {
+            self.handed_over = handover::read(lease);
+        }
         match purpose {
             Purpose::Read => self.read_at = None,
             _ => self.write_at = now + self.settings.timing.retry_period,
@@ -348,6 +375,8 @@ impl Election {
         };
         let mut metadata = known.metadata.clone();
         metadata.managed_fields = None;
+        let told = (purpose == Purpose::Release).then_some(&self.unsettled);
+        handover::write(&mut metadata, told);
         Lease {
             metadata,
             spec: Some(next),

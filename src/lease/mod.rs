@@ -11,6 +11,8 @@
 //! A leader that is cut off from the proxies, and not from the API server, makes room for a replica that is not: see
 //! [`Reach`].
 //!
+//! A leader that gives the Lease back goes on with the pushes under way, and names them in it for the next one: `handover`.
+//!
 //! `election` decides, without IO; `task`, `reach` and `confirm` speak to the API server. Called by `wiring`; depends on nothing but
 //! `model`. Needs `get`, `create`, `update`, `list`, `watch` on `leases` in the namespace of the Lease.
 
@@ -18,6 +20,7 @@ mod confirm;
 mod election;
 #[cfg(test)]
 pub(crate) mod fake_api;
+mod handover;
 mod reach;
 mod task;
 #[cfg(test)]
@@ -37,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use crate::model::{Epoch, Leadership, NamespacedName};
 
 pub use confirm::Confirmation;
+pub use handover::Unsettled;
 pub use reach::{REACHABLE, Reach};
 
 /// Name of the Lease if none is given (`--election-id`).
@@ -108,20 +112,24 @@ pub fn identity(pod_name: &str) -> Arc<str> {
 pub struct Candidate {
     /// This replica's part; [`Leadership::Unknown`] until the Lease has been read.
     pub leadership: watch::Receiver<Leadership>,
+    /// What the leader before was still sending when it gave the Lease back to this replica; set before `leadership` is.
+    pub handed_over: watch::Receiver<Unsettled>,
     /// Ends when the Lease was given back after the shutdown.
     pub task: JoinHandle<()>,
 }
 
 /// Takes part in the election until `shutdown`, then gives the Lease back if it is ours, and ends.
 ///
-/// `reach` is what this replica reaches of the fleet, always the latest; the others are told of it. Cancel `shutdown` only when the last push has
-/// ended: a standby may lead within milliseconds of it.
+/// `reach` is what this replica reaches of the fleet, always the latest; the others are told of it. `unsettled` is asked when
+/// the Lease is given back, and told to whoever takes it, which may be within milliseconds: begin no push after `shutdown`.
 pub fn spawn(
     client: kube::Client,
     settings: LeaseSettings,
     reach: watch::Receiver<Reach>,
+    unsettled: impl Fn() -> Unsettled + Send + Sync + 'static,
     shutdown: CancellationToken,
 ) -> Candidate {
+    let (hand_over, handed_over) = watch::channel(Unsettled::new());
     let (sender, leadership) = watch::channel(Leadership::Unknown);
     let give_up = Arc::new(Notify::new());
     tokio::spawn(reach::run(
@@ -133,7 +141,10 @@ pub fn spawn(
     ));
     Candidate {
         leadership,
-        task: tokio::spawn(task::run(client, settings, shutdown, give_up, sender)),
+        handed_over,
+        task: tokio::spawn(task::run(
+            client, settings, shutdown, give_up, unsettled, hand_over, sender,
+        )),
     }
 }
 

@@ -24,6 +24,7 @@ use tracing::{debug, error, info, warn};
 use super::{
     LeaseSettings,
     election::{Answer, Election, Event, Request},
+    handover::Unsettled,
 };
 use crate::model::Leadership;
 
@@ -36,6 +37,8 @@ pub(super) async fn run(
     settings: LeaseSettings,
     shutdown: CancellationToken,
     give_up: Arc<Notify>,
+    unsettled: impl Fn() -> Unsettled + Send,
+    hand_over: watch::Sender<Unsettled>,
     publish: watch::Sender<Leadership>,
 ) {
     let api: Api<Lease> = Api::namespaced(client, &settings.lease.namespace);
@@ -49,10 +52,17 @@ pub(super) async fn run(
     let mut under_way: Option<UnderWay> = None;
     let mut give_up_at = None;
     loop {
+        if election.gives_back() {
+            election.tell(unsettled());
+        }
         if let Some(request) = election.request(Instant::now(), Timestamp::now()) {
             report.takeover(election.takes_over_from(Instant::now()));
             let name = settings.lease.name.to_string();
             under_way = Some(Box::pin(perform(api.clone(), name, request, request_limit)));
+        }
+        // Before it leads, who goes by it knows.
+        if election.leadership().is_leader() && *hand_over.borrow() != *election.handed_over() {
+            hand_over.send_replace(election.handed_over().clone());
         }
         publish.send_if_modified(|leadership| {
             let changed = leadership != election.leadership();

@@ -149,6 +149,7 @@ fn proxy(name: &str, runs: &str, desired: &str) -> ProxyView {
         desired: Some(hash(desired)),
         observed: Some(hash(runs)),
         pending: None,
+        unsettled: None,
         last_good: None,
         hash_mode: HashMode::Predicted,
         applied_at: None,

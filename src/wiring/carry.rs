@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     fleet::{ConditionStatus, FleetEvent, FleetView, PushResult},
-    lease::Reach,
-    model::{Leadership, Storage},
+    lease::{Reach, Unsettled},
+    model::{Epoch, Leadership, Storage},
     observe::metrics::Metrics,
     render::Rendition,
 };
@@ -41,15 +41,34 @@ pub(super) async fn renditions(
     }
 }
 
-/// Tells the fleet what this replica's part is; once it resigns, that it has none, whatever the Lease says.
+/// Tells the fleet what this replica's part is; once it resigns, that it has none, whatever the Lease says. Before it leads,
+/// what the leader before was still sending.
 pub(super) async fn leadership(
     mut leadership: watch::Receiver<Leadership>,
+    handed_over: Option<watch::Receiver<Unsettled>>,
     resigned: CancellationToken,
     events: mpsc::Sender<FleetEvent>,
     metrics: Arc<Metrics>,
 ) {
+    let mut led: Option<Epoch> = None;
     loop {
         let latest = leadership.borrow_and_update().clone();
+        if let (Leadership::Leader { epoch }, Some(handed_over)) = (&latest, &handed_over)
+            && led.as_ref() != Some(epoch)
+        {
+            led = Some(epoch.clone());
+            let pushes = handed_over.borrow().clone();
+            if !pushes.is_empty() {
+                let count = pushes.len();
+                tracing::info!(
+                    pushes = count,
+                    "the leader before still sends: its proxies are left alone until it has ended"
+                );
+                if events.send(FleetEvent::HandedOver(pushes)).await.is_err() {
+                    return;
+                }
+            }
+        }
         tracing::info!("this replica's part: {latest}");
         metrics.leading(&latest);
         if events.send(FleetEvent::Leadership(latest)).await.is_err() {

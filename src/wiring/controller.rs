@@ -9,9 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{archive::Archive, fleet::FleetView, render::Rendition};
 
-/// How long a stopping leader waits for the pushes under way; what takes longer is broken off. Kubernetes gives a pod
-/// 30 s, `--term-delay` included.
-const LAST_PUSHES: Duration = Duration::from_secs(5);
+/// How long a stopping leader keeps the Lease for pushes that end by themselves: mostly a moment is all that is missing.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// How long it goes on with those that take longer once it has given the Lease back; then they are broken off. Kong takes
+/// up to 12 s for 10,000 routes (reference: admin-api.md, "Limits and cost"), Kubernetes gives a pod 30 s. The fleet of the next
+/// leader counts on it (`PREDECESSOR_SENDS_FOR`).
+const LAST_PUSHES: Duration = Duration::from_secs(15);
 
 /// A controller that runs.
 pub struct Controller {
@@ -39,30 +43,35 @@ pub(super) struct Resignation {
 }
 
 impl Resignation {
-    /// Lets the pushes under way end: whoever leads next may push within milliseconds of getting the Lease, and a push
-    /// of ours that is loaded after that would undo theirs.
-    async fn last_pushes(&self, view: &mut watch::Receiver<Arc<FleetView>>) {
+    /// Begins no more pushes, and says whether all that are under way end within that time.
+    async fn pushes_end(&self, view: &mut watch::Receiver<Arc<FleetView>>, within: Duration) -> bool {
         self.no_more_pushes.cancel();
-        let mut limit = LAST_PUSHES;
-        for _ in 0..2 {
-            let ended = view.wait_for(|view| !view.may_push && view.pushes_under_way == 0);
-            // An error means that there is no fleet any more, and so no push.
-            if tokio::time::timeout(limit, ended).await.is_ok() {
-                return;
-            }
-            let pushes = view.borrow().pushes_under_way;
-            tracing::warn!(pushes, "pushes that take too long are broken off");
-            self.break_off.cancel();
-            limit = Duration::from_secs(1);
+        let ended = view.wait_for(|view| !view.may_push && view.pushes_under_way == 0);
+        // An error means that there is no fleet any more, and so no push.
+        tokio::time::timeout(within, ended).await.is_ok()
+    }
+
+    /// Lets the pushes under way end, since whoever leads next has been told of them and waits; breaks off what hangs.
+    async fn last_pushes(&self, view: &mut watch::Receiver<Arc<FleetView>>) {
+        if self.pushes_end(view, LAST_PUSHES).await {
+            return;
         }
+        let pushes = view.borrow().pushes_under_way;
+        tracing::warn!(pushes, "pushes that take too long are broken off");
+        self.break_off.cancel();
+        self.pushes_end(view, Duration::from_secs(1)).await;
     }
 }
 
 impl Controller {
-    /// Gives the Lease up after the last push, so that another replica leads at once.
+    /// Gives the Lease up, so that another replica leads at once; pushes under way go on, and the Lease names them.
     pub async fn release(&mut self) {
         if let Some(task) = self.lease_task.take() {
-            self.resignation.last_pushes(&mut self.view).await;
+            self.resignation.no_more_pushes.cancel();
+            // What the next leader is told is complete only then.
+            let stopped = self.view.wait_for(|view| !view.may_push);
+            let _ = tokio::time::timeout(Duration::from_secs(1), stopped).await;
+            self.resignation.pushes_end(&mut self.view, MOMENT).await;
             // While it still leads: the next leader has nothing to write so soon.
             if let Some(archive) = &self.archive {
                 archive.finish();
@@ -74,6 +83,13 @@ impl Controller {
         if let Some(archive) = self.archive.take() {
             archive.finish();
             archive.finished().await;
+        }
+    }
+
+    /// Waits for the pushes that were under way when the Lease was given up, for a bounded time.
+    pub async fn last_pushes(&self) {
+        if self.resignation.no_more_pushes.is_cancelled() {
+            self.resignation.last_pushes(&mut self.view.clone()).await;
         }
     }
 
@@ -100,7 +116,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_leader_that_stops_waits_for_its_pushes_and_breaks_off_what_hangs() {
+    async fn a_leader_that_stops_goes_on_with_its_pushes_and_breaks_off_what_hangs() {
         let publish = |may_push, pushes_under_way| {
             Arc::new(FleetView {
                 may_push,
@@ -110,6 +126,12 @@ mod tests {
         };
         let (sender, mut view) = watch::channel(publish(true, 2));
         let resignation = Resignation::default();
+        let begun = tokio::time::Instant::now();
+        assert!(
+            !resignation.pushes_end(&mut view, MOMENT).await,
+            "the Lease is not kept for them"
+        );
+        assert_eq!(begun.elapsed(), MOMENT);
         let begun = tokio::time::Instant::now();
         let fleet = async {
             resignation.no_more_pushes.cancelled().await;

@@ -8,6 +8,8 @@ mod certificates;
 mod controller;
 mod election;
 mod entity_schemas;
+#[cfg(test)]
+mod handover;
 mod hold;
 mod identity;
 mod leftovers;
@@ -47,6 +49,7 @@ use crate::{
 use controller::Resignation;
 use entity_schemas::Schemas;
 use own_proxy::OwnProxy;
+use source::ApiServer;
 
 pub use controller::Controller;
 pub use source::client;
@@ -65,20 +68,34 @@ const EVENT_QUEUE: usize = 1024;
 /// What can't be used of the settings: a kubeconfig, certificates, an address that is taken.
 pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) -> anyhow::Result<Controller> {
     let server = source::api_server(&settings.source).await?;
+    start_at(settings, server, shutdown).await
+}
+
+/// The same, with an API server that is known already.
+async fn start_at(
+    settings: ControllerSettings,
+    server: Option<ApiServer>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<Controller> {
     let client = server.as_ref().map(|server| server.client.clone());
     let own_proxy = OwnProxy::of(&settings, OwnPod::from_environment());
     let mut tasks = JoinSet::new();
     let resignation = Resignation::default();
     let (reach_sender, reach) = watch::channel(Reach::default());
     let mut still_leads = push::Settings::default().still_leads;
-    let (elected, lease_task) = match &client {
+    let (view_sender, view) = watch::channel(Arc::new(FleetView::default()));
+    let (elected, handed_over, lease_task) = match &client {
         Some(client) if settings.election != ElectionScope::Nothing => {
             let lease = election::lease_settings(&settings)?;
             still_leads = election::still_leads(settings.election, client, &lease).unwrap_or(still_leads);
-            let candidate = lease::spawn(client.clone(), lease, reach, resignation.lease.clone());
-            (candidate.leadership, Some(candidate.task))
+            let unsettled = {
+                let view = view.clone();
+                move || view.borrow().unsettled()
+            };
+            let candidate = lease::spawn(client.clone(), lease, reach, unsettled, resignation.lease.clone());
+            (candidate.leadership, Some(candidate.handed_over), Some(candidate.task))
         }
-        _ => (lease::always_leader(), None),
+        _ => (lease::always_leader(), None, None),
     };
     // Who drives the proxies; `elected` is who writes to the cluster.
     let leadership = match settings.election {
@@ -88,7 +105,6 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
 
     let (snapshot, store) = source::start(&settings, server.as_ref(), &mut tasks)?;
     let (rendition_sender, rendition) = watch::channel(None);
-    let (view_sender, view) = watch::channel(Arc::new(FleetView::default()));
     let (considered_sender, considered) = watch::channel(None);
     let (liveness_sender, liveness) = watch::channel(Liveness::default());
     let (deserted_sender, deserted) = watch::channel(Arc::default());
@@ -192,6 +208,7 @@ pub async fn start(settings: ControllerSettings, shutdown: CancellationToken) ->
         "leadership",
         carry::leadership(
             leadership.clone(),
+            handed_over.filter(|_| settings.election == ElectionScope::Everything),
             resignation.no_more_pushes.clone(),
             events.clone(),
             metrics.clone(),

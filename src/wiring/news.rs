@@ -245,6 +245,7 @@ mod tests {
             desired: None,
             observed: None,
             pending: None,
+            unsettled: None,
             hash_mode: HashMode::Unknown,
             last_good: None,
             applied_at: None,

@@ -32,7 +32,7 @@ use crate::{
 pub(super) struct ApiServer {
     pub(super) client: Client,
     /// Where it is, and who says so.
-    address: Arc<str>,
+    pub(super) address: Arc<str>,
 }
 
 /// The client of the cluster; none in directory mode.

@@ -1,6 +1,6 @@
 //! Who may send what: leaders, followers, leaders cut off, fleets on hold or paused.
 
-use super::world::{World, hash, leader, seconds, target};
+use super::world::{Mood, World, hash, id, leader, millis, seconds, target};
 use crate::{
     fleet::{ConditionStatus, FleetEvent, Phase, Settings},
     model::{Edition, Leadership},
@@ -25,6 +25,61 @@ fn followers_watch_and_a_new_leader_sends_only_where_hashes_differ() {
     world.pass(seconds(1));
     assert_eq!(world.pushes, 1);
     assert_eq!(world.shown("b").phase, Phase::Synced);
+}
+
+/// A leader that ends finishes its pushes, and gives the Lease back before: Kong does not order what it is sent.
+#[test]
+fn what_the_leader_before_was_still_sending_is_waited_for_and_delays_no_other() {
+    for loads in [true, false] {
+        let mut world = World::new(&["a", "b"]);
+        world.run("one");
+        world.pass(seconds(60));
+        world.proxy("a").takes = seconds(12);
+        if !loads {
+            world.proxy("a").mood = Mood::Hangs { loads };
+        }
+        world.run("two");
+        world.pass(seconds(2));
+        let told = world.view.unsettled();
+        assert_eq!(told, [(id("a"), hash("two"))].into());
+
+        world.take_over(leader(2));
+        world.proxy("a").takes = millis(100);
+        world.proxy("a").mood = Mood::Healthy;
+        let since = world.elapsed();
+        world.run("three");
+        world.pass(millis(300));
+        assert_eq!(world.shown("b").observed, Some(hash("three")));
+        assert_eq!(
+            world.shown("a").unsettled,
+            Some(hash("two")),
+            "its successor has to wait, too"
+        );
+        world.pass(seconds(90));
+        assert_eq!(world.shown("a").observed, Some(hash("three")));
+        assert_eq!(world.shown("a").phase, Phase::Synced);
+        let (sent, _) = *world.proxy("a").received.last().expect("it was sent something");
+        let waited = sent - since;
+        let expected = if loads {
+            seconds(10)..seconds(12)
+        } else {
+            seconds(75)..seconds(76)
+        };
+        assert!(expected.contains(&waited), "{waited:?}");
+        assert_eq!(world.proxy("a").received.len(), 3, "nothing was to be repaired");
+    }
+}
+
+#[test]
+fn nobody_waits_for_what_an_embedded_proxy_was_still_sent_since_it_keeps_the_order() {
+    let mut world = World::new(&[]);
+    world.add("a", Edition::Embedded);
+    world.retarget();
+    world.proxy("a").takes = seconds(12);
+    world.run("one");
+    world.pass(seconds(2));
+    assert_eq!(world.shown("a").unsettled, Some(hash("one")));
+    assert_eq!(world.view.unsettled(), [].into());
 }
 
 /// What it sent itself before is for its successor to judge.

@@ -248,6 +248,10 @@ impl World {
     /// Another replica begins, which knows of the proxies what they tell.
     pub(crate) fn succeed(&mut self, leadership: Leadership) {
         self.machine = Machine::new(Settings::default());
+        self.begin_anew(leadership);
+    }
+
+    fn begin_anew(&mut self, leadership: Leadership) {
         self.attached.clear();
         self.futures.retain(|(_, _, future)| matches!(future, Future::Load(..)));
         for proxy in self.proxies.values_mut() {
@@ -258,6 +262,21 @@ impl World {
         }
         self.lead(leadership);
         self.retarget();
+    }
+
+    /// The same, where the leader before has told what it was still sending: these pushes go on.
+    pub(crate) fn take_over(&mut self, leadership: Leadership) {
+        let told = self.view.unsettled();
+        for (_, _, future) in &mut self.futures {
+            if let Future::Load(id, _, _, answered) = future
+                && told.contains_key(id)
+            {
+                *answered = Answered::No;
+            }
+        }
+        self.machine = Machine::new(Settings::default());
+        self.event(FleetEvent::HandedOver(told));
+        self.begin_anew(leadership);
     }
 
     /// Discovery sees `targets` as they are now.

@@ -1,7 +1,11 @@
 //! Replicas before an API server in memory, in paused time.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use proxy_config_schema::ConfigHash;
 use serde_json::json;
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -9,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     kept_log::Log,
     lease::{
-        Confirmation, DEFAULT_ELECTION_ID, LeaseSettings, REACHABLE, Reach, ReplicaPod, fake_api::FakeApi, spawn,
+        Confirmation, DEFAULT_ELECTION_ID, LeaseSettings, REACHABLE, Reach, ReplicaPod, Unsettled, fake_api::FakeApi,
+        spawn,
     },
-    model::{Epoch, Leadership, NamespacedName},
+    model::{Epoch, Leadership, NamespacedName, ProxyId},
 };
 
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/silverback/leases/silverback.gateway.silverback.dev";
@@ -22,6 +27,9 @@ struct Replica {
     shutdown: CancellationToken,
     reach: watch::Sender<Reach>,
     confirmation: Confirmation,
+    /// What it is still sending.
+    unsettled: Arc<Mutex<Unsettled>>,
+    handed_over: watch::Receiver<Unsettled>,
 }
 
 fn replica(api: &FakeApi, pod: &str) -> Replica {
@@ -34,9 +42,19 @@ fn replica(api: &FakeApi, pod: &str) -> Replica {
     let (reach, reaches) = watch::channel(Reach::default());
     let settings = LeaseSettings::new(lease, pod);
     let confirmation = Confirmation::new(api.client(), settings.clone());
-    let candidate = spawn(api.client(), settings, reaches, shutdown.clone());
+    let unsettled = Arc::new(Mutex::new(Unsettled::new()));
+    let told = unsettled.clone();
+    let candidate = spawn(
+        api.client(),
+        settings,
+        reaches,
+        move || told.lock().expect("no test panics while it holds it").clone(),
+        shutdown.clone(),
+    );
     Replica {
         confirmation,
+        unsettled,
+        handed_over: candidate.handed_over,
         leadership: candidate.leadership,
         task: candidate.task,
         shutdown,
@@ -109,6 +127,25 @@ async fn a_released_lease_is_taken_at_once_under_a_later_epoch() {
     first.task.await.expect("ended well");
     assert_eq!(transitions(&next), transitions(&former) + 1);
     assert_eq!(next.epoch().unwrap().lease_uid, former.epoch().unwrap().lease_uid);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_a_released_lease_knows_what_is_still_being_sent_and_who_takes_it_after_that_does_not() {
+    let api = FakeApi::new();
+    let mut first = replica(&api, "silverback-a");
+    first.leads().await;
+    let sent = Unsettled::from([(ProxyId("uid-1".into()), ConfigHash::of(b"one"))]);
+    *first.unsettled.lock().expect("nobody holds it") = sent.clone();
+    let mut second = replica(&api, "silverback-b");
+    second.follows().await;
+    first.shutdown.cancel();
+    second.leads().await;
+    assert_eq!(*second.handed_over.borrow(), sent);
+    second.shutdown.cancel();
+    second.task.await.expect("ended well");
+    let mut third = replica(&api, "silverback-c");
+    third.leads().await;
+    assert_eq!(*third.handed_over.borrow(), Unsettled::new());
 }
 
 #[tokio::test(start_paused = true)]

@@ -52,6 +52,7 @@ pub(super) fn proxy_view(pod: PodRef) -> ProxyView {
         desired: None,
         observed: None,
         pending: None,
+        unsettled: None,
         last_good: None,
         hash_mode: HashMode::Unknown,
         applied_at: None,

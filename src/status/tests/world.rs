@@ -125,6 +125,7 @@ pub(super) fn newcomer(name: &str) -> ProxyView {
         desired: Some(hash("one")),
         observed: Some(ConfigHash::NONE),
         pending: None,
+        unsettled: None,
         hash_mode: HashMode::Unknown,
         last_good: None,
         applied_at: None,

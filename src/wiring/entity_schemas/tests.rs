@@ -59,6 +59,7 @@ pub(in crate::wiring) fn proxy(profile: &Profile, is_reachable: bool) -> Arc<Pro
         desired: None,
         observed: None,
         pending: None,
+        unsettled: None,
         hash_mode: HashMode::default(),
         last_good: None,
         applied_at: None,

@@ -530,10 +530,32 @@ impl Bench<'_> {
         printed_by(command.arg("--to").args(addresses.iter().map(ToString::to_string)))
     }
 
-    /// The leader gets SIGTERM while a change comes in; a standby pushes it.
+    /// The leader gets SIGTERM while a change comes in, and a standby pushes it; then the same again while a push to a proxy
+    /// that hangs is under way.
     async fn take_over(&mut self, leader: Guarded) -> anyhow::Result<()> {
-        let standby = self.start("two")?;
-        let log = self.arguments.directory.join("two.log");
+        let second = self.standby("two", &leader).await?;
+        let (first, _) = self.hand_over(&leader).await?;
+        self.table
+            .limited("SIGTERM of the leader to the other's push", first, 300.0, "ms");
+        drop(leader);
+
+        let third = self.standby("three", &second).await?;
+        self.stubs.hang(0, true);
+        let marker = self.change().await?;
+        self.seen(&marker).await?;
+        let (first, last) = self.hand_over(&second).await?;
+        self.table
+            .limited("  with a push to a proxy under way that hangs", first, 300.0, "ms");
+        self.table.figure("  the same, to all others", last, "ms");
+        self.stubs.hang(0, false);
+        drop(second);
+        third.stop()
+    }
+
+    /// Another controller, which stands by; nothing is under way any more.
+    async fn standby(&self, name: &str, leader: &Guarded) -> anyhow::Result<Guarded> {
+        let standby = self.start(name)?;
+        let log = self.arguments.directory.join(format!("{name}.log"));
         let began = Instant::now();
         while !follows(&log) {
             ensure!(
@@ -544,18 +566,17 @@ impl Bench<'_> {
             sleep(Duration::from_millis(100)).await;
         }
         self.quiet(&standby).await?;
-        self.quiet(&leader).await?;
+        self.quiet(leader).await?;
+        Ok(standby)
+    }
+
+    /// From SIGTERM of the leader until the first and until all proxies have a change from the next one, in milliseconds.
+    async fn hand_over(&mut self, leader: &Guarded) -> anyhow::Result<(f64, f64)> {
         let began = Instant::now();
         leader.terminate()?;
         let marker = self.change().await?;
-        let (first, _) = self.seen(&marker).await?;
-        self.table.limited(
-            "SIGTERM of the leader to the other's push",
-            milliseconds(first - began),
-            300.0,
-            "ms",
-        );
-        standby.stop()
+        let (first, last) = self.seen(&marker).await?;
+        Ok((milliseconds(first - began), milliseconds(last - began)))
     }
 }
 
