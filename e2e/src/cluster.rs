@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
 use crate::poll::eventually;
@@ -273,11 +273,16 @@ impl Cluster {
         Ok(Followed { child, lines })
     }
 
-    /// Follows the log of a pod until it is dropped. Each line has its own time: the one at which a runtime has read it is later, on
-    /// one node more than on another.
+    /// Follows the log of a pod, from its first line on, until it is dropped. Each line has its own time: the one at which a
+    /// runtime has read it is later, on one node more than on another.
     pub(crate) fn follow_log(&self, namespace: &str, pod: &str) -> anyhow::Result<FollowedLog> {
-        let arguments = ["logs", "-f", "--tail=0", "-n", namespace, pod];
-        Ok(FollowedLog(self.follow(&arguments)?))
+        let followed = self.follow(&["logs", "-f", "-n", namespace, pod])?;
+        // What is asked for once the pod is gone is never told.
+        eventually("the log is followed", Duration::from_secs(30), || {
+            ensure!(!followed.lines().is_empty(), "no line of {pod} yet");
+            Ok(())
+        })?;
+        Ok(FollowedLog(followed))
     }
 
     /// Kills the API server, which starts again by itself: every watch ends.
