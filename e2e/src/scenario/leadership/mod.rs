@@ -53,6 +53,7 @@ fn ways_to_go(cluster: &Cluster, changes: &Changes, kong: &LateKong) -> anyhow::
     changes.go_on_everywhere()?;
     rolled_out(cluster, CONTROLLER)?;
     stopped(cluster, changes, kong)?;
+    lease_is_made_again(cluster, changes)?;
     load.finish()
 }
 
@@ -91,6 +92,35 @@ fn stopped(cluster: &Cluster, changes: &Changes, kong: &LateKong) -> anyhow::Res
         changes.go_on_everywhere()
     })();
     // It wakes up and believes to lead, until it has looked.
+    cluster.signal_container(&node, &container, "SIGCONT")?;
+    outcome?;
+    changes.go_on_everywhere()?;
+    rolled_out(cluster, CONTROLLER)
+}
+
+/// Somebody deletes the Lease while its holder does nothing: the next one counts from the beginning, and what the holder
+/// still sends is over all the same.
+fn lease_is_made_again(cluster: &Cluster, changes: &Changes) -> anyhow::Result<()> {
+    let before = leader(cluster)?;
+    let (node, container) = container_of(cluster, &before)?;
+    let lease = election(cluster)?;
+    let name = lease["metadata"]["name"].as_str().context("a Lease has a name")?;
+    cluster.signal_container(&node, &container, "SIGSTOP")?;
+    let outcome = (|| {
+        let began = Instant::now();
+        cluster.kubectl(&["delete", "lease", "-n", NAMESPACE, name])?;
+        let after = eventually("a Lease is made again", LIMIT, || {
+            let after = election(cluster)?;
+            ensure!(after["metadata"]["uid"] != lease["metadata"]["uid"], "it is the same");
+            leader(cluster)
+        })?;
+        println!(
+            "   {before} was stopped (SIGSTOP), and its Lease deleted; {after} leads after {:.1} s",
+            began.elapsed().as_secs_f64()
+        );
+        ensure!(after != before, "it does nothing");
+        changes.go_on_everywhere()
+    })();
     cluster.signal_container(&node, &container, "SIGCONT")?;
     outcome?;
     changes.go_on_everywhere()?;
@@ -203,9 +233,9 @@ fn cut_off(cluster: &Cluster, changes: &Changes) -> anyhow::Result<()> {
         thread::sleep(AWAY.saturating_sub(began.elapsed()));
     }
     cluster.node(&node, "heal")?;
+    let after = outcome?;
     println!(
-        "   {before} was cut off with its node; {} leads after {:.1} s",
-        outcome?,
+        "   {before} was cut off with its node; {after} leads after {:.1} s",
         told.as_secs_f64()
     );
     went_on?;
