@@ -300,7 +300,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "upgrade-edited",
-        story: "a release that was scaled and edited by hand, upgraded by Helm 3 and by Helm 4",
+        story: "a release that was scaled and edited by hand, upgraded and rolled back by Helm 3 and by Helm 4",
         first: false,
         by_name_only: true,
         run: upgrade::edited,

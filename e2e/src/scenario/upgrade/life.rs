@@ -59,11 +59,22 @@ impl Run<'_> {
         rolled_out(self.cluster, self.edge.name)
     }
 
-    /// The upgrade of what was edited. Helm 3's way, which Helm 4 keeps to for what Helm 3 has installed, writes over it; what Helm
-    /// 4 has installed it applies on the server, which names whose fields are in the way.
+    /// The upgrade of what was edited.
     pub(super) fn split_edited(&self, helm: &'static str) -> anyhow::Result<()> {
-        let outcome = self.upgrade_by(helm, &[]);
-        match outcome {
+        self.over_what_others_have_set(|flags| self.upgrade_by(helm, flags))?;
+        self.in_sync(Some(2))
+    }
+
+    /// The way back from what was edited.
+    pub(super) fn roll_back_edited(&self, helm: &'static str) -> anyhow::Result<()> {
+        self.over_what_others_have_set(|flags| self.back_by(helm, "1", flags))?;
+        self.is_as_at_the_start()
+    }
+
+    /// Helm 3's way, which Helm 4 keeps to for what Helm 3 has installed, writes over it; what Helm 4 has installed it applies on
+    /// the server, which names whose fields are in the way.
+    fn over_what_others_have_set(&self, change: impl Fn(&[&str]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        match change(&[]) {
             Err(error) if self.helm == "helm4" => {
                 let said = format!("{error:#}");
                 for word in ["conflict", "kubectl-edit", ".spec.replicas"] {
@@ -71,7 +82,7 @@ impl Run<'_> {
                 }
                 println!("   without --force-conflicts: {said}");
                 rolled_out(self.cluster, self.edge.name)?;
-                self.upgrade_by(helm, &["--force-conflicts"])?;
+                change(&["--force-conflicts"])
             }
             outcome => {
                 outcome?;
@@ -79,9 +90,9 @@ impl Run<'_> {
                     self.helm != "helm4",
                     "what others have set is written over without a word"
                 );
+                Ok(())
             }
         }
-        self.in_sync(Some(2))
     }
 
     pub(super) fn restart_proxies(&self) -> anyhow::Result<()> {

@@ -59,7 +59,9 @@ pub(super) fn edited(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result
         println!("   -- installed by {installed_by}, upgraded by {upgraded_by}");
         run(cluster, arguments, installed_by, Edge::plain(), |run| {
             run.step("scaled and edited by hand", Run::edit_by_hand)?;
-            run.step("upgrade to split", |run| run.split_edited(upgraded_by))
+            run.step("upgrade to split", |run| run.split_edited(upgraded_by))?;
+            run.step("edited again", Run::edit_by_hand)?;
+            run.step("rollback", |run| run.roll_back_edited(upgraded_by))
         })?;
     }
     Ok(())

@@ -254,7 +254,12 @@ impl<'a> Run<'a> {
 
     /// To the release of the starting point.
     pub(super) fn roll_back(&self) -> anyhow::Result<()> {
-        self.back_to("1")?;
+        self.back_by(self.helm, "1", &[])?;
+        self.is_as_at_the_start()
+    }
+
+    /// Nothing but the first revision's pods, in order.
+    pub(super) fn is_as_at_the_start(&self) -> anyhow::Result<()> {
         rolled_out(self.cluster, self.edge.name)?;
         self.only_one_kind_of_pods()?;
         self.rows_as_at_the_start()
@@ -262,12 +267,12 @@ impl<'a> Run<'a> {
 
     /// By one revision.
     pub(super) fn roll_back_one(&self) -> anyhow::Result<()> {
-        self.back_to("0")?;
+        self.back_by(self.helm, "0", &[])?;
         self.in_sync(None)
     }
 
-    fn back_to(&self, revision: &str) -> anyhow::Result<()> {
-        let command = [
+    pub(super) fn back_by(&self, helm: &'static str, revision: &str, flags: &[&str]) -> anyhow::Result<()> {
+        let mut command = vec![
             "rollback",
             RELEASE,
             revision,
@@ -277,8 +282,9 @@ impl<'a> Run<'a> {
             "--timeout",
             "240s",
         ];
+        command.extend(flags);
         self.is_settled.set(false);
-        self.cluster.helm_of(self.helm, &command).map(drop)
+        self.cluster.helm_of(helm, &command).map(drop)
     }
 
     pub(super) fn deployment(&self) -> String {
