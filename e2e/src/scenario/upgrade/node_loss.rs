@@ -84,7 +84,8 @@ impl Run<'_> {
         std::thread::sleep((LIMIT + AFTER_LIMIT).saturating_sub(lost.elapsed()).max(AFTER_LIMIT));
         backends.extend(self.backends()?);
         self.begin("without that node");
-        std::thread::sleep(STEADY);
+        // Also the last request of the step before has ended then.
+        std::thread::sleep(STEADY.max(LIMIT + AFTER_LIMIT));
         Ok((backends, gone))
     }
 
