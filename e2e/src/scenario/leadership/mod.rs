@@ -245,16 +245,15 @@ fn cut_off(cluster: &Cluster, changes: &Changes) -> anyhow::Result<()> {
 }
 
 fn another_leads(cluster: &Cluster, before: &str) -> anyhow::Result<String> {
-    // The same pod may lead again only after another one did.
-    let transitions = || -> anyhow::Result<i64> {
-        let lease = election(cluster)?;
-        Ok(lease["spec"]["leaseTransitions"].as_i64().unwrap_or_default())
-    };
-    let known = transitions()?;
+    // The same pod may lead again only after another one did. Holder and count are of one answer: between two the Lease changes.
+    let transitions = |lease: &Value| lease["spec"]["leaseTransitions"].as_i64().unwrap_or_default();
+    let known = transitions(&election(cluster)?);
     eventually("another term begins", LIMIT, || {
-        let after = leader(cluster)?;
-        ensure!(after != before || transitions()? > known, "{before} still leads");
-        Ok(after)
+        let lease = election(cluster)?;
+        let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
+        let (after, _) = holder.split_once('_').context("nobody leads")?;
+        ensure!(after != before || transitions(&lease) > known, "{before} still leads");
+        Ok(after.to_owned())
     })
 }
 
