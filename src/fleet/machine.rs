@@ -15,18 +15,16 @@ use tokio::time::Instant;
 use super::{
     Command, EntityError, FleetEvent, FleetView, Observation, Phase, ProxyView, PushOutcome, PushResult, Settings,
     configuration::{Configuration, Configurations, Goal, Permission, RestoreReason, profile_of},
+    decision::Want,
     state::{Moment, Predecessor, ProxyState, UNKNOWN_FOR},
-    step::{Event, Step, Want, step},
+    step::{Event, Step, step},
     throttle::Throttle,
     trial::Trials,
 };
-use crate::model::{Leadership, NamespacedName, Profile, ProxyId, ProxyTarget};
+use crate::model::{LAST_PUSHES, Leadership, NamespacedName, Profile, ProxyId, ProxyTarget};
 
 /// How long a proxy is remembered after it has gone: longer than the outcome of a push can be open.
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
-
-/// How long a leader that ends goes on with the pushes under way, at the most (`wiring::controller`).
-const PREDECESSOR_SENDS_FOR: Duration = Duration::from_secs(15);
 
 /// The state of the fleet.
 pub(super) struct Machine {
@@ -120,7 +118,7 @@ impl Machine {
                 self.step_all(now, &mut commands);
             }
             FleetEvent::HandedOver(sent) => {
-                let until = now.instant + PREDECESSOR_SENDS_FOR + UNKNOWN_FOR;
+                let until = now.instant + LAST_PUSHES + UNKNOWN_FOR;
                 let sent = sent.into_iter().map(|(id, hash)| (id, Predecessor { hash, until }));
                 self.handed_over = sent.collect();
                 for (id, proxy) in &mut self.proxies {

@@ -8,6 +8,7 @@ mod actor;
 mod attribution;
 mod condition;
 mod configuration;
+mod decision;
 pub mod discovery;
 mod event;
 mod machine;

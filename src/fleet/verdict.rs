@@ -10,8 +10,9 @@ use super::{
     ConditionStatus::{self, False, True, Unknown},
     ConnectionSecurity, Phase, ProxyReport, TransportFault, TransportFaultKind,
     configuration::{Configuration, Goal, Permission, RestoreReason},
+    decision::{Wait, Want},
     state::{Cause, Moment, ProxyState, Rejection},
-    step::{LAG, Wait, Want},
+    step::LAG,
 };
 use crate::model::{ByteSize, Profile};
 

@@ -1,8 +1,13 @@
 //! Who may push and write.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+
+/// How long a leader that stops goes on with the pushes under way once it has given the Lease back; then they are broken
+/// off. The fleet of the next leader counts on it. Kong takes up to 12 s for 10,000 routes (reference: admin-api.md,
+/// "Limits and cost"), Kubernetes gives a pod 30 s.
+pub const LAST_PUSHES: Duration = Duration::from_secs(15);
 
 /// Fences pushes of leaders that were deposed: a later one is greater as long as the Lease is the same object.
 ///

@@ -24,7 +24,7 @@ mod unavailable;
 pub use byte_size::ByteSize;
 pub use digest::Digest;
 pub use kind::{Kind, Object};
-pub use leadership::{Epoch, Leadership};
+pub use leadership::{Epoch, LAST_PUSHES, Leadership};
 pub use object_ref::{NameKey, NamespacedName, ObjectRef};
 pub use objects::{ObjectMap, ObjectMapIter};
 pub use problem::{Problem, Reason, SourceLocation};

@@ -7,15 +7,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{archive::Archive, fleet::FleetView, render::Rendition};
+use crate::{archive::Archive, fleet::FleetView, model::LAST_PUSHES, render::Rendition};
 
 /// How long a stopping leader keeps the Lease for pushes that end by themselves: mostly a moment is all that is missing.
 const MOMENT: Duration = Duration::from_millis(100);
-
-/// How long it goes on with those that take longer once it has given the Lease back; then they are broken off. Kong takes
-/// up to 12 s for 10,000 routes (reference: admin-api.md, "Limits and cost"), Kubernetes gives a pod 30 s. The fleet of the next
-/// leader counts on it (`PREDECESSOR_SENDS_FOR`).
-const LAST_PUSHES: Duration = Duration::from_secs(15);
 
 /// A controller that runs.
 pub struct Controller {

@@ -17,8 +17,9 @@ use crate::{
         ConnectionSecurity, Observation, Phase, ProbeFault, ProxyReport, PushOutcome, PushResult, Settings, Stimulus,
         TRANSITIONS, TransportFault, TransportFaultKind,
         configuration::{Configuration, Goal, Permission, RestoreReason},
+        decision::Want,
         state::{Moment, ProxyState},
-        step::{Event, Want, step},
+        step::{Event, step},
     },
     model::{Edition, RouterFlavor},
 };
