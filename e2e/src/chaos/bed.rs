@@ -15,6 +15,9 @@ use crate::{
     scenario::release::{LIMIT, NAMESPACE, RELEASE, all_answer_for, in_sync, leader},
 };
 
+/// Kubernetes' endpoint slice controller pauses for up to 100 s after failures, as when its API server was away.
+const LISTED: std::time::Duration = std::time::Duration::from_secs(150);
+
 /// The nodes of the test bed.
 pub(super) const NODES: [&str; 2] = ["node1", "node2"];
 const LEASE: &str = "silverback.silverback.gateway.silverback.dev";
@@ -138,6 +141,7 @@ impl<'a> Bed<'a> {
             );
             Ok(())
         })?;
+        self.listed(self.proxies)?;
         in_sync(self.cluster, self.proxies)?;
         // Its pods may have been taken for unready with their nodes.
         if self.certificate.is_some() {
@@ -147,6 +151,26 @@ impl<'a> Bed<'a> {
         self.cluster
             .kubectl(&["rollout", "status", "-n", NAMESPACE, &controllers, "--timeout=90s"])
             .map(drop)
+    }
+
+    /// Waits until so many proxies are endpoints of the Admin Service.
+    pub(super) fn listed(&self, count: usize) -> anyhow::Result<()> {
+        let service = format!("kubernetes.io/service-name={RELEASE}-kong-gateway-admin");
+        eventually("Kubernetes lists the proxies", LISTED, || {
+            let slices = self
+                .cluster
+                .list(&["endpointslices", "-n", NAMESPACE, "-l", &service])?;
+            let endpoints = slices.iter().filter_map(|slice| slice["endpoints"].as_array());
+            let listed = endpoints
+                .flatten()
+                .filter(|endpoint| endpoint["conditions"]["terminating"] != true)
+                .count();
+            ensure!(
+                listed >= count,
+                "{listed} of {count} are endpoints of the Admin Service"
+            );
+            Ok(())
+        })
     }
 
     /// When the Lease was renewed last, and by whom.

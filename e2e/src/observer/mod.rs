@@ -157,6 +157,7 @@ async fn read(api: Api, namespace: String, lease: String, view: Arc<Mutex<View>>
     let pods = format!("/api/v1/namespaces/{namespace}/pods");
     let rows = format!("/apis/gateway.silverback.dev/v1alpha1/namespaces/{namespace}/proxyinstances");
     let fleets = format!("/apis/gateway.silverback.dev/v1alpha1/namespaces/{namespace}/proxyfleets");
+    let slices = format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices");
     let lease = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{lease}");
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -164,13 +165,14 @@ async fn read(api: Api, namespace: String, lease: String, view: Arc<Mutex<View>>
         ticks.tick().await;
         let read = tokio::try_join!(
             api.get(&pods),
+            api.get(&slices),
             api.get(&rows),
             api.get(&fleets),
             read_lease(&api, &lease)
         );
-        if let Ok((pods, rows, fleets, lease)) = read {
+        if let Ok((pods, slices, rows, fleets, lease)) = read {
             let mut view = view.lock().expect("no holder panics");
-            view.take([&pods, &rows, &fleets, &lease], Instant::now());
+            view.take([&pods, &slices, &rows, &fleets, &lease], Instant::now());
         }
     }
 }

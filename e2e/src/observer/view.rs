@@ -1,7 +1,7 @@
 //! What the API server says of pods, rows and the Lease, read as JSON. Pure.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -20,6 +20,9 @@ const RENEWED_WITHIN: Duration = Duration::from_secs(5);
 const READ_WITHIN: Duration = Duration::from_secs(2);
 /// The label by which the Admin Service of the chart selects proxies.
 const PROXY: &str = "gateway.silverback.dev/admin";
+/// The label by which an EndpointSlice names its Service, and what the name of the chart's Admin Service ends with.
+const SERVICE: &str = "kubernetes.io/service-name";
+const ADMIN_SERVICE: &str = "-gateway-admin";
 
 /// A pod of the namespace.
 #[derive(Debug, Clone)]
@@ -29,7 +32,9 @@ pub(super) struct Pod {
     pub(super) node: String,
     pub(super) address: Option<String>,
     pub(super) is_proxy: bool,
-    /// Neither at its beginning nor at its end.
+    /// Neither at its beginning nor at its end, and, if it is a proxy, an endpoint of the Admin Service: that is how controllers
+    /// learn of it, and Kubernetes may need more than a minute for it once its API server is back (its endpoint slice controller
+    /// pauses for up to 100 s after failures).
     pub(super) is_settled: bool,
 }
 
@@ -47,8 +52,9 @@ pub(super) struct View {
 
 impl View {
     /// Takes in what was read.
-    pub(super) fn take(&mut self, [pods, rows, fleets, lease]: [&Value; 4], now: Instant) {
-        self.pods = items(pods).map(pod).collect();
+    pub(super) fn take(&mut self, [pods, slices, rows, fleets, lease]: [&Value; 5], now: Instant) {
+        let listed = endpoints(slices);
+        self.pods = items(pods).map(|one| pod(one, &listed)).collect();
         let desired = desired(fleets);
         self.rows = items(rows).filter_map(|instance| row(instance, &desired)).collect();
         let text = |name: &str| lease["spec"][name].as_str().unwrap_or_default().to_owned();
@@ -96,15 +102,30 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn pod(pod: &Value) -> Pod {
+/// Uids of the pods that are endpoints of the Admin Service.
+fn endpoints(slices: &Value) -> BTreeSet<&str> {
+    let of_admin = items(slices).filter(|slice| {
+        let service = slice["metadata"]["labels"][SERVICE].as_str();
+        service.is_some_and(|service| service.ends_with(ADMIN_SERVICE))
+    });
+    let endpoints = of_admin.flat_map(|slice| slice["endpoints"].as_array().into_iter().flatten());
+    endpoints
+        .filter_map(|endpoint| endpoint["targetRef"]["uid"].as_str())
+        .collect()
+}
+
+fn pod(pod: &Value, listed: &BTreeSet<&str>) -> Pod {
     let (metadata, status) = (&pod["metadata"], &pod["status"]);
     let address = status["podIP"].as_str().map(str::to_owned);
+    let is_proxy = metadata["labels"][PROXY] == "true";
+    let is_known = !is_proxy || metadata["uid"].as_str().is_some_and(|uid| listed.contains(uid));
+    let is_running = metadata["deletionTimestamp"].is_null() && status["phase"] == "Running";
     Pod {
         uid: text(&metadata["uid"]),
         name: text(&metadata["name"]),
         node: text(&pod["spec"]["nodeName"]),
-        is_proxy: metadata["labels"][PROXY] == "true",
-        is_settled: address.is_some() && metadata["deletionTimestamp"].is_null() && status["phase"] == "Running",
+        is_proxy,
+        is_settled: address.is_some() && is_running && is_known,
         address,
     }
 }
@@ -171,6 +192,9 @@ mod tests {
              "status": {"podIP": "10.0.0.1", "phase": "Running"}},
             {"metadata": {"uid": "2", "name": "c"}, "spec": {"nodeName": "m"}, "status": {"phase": "Pending"}},
         ]});
+        let slice = |service: &str, uid: &str| json!({"metadata": {"labels": {SERVICE: service}}, "endpoints": [{"targetRef": {"uid": uid}}]});
+        let unlisted = json!({"items": [slice("edge-kong-proxy", "1")]});
+        let slices = json!({"items": [slice("edge-kong-gateway-admin", "1")]});
         let service = json!({"namespace": "s", "name": "admin"});
         let rows = json!({"items": [{"metadata": {"name": "p"},
             "spec": {"podRef": {"uid": "1"}, "service": service, "profile": "b"}, "status": {
@@ -188,7 +212,7 @@ mod tests {
         let now = Instant::now();
         assert!(!view.is_read());
         assert_eq!(view.excluded(now), Some("the API server does not answer"));
-        view.take([&pods, &rows, &fleets, &lease], now);
+        view.take([&pods, &slices, &rows, &fleets, &lease], now);
         assert!(view.is_read());
         assert_eq!(view.excluded(now), None);
         assert_eq!(view.leader().map(|pod| &*pod.node), Some("m"));
@@ -200,16 +224,17 @@ mod tests {
         let mut learned = rows.clone();
         learned["items"][0]["status"]["configuration"]["hashMode"] = "learned".into();
         learned["items"][0]["spec"]["profile"] = "unheard of".into();
-        view.take([&pods, &learned, &fleets, &lease], now);
+        view.take([&pods, &unlisted, &learned, &fleets, &lease], now);
+        assert!(!view.pods[0].is_settled, "no controller can know of it");
         let row = &view.rows["1"].1;
         assert_eq!((row.learned.as_deref(), row.desired.as_deref()), (Some("def"), None));
 
         // Nobody renews it.
         let later = now + Duration::from_secs(6);
-        view.take([&pods, &rows, &fleets, &lease], later);
+        view.take([&pods, &slices, &rows, &fleets, &lease], later);
         assert_eq!(view.excluded(later), Some("nobody renews the Lease"));
         let released = json!({"spec": {"holderIdentity": "", "renewTime": "now"}});
-        view.take([&pods, &rows, &fleets, &released], later);
+        view.take([&pods, &slices, &rows, &fleets, &released], later);
         assert_eq!(view.excluded(later), Some("nobody holds the Lease"));
         assert_eq!(
             view.excluded(later + Duration::from_secs(3)),

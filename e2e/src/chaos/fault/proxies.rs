@@ -44,7 +44,8 @@ pub(super) fn all_killed<'a>(bed: &'a Bed<'a>, _: &mut Random) -> anyhow::Result
 pub(super) fn come_and_go<'a>(bed: &'a Bed<'a>, _: &mut Random) -> anyhow::Result<Undo<'a>> {
     scale(bed, bed.proxies + 2)?;
     Ok(Box::new(|| {
-        let came = in_sync(bed.cluster, bed.proxies + 2);
+        let listed = bed.listed(bed.proxies + 2);
+        let came = listed.and_then(|()| in_sync(bed.cluster, bed.proxies + 2));
         scale(bed, bed.proxies)?;
         came
     }))
