@@ -282,6 +282,41 @@ async fn the_next_leader_writes_nothing_again_and_corrects_what_is_stale() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_another_controller_said_of_a_plugin_that_an_object_names_is_left_alone() {
+    let plugin = |name: &str| object(Kind::KongPlugin, name, 1, json!({ "plugin": "cors" }));
+    let by_filter = json!({ "spec": { "rules": [
+        { "filters": [{ "type": "ExtensionRef", "extensionRef": { "group": "configuration.konghq.com", "kind": "KongPlugin", "name": "filter" } }] },
+    ] } });
+    let named = json!({ "metadata": { "annotations": { "konghq.com/plugins": "one, annotation" } } });
+    let objects = [
+        plugin("annotation"),
+        plugin("filter"),
+        plugin("unnamed"),
+        object(Kind::Ingress, "theirs", 1, named),
+        object(Kind::HTTPRoute, "theirs", 1, by_filter),
+    ];
+    let cluster = cluster(&objects).await;
+    let proxies = || vec![synced("kong-a", "one")];
+    cluster.leadership.send_replace(Leadership::Follower { holder: None });
+    cluster.settled().await;
+    let names = ["annotation", "filter", "unnamed"];
+    for name in names {
+        let condition = json!({
+            "type": "Programmed", "status": "True", "reason": "Programmed", "message": "by another one",
+            "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z",
+        });
+        let uid = format!("uid-of-{name}");
+        let stands = json!({ "metadata": { "uid": uid }, "status": { "conditions": [condition] } });
+        cluster.api.put(&path(Kind::KongPlugin, name), stands);
+    }
+    cluster.leadership.send_replace(leader(2));
+    show(&cluster, rendition("one", &objects, &[], vec![]), proxies()).await;
+    let said = names.map(|name| programmed(&cluster, Kind::KongPlugin, name));
+    let theirs = is("True", "Programmed", 1);
+    assert_eq!(said, [theirs.clone(), theirs, is("False", "Pending", 1)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_licenses_the_newest_is_picked() {
     let license = |name, enabled: bool| {
         let rest = json!({ "rawLicenseString": "{}", "enabled": enabled });

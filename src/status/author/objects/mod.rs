@@ -6,18 +6,23 @@
 //! in its message; KongPlugins and KongClusterPlugins have it too. Objects that nobody refers to are left alone, but for
 //! KongServiceFacades of our class, and so are another controller's.
 
+mod elsewhere;
 mod sources;
 
 pub(super) use self::sources::{Id, refused};
 
 use std::{
+    cell::LazyCell,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use tokio::time::Instant;
 
-use self::sources::{Mistake, Sources, User, id};
+use self::{
+    elsewhere::Named,
+    sources::{Mistake, Sources, User, id},
+};
 use super::{World, confirmed::Content};
 use crate::{
     model::{Kind, NamespacedName, annotations::INGRESS_CLASS, kong::KongLicense},
@@ -67,13 +72,18 @@ pub(super) struct ObjectConditions {
     known: BTreeSet<Kind>,
     /// What was said last, or found.
     told: BTreeMap<Key, Document>,
+    /// Of which it was only found: another controller may have said it.
+    only_found: BTreeSet<Key>,
     made_of: Option<Sources>,
 }
 
 impl ObjectConditions {
     /// A condition stands in the cluster.
     pub(super) fn found(&mut self, key: Key, document: Document) {
-        self.told.entry(key).or_insert(document);
+        if !self.told.contains_key(&key) {
+            self.only_found.insert(key.clone());
+            self.told.insert(key, document);
+        }
     }
 
     /// All conditions of a kind have been told.
@@ -98,6 +108,7 @@ impl ObjectConditions {
         }
         let mut wanted = BTreeMap::new();
         self.judge(&sources, settings, &mut wanted);
+        self.only_found.retain(|key| !wanted.contains_key(key));
         self.let_go(&sources, &mut wanted, planner);
         for (key, document) in &wanted {
             planner.want(key, document.clone(), now);
@@ -289,20 +300,24 @@ impl ObjectConditions {
     }
 
     /// What was told of objects that are in no configuration any more: that they are in none, if they are of a kind that
-    /// belongs to no class; else they may be another controller's now.
+    /// belongs to no class; else they may be another controller's now. A plugin that was never in one here, and that somebody
+    /// names, is another controller's, too.
     fn let_go(&self, sources: &Sources, wanted: &mut BTreeMap<Key, Document>, planner: &mut Planner) {
+        let named = LazyCell::new(|| Named::by(&sources.latest.snapshot));
         for (key, told) in &self.told {
             let Key::Object(kind, name, uid) = key else { continue };
             if wanted.contains_key(key) || !self.known.contains(kind) {
                 continue;
             }
+            let is_anothers =
+                |name: &NamespacedName| self.only_found.contains(key) && named.has(&name.namespace, &name.name);
             let object = sources.object(*kind, name).filter(|(_, found)| found == key);
             let document = match (object, told) {
                 (Some((_, _)), Document::Ancestors(told)) => Document::Ancestors(Entries {
                     entries: Vec::new(),
                     ..told.clone()
                 }),
-                (Some((object, _)), Document::Programmed(told)) if belongs_to_no_class(*kind) => {
+                (Some((object, _)), Document::Programmed(told)) if belongs_to_no_class(*kind) && !is_anothers(name) => {
                     let former = Some(&told.condition);
                     let condition = ObjectCondition::new("Programmed", &UNUSED, object.metadata().generation, former);
                     programmed(None, condition)
