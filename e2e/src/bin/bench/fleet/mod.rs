@@ -143,8 +143,8 @@ const OTHER: Expected = Expected {
     },
 };
 
-/// The replica that leads first, by its name.
-const LEADER: &str = "one";
+/// The replicas by their names, the one that leads first at first.
+const REPLICAS: [&str; 3] = ["one", "two", "three"];
 const LISTENERS: [&str; 4] = [
     "--health-probe-bind-address",
     "--metrics-bind-address",
@@ -339,10 +339,10 @@ impl Bench<'_> {
     /// From the start of the process to the last proxy.
     async fn cold_start(&mut self) -> anyhow::Result<Guarded> {
         let began = Instant::now();
-        let mut controller = self.start(LEADER)?;
+        let mut controller = self.start(REPLICAS[0])?;
         let routes = self.arguments.routes;
         while !self.stubs.have_routes(routes) {
-            let log = self.arguments.directory.join(format!("{LEADER}.log"));
+            let log = self.arguments.directory.join(format!("{}.log", REPLICAS[0]));
             ensure!(controller.is_running(), "the controller ended: see {}", log.display());
             ensure!(
                 began.elapsed() < PATIENCE,
@@ -366,6 +366,11 @@ impl Bench<'_> {
     fn start(&self, name: &str) -> anyhow::Result<Guarded> {
         let directory = &self.arguments.directory;
         let file = |name: &str| directory.join(name);
+        let offset = REPLICAS.iter().zip((0_u16..).step_by(100));
+        let offset = offset
+            .filter(|(replica, _)| **replica == name)
+            .map(|(_, offset)| offset);
+        let offset = offset.sum::<u16>();
         let mut command = Command::new(&self.arguments.silverback);
         command
             .env("POD_NAME", name)
@@ -389,10 +394,12 @@ impl Bench<'_> {
             .arg(format!("--election-namespace={}", objects::PROXY_NAMESPACE))
             .arg("--push-duty=100")
             // All that the chart switches on listens, each replica at ports of its own: they share an address here.
-            .args(LISTENERS.iter().zip(0_u16..).map(|(flag, index)| {
-                let offset = if name == LEADER { 0 } else { 100 };
-                format!("{flag}=127.0.0.1:{}", 10_254 + index + offset)
-            }))
+            .args(
+                LISTENERS
+                    .iter()
+                    .zip(0_u16..)
+                    .map(|(flag, index)| format!("{flag}=127.0.0.1:{}", 10_254 + index + offset)),
+            )
             .arg("--admission-webhook-cert-file")
             .arg(file("server.crt"))
             .arg("--admission-webhook-key-file")
@@ -533,13 +540,13 @@ impl Bench<'_> {
     /// The leader gets SIGTERM while a change comes in, and a standby pushes it; then the same again while a push to a proxy
     /// that hangs is under way.
     async fn take_over(&mut self, leader: Guarded) -> anyhow::Result<()> {
-        let second = self.standby("two", &leader).await?;
+        let second = self.standby(REPLICAS[1], &leader).await?;
         let (first, _) = self.hand_over(&leader).await?;
         self.table
             .limited("SIGTERM of the leader to the other's push", first, 300.0, "ms");
         drop(leader);
 
-        let third = self.standby("three", &second).await?;
+        let third = self.standby(REPLICAS[2], &second).await?;
         self.stubs.hang(0, true);
         let marker = self.change().await?;
         self.seen(&marker).await?;
