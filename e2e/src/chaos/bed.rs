@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Kubernetes' endpoint slice controller pauses for up to 100 s after failures, as when its API server was away.
-const LISTED: std::time::Duration = std::time::Duration::from_secs(150);
+const LISTED: Duration = Duration::from_secs(150);
 
 /// The nodes of the test bed.
 pub(super) const NODES: [&str; 2] = ["node1", "node2"];

@@ -108,8 +108,10 @@ impl ObjectConditions {
         }
         let mut wanted = BTreeMap::new();
         self.judge(&sources, settings, &mut wanted);
-        self.only_found.retain(|key| !wanted.contains_key(key));
         self.let_go(&sources, &mut wanted, planner);
+        // From now on it is said here, too, or it was left alone.
+        self.only_found
+            .retain(|key| matches!(key, Key::Object(kind, ..) if !self.known.contains(kind)));
         for (key, document) in &wanted {
             planner.want(key, document.clone(), now);
         }
