@@ -1,7 +1,11 @@
 //! What faults find and use: pods, their processes, their nodes' packet filters, and somebody who takes liberties with the
 //! Admin API.
 
-use std::{collections::BTreeSet, sync::Mutex, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+    time::Duration,
+};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -40,6 +44,21 @@ pub(crate) struct Bed<'a> {
     pub(super) access: AdminAccess,
     /// Containers that were killed: statuses speak of them for a while as if nothing had happened.
     killed: Mutex<BTreeSet<String>>,
+    /// These, and those that were stopped, which their kubelet may then have ended.
+    signalled: Mutex<BTreeSet<String>>,
+    /// Containers of the release that ended by themselves, with what is told of it.
+    ended: Mutex<BTreeMap<String, String>>,
+    /// Addresses of the proxies that the fault under way keeps from answering.
+    taken: Mutex<BTreeSet<String>>,
+}
+
+/// What a fault took away.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Taken {
+    /// The addresses of its proxies.
+    pub(super) proxies: BTreeSet<String>,
+    /// Whether Kubernetes took a node for dead.
+    pub(super) nodes: bool,
 }
 
 /// A pod, and the process in it.
@@ -67,6 +86,9 @@ impl<'a> Bed<'a> {
             certificate,
             access,
             killed: Mutex::default(),
+            signalled: Mutex::default(),
+            ended: Mutex::default(),
+            taken: Mutex::default(),
         })
     }
 
@@ -98,7 +120,36 @@ impl<'a> Bed<'a> {
         Ok(pods.iter().filter_map(victim).collect())
     }
 
+    /// Connections to these proxies are the fault's.
+    pub(super) fn takes<'v>(&self, victims: impl IntoIterator<Item = &'v Victim>) {
+        let mut taken = self.taken.lock().expect("no holder panics");
+        taken.extend(victims.into_iter().map(|victim| victim.address.clone()));
+    }
+
+    /// All that the fault has taken since it began, for the next one to begin with nothing.
+    pub(super) fn taken(&self, began: jiff::Timestamp) -> anyhow::Result<Taken> {
+        let nodes = self.cluster.list(&["nodes"])?;
+        let conditions = nodes.iter().filter_map(|node| node["status"]["conditions"].as_array());
+        let changed = conditions
+            .flatten()
+            .filter(|condition| condition["type"] == "Ready")
+            .filter_map(|condition| {
+                condition["lastTransitionTime"]
+                    .as_str()?
+                    .parse::<jiff::Timestamp>()
+                    .ok()
+            });
+        Ok(Taken {
+            proxies: std::mem::take(&mut *self.taken.lock().expect("no holder panics")),
+            // It is told in whole seconds.
+            nodes: changed.max().is_some_and(|last| last.as_second() >= began.as_second()),
+        })
+    }
+
     pub(super) fn signal(&self, victim: &Victim, signal: &str) -> anyhow::Result<()> {
+        let mut signalled = self.signalled.lock().expect("no holder panics");
+        signalled.insert(victim.container.clone());
+        drop(signalled);
         if signal == "SIGKILL" {
             let mut killed = self.killed.lock().expect("no holder panics");
             killed.insert(victim.container.clone());
@@ -132,7 +183,9 @@ impl<'a> Bed<'a> {
             Ok(())
         })?;
         eventually("what was killed runs again", LIMIT, || {
-            self.replace_what_is_held_back()?;
+            let pods = self.cluster.list(&["pods", "-n", NAMESPACE])?;
+            self.see_what_ended(&pods);
+            self.replace_what_is_held_back(&pods)?;
             let proxies = self.victims()?;
             let killed = self.killed.lock().expect("no holder panics");
             ensure!(
@@ -182,9 +235,46 @@ impl<'a> Bed<'a> {
         ))
     }
 
+    /// Remembers containers of the release that ended though nobody sent them a signal: they crashed, or gave up.
+    fn see_what_ended(&self, pods: &[Value]) {
+        let signalled = self.signalled.lock().expect("no holder panics");
+        let mut ended = self.ended.lock().expect("no holder panics");
+        for pod in pods {
+            let labels = &pod["metadata"]["labels"];
+            if labels["app.kubernetes.io/instance"] != RELEASE || !labels["bad-proxy"].is_null() {
+                continue;
+            }
+            let containers = pod["status"]["containerStatuses"].as_array();
+            for last in containers
+                .into_iter()
+                .flatten()
+                .map(|of| &of["lastState"]["terminated"])
+            {
+                let Some(id) = last["containerID"].as_str() else {
+                    continue;
+                };
+                let id = id.trim_start_matches("containerd://");
+                if !signalled.contains(id) {
+                    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+                    let told = format!(
+                        "{name}: {} {} at {}",
+                        last["reason"], last["exitCode"], last["finishedAt"]
+                    );
+                    ended.insert(id.to_owned(), told);
+                }
+            }
+        }
+    }
+
+    /// Containers of the release that ended by themselves.
+    pub(super) fn ended(&self) -> Vec<String> {
+        let ended = self.ended.lock().expect("no holder panics");
+        ended.values().cloned().collect()
+    }
+
     /// Whose container ended several times is started ever later: such a pod is replaced, as an operator would.
-    fn replace_what_is_held_back(&self) -> anyhow::Result<()> {
-        for pod in self.cluster.list(&["pods", "-n", NAMESPACE])? {
+    fn replace_what_is_held_back(&self, pods: &[Value]) -> anyhow::Result<()> {
+        for pod in pods {
             let waiting = &pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"];
             let is_held_back = waiting == "CrashLoopBackOff" && pod["metadata"]["deletionTimestamp"].is_null();
             if let (true, Some(name)) = (is_held_back, pod["metadata"]["name"].as_str()) {

@@ -77,10 +77,16 @@ pub(crate) fn run(cluster: &Cluster, arguments: &Arguments, plan: Plan) -> anyho
         println!("   {line}");
     }
     let lost = traffic.finish(cluster);
+    let ended = bed.ended();
     scale(2)?;
     outcome?;
     judge(&report)?;
     lost?;
+    ensure!(
+        ended.is_empty(),
+        "these ended, and nobody had killed them: {}",
+        ended.join("; ")
+    );
     in_sync(cluster, 2)
 }
 
@@ -102,19 +108,41 @@ fn go_through(bed: &Bed<'_>, observer: &Observer, traffic: &Traffic, plan: Plan)
             thread::sleep(CALM);
             let name = format!("{round}. {}", fault.name);
             observer.during(&name);
-            traffic.step(&name, fault.costs);
+            traffic.step(&name, fault.costs.meanwhile());
             thread::sleep(AHEAD);
-            happen(bed, &mut random, fault, began).with_context(|| name)?;
+            let since = jiff::Timestamp::now();
+            let ends = || {
+                if fault.costs != fault.costs.meanwhile() {
+                    traffic.step(&afterwards(&name), fault.costs);
+                    thread::sleep(AHEAD);
+                }
+            };
+            happen(bed, &mut random, fault, began, ends).with_context(|| name.clone())?;
+            let taken = bed.taken(since)?;
+            traffic.took(&afterwards(&name), taken.clone());
+            traffic.took(&name, taken);
         }
     }
     Ok(())
 }
 
-/// One fault from its beginning to when all is in order again.
-fn happen(bed: &Bed<'_>, random: &mut Random, fault: &Fault, began: Instant) -> anyhow::Result<()> {
+/// What requests count for from the end of a fault that costs something only then.
+fn afterwards(name: &str) -> String {
+    format!("{name}, after it")
+}
+
+/// One fault from its beginning to when all is in order again; `ends` is told before it is undone.
+fn happen(
+    bed: &Bed<'_>,
+    random: &mut Random,
+    fault: &Fault,
+    began: Instant,
+    ends: impl FnOnce(),
+) -> anyhow::Result<()> {
     println!("   {:>7.1} s  {}", began.elapsed().as_secs_f64(), fault.name);
     let undo = (fault.begin)(bed, random)?;
     thread::sleep(fault.lasts);
+    ends();
     undo()?;
     let ended = Instant::now();
     bed.in_order()?;

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Mutex};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use serde_json::{Value, json};
 
-use super::fault::Costs;
+use super::{bed::Taken, fault::Costs};
 use crate::{
     cluster::{Cluster, Forward},
-    load::{OpenLoad, Row, rate, table},
-    scenario::release::{CHANGE, NAMESPACE, SHOP, all_answer_for, proxy_service, ways_to},
+    load::{Lost, OpenLoad, Row, is_telling, rate, table},
+    scenario::release::{CHANGE, NAMESPACE, SHOP, all_answer_for, backends_of, proxy_service, ways_to},
 };
 
 /// Whom requests are for.
@@ -18,14 +18,23 @@ const NAME: &str = "chaos";
 /// The same application, for gRPC.
 const CALLS: &str = "chaos-calls";
 
+/// How many of the requests that nothing excuses are told.
+const SHOWN: usize = 10;
+
 /// The load on the proxies' Service.
 pub(super) struct Traffic {
     load: OpenLoad,
     certificate: (String, String),
     /// What each step may cost.
-    costs: Mutex<BTreeMap<String, Costs>>,
+    costs: Mutex<BTreeMap<String, Cost>>,
     /// Kept open as long as the load needs them.
     _ways: [Forward; 2],
+}
+
+/// What a step may cost, and what it took away.
+struct Cost {
+    costs: Costs,
+    taken: Taken,
 }
 
 impl Traffic {
@@ -50,16 +59,12 @@ impl Traffic {
             "apiVersion": "v1", "kind": "List", "items": [secret, calls, ingresses[0], ingresses[1]],
         });
         cluster.apply(&format!("{objects}\n"))?;
-        let (target, ways) = ways_to(
-            cluster,
-            (NAMESPACE, &proxy_service()),
-            HOST,
-            certificate.0.clone(),
-            CHANGE,
-        )?;
+        let service = proxy_service();
+        let service = (NAMESPACE, service.as_str());
+        let (target, ways) = ways_to(cluster, service, HOST, certificate.0.clone(), CHANGE)?;
         all_answer_for(cluster, HOST, "/", 200)?;
         Ok(Self {
-            load: OpenLoad::start(target)?,
+            load: OpenLoad::start(target, backends_of(cluster, service)?)?,
             certificate,
             costs: Mutex::default(),
             _ways: ways,
@@ -74,8 +79,17 @@ impl Traffic {
     /// From now on requests count for this.
     pub(super) fn step(&self, name: &str, costs: Costs) {
         let mut known = self.costs.lock().expect("no holder panics");
-        known.insert(name.to_owned(), costs);
+        let taken = Taken::default();
+        known.insert(name.to_owned(), Cost { costs, taken });
         self.load.step(name);
+    }
+
+    /// The step of that name took this away.
+    pub(super) fn took(&self, name: &str, taken: Taken) {
+        let mut known = self.costs.lock().expect("no holder panics");
+        if let Some(cost) = known.get_mut(name) {
+            cost.taken = taken;
+        }
     }
 
     /// Ends the load, and says what each step cost.
@@ -101,15 +115,20 @@ impl Traffic {
         let costs = self.costs.lock().expect("no holder panics");
         let mut faults = Vec::new();
         for row in &rows {
-            let costs = costs.get(&row.name).copied().unwrap_or(Costs::Nothing);
-            let failures = row.failures();
-            let inexcusable = failures.iter().filter(|(failure, _)| !costs.excuse(failure));
-            for (failure, count) in inexcusable {
-                faults.push(format!("{}: {count} × {failure}", row.name));
-            }
+            let cost = costs.get(&row.name);
+            let excuse = |lost: &&Lost| cost.is_some_and(|cost| cost.costs.excuse(lost, &cost.taken));
+            let inexcusable = row.lost.iter().filter(|lost| !excuse(lost));
+            faults.extend(inexcusable.map(|lost| format!("{}: {}", row.name, followed(lost))));
         }
+        let planned: u64 = rows.iter().map(|row| row.planned).sum();
+        ensure!(
+            is_telling(sent, planned),
+            "only {sent} of {planned} planned requests were sent: that says little"
+        );
         if !faults.is_empty() {
-            bail!("requests were lost: {}", faults.join("; "));
+            let count = faults.len();
+            faults.truncate(SHOWN);
+            bail!("{count} requests were lost: {}", faults.join("; "));
         }
         Ok(())
     }
@@ -128,6 +147,15 @@ fn ingress(name: &str, protocols: &str, path: &str, service: &str) -> Value {
             }]}}],
         },
     })
+}
+
+/// What happened, over what, and where that led.
+fn followed(lost: &Lost) -> String {
+    let over = lost.over.iter().map(|over| {
+        let to = over.led_to.as_deref().unwrap_or("somewhere");
+        format!("port {} to {to}", over.connection.port)
+    });
+    format!("{} ({})", lost.what, over.collect::<Vec<_>>().join(", then "))
 }
 
 /// Steps of one name as one row.

@@ -71,7 +71,7 @@ pub(crate) enum Answered {
 }
 
 /// A connection of the load's.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Connection {
     /// Its port on this side, which the way into the cluster keeps.
     pub(crate) port: u16,
@@ -80,17 +80,30 @@ pub(crate) struct Connection {
     pub(crate) made: Instant,
 }
 
-/// What a request went over last, also when it is given up.
+/// How many connections of a request are remembered, the latest ones.
+const REMEMBERED: usize = 4;
+
+/// What a request went over, or waited for, also when it is given up. The last one is what it went over last.
 #[derive(Default)]
-pub(super) struct Used(Mutex<Option<Connection>>);
+pub(super) struct Used(Mutex<VecDeque<Connection>>);
 
 impl Used {
-    pub(super) fn get(&self) -> Option<Connection> {
-        *self.0.lock().expect("no holder panics")
+    pub(super) fn last(&self) -> Option<Connection> {
+        self.0.lock().expect("no holder panics").back().copied()
     }
 
-    fn set(&self, connection: Connection) {
-        *self.0.lock().expect("no holder panics") = Some(connection);
+    pub(super) fn all(&self) -> Vec<Connection> {
+        self.0.lock().expect("no holder panics").iter().copied().collect()
+    }
+
+    fn add(&self, connection: Connection) {
+        let mut used = self.0.lock().expect("no holder panics");
+        if used.back() != Some(&connection) {
+            used.push_back(connection);
+        }
+        if used.len() > REMEMBERED {
+            used.pop_front();
+        }
     }
 }
 
@@ -118,8 +131,8 @@ impl<T> Slot<T> {
     }
 
     fn tell(&self, used: &Used) {
-        if let Some(connection) = self.over.get() {
-            used.set(connection);
+        if let Some(connection) = self.over.last() {
+            used.add(connection);
         }
     }
 }
@@ -199,7 +212,7 @@ impl Clients {
             made: Instant::now(),
         };
         for used in used {
-            used.set(connection);
+            used.add(connection);
         }
         Ok(stream)
     }
@@ -228,7 +241,7 @@ impl Clients {
             match found {
                 Some((sender, connection)) if sender.is_ready() => {
                     if let Some(connection) = connection {
-                        used.set(connection);
+                        used.add(connection);
                     }
                     break sender;
                 }
@@ -239,7 +252,7 @@ impl Clients {
         let goes_on = good(sender.send_request(self.head(hyper::Version::HTTP_11)?).await?).await?;
         if goes_on && sender.ready().await.is_ok() {
             let mut kept = self.kept.lock().expect("no holder panics");
-            kept.push_back((sender, used.get()));
+            kept.push_back((sender, used.last()));
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod call;
 mod clients;
+mod follow;
 mod open;
 mod socket;
 mod tally;
@@ -22,8 +23,9 @@ use anyhow::bail;
 use crate::http;
 
 pub(crate) use clients::{Connection, Target};
+pub(crate) use follow::{Backends, backends};
 pub(crate) use open::{LIMIT, OpenLoad, rate};
-pub(crate) use tally::{Lost, Row, table};
+pub(crate) use tally::{Lost, Row, is_telling, table};
 
 /// Requests until it is stopped.
 pub(crate) struct Load {

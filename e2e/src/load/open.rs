@@ -15,6 +15,7 @@ use tokio::time::{sleep_until, timeout};
 
 use super::{
     clients::{Clients, Target, Used},
+    follow::{self, Backends},
     tally::{Lost, Row, Tally},
 };
 
@@ -73,14 +74,18 @@ pub(crate) struct OpenLoad {
     stop: Arc<AtomicBool>,
     tally: Arc<Tally>,
     thread: Option<JoinHandle<anyhow::Result<()>>>,
+    follower: Option<JoinHandle<()>>,
 }
 
 impl OpenLoad {
-    /// Begins. What is planned before the first step counts for nothing.
+    /// Begins. What is planned before the first step counts for nothing. `backends` tells where connections have led.
     ///
     /// # Errors
     /// The trusted certificate can't be used.
-    pub(crate) fn start(target: Target) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        target: Target,
+        backends: impl Fn() -> anyhow::Result<Backends> + Send + 'static,
+    ) -> anyhow::Result<Self> {
         let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Tally::new(rate())));
         let clients = Arc::new(Clients::new(target)?);
         let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&tally));
@@ -99,10 +104,12 @@ impl OpenLoad {
             runtime.shutdown_timeout(REST);
             Ok(())
         });
+        let follower = follow::start(Arc::clone(&tally), Arc::clone(&stop), backends);
         Ok(Self {
             stop,
             tally,
             thread: Some(thread),
+            follower: Some(follower),
         })
     }
 
@@ -143,6 +150,9 @@ impl OpenLoad {
         if let Some(thread) = self.thread.take() {
             thread.join().ok().context("the load's thread panicked")??;
         }
+        if let Some(follower) = self.follower.take() {
+            follower.join().ok().context("the follower's thread panicked")?;
+        }
         Ok(self.tally.rows())
     }
 }
@@ -170,7 +180,7 @@ async fn schedule(way: Way, rate: u32, clients: Arc<Clients>, tally: Arc<Tally>,
                 Ok(outcome) => outcome.map_err(|error| format!("{error:#}")),
                 Err(_) => Err(format!("no answer within {LIMIT:?}")),
             };
-            let outcome = outcome.map_err(|error| (error, used.get()));
+            let outcome = outcome.map_err(|error| (error, used.all()));
             tally.ended(step, way, outcome, planned.elapsed());
         });
         while running.try_join_next().is_some() {}

@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     clients::{Answered, Connection},
+    follow::Backends,
     open::Way,
 };
 
@@ -20,9 +21,51 @@ const LEAST: f64 = 0.95;
 pub(crate) struct Lost {
     /// How it was sent, and what happened.
     pub(crate) what: String,
-    /// What it went over.
-    pub(crate) connection: Option<Connection>,
+    /// What it went over, or waited for.
+    pub(crate) over: Vec<Over>,
+    is_followed: bool,
 }
+
+/// A connection of a failed request.
+#[derive(Debug, Clone)]
+pub(crate) struct Over {
+    pub(crate) connection: Connection,
+    /// The address of the pod that it led to, once it was looked up and if it was found.
+    pub(crate) led_to: Option<String>,
+}
+
+impl Lost {
+    /// One that nobody has looked for yet.
+    pub(crate) fn new(what: String, connections: Vec<Connection>) -> Self {
+        let over = connections.into_iter().map(|connection| Over {
+            connection,
+            led_to: None,
+        });
+        Self {
+            what,
+            over: over.collect(),
+            is_followed: false,
+        }
+    }
+
+    /// The same, looked up.
+    pub(crate) fn followed(mut self, backends: &Backends) -> Self {
+        for over in &mut self.over {
+            let key = (over.connection.port, over.connection.is_tls);
+            over.led_to = backends.get(&key).cloned();
+        }
+        self.is_followed = true;
+        self
+    }
+
+    /// The addresses that it went to, as far as they are known.
+    pub(crate) fn led_to(&self) -> impl Iterator<Item = &str> {
+        self.over.iter().filter_map(|over| over.led_to.as_deref())
+    }
+}
+
+/// Where a failed request is: the step, and its number in it.
+pub(super) type Place = (usize, usize);
 
 /// One step of a run.
 #[derive(Debug, Clone)]
@@ -56,8 +99,13 @@ impl Row {
 
     /// Whether enough was sent to say anything.
     pub(crate) fn is_telling(&self) -> bool {
-        self.sent as f64 >= LEAST * self.planned as f64
+        is_telling(self.sent, self.planned)
     }
+}
+
+/// Whether so many requests of so many that were planned say anything.
+pub(crate) fn is_telling(sent: u64, planned: u64) -> bool {
+    sent as f64 >= LEAST * planned as f64
 }
 
 struct Step {
@@ -125,7 +173,7 @@ impl Tally {
         &self,
         step: usize,
         way: Way,
-        outcome: Result<Answered, (String, Option<Connection>)>,
+        outcome: Result<Answered, (String, Vec<Connection>)>,
         took: Duration,
     ) {
         let mut steps = self.steps.lock().expect("no holder panics");
@@ -135,10 +183,27 @@ impl Tally {
                 row.slowest = row.slowest.max(took);
                 row.ended_in_order += u64::from(answered == Answered::AfterGoingAway);
             }
-            Err((error, connection)) => row.lost.push(Lost {
-                what: format!("{}: {error}", way.name()),
-                connection,
-            }),
+            Err((error, over)) => row.lost.push(Lost::new(format!("{}: {error}", way.name()), over)),
+        }
+    }
+
+    /// Failed requests that nobody has looked for yet.
+    pub(super) fn not_followed(&self) -> Vec<Place> {
+        let steps = self.steps.lock().expect("no holder panics");
+        let failed = steps.iter().enumerate().flat_map(|(step, of)| {
+            let lost = of.row.lost.iter().enumerate();
+            lost.filter(|(_, lost)| !lost.is_followed)
+                .map(move |(number, _)| (step, number))
+        });
+        failed.collect()
+    }
+
+    /// Connections had led to these when the requests at these places had failed.
+    pub(super) fn followed(&self, places: Vec<Place>, backends: &Backends) {
+        let mut steps = self.steps.lock().expect("no holder panics");
+        for (step, number) in places {
+            let lost = &mut steps[step].row.lost[number];
+            *lost = lost.clone().followed(backends);
         }
     }
 

@@ -16,6 +16,8 @@ use super::comparison::Row;
 /// controller could be right. This long is a row given for what its leader did last, and for how long nobody renews in all there
 /// is a limit that depends on what was done (`chaos`).
 const RENEWED_WITHIN: Duration = Duration::from_secs(5);
+/// How long a Lease is valid after a renewal, by the chart.
+const VALID_FOR: Duration = Duration::from_secs(15);
 /// How old what was read may be.
 const READ_WITHIN: Duration = Duration::from_secs(2);
 /// The label by which the Admin Service of the chart selects proxies.
@@ -79,8 +81,10 @@ impl View {
             Some("the API server does not answer")
         } else if self.holder.is_empty() {
             Some("nobody holds the Lease")
+        } else if !within(self.renewal_seen, VALID_FOR) {
+            Some("the Lease has run out")
         } else if !within(self.renewal_seen, RENEWED_WITHIN) {
-            Some("nobody renews the Lease")
+            Some("nobody renews the Lease, which is valid")
         } else {
             None
         }
@@ -232,7 +236,10 @@ mod tests {
         // Nobody renews it.
         let later = now + Duration::from_secs(6);
         view.take([&pods, &slices, &rows, &fleets, &lease], later);
-        assert_eq!(view.excluded(later), Some("nobody renews the Lease"));
+        assert_eq!(view.excluded(later), Some("nobody renews the Lease, which is valid"));
+        let over = now + Duration::from_secs(16);
+        view.take([&pods, &slices, &rows, &fleets, &lease], over);
+        assert_eq!(view.excluded(over), Some("the Lease has run out"));
         let released = json!({"spec": {"holderIdentity": "", "renewTime": "now"}});
         view.take([&pods, &slices, &rows, &fleets, &released], later);
         assert_eq!(view.excluded(later), Some("nobody holds the Lease"));

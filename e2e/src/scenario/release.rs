@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     cluster::{Cluster, Forward},
     http,
-    load::Target,
+    load::{Backends, Target, backends},
     poll::eventually,
 };
 
@@ -208,6 +208,15 @@ pub(crate) fn ways_to(
         Ok(())
     })?;
     Ok((target, ways))
+}
+
+/// Where connections to a Service lead that come in as those of [`ways_to`] do.
+pub(crate) fn backends_of(
+    cluster: &Cluster,
+    (namespace, service): (&str, &str),
+) -> anyhow::Result<impl Fn() -> anyhow::Result<Backends> + Send + 'static> {
+    let (cluster, address) = (cluster.clone(), address_of(cluster, namespace, service)?);
+    Ok(move || Ok(backends(&cluster.backends("node1")?, &address)))
 }
 
 /// Waits until every proxy pod answers with that status for the shop's host.

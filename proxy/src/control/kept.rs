@@ -81,6 +81,17 @@ impl KeptConfiguration {
         fs::rename(&temporary, &self.0)
     }
 
+    /// Remembers other leaderships with what is kept, if something is.
+    ///
+    /// # Errors
+    /// It can't be read or written.
+    pub(super) fn write_fence(&self, fence: Fence) -> anyhow::Result<()> {
+        let Some((metadata, text)) = self.read()? else {
+            return Ok(());
+        };
+        Ok(self.write(&Metadata { fence, ..metadata }, &text)?)
+    }
+
     /// Reads the file, if there is one.
     ///
     /// # Errors
@@ -123,6 +134,29 @@ mod tests {
         }
         let mode = fs::metadata(kept.path()).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn another_leadership_is_kept_with_the_same_text() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let kept = KeptConfiguration::new(directory.path().join("kept.json"));
+        let fence = || Fence::from(vec!["a:1".parse().expect("valid")]);
+        kept.write_fence(fence()).expect("nothing is kept");
+        assert!(kept.read().expect("no file").is_none());
+        let metadata = Metadata::new(ConfigHash::of(b"x"), ConfigHash::of(b"text"), Fence::default());
+        kept.write(&metadata, b"text").expect("written");
+        kept.write_fence(fence()).expect("written");
+        let (read, text) = kept.read().expect("readable").expect("there");
+        assert_eq!(
+            (read, &text[..]),
+            (
+                Metadata {
+                    fence: fence(),
+                    ..metadata
+                },
+                &b"text"[..]
+            )
+        );
     }
 
     #[test]

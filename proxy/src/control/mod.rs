@@ -241,8 +241,9 @@ impl Control {
         let control = Arc::clone(&self);
         let epochs = fence.clone();
         let hash = sent.hash();
+        let is_another_leader = before != epochs;
         if submission.check_hash && hash == self.current.load().hash {
-            if before != epochs {
+            if is_another_leader {
                 // Whom it fences off is to outlive the process, too.
                 let kept = tokio::task::spawn_blocking(move || control.keep(hash, sent, &epochs)).await;
                 kept.map_err(|_| Refusal::Panicked)?;
@@ -250,7 +251,15 @@ impl Control {
             return Ok(Loaded::Unchanged);
         }
         let (hash, bytes) = tokio::task::spawn_blocking(move || {
-            let prepared = control.prepare(&sent)?;
+            let prepared = match control.prepare(&sent) {
+                Ok(prepared) => prepared,
+                Err(refusal) => {
+                    if is_another_leader {
+                        control.keep_fence(epochs);
+                    }
+                    return Err(refusal);
+                }
+            };
             let hash = prepared.hash;
             control.install(prepared);
             let bytes = control.keep(hash, sent, &epochs);
@@ -355,6 +364,14 @@ impl Control {
             }
         }
         text.len()
+    }
+
+    /// Keeps whom a leader fences off whose configuration was refused: that, too, is to outlive the process.
+    fn keep_fence(&self, fence: Fence) {
+        let Some(kept) = &self.kept else { return };
+        if let Err(error) = kept.write_fence(fence) {
+            tracing::warn!(path = %kept.path().display(), %error, "can't keep the epoch of the leader for the next start");
+        }
     }
 }
 

@@ -70,6 +70,21 @@ async fn a_configuration_is_kept_across_a_crash() {
     setup.restart(launch).await;
     let stale = post("/config", "application/yaml", configuration("b")).header("silverback-epoch", "uid:8");
     assert_eq!(setup.admin.ask(stale).await.status, 409);
+
+    // A third one, whose configuration is refused.
+    let ask = post(
+        "/config",
+        "application/yaml",
+        r#"{"_format_version": "3.0", "services": [{}]}"#,
+    )
+    .header("silverback-epoch", "third:0")
+    .header("silverback-supersedes", "another:0");
+    assert_eq!(setup.admin.ask(ask).await.status, 400);
+    let launch = setup.launch();
+    setup.restart(launch).await;
+    assert_eq!(setup.admin.hash().await, md5(&text));
+    let stale = post("/config", "application/yaml", configuration("b")).header("silverback-epoch", "another:0");
+    assert_eq!(setup.admin.ask(stale).await.status, 409);
 }
 
 #[tokio::test]

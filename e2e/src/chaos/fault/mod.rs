@@ -9,7 +9,11 @@ mod writer;
 
 use std::time::Duration;
 
-use super::{bed::Bed, random::Random};
+use super::{
+    bed::{Bed, Taken},
+    random::Random,
+};
+use crate::load::Lost;
 
 /// Ends a fault.
 pub(super) type Undo<'a> = Box<dyn FnOnce() -> anyhow::Result<()> + 'a>;
@@ -27,16 +31,19 @@ pub(super) struct Fault {
     pub(super) begin: for<'a> fn(&'a Bed<'a>, &mut Random) -> anyhow::Result<Undo<'a>>,
 }
 
+/// How a proxy says that it did not reach the application.
+const GATEWAY_ERRORS: [&str; 3] = ["502 ", "503 ", "504 "];
+
 /// What requests may fail with, since we took away what would have answered them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Costs {
     Nothing,
-    /// Connections with a proxy that was killed or stopped: they end, or nobody answers. Never a wrong answer.
+    /// Connections with the proxies that were killed or stopped, and no others: they end, or nobody answers. Never a wrong answer.
     Connections,
-    /// Addresses: nodes that can't say for 12 s that they live are taken for dead by the test bed's Kubernetes, and all their
-    /// pods for unready.
+    /// Addresses, if it comes to that, and once the API server is back, for nobody learns of it before: nodes that could not say for
+    /// 12 s that they live are taken for dead by the test bed's Kubernetes, and all their pods for unready. What is open goes on.
     Endpoints,
-    /// Whatever goes over a cable that was cut.
+    /// Whatever goes over a cable that was cut: also what a proxy has sent to the application, of which it tells its client.
     Network,
 }
 
@@ -48,8 +55,17 @@ pub(super) fn blinds(during: &str) -> Duration {
 }
 
 impl Costs {
-    /// Whether a failure, as the load words it, is ours.
-    pub(super) fn excuse(self, failure: &str) -> bool {
+    /// What it costs before the fault is undone.
+    pub(super) fn meanwhile(self) -> Self {
+        match self {
+            Self::Endpoints => Self::Nothing,
+            other => other,
+        }
+    }
+
+    /// Whether a failed request is ours, where this was taken away.
+    pub(super) fn excuse(self, lost: &Lost, taken: &Taken) -> bool {
+        let failure = lost.what.as_str();
         // `new connection: 404 Not Found …` is an answer.
         let said = failure.split_once(": ").map_or(failure, |(_, said)| said);
         let is_answer = said
@@ -57,10 +73,18 @@ impl Costs {
             .is_some_and(|start| start.ends_with(' ') && start[..3].chars().all(|digit| digit.is_ascii_digit()));
         match self {
             Self::Nothing => false,
-            Self::Connections => !is_answer,
-            // Where Kubernetes takes nodes for dead, proxies lose addresses, and the proxies' Service loses proxies.
-            Self::Endpoints => !is_answer || said.contains("failure to get a peer from the ring-balancer"),
-            Self::Network => true,
+            // Of one that was refused at once, or forgotten before it was looked up, nobody knows where it led.
+            Self::Connections => {
+                !is_answer
+                    && (lost.led_to().next().is_none() || lost.led_to().any(|address| taken.proxies.contains(address)))
+            }
+            // A connection that is refused has led nowhere. Where Kubernetes takes nodes for dead, proxies lose addresses, and the proxies' Service loses proxies.
+            Self::Endpoints => {
+                let is_refused = !is_answer && !said.contains("no answer within") && lost.led_to().next().is_none();
+                let has_no_addresses = said.contains("failure to get a peer from the ring-balancer");
+                taken.nodes && (is_refused || has_no_addresses)
+            }
+            Self::Network => !is_answer || GATEWAY_ERRORS.iter().any(|status| said.starts_with(status)),
         }
     }
 }
@@ -219,7 +243,10 @@ pub(super) const ALL: &[Fault] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::load::Connection;
 
     #[test]
     fn only_who_leads_and_the_api_server_keep_rows_from_being_told() {
@@ -234,24 +261,56 @@ mod tests {
 
     #[test]
     fn a_wrong_answer_is_never_a_lost_connection() {
-        for (failure, excused) in [
+        let nothing = Taken::default();
+        let taken = Taken {
+            nodes: true,
+            ..Taken::default()
+        };
+        for (failure, is_lost) in [
             (
                 "new connection: 404 Not Found {\"message\":\"no Route matched\"}",
                 false,
             ),
-            ("HTTP/2: 503 Service Unavailable", false),
+            ("HTTP/2: 500 Internal Server Error", false),
             ("TLS: TLS handshake: tls handshake eof", true),
             ("kept connection: no answer within 10s", true),
             ("WebSocket: it ended without a close frame", true),
         ] {
-            assert!(!Costs::Nothing.excuse(failure));
-            assert_eq!(Costs::Connections.excuse(failure), excused, "{failure}");
-            assert!(Costs::Network.excuse(failure));
-            assert_eq!(Costs::Endpoints.excuse(failure), excused, "{failure}");
+            let lost = Lost::new(failure.to_owned(), Vec::new());
+            assert!(!Costs::Nothing.excuse(&lost, &taken));
+            assert_eq!(Costs::Connections.excuse(&lost, &taken), is_lost, "{failure}");
+            assert_eq!(Costs::Network.excuse(&lost, &taken), is_lost, "{failure}");
+            let is_refused = is_lost && !failure.contains("no answer");
+            assert_eq!(Costs::Endpoints.excuse(&lost, &taken), is_refused, "{failure}");
+            assert!(!Costs::Endpoints.excuse(&lost, &nothing), "{failure}");
         }
-        assert!(
-            Costs::Endpoints
-                .excuse("TLS: 503 Service Unavailable {\"message\":\"failure to get a peer from the ring-balancer\"")
-        );
+        let unreachable = Lost::new("HTTP/2: 504 Gateway Timeout {}".to_owned(), Vec::new());
+        assert!(Costs::Network.excuse(&unreachable, &taken));
+        assert!(!Costs::Endpoints.excuse(&unreachable, &taken));
+        let without_addresses =
+            "TLS: 503 Service Unavailable {\"message\":\"failure to get a peer from the ring-balancer\"";
+        let without_addresses = Lost::new(without_addresses.to_owned(), Vec::new());
+        assert!(Costs::Endpoints.excuse(&without_addresses, &taken));
+        assert!(!Costs::Endpoints.excuse(&without_addresses, &nothing));
+        assert_eq!(Costs::Endpoints.meanwhile(), Costs::Nothing);
+    }
+
+    #[test]
+    fn a_connection_to_another_proxy_is_nobodys_to_lose() {
+        let taken = Taken {
+            proxies: ["10.244.1.3".to_owned()].into(),
+            ..Taken::default()
+        };
+        let lost = |address: &str| {
+            let connection = Connection {
+                port: 5000,
+                is_tls: true,
+                made: Instant::now(),
+            };
+            Lost::new("TLS: no answer within 10s".to_owned(), vec![connection])
+                .followed(&[((5000, true), address.to_owned())].into())
+        };
+        assert!(Costs::Connections.excuse(&lost("10.244.1.3"), &taken));
+        assert!(!Costs::Connections.excuse(&lost("10.244.1.4"), &taken));
     }
 }

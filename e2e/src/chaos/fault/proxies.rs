@@ -15,6 +15,7 @@ use crate::{
 pub(super) fn hangs<'a>(bed: &'a Bed<'a>, random: &mut Random) -> anyhow::Result<Undo<'a>> {
     let victim = random.pick(bed.victims()?).context("no proxy")?;
     println!("              {}", victim.pod);
+    bed.takes([&victim]);
     bed.signal(&victim, "SIGSTOP")?;
     Ok(Box::new(move || bed.signal(&victim, "SIGCONT")))
 }
@@ -22,12 +23,14 @@ pub(super) fn hangs<'a>(bed: &'a Bed<'a>, random: &mut Random) -> anyhow::Result
 pub(super) fn killed<'a>(bed: &'a Bed<'a>, random: &mut Random) -> anyhow::Result<Undo<'a>> {
     let victim = random.pick(bed.victims()?).context("no proxy")?;
     println!("              {}", victim.pod);
+    bed.takes([&victim]);
     bed.signal(&victim, "SIGKILL")?;
     Ok(Box::new(|| Ok(())))
 }
 
 pub(super) fn all_killed<'a>(bed: &'a Bed<'a>, _: &mut Random) -> anyhow::Result<Undo<'a>> {
     let victims = bed.victims()?;
+    bed.takes(&victims);
     thread::scope(|scope| {
         let kills: Vec<_> = victims
             .iter()

@@ -26,9 +26,6 @@ const AFTER_LIMIT: Duration = Duration::from_secs(2);
 /// How long a node's service proxy may take to follow the endpoints.
 const FOLLOWS: Duration = Duration::from_secs(2);
 
-/// Backends by port of the connection, and whether it was to the port for HTTPS.
-type Backends = BTreeMap<(u16, bool), String>;
-
 impl Run<'_> {
     /// Through the other proxies nothing fails; through the Service what was or is sent to the lost ones does, until no
     /// endpoint leads there any more and what was open there has been given up.
@@ -55,18 +52,18 @@ impl Run<'_> {
         self.cluster.node(NODE, "partition")?;
         let outcome = self.without_node(lost);
         self.cluster.node(NODE, "heal")?;
-        let (backends, gone) = outcome?;
+        let gone = outcome?;
         for (_way, load) in others {
             load.finish().context("through a proxy on the other node")?;
         }
         let requests = self.load.lost(STEP);
-        let said = attributed(&requests, &backends, &lost_pods, (lost, gone + FOLLOWS))?;
+        let said = attributed(&requests, &lost_pods, (lost, gone + FOLLOWS))?;
         println!("   {said}");
         Ok(())
     }
 
-    /// Until all is well without it: where connections had led, and when no endpoint led there any more.
-    fn without_node(&self, lost: Instant) -> anyhow::Result<(Backends, Instant)> {
+    /// Until all is well without it: when no endpoint led there any more.
+    fn without_node(&self, lost: Instant) -> anyhow::Result<Instant> {
         eventually("no endpoint leads to the lost node", RELEASE_LIMIT, || {
             let left = self.endpoints_of(NODE)?;
             ensure!(left == 0, "{left} do");
@@ -78,15 +75,12 @@ impl Run<'_> {
             lost.elapsed().as_secs_f64()
         );
         self.load.synced(lost.elapsed());
-        // Twice: what a client gives up soon is forgotten soon.
-        let mut backends = self.backends()?;
         // What was open to its proxies ends by the clients' own limit.
         std::thread::sleep((LIMIT + AFTER_LIMIT).saturating_sub(lost.elapsed()).max(AFTER_LIMIT));
-        backends.extend(self.backends()?);
         self.begin("without that node");
         // Also the last request of the step before has ended then.
         std::thread::sleep(STEADY.max(LIMIT + AFTER_LIMIT));
-        Ok((backends, gone))
+        Ok(gone)
     }
 
     /// The node is back, and everything on it in sync.
@@ -110,31 +104,6 @@ impl Run<'_> {
             endpoints.filter(|endpoint| endpoint["nodeName"] == node && endpoint["conditions"]["ready"] == true);
         Ok(served.count())
     }
-
-    /// Where the load's connections to the Service have led, as the node remembers that the load comes in at.
-    fn backends(&self) -> anyhow::Result<Backends> {
-        let service = format!("{}-proxy", self.edge.name);
-        let service = self.cluster.get(&["service", "-n", NAMESPACE, &service])?;
-        let address = service["spec"]["clusterIP"]
-            .as_str()
-            .context("the Service has no address")?;
-        Ok(led(&self.cluster.backends("node1")?, address))
-    }
-}
-
-/// What the node says of connections to that address: a line each, PORT ADDRESS PORT BACKEND.
-fn led(told: &str, address: &str) -> Backends {
-    let lines = told.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
-        let (port, to, to_port, backend) = (words.next()?, words.next()?, words.next()?, words.next()?);
-        (to == address).then_some(())?;
-        Some(((port.parse().ok()?, to_port == "443"), backend.to_owned()))
-    });
-    lines.collect()
-}
-
-fn key(connection: Connection) -> (u16, bool) {
-    (connection.port, connection.is_tls)
 }
 
 /// For a reader: to which pods the requests were lost.
@@ -143,26 +112,28 @@ fn key(connection: Connection) -> (u16, bool) {
 /// One went elsewhere, or over a connection that was made later than it may have been.
 fn attributed(
     requests: &[Lost],
-    backends: &Backends,
     lost_pods: &BTreeMap<String, String>,
     (began, latest): (Instant, Instant),
 ) -> anyhow::Result<String> {
     let (mut by_pod, mut connections, mut last) = (BTreeMap::<&str, u64>::new(), BTreeSet::new(), Duration::ZERO);
     for lost in requests {
         let what = &lost.what;
-        let connection = lost.connection.with_context(|| format!("{what}: over no connection"))?;
-        let key = key(connection);
-        let backend = backends.get(&key);
-        let backend = backend.with_context(|| format!("{what}: nobody knows where port {} led", connection.port))?;
-        let pod = lost_pods.get(backend);
-        let pod = pod.with_context(|| format!("{what}: it went to {backend}, which is not on {NODE}"))?;
+        ensure!(!lost.over.is_empty(), "{what}: over no connection");
+        let there = lost.over.iter().find_map(|over| {
+            let pod = lost_pods.get(over.led_to.as_ref()?)?;
+            Some((over.connection, pod))
+        });
+        let (connection, pod) = there.with_context(|| match lost.led_to().last() {
+            Some(address) => format!("{what}: it went to {address}, which is not on {NODE}"),
+            None => format!("{what}: nobody knows where it went"),
+        })?;
         let after = connection.made.saturating_duration_since(began);
         ensure!(
             connection.made <= latest,
             "{what}: its connection to {pod} was made {after:.1?} after the loss, when the Service no longer led there"
         );
         last = last.max(after);
-        connections.insert(key);
+        connections.insert((connection.port, connection.is_tls));
         *by_pod.entry(pod).or_default() += 1;
     }
     let by_pod: Vec<_> = by_pod.iter().map(|(pod, count)| format!("{count} to {pod}")).collect();
@@ -180,40 +151,34 @@ fn attributed(
 mod tests {
     use super::*;
 
-    fn lost(port: u16, made: Instant) -> Lost {
+    fn lost(led_to: Option<&str>, made: Instant) -> Lost {
         let connection = Connection {
-            port,
+            port: 5000,
             is_tls: false,
             made,
         };
-        Lost {
-            what: "new connection: no answer".to_owned(),
-            connection: Some(connection),
-        }
+        let led_to = led_to.map(|address| ((5000, false), address.to_owned()));
+        Lost::new("new connection: no answer".to_owned(), vec![connection]).followed(&led_to.into_iter().collect())
     }
 
     #[test]
     fn each_lost_request_is_followed_to_its_pod() {
-        let told = "5000 10.96.0.7 80 10.244.2.4\n5000 10.96.0.7 443 10.244.1.3\n5001 10.96.0.7 80 10.244.1.3\n\
-                    5002 10.96.0.1 443 10.89.0.1\n";
-        let backends = led(told, "10.96.0.7");
-        assert_eq!(backends.len(), 3, "{backends:?}");
         let pods = BTreeMap::from([("10.244.2.4".to_owned(), "edge-kong-b".to_owned())]);
         let began = Instant::now();
         let latest = began + Duration::from_secs(12);
-        let told =
-            |lost: &[Lost]| attributed(lost, &backends, &pods, (began, latest)).map_err(|error| error.to_string());
+        let told = |lost: &[Lost]| attributed(lost, &pods, (began, latest)).map_err(|error| error.to_string());
         assert_eq!(told(&[]).unwrap(), "no request was lost");
-        let said = told(&[lost(5000, began), lost(5000, began)]).unwrap();
+        let there = Some("10.244.2.4");
+        let said = told(&[lost(there, began), lost(there, began)]).unwrap();
         assert!(
             said.contains("lost over 1 connections") && said.ends_with("2 to edge-kong-b"),
             "{said}"
         );
-        let elsewhere = told(&[lost(5001, began)]).unwrap_err();
+        let elsewhere = told(&[lost(Some("10.244.1.3"), began)]).unwrap_err();
         assert!(elsewhere.contains("it went to 10.244.1.3"), "{elsewhere}");
-        let unknown = told(&[lost(5002, began)]).unwrap_err();
+        let unknown = told(&[lost(None, began)]).unwrap_err();
         assert!(unknown.contains("nobody knows"), "{unknown}");
-        let late = told(&[lost(5000, latest + Duration::from_secs(1))]).unwrap_err();
+        let late = told(&[lost(there, latest + Duration::from_secs(1))]).unwrap_err();
         assert!(late.contains("no longer led there"), "{late}");
     }
 }

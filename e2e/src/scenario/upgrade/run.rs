@@ -3,7 +3,6 @@
 use std::{
     cell::Cell,
     fs,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -93,13 +92,9 @@ impl<'a> Run<'a> {
             ])?;
         }
         rolled_out(cluster, edge.name)?;
-        let (target, ways) = ways_to(
-            cluster,
-            (NAMESPACE, &format!("{}-proxy", edge.name)),
-            HOST,
-            pair.cert.pem(),
-            RELEASE_LIMIT,
-        )?;
+        let service = format!("{}-proxy", edge.name);
+        let service = (NAMESPACE, service.as_str());
+        let (target, ways) = ways_to(cluster, service, HOST, pair.cert.pem(), RELEASE_LIMIT)?;
         let identity = identity(cluster, edge.name)?;
         let pushes = edge.is_of_ingress_chart().then(|| Pushes::follow(cluster, edge.lease));
         let run = Self {
@@ -107,7 +102,7 @@ impl<'a> Run<'a> {
             arguments,
             helm,
             edge,
-            load: OpenLoad::start(target)?,
+            load: OpenLoad::start(target, backends_of(cluster, service)?)?,
             statuses: Statuses::follow(cluster, has_gateways)?,
             pushes: pushes.transpose()?,
             identity,
@@ -348,7 +343,8 @@ impl<'a> Run<'a> {
 fn install(cluster: &Cluster, arguments: &Arguments, helm: &str, edge: &Edge) -> anyhow::Result<()> {
     let (controller, controller_tag) = super::super::install::split(&arguments.controller_image);
     let (proxy, proxy_tag) = super::super::install::split(&arguments.proxy_image);
-    let values = values_file(edge)?;
+    let values = cluster.directory().join("edge-values.yaml");
+    fs::write(&values, edge.values).with_context(|| values.display().to_string())?;
     let of_kong = |proxies: &str, controller_half: &str| {
         format!(
             "{proxies}image.repository={proxy},{proxies}image.tag={proxy_tag},{proxies}image.effectiveSemver=3.9,\
@@ -485,12 +481,6 @@ fn gateway() -> String {
         }),
     ];
     json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string()
-}
-
-fn values_file(edge: &Edge) -> anyhow::Result<PathBuf> {
-    let path = std::env::temp_dir().join(format!("silverback-edge-values-{}.yaml", std::process::id()));
-    fs::write(&path, edge.values).with_context(|| path.display().to_string())?;
-    Ok(path)
 }
 
 pub(super) fn rolled_out(cluster: &Cluster, deployment: &str) -> anyhow::Result<()> {
