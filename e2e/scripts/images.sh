@@ -34,7 +34,7 @@ image() {
   echo "$out"
 }
 links=()
-image silverback:e2e "$binaries/silverback" --root "$roots/silverback:e2e" --env PATH=/usr/local/bin:/bin:/ --env MALLOC_ARENA_MAX=2
+image silverback:e2e "$binaries/silverback" --root "$roots/silverback:e2e" --env PATH=/usr/local/bin:/bin:/ --env MALLOC_ARENA_MAX=2 --env MALLOC_MMAP_THRESHOLD_=1048576
 links=(/usr/local/bin/kong /bin/rm)
 image silverback-proxy:e2e "$binaries/silverback-proxy" --root "$roots/silverback-proxy:e2e" --env PATH=/usr/local/bin:/bin:/
 image testapp:1 "$PROGRAMS/testapp" --env VERSION=v1

@@ -64,6 +64,8 @@ impl<T> ObjectMap<T> {
         self.len += 1;
         if block.len() > MOST {
             let upper = block.split_off(block.len() / 2);
+            // Where names come in order nothing is added to it any more.
+            block.shrink_to_fit();
             self.blocks.insert(at + 1, Arc::new(upper));
         }
         None

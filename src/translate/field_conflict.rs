@@ -101,7 +101,8 @@ pub(super) fn resolve(drafts: &mut Drafts<'_>, state: &mut State<'_>) {
         state.takes_part(drafts.services[*service].routes[*route].owner);
     }
     let place = |loss: &Loss| (loss.route, loss.name, loss.place);
-    losses.sort_by_key(place);
+    // Of several in one place the one that is told stays.
+    losses.sort_by_key(|loss| (place(loss), loss.message.is_none()));
     losses.dedup_by_key(|loss| place(loss));
     let mut lost = BTreeMap::new();
     for of_one in losses.chunk_by(|one, other| one.route == other.route) {

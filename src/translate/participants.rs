@@ -1,16 +1,19 @@
 //! The objects that took part in a translation: sets of them, shared with the translations before.
 
-use std::{collections::BTreeSet, ops::Bound, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::model::ObjectRef;
 
+/// A set of them, in ascending order: small ones are many, and a tree has room for more than they are.
+pub(super) type Group = Arc<[ObjectRef]>;
+
 /// The objects that took part. One may stand in several of the sets.
 #[derive(Debug, Clone, Default)]
-pub struct Participants(Vec<Arc<BTreeSet<ObjectRef>>>);
+pub struct Participants(Vec<Group>);
 
 impl Participants {
     /// Adds a set.
-    pub(super) fn add(&mut self, objects: Arc<BTreeSet<ObjectRef>>) {
+    pub(super) fn add(&mut self, objects: Group) {
         if !objects.is_empty() {
             self.0.push(objects);
         }
@@ -37,21 +40,26 @@ impl Participants {
             uid: Arc::default(),
         };
         self.0.iter().flat_map(move |objects| {
-            let from = objects.range((Bound::Included(&before), Bound::Unbounded));
+            let from = objects[objects.partition_point(|object| *object < before)..].iter();
             from.take_while(move |object| *object.group == *group)
         })
     }
 
     /// Whether an object is among them.
     pub fn contains(&self, object: &ObjectRef) -> bool {
-        self.0.iter().any(|objects| objects.contains(object))
+        self.0.iter().any(|objects| objects.binary_search(object).is_ok())
     }
+}
+
+/// A set of objects.
+pub(super) fn group(objects: BTreeSet<ObjectRef>) -> Group {
+    objects.into_iter().collect()
 }
 
 /// Compares sets that are not shared only.
 impl PartialEq for Participants {
     fn eq(&self, other: &Self) -> bool {
-        let same = |(a, b): (&Arc<BTreeSet<ObjectRef>>, &Arc<BTreeSet<ObjectRef>>)| Arc::ptr_eq(a, b) || a == b;
+        let same = |(a, b): (&Group, &Group)| Arc::ptr_eq(a, b) || a == b;
         self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(same)
     }
 }
@@ -59,7 +67,7 @@ impl PartialEq for Participants {
 impl FromIterator<ObjectRef> for Participants {
     fn from_iter<I: IntoIterator<Item = ObjectRef>>(objects: I) -> Self {
         let mut participants = Self::default();
-        participants.add(Arc::new(objects.into_iter().collect()));
+        participants.add(group(objects.into_iter().collect()));
         participants
     }
 }
@@ -87,7 +95,7 @@ mod tests {
         ];
         let mut participants = Participants::default();
         for set in sets {
-            participants.add(Arc::new(set.into_iter().collect()));
+            participants.add(group(set.into_iter().collect()));
         }
         for kind in [
             Kind::Service,

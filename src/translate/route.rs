@@ -96,7 +96,10 @@ fn some<T>(values: Vec<T>) -> Option<Vec<T>> {
 /// Fields of the traditional router, with what annotations put in their place.
 fn write_fields(fields: FieldMatches, annotated: &RouteSettings, settings: &Settings, route: &mut kong::Route) {
     route.hosts = some(fields.hosts);
-    route.paths = some(fields.paths.into_iter().map(|path| path.text).collect());
+    let mut paths: Vec<_> = fields.paths.into_iter().map(|path| path.text).collect();
+    // They were collected in place, where more stood before, and routes are many.
+    paths.shrink_to_fit();
+    route.paths = some(paths);
     route.methods = annotated.methods.clone().or(some(fields.methods));
     route.snis = annotated.snis.clone().and_then(some);
     let mut headers = fields.headers;

@@ -95,7 +95,7 @@ pub(super) async fn run(
     loop {
         let known_schemas = schemas.known();
         let snapshot = snapshots.borrow_and_update().clone();
-        let (experience, recalled, of_proxies) = {
+        let (mut experience, recalled, of_proxies) = {
             let view = views.borrow_and_update();
             profiles = wanted_profiles(&settings, &view.profiles, profiles);
             (Experience::of(&view), view.recalled, !view.profiles.is_empty())
@@ -166,12 +166,15 @@ pub(super) async fn run(
                     // Views change with every probe; only other profiles or refusals need another rendering.
                     Ok(()) => {
                         let view = views.borrow_and_update();
+                        let now = Experience::of(&view);
                         let is_same = view.recalled == recalled
                             && wanted_profiles(&settings, &view.profiles, profiles.clone()) == profiles
-                            && experience.is_same(&Experience::of(&view), renders_again);
+                            && experience.is_same(&now, renders_again);
                         if !is_same {
                             break;
                         }
+                        // What was accepted before would be held until something is rendered again.
+                        experience = now;
                     }
                     Err(_) => return,
                 },
@@ -494,5 +497,50 @@ mod tests {
             assert_eq!(is_told, was_in_use);
             pipeline.abort();
         }
+    }
+
+    /// It is as large as all that is rendered, and there is one with each change.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_accepted_before_is_let_go_once_something_newer_is() {
+        let settings = Settings::default();
+        let translation = Translator::default().translate(&Snapshot::default(), &settings);
+        let accepted = || {
+            Arc::new(LastGood {
+                rendered: Arc::new(crate::render::render(&translation)),
+                sources: Arc::default(),
+                stored: false,
+            })
+        };
+        let view_of = |good: Arc<LastGood>| {
+            Arc::new(FleetView {
+                good: [(settings.profile.clone(), good)].into(),
+                ..FleetView::default()
+            })
+        };
+        let (_snapshots, snapshots) = watch::channel(Arc::new(Snapshot::default()));
+        let former = accepted();
+        let left = Arc::downgrade(&former);
+        let (view, views) = watch::channel(view_of(former));
+        let (sender, mut renditions) = watch::channel(None);
+        let rules = Rules {
+            settings: settings.clone(),
+            assumed: ProfileOverride::default(),
+            schemas: Schemas::new(Arc::default(), ProfileOverride::default(), None),
+            keep: false,
+        };
+        let (store, _events) = mpsc::channel(1);
+        let (considered, _) = watch::channel(None);
+        let pipeline = tokio::spawn(run(rules, store.downgrade(), snapshots, views, sender, considered));
+        renditions.wait_for(Option::is_some).await.expect("it runs");
+        view.send_replace(view_of(accepted()));
+        let gone = async {
+            while left.upgrade().is_some() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), gone)
+            .await
+            .expect("nobody holds it");
+        pipeline.abort();
     }
 }

@@ -22,7 +22,9 @@ use anyhow::bail;
 
 use crate::http;
 
-pub(crate) use clients::{Connection, Target};
+#[cfg(test)]
+pub(crate) use clients::Connection;
+pub(crate) use clients::Target;
 pub(crate) use follow::{Backends, backends};
 pub(crate) use open::{LIMIT, OpenLoad, rate};
 pub(crate) use tally::{Lost, Row, is_telling, table};

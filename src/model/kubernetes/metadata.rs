@@ -32,9 +32,6 @@ pub struct Metadata {
     /// Annotations.
     #[serde(deserialize_with = "null_default")]
     pub annotations: BTreeMap<String, String>,
-    /// Owners.
-    #[serde(deserialize_with = "null_default")]
-    pub owner_references: Vec<OwnerReference>,
     /// Where the object stands in a file (directory mode). Not part of the API.
     #[serde(skip)]
     pub source: Option<SourceLocation>,
@@ -56,18 +53,4 @@ impl Metadata {
     pub fn annotation(&self, name: &str) -> Option<&str> {
         self.annotations.get(name).map(String::as_str)
     }
-}
-
-/// An owner of an object.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct OwnerReference {
-    /// `group/version`.
-    pub api_version: String,
-    /// Kind.
-    pub kind: String,
-    /// Name.
-    pub name: String,
-    /// UID.
-    pub uid: String,
 }

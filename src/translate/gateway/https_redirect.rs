@@ -19,7 +19,7 @@ use crate::{
 /// Gives the status codes of redirects to the rules that they are for.
 pub(super) fn share(rules: &mut [Rule<'_>]) {
     let redirects = Requests::of(rules, |rule| redirects(rule, |protocols| protocols.contains(&"http")));
-    if redirects.all.is_empty() {
+    if redirects.is_empty() {
         return;
     }
     let codes: Vec<Option<u16>> = rules
@@ -92,43 +92,52 @@ fn is_secure(rule: &Rule<'_>) -> bool {
     rule.context.protocols.as_deref() == Some(&["https"])
 }
 
-/// What some of the rules pick, found by host names: there are many, each for a host of its own.
+/// What some of the rules pick, by their positions, found by host names: there are many, each for a host or a domain of its own.
 struct Requests<'r, 'a> {
     rules: &'r [Rule<'a>],
-    /// Their positions.
-    all: Vec<usize>,
     by_name: HashMap<&'r str, Vec<usize>>,
-    /// Those for any host, or for hosts of a domain.
-    wide: Vec<usize>,
+    /// By what is behind the `*`.
+    by_domain: HashMap<&'r str, Vec<usize>>,
+    /// Those for any host.
+    for_any: Vec<usize>,
 }
 
 impl<'r, 'a> Requests<'r, 'a> {
     fn of(rules: &'r [Rule<'a>], is_meant: impl Fn(&Rule<'a>) -> bool) -> Self {
         let mut requests = Self {
             rules,
-            all: Vec::new(),
             by_name: HashMap::new(),
-            wide: Vec::new(),
+            by_domain: HashMap::new(),
+            for_any: Vec::new(),
         };
         for (position, rule) in rules.iter().enumerate().filter(|(_, rule)| is_meant(rule)) {
             let names = &rule.context.hostnames;
-            requests.all.push(position);
-            if names.is_empty() || names.iter().any(|name| name.starts_with('*')) {
-                requests.wide.push(position);
-            } else {
-                for name in names {
-                    requests.by_name.entry(name).or_default().push(position);
-                }
+            if names.is_empty() {
+                requests.for_any.push(position);
+            }
+            for name in names {
+                let of_name = match name.strip_prefix('*') {
+                    Some(domain) => requests.by_domain.entry(domain),
+                    None => requests.by_name.entry(name),
+                };
+                of_name.or_default().push(position);
             }
         }
         requests
     }
 
-    /// Those that may pick requests for a host, in their order.
+    fn is_empty(&self) -> bool {
+        self.by_name.is_empty() && self.by_domain.is_empty() && self.for_any.is_empty()
+    }
+
+    /// Those that may pick requests for a host, or for hosts of a domain, in their order.
     fn candidates(&self, name: &str) -> Vec<usize> {
+        let domains = name.match_indices('.').map(|(at, _)| &name[at..]);
+        let of_domains = domains.filter_map(|domain| self.by_domain.get(domain)).flatten();
         let own = self.by_name.get(name).into_iter().flatten();
-        let mut candidates: Vec<usize> = own.chain(&self.wide).copied().collect();
+        let mut candidates: Vec<usize> = own.chain(of_domains).chain(&self.for_any).copied().collect();
         candidates.sort_unstable();
+        candidates.dedup();
         candidates
     }
 

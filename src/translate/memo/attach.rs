@@ -11,6 +11,7 @@ use super::{part::Part, rest::Rest};
 use crate::{
     model::Snapshot,
     translate::{
+        participants::group,
         plugin::{self, Attachments, Moves, Revised},
         state::{Common, State},
     },
@@ -68,12 +69,13 @@ fn carry_out(rest: &mut Rest, now: &[Arc<Part>], before: &Snapshot, common: &Com
     };
     let (objects, confidential) = state;
     rest.confidential.extend(confidential);
-    if !ended.is_empty() || !objects.is_subset(&rest.objects) {
-        let known: &mut BTreeSet<_> = Arc::make_mut(&mut rest.objects);
+    if !ended.is_empty() || !objects.iter().all(|object| rest.objects.binary_search(object).is_ok()) {
+        let mut known: BTreeSet<_> = rest.objects.iter().cloned().collect();
         known.extend(objects);
         for reference in &ended {
             known.remove(reference);
         }
+        rest.objects = group(known);
     }
     rest.parts = now.to_vec();
     Some(())

@@ -1,6 +1,6 @@
 //! One group of objects that depend on one another -> what comes of them, without a borrow: it outlives the snapshot. Pure.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use proxy_config_schema as kong;
 
@@ -9,6 +9,7 @@ use super::super::{
     conflict, field_conflict,
     gateway::{self, GatewayStatuses, Gateways},
     ingress,
+    participants::{Group, group},
     plugin::Note,
     service, service_group,
     state::{Common, Lookup, State},
@@ -16,7 +17,7 @@ use super::super::{
     tls::Issue,
 };
 use crate::model::{
-    ObjectRef, Problem,
+    Problem,
     kong::{TCPIngress, UDPIngress},
     kubernetes::Ingress,
 };
@@ -46,7 +47,7 @@ pub(super) struct Part {
     pub(super) has_plugins: bool,
     pub(super) gateways: Arc<GatewayStatuses>,
     pub(super) problems: Vec<Problem>,
-    pub(super) objects: Arc<BTreeSet<ObjectRef>>,
+    pub(super) objects: Group,
     /// What was looked up on the way.
     pub(super) lookups: Vec<Lookup>,
 }
@@ -112,7 +113,7 @@ pub(super) fn translate<'a>(mut sources: Sources<'a>, common: &Common<'a>) -> Pa
     part.claims = state.claims;
     part.notes = state.attachments.notes();
     part.problems = state.problems.finish();
-    part.objects = Arc::new(state.objects);
+    part.objects = group(state.objects);
     part.lookups = common.index.take_lookups();
     part
 }

@@ -7,6 +7,7 @@ use proxy_config_schema::{Configuration, List};
 use super::{
     super::{
         ca_certificate, consumer, custom_entity, license,
+        participants::{Group, group},
         plugin::{self, Attachments, Closed, Uses},
         state::{Common, State},
         vault,
@@ -14,7 +15,7 @@ use super::{
     groups::Parts,
     part::Part,
 };
-use crate::model::{Kind, ObjectRef, Problem};
+use crate::model::{Kind, Problem};
 
 /// The kinds that it is made of, besides the attachments of plugins to routes.
 pub(super) const KINDS: &[Kind] = &[
@@ -35,7 +36,7 @@ pub(super) struct Rest {
     /// Everything but services, upstreams and certificates.
     pub(super) configuration: Configuration,
     pub(super) problems: Vec<Problem>,
-    pub(super) objects: Arc<BTreeSet<ObjectRef>>,
+    pub(super) objects: Group,
     /// Values that settings of plugins have from Secrets.
     pub(super) confidential: BTreeSet<String>,
     /// What the plugins come to that are attached to something.
@@ -99,7 +100,7 @@ pub(super) fn translate(common: &Common<'_>, parts: &Parts, configuration: &mut 
         uses: placed.uses,
         parts: parts.mattering.clone(),
         problems: state.problems.finish(),
-        objects: Arc::new(state.objects),
+        objects: group(state.objects),
         confidential: state.confidential,
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     manifest,
     model::{
         Digest, Kind, Object, Problem, Reason,
-        kubernetes::{Metadata, OwnerReference, SERVICE_NAME_LABEL},
+        kubernetes::{Metadata, SERVICE_NAME_LABEL},
     },
 };
 
@@ -54,6 +54,16 @@ fn digest(kind: Kind, object: &DynamicObject) -> Option<Digest> {
     })
 }
 
+/// The kinds whose labels say something: charts give all objects half a dozen, of which routes and Services by the thousand have
+/// no use. What changes among them is a change by the digest all the same.
+const LABELLED: [Kind; 5] = [
+    Kind::Namespace,
+    Kind::Secret,
+    Kind::ConfigMap,
+    Kind::KongPlugin,
+    Kind::KongClusterPlugin,
+];
+
 /// The part of the metadata that is used.
 pub(super) fn metadata(kind: Kind, metadata: ObjectMeta) -> Metadata {
     let mut annotations = metadata.annotations.unwrap_or_default();
@@ -67,7 +77,6 @@ pub(super) fn metadata(kind: Kind, metadata: ObjectMeta) -> Metadata {
         deletion_timestamp: metadata.deletion_timestamp.map(|time| time.0),
         labels: metadata.labels.unwrap_or_default(),
         annotations,
-        owner_references: Vec::new(),
         source: None,
         digest: None,
     };
@@ -76,15 +85,8 @@ pub(super) fn metadata(kind: Kind, metadata: ObjectMeta) -> Metadata {
         slim.annotations.clear();
         slim.generation = None;
         slim.labels.retain(|name, _| name == SERVICE_NAME_LABEL);
-    } else {
-        let owners = metadata.owner_references.unwrap_or_default().into_iter();
-        let owner = |owner: k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference| OwnerReference {
-            api_version: owner.api_version,
-            kind: owner.kind,
-            name: owner.name,
-            uid: owner.uid,
-        };
-        slim.owner_references = owners.map(owner).collect();
+    } else if !LABELLED.contains(&kind) {
+        slim.labels.clear();
     }
     slim
 }

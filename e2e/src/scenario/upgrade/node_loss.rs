@@ -15,7 +15,7 @@ use super::{
     run::{Run, STEADY},
 };
 use crate::{
-    load::{Connection, LIMIT, Load, Lost},
+    load::{LIMIT, Load, Lost},
     poll::eventually,
 };
 
@@ -150,6 +150,7 @@ fn attributed(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::Connection;
 
     fn lost(led_to: Option<&str>, made: Instant) -> Lost {
         let connection = Connection {

@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::{
-    super::release::{SHOP, holds, ways_to},
+    super::release::{SHOP, backends_of, holds, ways_to},
     RELEASE_LIMIT,
     edge::{Edge, GATEWAY_CONTROLLER, HOST, NAMESPACE, RELEASE},
     pushes::Pushes,

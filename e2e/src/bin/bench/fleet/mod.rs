@@ -376,6 +376,7 @@ impl Bench<'_> {
             .env("POD_NAME", name)
             // As in the image.
             .env("MALLOC_ARENA_MAX", "2")
+            .env("MALLOC_MMAP_THRESHOLD_", "1048576")
             .arg("run")
             .arg("--kubeconfig")
             .arg(&self.cluster.kubeconfig)
