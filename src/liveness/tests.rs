@@ -29,12 +29,12 @@ fn put(snapshot: &mut Snapshot, kind: Kind, name: &str, mut value: Value) {
     }
     let mut object = Object::from_json(kind, value.clone()).unwrap();
     let metadata = object.metadata_mut();
-    metadata.digest = Some(Digest::of(
-        "1",
-        Some(&metadata.labels),
-        Some(&metadata.annotations),
-        &value,
-    ));
+    let texts = |map: &crate::model::kubernetes::TextMap| {
+        let texts = map.iter().map(|(name, text)| (name.clone(), text.clone()));
+        texts.collect::<BTreeMap<_, _>>()
+    };
+    let (labels, annotations) = (texts(&metadata.labels), texts(&metadata.annotations));
+    metadata.digest = Some(Digest::of("1", Some(&labels), Some(&annotations), &value));
     snapshot.insert(object);
 }
 

@@ -174,12 +174,8 @@ impl RouteSettings {
             .text(annotations::HEADERS_SEPARATOR)
             .filter(|text| !text.is_empty())
             .unwrap_or(",");
-        let names = reader
-            .owner
-            .metadata
-            .annotations
-            .range(annotations::HEADERS.to_owned()..);
-        for (annotation, value) in names.take_while(|(name, _)| name.starts_with(annotations::HEADERS)) {
+        let annotated = &reader.owner.metadata.annotations;
+        for (annotation, value) in annotated.starting_with(annotations::HEADERS) {
             let name = &annotation[annotations::HEADERS.len()..];
             let values: Vec<_> = value
                 .split(separator)

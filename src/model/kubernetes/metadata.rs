@@ -1,11 +1,11 @@
 //! Object metadata.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::null_default;
+use super::{null_default, text_map::TextMap};
 use crate::model::{Digest, NamespacedName, SourceLocation};
 
 /// The part of an object's metadata that is used.
@@ -28,10 +28,10 @@ pub struct Metadata {
     pub deletion_timestamp: Option<Timestamp>,
     /// Labels.
     #[serde(deserialize_with = "null_default")]
-    pub labels: BTreeMap<String, String>,
+    pub labels: TextMap,
     /// Annotations.
     #[serde(deserialize_with = "null_default")]
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: TextMap,
     /// Where the object stands in a file (directory mode). Not part of the API.
     #[serde(skip)]
     pub source: Option<SourceLocation>,

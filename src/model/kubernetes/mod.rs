@@ -10,6 +10,7 @@ mod metadata;
 mod proxy_fleet;
 mod secret;
 mod service;
+mod text_map;
 
 pub use config_map::*;
 pub use endpoint_slice::*;
@@ -18,6 +19,7 @@ pub use metadata::*;
 pub use proxy_fleet::*;
 pub use secret::*;
 pub use service::*;
+pub use text_map::*;
 
 use serde::{Deserialize, Deserializer};
 

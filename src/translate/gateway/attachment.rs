@@ -1,7 +1,5 @@
 //! Which routes are served by which listeners of our Gateways, under which host names (`kic.md` 6.3). Pure.
 
-use std::collections::BTreeMap;
-
 use super::{
     hostnames,
     listeners::OurListener,
@@ -11,6 +9,7 @@ use crate::{
     model::{
         Kind, NamespacedName, Reason, Snapshot,
         gateway::{LabelSelector, Listener, ParentReference},
+        kubernetes::TextMap,
     },
     translate::{problems::Owner, state::State},
 };
@@ -291,14 +290,14 @@ fn is_allowed(namespace: &str, listener: &Listener, gateway_namespace: &str, sna
             };
             let object = snapshot.namespaces.get(&NamespacedName::new("", namespace));
             let labels = object.map(|object| &object.metadata.labels);
-            selects(selector, labels.unwrap_or(&BTreeMap::new()), namespace)
+            selects(selector, labels.unwrap_or(&TextMap::default()), namespace)
         }
         _ => false,
     }
 }
 
 /// Whether a selector takes a namespace with these labels. One without any requirement takes all.
-fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>, namespace: &str) -> bool {
+fn selects(selector: &LabelSelector, labels: &TextMap, namespace: &str) -> bool {
     let value = |key: &str| {
         let by_name = (key == NAME_LABEL).then_some(namespace);
         labels.get(key).map(String::as_str).or(by_name)
@@ -329,7 +328,7 @@ mod tests {
 
     fn selects_team(selector: serde_json::Value) -> bool {
         let selector: LabelSelector = serde_json::from_value(selector).expect("a selector");
-        let labels = BTreeMap::from([("team".to_owned(), "shop".to_owned())]);
+        let labels = TextMap::from([("team".to_owned(), "shop".to_owned())]);
         selects(&selector, &labels, "store")
     }
 

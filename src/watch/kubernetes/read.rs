@@ -68,27 +68,28 @@ const LABELLED: [Kind; 5] = [
 pub(super) fn metadata(kind: Kind, metadata: ObjectMeta) -> Metadata {
     let mut annotations = metadata.annotations.unwrap_or_default();
     annotations.remove(LAST_APPLIED);
-    let mut slim = Metadata {
+    let mut labels = metadata.labels.unwrap_or_default();
+    let mut generation = metadata.generation;
+    if kind == Kind::EndpointSlice {
+        // There are many, they change often, and with each change these do.
+        annotations.clear();
+        generation = None;
+        labels.retain(|name, _| name == SERVICE_NAME_LABEL);
+    } else if !LABELLED.contains(&kind) {
+        labels.clear();
+    }
+    Metadata {
         name: metadata.name.unwrap_or_default().into(),
         namespace: metadata.namespace.unwrap_or_default().into(),
         uid: metadata.uid.unwrap_or_default().into(),
-        generation: metadata.generation,
+        generation,
         creation_timestamp: metadata.creation_timestamp.map(|time| time.0),
         deletion_timestamp: metadata.deletion_timestamp.map(|time| time.0),
-        labels: metadata.labels.unwrap_or_default(),
-        annotations,
+        labels: labels.into(),
+        annotations: annotations.into(),
         source: None,
         digest: None,
-    };
-    if kind == Kind::EndpointSlice {
-        // There are many, they change often, and with each change these do.
-        slim.annotations.clear();
-        slim.generation = None;
-        slim.labels.retain(|name, _| name == SERVICE_NAME_LABEL);
-    } else if !LABELLED.contains(&kind) {
-        slim.labels.clear();
     }
-    slim
 }
 
 fn problem(kind: Kind, metadata: &Metadata, mut value: serde_json::Value, error: &serde_json::Error) -> Problem {
