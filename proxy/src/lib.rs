@@ -26,6 +26,7 @@ pub mod settings;
 pub mod socket;
 
 pub use called_as::{act_as, end};
+pub use identity::TRUSTED_AUTHORITIES;
 pub use lifecycle::run;
 pub use log::start_logging;
 pub use process::execute;

@@ -51,7 +51,7 @@ impl CertificateFiles {
         Ok(CertificateMaterial {
             authorities,
             client,
-            rotating: false,
+            changing: false,
         })
     }
 

@@ -38,6 +38,7 @@ pub struct CertificateMaterial {
     pub authorities: Option<String>,
     /// The controller's certificate and key.
     pub client: Option<KeyPairPem>,
-    /// Whether an authority is being replaced: then connections are made anew more often, to see what proxies show.
-    pub rotating: bool,
+    /// Whether authorities or the proxies' certificates are being replaced: then connections are made anew more often, to
+    /// see what proxies show.
+    pub changing: bool,
 }

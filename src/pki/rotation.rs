@@ -7,8 +7,9 @@
 //! | switched | current (the former next) | current and old, then current | current | current and old |
 //!
 //! From prepared to switched it goes when every proxy shows a certificate of the next authority: then each has also read
-//! whom it is to trust, since both come in one Secret. So at no moment does anybody show what the other side does not
-//! trust.
+//! whom it is to trust, since both come in one Secret, or since a proxy that asks for a certificate of its own gets one of
+//! the next authority only when it says that it trusts the next controllers. So at no moment does anybody show what the
+//! other side does not trust.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -254,6 +255,14 @@ impl Authorities {
             ),
         };
         ForProxies { signer, trusted }
+    }
+
+    /// The authorities that are to come, if some are: also before proxies are told.
+    pub(super) fn next(&self) -> Option<&Pair> {
+        match &self.stage {
+            Stage::Prepared { next, .. } => Some(next),
+            _ => None,
+        }
     }
 
     /// Authorities of proxies that controllers trust, PEM.

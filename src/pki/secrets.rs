@@ -23,7 +23,8 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Authority, CONTROLLER_NAME, CertificateMaterial, Error, IssuingMaterial, KeyPairPem, Validity,
-    authority::subject,
+    authority::{fingerprint, subject},
+    identity::NextSigner,
     restart::{Given, Restarter, Workload},
     rotation::{Authorities, Stage},
 };
@@ -43,6 +44,9 @@ const RETRY: Duration = Duration::from_secs(5);
 const LOOK_FOR_RESTARTS: Duration = Duration::from_secs(60);
 /// How long a replica has to lead before it knows all proxies.
 const ACQUAINTANCE: Duration = Duration::from_secs(60);
+/// How long after somebody asked for new certificates of the proxies it is looked often what they show: kubelet brings a
+/// changed Secret within about a minute and a half.
+const LOOK_AT_LEAVES: Duration = Duration::from_secs(300);
 /// When a replacement has taken so long, it is told what holds it up.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Proxies that are named in one message.
@@ -104,6 +108,7 @@ pub async fn run(
         fleet,
         leads_since: None,
         told: None,
+        leaves: None,
         issuing,
         endpoint: None,
         client: None,
@@ -251,6 +256,8 @@ struct Keeper {
     restarter: Restarter,
     /// The beginning of the replacement that was said to be held up.
     told: Option<Timestamp>,
+    /// The last request for new certificates of the proxies, and until when it is looked often what they show.
+    leaves: Option<(String, Instant)>,
     issuing: Option<Issuing>,
     /// The certificate of the endpoint, and the authority that it came from.
     endpoint: Option<(KeyPairPem, String)>,
@@ -277,9 +284,17 @@ impl Keeper {
                 RETRY
             }
         };
-        match self.restarter.has_work() {
+        let wait = match self.restarter.has_work() {
             true => wait.min(LOOK_FOR_RESTARTS),
             false => wait,
+        };
+        let leaves = self
+            .leaves
+            .as_ref()
+            .map(|(_, until)| until.duration_since(Instant::now()));
+        match leaves.filter(|left| !left.is_zero()) {
+            Some(left) => wait.min(left),
+            None => wait,
         }
     }
 
@@ -431,6 +446,7 @@ impl Keeper {
     }
 
     fn publish(&mut self, authorities: &Authorities, now: Timestamp) -> Result<Timestamp, Error> {
+        let follows_leaves = self.follows_leaves(&authorities.leaves);
         let signer = &authorities.current.controller;
         let (pair, validity) = kept(&mut self.client, signer, now, |authority| {
             authority.issue_client(CONTROLLER_NAME, now)
@@ -438,7 +454,7 @@ impl Keeper {
         let current = CertificateMaterial {
             authorities: Some(authorities.trusted_by_controllers()),
             client: Some(pair),
-            rotating: authorities.stage != Stage::Steady,
+            changing: authorities.stage != Stage::Steady || follows_leaves,
         };
         self.out.send_if_modified(|published| {
             let changed = published.as_deref() != Some(&current);
@@ -450,7 +466,20 @@ impl Keeper {
         Ok(validity.renew_at)
     }
 
-    /// What identities are issued with: by the authority whose certificates proxies are given now.
+    /// Whether somebody has asked for new certificates of the proxies lately, which only new connections show.
+    fn follows_leaves(&mut self, request: &str) -> bool {
+        let now = Instant::now();
+        let until = match &self.leaves {
+            Some((known, until)) if known == request => *until,
+            Some(_) => now + LOOK_AT_LEAVES,
+            // Whoever begins connects anew anyway.
+            None => now,
+        };
+        self.leaves = Some((request.to_owned(), until));
+        now < until
+    }
+
+    /// What identities are issued with. During a replacement it is for each proxy to say how far it is.
     fn publish_issuing(&mut self, authorities: &Authorities, now: Timestamp) -> Result<Timestamp, Error> {
         let Some(issuing) = &self.issuing else {
             return Ok(Timestamp::MAX);
@@ -458,8 +487,15 @@ impl Keeper {
         let (server, validity) = kept(&mut self.endpoint, &authorities.current.controller, now, |authority| {
             authority.issue_server("silverback proxy identities", &issuing.names, now)
         })?;
+        let next = authorities.next().map(|next| {
+            Ok::<_, Error>(NextSigner {
+                signer: next.proxy.clone(),
+                controllers: fingerprint(&next.controller.certificate)?,
+            })
+        });
         let current = IssuingMaterial {
-            signer: authorities.for_proxies(now).signer.clone(),
+            signer: authorities.current.proxy.clone(),
+            next: next.transpose()?,
             server,
         };
         issuing.out.send_if_modified(|published| {

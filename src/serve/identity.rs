@@ -1,5 +1,5 @@
 //! Where embedded proxies get their certificates (`--proxy-identity-listen`): `GET /v1/challenge`, then
-//! `POST /v1/certificate` with a token and a signing request.
+//! `POST /v1/certificate` with a token, a signing request, and whom the proxy trusts.
 //!
 //! Who gets one is decided by `pki`. The endpoint shows a certificate of the controllers' authority, which proxies trust.
 //! Started by `wiring`.
@@ -12,8 +12,9 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue},
 };
+use silverback_proxy::TRUSTED_AUTHORITIES;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -59,19 +60,18 @@ async fn answer(issuer: Arc<IdentityIssuer>, request: Request<Incoming>) -> Resp
 }
 
 async fn issue(issuer: &IdentityIssuer, request: Request<Incoming>) -> Result<String, Refusal> {
-    let token = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let token = token.and_then(|value| value.split_once(' '));
+    let (head, body) = request.into_parts();
+    let header = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let token = header(AUTHORIZATION).and_then(|value| value.split_once(' '));
     let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let token = token.map(|(_, token)| token.trim().to_owned()).ok_or(Refusal::Token)?;
-    let body = timeout(BODY_LIMIT, Limited::new(request.into_body(), MAX_REQUEST).collect()).await;
+    let token = token.map(|(_, token)| token.trim()).ok_or(Refusal::Token)?;
+    let trusted = header(TRUSTED_AUTHORITIES).unwrap_or_default();
+    let body = timeout(BODY_LIMIT, Limited::new(body, MAX_REQUEST).collect()).await;
     let Ok(Ok(body)) = body else {
         return Err(Refusal::Malformed("it is too long, or did not come in time"));
     };
     let body = String::from_utf8(body.to_bytes().to_vec()).map_err(|_| Refusal::Malformed("it is no text"))?;
-    issuer.issue(&token, &body).await
+    issuer.issue(token, trusted, &body).await
 }
 
 fn status(refusal: &Refusal) -> StatusCode {

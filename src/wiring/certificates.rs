@@ -21,8 +21,8 @@ use crate::{
 
 /// How long a connection is used before another handshake shows what the proxy's certificate is now.
 const RECONNECT: Duration = Duration::from_secs(600);
-/// The same while an authority is being replaced.
-const RECONNECT_ROTATING: Duration = Duration::from_secs(20);
+/// The same while authorities or the proxies' certificates are being replaced.
+const RECONNECT_CHANGING: Duration = Duration::from_secs(20);
 /// How often certificates in a directory are looked after.
 const DIRECTORY_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -40,7 +40,7 @@ pub(super) fn follow(
             sender.send_replace(Some(Arc::new(CertificateMaterial {
                 authorities: authorities.clone(),
                 client,
-                rotating: false,
+                changing: false,
             })));
             // The channel stays open: a closed one would mean that nothing follows the certificates.
             tokio::spawn(async move { sender.closed().await });
@@ -165,8 +165,8 @@ pub(super) fn admin_tls(
         certificate: client.map(|pair| pair.certificate.clone().into_bytes()),
         key: client.map(|pair| pair.key.clone().into_bytes()),
         first_keys: settings.first_keys.clone(),
-        reconnect_after: if material.rotating {
-            RECONNECT_ROTATING
+        reconnect_after: if material.changing {
+            RECONNECT_CHANGING
         } else {
             RECONNECT
         },

@@ -2,14 +2,16 @@
 //!
 //! The controller is asked for it, with a projected token that says which pod this is; names are the controller's to set.
 //! It is renewed at two thirds of its life, and at once when the authorities change that the controller is verified by:
-//! then a replacement of the authorities is under way, and waits for every proxy. Until the first one is there, the
-//! Admin API shows a certificate that nobody trusts.
+//! then a replacement of the authorities is under way, and waits for every proxy. Whoever asks says whom it trusts, and
+//! gets the certificate that fits. Until the first one is there, the Admin API shows a certificate that nobody trusts.
 //!
 //! - `pair`: certificate and key in files, which the listener reads again when they change
 //! - `request`: one conversation with the controller
 
 mod pair;
 mod request;
+
+pub use request::TRUSTED_AUTHORITIES;
 
 use std::{
     fs,

@@ -8,13 +8,14 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, StatusCode,
     client::conn::http1,
-    header::{AUTHORIZATION, HOST, HeaderValue},
+    header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
+use sha2::{Digest, Sha256};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
@@ -26,6 +27,12 @@ const LIMIT: Duration = Duration::from_secs(10);
 const MAX_ANSWER: usize = 64 << 10;
 /// Largest token, in bytes.
 const MAX_TOKEN: u64 = 16 << 10;
+/// Authorities that the controller is told of: there are two at the most, but for files that were put together by hand.
+const MAX_TOLD: usize = 32;
+
+/// Header that says by which authorities controllers are verified here: SHA-256 of their certificates, hexadecimal, with
+/// commas between them. While authorities are replaced, it decides whose certificate this proxy gets.
+pub const TRUSTED_AUTHORITIES: HeaderName = HeaderName::from_static("silverback-trusted-authorities");
 
 /// A certificate for this key.
 ///
@@ -38,18 +45,14 @@ pub(super) async fn certificate(
 ) -> anyhow::Result<String> {
     let conversation = async {
         let mut sender = connect(source, authorities).await?;
-        let challenge = send(&mut sender, source, Method::GET, "/v1/challenge", None, String::new()).await?;
+        let nothing = (HeaderMap::new(), String::new());
+        let challenge = send(&mut sender, source, Method::GET, "/v1/challenge", nothing).await?;
         let request = signing_request(challenge.trim(), key)?;
-        let token = read_token(source)?;
-        send(
-            &mut sender,
-            source,
-            Method::POST,
-            "/v1/certificate",
-            Some(&token),
-            request,
-        )
-        .await
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, authorization(source)?);
+        headers.insert(TRUSTED_AUTHORITIES, trusted(authorities)?);
+        let asked = (headers, request);
+        send(&mut sender, source, Method::POST, "/v1/certificate", asked).await
     };
     let chain = timeout(LIMIT, conversation).await.context("no answer in time")??;
     ensure!(
@@ -65,6 +68,23 @@ fn signing_request(challenge: &str, key: &rcgen::KeyPair) -> anyhow::Result<Stri
     parameters.distinguished_name = rcgen::DistinguishedName::new();
     parameters.distinguished_name.push(rcgen::DnType::CommonName, challenge);
     Ok(parameters.serialize_request(key)?.pem()?)
+}
+
+fn trusted(authorities: &[u8]) -> anyhow::Result<HeaderValue> {
+    let certificates = CertificateDer::pem_slice_iter(authorities).take(MAX_TOLD);
+    let mut hashes = Vec::new();
+    for certificate in certificates {
+        let hash = Sha256::digest(certificate.context("the authorities' file is no PEM")?);
+        hashes.push(hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    }
+    Ok(hashes.join(",").try_into()?)
+}
+
+fn authorization(source: &IdentitySource) -> anyhow::Result<HeaderValue> {
+    let token = read_token(source)?;
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).context("the token is no text of one line")?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn read_token(source: &IdentitySource) -> anyhow::Result<String> {
@@ -112,17 +132,13 @@ async fn send(
     source: &IdentitySource,
     method: Method,
     path: &str,
-    token: Option<&str>,
-    body: String,
+    (headers, body): (HeaderMap, String),
 ) -> anyhow::Result<String> {
-    let mut request = Request::builder().method(method).uri(path).header(HOST, &source.host);
-    if let Some(token) = token {
-        let mut value = HeaderValue::try_from(format!("Bearer {token}")).context("the token is no text of one line")?;
-        value.set_sensitive(true);
-        request = request.header(AUTHORIZATION, value);
-    }
+    let request = Request::builder().method(method).uri(path).header(HOST, &source.host);
+    let mut request = request.body(Full::from(body))?;
+    request.headers_mut().extend(headers);
     sender.ready().await?;
-    let response = sender.send_request(request.body(Full::from(body))?).await?;
+    let response = sender.send_request(request).await?;
     let status = response.status();
     let answer = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
     let answer = answer.map_err(|_| anyhow::anyhow!("the answer ended early, or is too long"))?;

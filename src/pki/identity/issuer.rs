@@ -84,12 +84,13 @@ impl IdentityIssuer {
         Ok(self.challenges().make(Timestamp::now()))
     }
 
-    /// A certificate for the key of the signing request, in the name of the pod of the token: its uid.
+    /// A certificate for the key of the signing request, in the name of the pod of the token: its uid. `trusted` says by
+    /// which authorities the proxy verifies controllers: SHA-256 of their certificates, with commas between them.
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn issue(&self, token: &str, request: &str) -> Result<String, Refusal> {
-        let outcome = self.decide(token, request).await;
+    pub async fn issue(&self, token: &str, trusted: &str, request: &str) -> Result<String, Refusal> {
+        let outcome = self.decide(token, trusted, request).await;
         match &outcome {
             Ok((holder, _)) => tracing::info!(pod = %holder.pod.name, uid = %holder.pod.uid, "certificate issued"),
             Err(refusal @ (Refusal::NotLeading | Refusal::Unavailable(_))) => {
@@ -100,7 +101,7 @@ impl IdentityIssuer {
         outcome.map(|(_, certificate)| certificate)
     }
 
-    async fn decide(&self, token: &str, request: &str) -> Result<(Holder, String), Refusal> {
+    async fn decide(&self, token: &str, trusted: &str, request: &str) -> Result<(Holder, String), Refusal> {
         self.leads()?;
         let (key, challenge) = read_request(request)?;
         // The challenge was made here and the key signed it, or nobody is asked anything.
@@ -130,7 +131,8 @@ impl IdentityIssuer {
         if !self.challenges().take(&challenge, Timestamp::now()) {
             return Err(Refusal::Challenge);
         }
-        let issued = Authority::from_pem(material.signer.clone())
+        let trusted: Vec<&str> = trusted.split(',').map(str::trim).collect();
+        let issued = Authority::from_pem(material.signer_for(&trusted).clone())
             .and_then(|authority| authority.issue_identity(&holder.pod, &key, Timestamp::now()));
         match issued {
             Ok(certificate) => Ok((holder, certificate)),

@@ -28,6 +28,30 @@ pub const AUDIENCE: &str = "identity.gateway.silverback.dev";
 pub struct IssuingMaterial {
     /// The proxies' authority.
     pub(super) signer: KeyPairPem,
+    /// While the authorities are replaced, those that are to come.
+    pub(super) next: Option<NextSigner>,
     /// The certificate of the endpoint, of the controllers' authority: proxies trust that one.
     pub server: KeyPairPem,
+}
+
+/// The proxies' authority that is to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NextSigner {
+    pub(super) signer: KeyPairPem,
+    /// SHA-256 of the certificate of the controllers' authority that comes with it.
+    pub(super) controllers: String,
+}
+
+impl IssuingMaterial {
+    /// Who signs for a proxy that trusts these controllers' authorities (SHA-256 of their certificates).
+    ///
+    /// It gets a certificate of the next authority when it trusts the next controllers, and not before: showing one, it
+    /// says that the controllers may follow. Clocks have no part in it: whenever a proxy has read the new file, and
+    /// whichever replica it asks, it gets the new certificate at once and need not ask again.
+    pub(super) fn signer_for(&self, trusted: &[&str]) -> &KeyPairPem {
+        match &self.next {
+            Some(next) if trusted.contains(&&*next.controllers) => &next.signer,
+            _ => &self.signer,
+        }
+    }
 }

@@ -18,13 +18,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use x509_parser::pem::Pem;
 
-use super::{AUDIENCE, IdentityIssuer, IdentitySettings, IssuingMaterial, Refusal};
+use super::{AUDIENCE, IdentityIssuer, IdentitySettings, IssuingMaterial, NextSigner, Refusal};
 use crate::{
     fleet::{ConnectionSecurity, FleetView, TransportFaultKind},
-    model::{Epoch, Leadership, NamespacedName, PodRef, ProxyTarget},
+    model::{Epoch, Leadership, NamespacedName, PeerCertificate, PodRef, ProxyTarget},
     pki::{
         Authority, CONTROLLER_NAME, KeyPairPem,
-        client::{AdminTls, AdminTlsMaterial, ConnectionLimits},
+        authority::fingerprint,
+        client::{AdminClient, AdminTls, AdminTlsMaterial, ConnectionLimits},
         tests::proxy_view,
     },
     serve,
@@ -87,10 +88,8 @@ struct Bench {
     /// Signs controllers, and what their endpoint shows.
     controllers: Authority,
     server: KeyPairPem,
-    _senders: (
-        watch::Sender<Option<Arc<IssuingMaterial>>>,
-        watch::Sender<Arc<FleetView>>,
-    ),
+    material: watch::Sender<Option<Arc<IssuingMaterial>>>,
+    _view: watch::Sender<Arc<FleetView>>,
 }
 
 fn bench() -> Bench {
@@ -108,6 +107,7 @@ fn bench() -> Bench {
         .unwrap();
     let material = IssuingMaterial {
         signer: authority.pem().clone(),
+        next: None,
         server: server.clone(),
     };
     let names = ["proxy-a", "proxy-b", "gone", "going", "ended"];
@@ -122,7 +122,7 @@ fn bench() -> Bench {
         proxies: proxies.to_vec(),
         ..FleetView::default()
     };
-    let (material_sender, material) = watch::channel(Some(Arc::new(material)));
+    let (sender, material) = watch::channel(Some(Arc::new(material)));
     let (view_sender, view) = watch::channel(Arc::new(view));
     let (leadership, part) = watch::channel(Leadership::Leader {
         epoch: Epoch {
@@ -140,7 +140,8 @@ fn bench() -> Bench {
         authority,
         controllers,
         server,
-        _senders: (material_sender, view_sender),
+        material: sender,
+        _view: view_sender,
     }
 }
 
@@ -160,7 +161,7 @@ impl Bench {
     async fn ask(&self, token: &str) -> Result<String, Refusal> {
         let challenge = self.issuer.challenge()?;
         self.issuer
-            .issue(token, &request(&challenge, &KeyPair::generate().unwrap()))
+            .issue(token, "", &request(&challenge, &KeyPair::generate().unwrap()))
             .await
     }
 }
@@ -172,7 +173,7 @@ async fn a_living_proxy_gets_a_certificate_in_its_pods_name_and_no_other() {
     let challenge = bench.issuer.challenge().unwrap();
     let issued = bench
         .issuer
-        .issue("proxy-a/uid-of-proxy-a", &request(&challenge, &key))
+        .issue("proxy-a/uid-of-proxy-a", "", &request(&challenge, &key))
         .await
         .unwrap();
     let block = Pem::iter_from_buffer(issued.as_bytes()).next().unwrap().unwrap();
@@ -233,14 +234,14 @@ async fn a_request_is_good_once() {
     let bench = bench();
     let challenge = bench.issuer.challenge().unwrap();
     let sent = request(&challenge, &KeyPair::generate().unwrap());
-    assert!(bench.issuer.issue("proxy-a/uid-of-proxy-a", &sent).await.is_ok());
-    let again = bench.issuer.issue("proxy-a/uid-of-proxy-a", &sent).await;
+    assert!(bench.issuer.issue("proxy-a/uid-of-proxy-a", "", &sent).await.is_ok());
+    let again = bench.issuer.issue("proxy-a/uid-of-proxy-a", "", &sent).await;
     assert_eq!(again, Err(Refusal::Challenge), "the same request");
     let other_key = request(&challenge, &KeyPair::generate().unwrap());
-    let again = bench.issuer.issue("proxy-a/uid-of-proxy-a", &other_key).await;
+    let again = bench.issuer.issue("proxy-a/uid-of-proxy-a", "", &other_key).await;
     assert_eq!(again, Err(Refusal::Challenge), "the same challenge");
     let invented = request(&"0".repeat(64), &KeyPair::generate().unwrap());
-    let refused = bench.issuer.issue("proxy-a/uid-of-proxy-a", &invented).await;
+    let refused = bench.issuer.issue("proxy-a/uid-of-proxy-a", "", &invented).await;
     assert_eq!(refused, Err(Refusal::Challenge));
 }
 
@@ -253,13 +254,13 @@ async fn a_request_that_is_none_is_refused_before_anybody_is_asked() {
     let forged = format!("{head}{}", tail.replacen('A', "B", 1));
     let p384 = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
     for text in ["", "x", &forged, &"x".repeat(20_000), &request(&challenge, &p384)] {
-        let refused = bench.issuer.issue("proxy-a/uid-of-proxy-a", text).await;
+        let refused = bench.issuer.issue("proxy-a/uid-of-proxy-a", "", text).await;
         assert!(
             matches!(refused, Err(Refusal::Malformed(_) | Refusal::Challenge)),
             "{refused:?}"
         );
     }
-    assert!(bench.issuer.issue("proxy-a/uid-of-proxy-a", &good).await.is_ok());
+    assert!(bench.issuer.issue("proxy-a/uid-of-proxy-a", "", &good).await.is_ok());
 }
 
 #[tokio::test]
@@ -269,81 +270,96 @@ async fn only_the_leader_issues() {
     let sent = request(&challenge, &KeyPair::generate().unwrap());
     bench.leadership.send_replace(Leadership::Follower { holder: None });
     assert_eq!(bench.issuer.challenge(), Err(Refusal::NotLeading));
-    let refused = bench.issuer.issue("proxy-a/uid-of-proxy-a", &sent).await;
+    let refused = bench.issuer.issue("proxy-a/uid-of-proxy-a", "", &sent).await;
     assert_eq!(refused, Err(Refusal::NotLeading));
     assert_eq!(AUDIENCE, "identity.gateway.silverback.dev");
 }
 
-#[tokio::test]
-async fn an_embedded_proxy_gets_its_certificate_by_itself_and_is_dialled_by_its_uid() {
-    // Another test may have been first.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let bench = bench();
-    let shutdown = CancellationToken::new();
-    let (_shown, certificate) = watch::channel(Some(Arc::new(bench.server.clone())));
-    let endpoint = serve::identity::start(
-        "127.0.0.1:0".parse().unwrap(),
-        bench.issuer.clone(),
-        certificate,
-        &shutdown,
-    );
-    let endpoint = endpoint.unwrap();
+/// An embedded proxy that asks the issuer, and who speaks to its Admin API.
+struct Asking {
+    directory: tempfile::TempDir,
+    arguments: ProxyArguments,
+    port: u16,
+    shutdown: CancellationToken,
+    _shown: watch::Sender<Option<Arc<KeyPairPem>>>,
+}
 
-    let directory = tempfile::tempdir().unwrap();
-    let file = |name: &str, content: &str| {
-        let path = directory.path().join(name);
-        std::fs::write(&path, content).unwrap();
-        Some(path.display().to_string())
-    };
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let arguments = ProxyArguments {
-        proxy_listen: Some("off".to_owned()),
-        status_listen: Some("off".to_owned()),
-        admin_listen: Some(format!("127.0.0.1:{port} ssl")),
-        admin_ssl_client_certificate: file("ca.crt", &bench.controllers.pem().certificate),
-        admin_client_name: vec![CONTROLLER_NAME.to_owned()],
-        identity_url: Some(format!("https://localhost:{}", endpoint.port())),
-        identity_token_file: file("token", "proxy-a/uid-of-proxy-a\n"),
-        prefix: Some(directory.path().display().to_string()),
-        ..ProxyArguments::default()
-    };
-    let asked = async {
-        let client = bench
-            .controllers
-            .issue_client(CONTROLLER_NAME, Timestamp::now())
-            .unwrap();
+impl Asking {
+    fn new(bench: &Bench) -> Self {
+        // Another test may have been first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let shutdown = CancellationToken::new();
+        let (shown, certificate) = watch::channel(Some(Arc::new(bench.server.clone())));
+        let endpoint = serve::identity::start(
+            "127.0.0.1:0".parse().unwrap(),
+            bench.issuer.clone(),
+            certificate,
+            &shutdown,
+        );
+        let endpoint = endpoint.unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, content: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            Some(path.display().to_string())
+        };
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let arguments = ProxyArguments {
+            proxy_listen: Some("off".to_owned()),
+            status_listen: Some("off".to_owned()),
+            admin_listen: Some(format!("127.0.0.1:{port} ssl")),
+            admin_ssl_client_certificate: file("ca.crt", &bench.controllers.pem().certificate),
+            admin_client_name: vec![CONTROLLER_NAME.to_owned()],
+            identity_url: Some(format!("https://localhost:{}", endpoint.port())),
+            identity_token_file: file("token", "proxy-a/uid-of-proxy-a\n"),
+            prefix: Some(directory.path().display().to_string()),
+            ..ProxyArguments::default()
+        };
+        Self {
+            directory,
+            arguments,
+            port,
+            shutdown,
+            _shown: shown,
+        }
+    }
+
+    /// A controller of one of these authorities, that takes the proxy for that pod and trusts those.
+    fn client(&self, controllers: &Authority, trusted: &str, uid: &str) -> AdminClient {
+        let client = controllers.issue_client(CONTROLLER_NAME, Timestamp::now()).unwrap();
         let tls = AdminTls::new(&AdminTlsMaterial {
-            roots: Some(bench.authority.pem().certificate.clone().into_bytes()),
+            roots: Some(trusted.as_bytes().to_vec()),
             certificate: Some(client.certificate.into_bytes()),
             key: Some(client.key.into_bytes()),
             ..AdminTlsMaterial::default()
         })
         .unwrap();
-        let url = format!("https://127.0.0.1:{port}");
         let limits = ConnectionLimits {
             connect: Duration::from_secs(2),
             request: Duration::from_secs(2),
             keep: Duration::ZERO,
             is_abrupt: false,
         };
-        let client_for = |uid: &str| {
-            let target = proxy_view(PodRef {
-                namespace: "gateway".into(),
-                name: "proxy-a".into(),
-                uid: uid.into(),
-            })
-            .target;
-            let target = ProxyTarget {
-                server_name: Some(uid.into()),
-                ..ProxyTarget::clone(&target)
-            };
-            tls.client(&url, &target, &limits).unwrap()
+        let target = proxy_view(PodRef {
+            namespace: "gateway".into(),
+            name: "proxy-a".into(),
+            uid: uid.into(),
+        })
+        .target;
+        let target = ProxyTarget {
+            server_name: Some(uid.into()),
+            ..ProxyTarget::clone(&target)
         };
-        let client = client_for("uid-of-proxy-a");
+        tls.client(&format!("https://127.0.0.1:{}", self.port), &target, &limits)
+            .unwrap()
+    }
+
+    /// As soon as its certificate is trusted: that, as it is seen.
+    async fn shown(&self, client: &AdminClient) -> Arc<PeerCertificate> {
         let answer = loop {
             match client.get("/status", |_| 1 << 20).await {
                 Ok(answer) => break answer,
@@ -352,21 +368,74 @@ async fn an_embedded_proxy_gets_its_certificate_by_itself_and_is_dialled_by_its_
         };
         assert_eq!(answer.status, 200);
         assert_eq!(client.security(), ConnectionSecurity::Mutual);
-        let shown = answer.certificate.unwrap();
+        answer.certificate.unwrap()
+    }
+
+    /// Runs the proxy as long as somebody asks it.
+    async fn while_it_runs(&self, asked: impl Future<Output = ()>) {
+        tokio::select! {
+            ended = silverback_proxy::run(&self.arguments) => panic!("the proxy ended: {ended:?}"),
+            asked = tokio::time::timeout(Duration::from_secs(60), asked) => asked.expect("in time"),
+        }
+        self.shutdown.cancel();
+    }
+}
+
+#[tokio::test]
+async fn an_embedded_proxy_gets_its_certificate_by_itself_and_is_dialled_by_its_uid() {
+    let bench = bench();
+    let proxy = Asking::new(&bench);
+    let asked = async {
+        let trusted = &bench.authority.pem().certificate;
+        let client = proxy.client(&bench.controllers, trusted, "uid-of-proxy-a");
+        let shown = proxy.shown(&client).await;
         assert_eq!((&*shown.server_name, &*shown.issuer), ("uid-of-proxy-a", "CN=proxies"));
         // It is nobody else.
-        let client = client_for("uid-of-proxy-b");
+        let client = proxy.client(&bench.controllers, trusted, "uid-of-proxy-b");
         let refused = client.get("/status", |_| 1 << 20).await.unwrap_err();
         assert_eq!(client.fault(&refused).kind, TransportFaultKind::CertificateUntrusted);
     };
-    tokio::select! {
-        ended = silverback_proxy::run(&arguments) => panic!("the proxy ended: {ended:?}"),
-        asked = tokio::time::timeout(Duration::from_secs(60), asked) => asked.expect("in time"),
-    }
-    let key = std::fs::metadata(directory.path().join("identity/tls.key")).unwrap();
+    proxy.while_it_runs(asked).await;
+    let key = std::fs::metadata(proxy.directory.path().join("identity/tls.key")).unwrap();
     assert_eq!(
         std::os::unix::fs::PermissionsExt::mode(&key.permissions()) & 0o777,
         0o600
     );
-    shutdown.cancel();
+}
+
+/// Whoever shows a certificate of the next authority is taken for one that trusts the next controllers.
+#[tokio::test]
+async fn a_proxy_that_shows_a_certificate_of_the_next_authority_trusts_the_next_controllers() {
+    let bench = bench();
+    let now = Timestamp::now();
+    let next = Authority::generate("next proxies", now).unwrap();
+    let next_controllers = Authority::generate("next controllers", now).unwrap();
+    let controllers = fingerprint(&next_controllers.pem().certificate).unwrap();
+    let both = [&*bench.authority.pem().certificate, &next.pem().certificate].concat();
+    bench.material.send_replace(Some(Arc::new(IssuingMaterial {
+        signer: bench.authority.pem().clone(),
+        next: Some(NextSigner {
+            signer: next.pem().clone(),
+            controllers,
+        }),
+        server: bench.server.clone(),
+    })));
+    let proxy = Asking::new(&bench);
+    let asked = async {
+        // It starts, and kubelet has not brought it the new file yet.
+        let old = proxy.client(&bench.controllers, &both, "uid-of-proxy-a");
+        assert_eq!(proxy.shown(&old).await.issuer, "CN=proxies");
+        let file = [
+            &*bench.controllers.pem().certificate,
+            &next_controllers.pem().certificate,
+        ];
+        std::fs::write(proxy.directory.path().join("ca.crt"), file.concat()).unwrap();
+        while proxy.shown(&old).await.issuer != "CN=next proxies" {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let new = proxy.client(&next_controllers, &both, "uid-of-proxy-a");
+        let answer = new.get("/status", |_| 1 << 20).await;
+        assert_eq!(answer.expect("the next controllers are let in").status, 200);
+    };
+    proxy.while_it_runs(asked).await;
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod directory;
+mod own_certificates;
 mod secrets;
 mod webhook;
 

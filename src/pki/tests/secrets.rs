@@ -14,20 +14,20 @@ use crate::{
     fleet::{ConnectionSecurity, FleetView, ProxyReport, ProxyView},
     lease::fake_api::FakeApi,
     model::{Edition, Epoch, Leadership, NamespacedName, PeerCertificate, PodRef, RouterFlavor},
-    pki::{CertificateMaterial, FleetKnowledge, ROTATE, SecretSettings, authority, keep_secrets},
+    pki::{CertificateMaterial, FleetKnowledge, Issuing, ROTATE, SecretSettings, authority, keep_secrets},
 };
 
-const AUTHORITIES: &str = "/api/v1/namespaces/gateway/secrets/ca";
-const PROXIES: &str = "/api/v1/namespaces/gateway/secrets/proxy-tls";
+pub(super) const AUTHORITIES: &str = "/api/v1/namespaces/gateway/secrets/ca";
+pub(super) const PROXIES: &str = "/api/v1/namespaces/gateway/secrets/proxy-tls";
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/gateway/deployments/kong";
 
-struct Replica {
+pub(super) struct Replica {
     view: watch::Sender<Arc<FleetView>>,
-    material: watch::Receiver<Option<Arc<CertificateMaterial>>>,
+    pub(super) material: watch::Receiver<Option<Arc<CertificateMaterial>>>,
     leadership: watch::Sender<Leadership>,
 }
 
-fn leader() -> Leadership {
+pub(super) fn leader() -> Leadership {
     Leadership::Leader {
         epoch: Epoch {
             lease_uid: "lease".into(),
@@ -37,6 +37,10 @@ fn leader() -> Leadership {
 }
 
 fn replica(api: &FakeApi, part: Leadership) -> Replica {
+    replica_with(api, part, None)
+}
+
+pub(super) fn replica_with(api: &FakeApi, part: Leadership, issuing: Option<Issuing>) -> Replica {
     // Another test may have been first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (out, material) = watch::channel(None);
@@ -52,7 +56,7 @@ fn replica(api: &FakeApi, part: Leadership) -> Replica {
         view: views,
         leadership: parts,
     };
-    tokio::spawn(keep_secrets(api.client(), settings, fleet, None, out));
+    tokio::spawn(keep_secrets(api.client(), settings, fleet, issuing, out));
     Replica {
         view,
         material,
@@ -60,7 +64,7 @@ fn replica(api: &FakeApi, part: Leadership) -> Replica {
     }
 }
 
-fn empty() -> FakeApi {
+pub(super) fn empty() -> FakeApi {
     let api = FakeApi::new();
     for path in [AUTHORITIES, PROXIES] {
         api.put(path, json!({"type": "Opaque"}));
@@ -69,12 +73,12 @@ fn empty() -> FakeApi {
     api
 }
 
-fn text(api: &FakeApi, path: &str, key: &str) -> Option<String> {
+pub(super) fn text(api: &FakeApi, path: &str, key: &str) -> Option<String> {
     let secret = api.get(path)?;
     String::from_utf8(STANDARD.decode(secret["data"][key].as_str()?).unwrap()).ok()
 }
 
-fn proxy(name: &str, edition: Edition, certificate: &str, not_after: Timestamp) -> Arc<ProxyView> {
+pub(super) fn proxy(name: &str, edition: Edition, certificate: &str, not_after: Timestamp) -> Arc<ProxyView> {
     let mut view = proxy_view(PodRef {
         namespace: "gateway".into(),
         name: name.into(),
@@ -101,7 +105,7 @@ fn proxy(name: &str, edition: Edition, certificate: &str, not_after: Timestamp) 
     Arc::new(view)
 }
 
-fn show(replica: &Replica, proxies: Vec<Arc<ProxyView>>) {
+pub(super) fn show(replica: &Replica, proxies: Vec<Arc<ProxyView>>) {
     replica.view.send_replace(Arc::new(FleetView {
         proxies,
         ..FleetView::default()
@@ -113,7 +117,7 @@ fn with<T>(pem: &str, look: impl FnOnce(&X509Certificate<'_>) -> T) -> T {
     look(&block.parse_x509().unwrap())
 }
 
-fn count(bundle: &Option<String>) -> usize {
+pub(super) fn count(bundle: &Option<String>) -> usize {
     bundle
         .as_deref()
         .unwrap_or_default()
@@ -122,15 +126,22 @@ fn count(bundle: &Option<String>) -> usize {
 }
 
 /// The real clock stands still for a test: what waits for it is told that it has waited.
-fn wait_is_over(api: &FakeApi, key: &str) {
+pub(super) fn wait_is_over(api: &FakeApi, key: &str) {
     let mut secret = api.get(AUTHORITIES).unwrap();
     let long_ago = Timestamp::now() - SignedDuration::from_mins(6);
     secret["data"][key] = Value::from(STANDARD.encode(long_ago.to_string()));
     api.put(AUTHORITIES, secret);
 }
 
-fn in_a_month() -> Timestamp {
+pub(super) fn in_a_month() -> Timestamp {
     Timestamp::now() + SignedDuration::from_hours(24 * 30)
+}
+
+/// As `silverback certificates rotate` does.
+pub(super) fn ask(api: &FakeApi, request: &str) {
+    let mut secret = api.get(AUTHORITIES).unwrap();
+    secret["metadata"]["annotations"] = json!({ ROTATE: request });
+    api.put(AUTHORITIES, secret);
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,9 +231,7 @@ async fn authorities_are_replaced_when_every_proxy_has_followed() {
     };
     all_old(&leading);
 
-    let mut secret = api.get(AUTHORITIES).unwrap();
-    secret["metadata"]["annotations"] = json!({ ROTATE: "authorities now" });
-    api.put(AUTHORITIES, secret);
+    ask(&api, "authorities now");
     eventually("both replicas trust both authorities", || {
         count(&trusted(&leading)) == 2 && count(&trusted(&following)) == 2
     })
@@ -308,9 +317,7 @@ async fn kong_is_restarted_when_it_has_to_read_a_certificate_and_no_sooner() {
 
     // Asked for, it is done at once, and an embedded proxy needs none.
     show(&leading, vec![proxy("one", Edition::Embedded, &second, in_a_month())]);
-    let mut secret = api.get(AUTHORITIES).unwrap();
-    secret["metadata"]["annotations"] = json!({ ROTATE: "leaves now" });
-    api.put(AUTHORITIES, secret);
+    ask(&api, "leaves now");
     eventually("a third certificate", || {
         text(&api, PROXIES, "tls.crt").is_some_and(|leaf| leaf != second)
     })
