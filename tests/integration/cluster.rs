@@ -6,6 +6,7 @@ use std::{
     net::{TcpListener, TcpStream},
     path::Path,
     process::Command,
+    sync::{Arc, Mutex},
     thread,
 };
 
@@ -17,18 +18,23 @@ use crate::harness::{client, eventually, silverback};
 /// Objects with the resource that they are of.
 pub(crate) type Objects = Vec<(&'static str, Value)>;
 
-/// An API server that knows these objects and no change: lists have them, watches say nothing. Of namespaced kinds only
-/// those in `readable` may be read, one namespace at a time; if it is empty, all may.
-fn api_server(objects: Objects, readable: &'static [&'static str]) -> String {
+/// Events that were written, as they came.
+pub(crate) type Events = Arc<Mutex<Vec<Value>>>;
+
+/// An API server that knows these objects and no change: lists have them, watches say nothing, and of what is written it takes
+/// events alone. Of namespaced kinds only those in `readable` may be read, one namespace at a time; if it is empty, all may.
+fn api_server(objects: Objects, readable: &'static [&'static str]) -> (String, Events) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
+    let events = Events::default();
+    let taken = events.clone();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let objects = objects.clone();
-            thread::spawn(move || serve(stream, &objects, readable));
+            let (objects, taken) = (objects.clone(), taken.clone());
+            thread::spawn(move || serve(stream, &objects, readable, &taken));
         }
     });
-    url
+    (url, events)
 }
 
 /// What is listed at a path; `Err` is a status.
@@ -53,7 +59,7 @@ fn list(path: &str, objects: &Objects, readable: &[&str]) -> Result<Vec<Value>, 
     Ok(found.filter(is_there).collect())
 }
 
-fn serve(mut stream: TcpStream, objects: &Objects, readable: &[&str]) {
+fn serve(mut stream: TcpStream, objects: &Objects, readable: &[&str], events: &Events) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     loop {
         let (mut head, mut length) = (String::new(), 0);
@@ -66,7 +72,8 @@ fn serve(mut stream: TcpStream, objects: &Objects, readable: &[&str]) {
                 length = value.trim().parse().unwrap();
             }
         }
-        reader.read_exact(&mut vec![0; length]).unwrap();
+        let mut sent = vec![0; length];
+        reader.read_exact(&mut sent).unwrap();
         let target = head.split(' ').nth(1).unwrap();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         if query.contains("watch=true") {
@@ -76,17 +83,21 @@ fn serve(mut stream: TcpStream, objects: &Objects, readable: &[&str]) {
             let _ = reader.read(&mut [0]);
             return;
         }
-        let listed = if head.starts_with("GET ") {
-            list(path, objects, readable)
+        let is_event = path.ends_with("/events") && head.starts_with("POST ");
+        let answer = if head.starts_with("GET ") {
+            list(path, objects, readable).map(|items| {
+                let metadata = json!({"resourceVersion": "1"});
+                json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items})
+            })
+        } else if is_event {
+            let event: Value = serde_json::from_slice(&sent).unwrap();
+            events.lock().unwrap().push(event.clone());
+            Ok(event)
         } else {
             Err(404)
         };
-        let (status, body) = match listed {
-            Ok(items) => {
-                let metadata = json!({"resourceVersion": "1"});
-                let list = json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items});
-                ("200 OK", list)
-            }
+        let (status, body) = match answer {
+            Ok(answer) => ("200 OK", answer),
             Err(code) => {
                 let (line, reason) = match code {
                     403 => ("403 Forbidden", "Forbidden"),
@@ -150,9 +161,20 @@ pub(crate) fn certificates(directory: &Path) {
 
 /// A controller of the Service `gateway/admin`, with certificates from [`certificates`], of a cluster with these objects.
 pub(crate) fn controller(state: &Path, objects: Objects, readable: &'static [&'static str], dashboard: u16) -> Command {
+    controller_and_events(state, objects, readable, dashboard).0
+}
+
+/// The same, with the events that it writes.
+pub(crate) fn controller_and_events(
+    state: &Path,
+    objects: Objects,
+    readable: &'static [&'static str],
+    dashboard: u16,
+) -> (Command, Events) {
+    let (server, events) = api_server(objects, readable);
     let kubeconfig = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "it",
-        "clusters": [{"name": "it", "cluster": {"server": api_server(objects, readable)}}],
+        "clusters": [{"name": "it", "cluster": {"server": server}}],
         "users": [{"name": "it", "user": {}}],
         "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
     });
@@ -173,7 +195,7 @@ pub(crate) fn controller(state: &Path, objects: Objects, readable: &'static [&'s
         .arg(format!("--kong-admin-ca-cert-file={}", file("ca.crt")))
         .arg(format!("--kong-admin-tls-client-cert-file={}", file("controller.crt")))
         .arg(format!("--kong-admin-tls-client-key-file={}", file("controller.key")));
-    controller
+    (controller, events)
 }
 
 /// An embedded proxy with such a certificate, that listens there.

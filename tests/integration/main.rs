@@ -26,4 +26,5 @@ mod proxy_faults;
 mod route_conflicts;
 mod stub;
 mod terminal;
+mod unverified;
 mod webhook;
