@@ -40,6 +40,46 @@ impl Configuration {
     }
 }
 
+/// What is remembered of a configuration that a proxy was given: what is shown of it, and all of it as long as that may be
+/// given to somebody again.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
+    pub(super) hash: ConfigHash,
+    /// In bytes.
+    pub(super) size: u64,
+    /// What was left out of it, in words; `None` if nothing was.
+    pub(super) incomplete: Option<Arc<str>>,
+    sequence: u64,
+    whole: Option<Configuration>,
+}
+
+impl Given {
+    pub(super) fn whole(&self) -> Option<&Configuration> {
+        self.whole.as_ref()
+    }
+
+    pub(super) fn is_older_than(&self, other: &Configuration) -> bool {
+        self.sequence < other.sequence
+    }
+
+    /// Forgets all but what is shown of it.
+    pub(super) fn let_go(&mut self) {
+        self.whole = None;
+    }
+}
+
+impl From<Configuration> for Given {
+    fn from(configuration: Configuration) -> Self {
+        Self {
+            hash: configuration.hash(),
+            size: configuration.rendered.bytes.len() as u64,
+            incomplete: configuration.incomplete.clone(),
+            sequence: configuration.sequence,
+            whole: Some(configuration),
+        }
+    }
+}
+
 /// What this replica may do to proxies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Permission {

@@ -171,7 +171,7 @@ fn candidate<'a>(state: &'a ProxyState, goal: &'a Goal, first: bool) -> Option<&
     let last_good = goal.last_good.as_ref();
     // Old bytes carry old addresses: they come after what was made of the same objects now.
     let kept = goal.kept.as_ref();
-    let accepted = state.accepted.as_ref().map(|accepted| &accepted.configuration);
+    let accepted = state.accepted.as_ref().and_then(|accepted| accepted.given.whole());
     let order = match (&goal.permission, first) {
         (Permission::Nothing, _) => return None,
         // Better the newest than none at all: nothing is known to be wrong with it.

@@ -13,11 +13,12 @@ use proxy_config_schema::ConfigHash;
 use tokio::time::Instant;
 
 use super::{
-    Command, EntityError, FleetEvent, FleetView, Observation, Phase, ProxyView, PushOutcome, PushResult, Settings,
+    Command, EntityError, FleetEvent, FleetView, Observation, PushOutcome, PushResult, Settings,
     configuration::{Configuration, Configurations, Goal, Permission, RestoreReason, profile_of},
     decision::Want,
+    proxy::{Listed, Proxy},
     state::{Moment, Predecessor, ProxyState, UNKNOWN_FOR},
-    step::{Event, Step, step},
+    step::{Event, step},
     throttle::Throttle,
     trial::Trials,
 };
@@ -52,23 +53,6 @@ pub(super) struct Machine {
     /// When the throttle, or a trial, may admit more.
     throttled_until: Option<Instant>,
     changed: bool,
-}
-
-struct Proxy {
-    state: ProxyState,
-    profile: Option<Profile>,
-    step: Step,
-    /// Since when a push is wanted.
-    wants_since: Option<Instant>,
-    listed: Listed,
-    view: Arc<ProxyView>,
-}
-
-/// Where a proxy stands in the queue and among the deadlines: a fleet is large, and most of it has nothing to do.
-#[derive(Default, PartialEq, Eq)]
-struct Listed {
-    push: Option<(bool, Instant)>,
-    deadline: Option<Instant>,
 }
 
 impl Machine {
@@ -226,6 +210,7 @@ impl Machine {
                 if let Some(profile) = &proxy.profile {
                     self.configurations.gone(profile, &id);
                 }
+                proxy.depart();
                 self.departed.insert(id.clone(), (now.instant, proxy));
             }
             commands.push(Command::Detach(id));
@@ -294,6 +279,7 @@ impl Machine {
             // It is gone: what came of it matters only should it come back.
             let goal = self.goal(&proxy);
             proxy.step = step(&mut proxy.state, Event::Pushed(outcome), &goal, &self.settings, now);
+            proxy.depart();
             self.departed.insert(id.clone(), (since, proxy));
             self.changed = true;
             return;
@@ -328,7 +314,8 @@ impl Machine {
         let Some(profile) = proxy.profile.clone() else {
             return;
         };
-        let accepted = proxy.state.accepted.as_ref().map(|accepted| &accepted.configuration);
+        let accepted = proxy.state.accepted.as_ref();
+        let accepted = accepted.and_then(|accepted| accepted.given.whole());
         let known = [
             self.configurations.whole(&profile),
             self.configurations.desired(&profile),
@@ -528,59 +515,5 @@ impl Machine {
             self.running.contains_key(&configuration.hash()) || self.configurations.is_good(profile, configuration);
         let is_known = proxy.state.sent.contains(&runs) || self.configurations.has_rendered(profile, runs);
         (!is_taken && !is_known).then(|| profile.clone())
-    }
-}
-
-impl Proxy {
-    fn new(state: ProxyState) -> Self {
-        let step = Step {
-            want: Want::Nothing,
-            phase: Phase::Discovered,
-            probe: false,
-            deadline: None,
-        };
-        let view = view(&state, None, step.phase, &Goal::none());
-        Self {
-            state,
-            profile: None,
-            step,
-            wants_since: None,
-            listed: Listed::default(),
-            view: Arc::new(view),
-        }
-    }
-
-    fn view(&self, goal: &Goal) -> ProxyView {
-        view(&self.state, self.profile.as_ref(), self.step.phase, goal)
-    }
-}
-
-fn view(state: &ProxyState, profile: Option<&Profile>, phase: Phase, goal: &Goal) -> ProxyView {
-    let desired = goal.desired.as_ref().map(Configuration::hash);
-    // What was left out for it has been refused before.
-    let refused = [desired, goal.whole];
-    let rejection = refused.into_iter().flatten().find_map(|hash| state.rejection(hash));
-    let accepted = state.accepted.as_ref();
-    ProxyView {
-        target: state.target.clone(),
-        phase,
-        profile: profile.cloned(),
-        report: state.report.clone(),
-        desired,
-        observed: state.observed,
-        pending: state.pending().filter(|hash| Some(*hash) != state.observed),
-        unsettled: state.unsettled(),
-        hash_mode: state.names.mode,
-        last_good: accepted.map(|accepted| accepted.configuration.hash()),
-        applied_at: accepted.map(|accepted| accepted.at),
-        apply_duration: accepted.and_then(|accepted| accepted.took),
-        size_bytes: accepted.map(|accepted| accepted.configuration.rendered.bytes.len() as u64),
-        reachable: state.conditions.reachable.clone(),
-        mutual_tls: state.conditions.mutual_tls.clone(),
-        synced: state.conditions.synced.clone(),
-        complete: state.conditions.complete.clone(),
-        ready: state.conditions.ready.clone(),
-        errors: rejection.map(|rejection| rejection.errors.clone()).unwrap_or_default(),
-        error_count: rejection.map_or(0, |rejection| rejection.count),
     }
 }

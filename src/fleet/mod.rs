@@ -13,6 +13,7 @@ pub mod discovery;
 mod event;
 mod machine;
 mod names;
+mod proxy;
 mod settings;
 mod state;
 mod step;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{
     ProxyError, ProxyReport, TransportFault,
-    configuration::{Configuration, pays_for_pushes},
+    configuration::{Configuration, Given, pays_for_pushes},
     names::Names,
     verdict::Conditions,
 };
@@ -107,7 +107,7 @@ pub(super) struct InFlight {
 /// A push whose outcome is not known.
 #[derive(Debug)]
 pub(super) struct Unresolved {
-    pub(super) configuration: Configuration,
+    pub(super) given: Given,
     pub(super) began: Instant,
     pub(super) until: Instant,
     pub(super) fault: TransportFault,
@@ -124,7 +124,7 @@ pub(super) struct Predecessor {
 /// A configuration that the proxy accepted.
 #[derive(Debug)]
 pub(super) struct Accepted {
-    pub(super) configuration: Configuration,
+    pub(super) given: Given,
     pub(super) at: Timestamp,
     /// `None` when it had it already.
     pub(super) took: Option<Duration>,
@@ -226,7 +226,7 @@ impl ProxyState {
     /// What was sent to it of which it has not shown yet what came.
     pub(super) fn pending(&self) -> Option<ConfigHash> {
         let pushed = self.in_flight.as_ref().map(|push| push.configuration.hash());
-        let unanswered = self.unknown.as_ref().map(|unknown| unknown.configuration.hash());
+        let unanswered = self.unknown.as_ref().map(|unknown| unknown.given.hash);
         let taken = self.names.open.as_ref().map(|open| open.ours);
         pushed.or(unanswered).or(taken)
     }
@@ -234,9 +234,16 @@ impl ProxyState {
     /// What was sent to it and has not been answered.
     pub(super) fn unsettled(&self) -> Option<ConfigHash> {
         let pushed = self.in_flight.as_ref().map(|push| push.configuration.hash());
-        let unanswered = self.unknown.as_ref().map(|unknown| unknown.configuration.hash());
+        let unanswered = self.unknown.as_ref().map(|unknown| unknown.given.hash);
         let earlier = self.predecessor.as_ref().map(|push| push.hash);
         pushed.or(unanswered).or(earlier)
+    }
+
+    /// What it was given and has taken, or may have.
+    pub(super) fn given(&mut self) -> impl Iterator<Item = &mut Given> {
+        let accepted = self.accepted.as_mut().map(|accepted| &mut accepted.given);
+        let unknown = self.unknown.as_mut().map(|open| &mut open.given);
+        accepted.into_iter().chain(unknown)
     }
 
     /// The leader before was still sending it that: it is waited for, and no drift when it comes.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{
     Observation, Phase, ProxyReport, PushOutcome, PushResult, Settings, TransportFaultKind,
     attribution::proxy_errors,
-    configuration::{Configuration, Goal, Permission, pays_for_pushes, takes_in_order},
+    configuration::{Configuration, Given, Goal, Permission, pays_for_pushes, takes_in_order},
     decision::{Want, decide},
     names::Reading,
     state::{
@@ -93,6 +93,7 @@ pub(super) fn step(state: &mut ProxyState, event: Event, goal: &Goal, settings: 
     }
     state.drift.forget_old(now.instant);
     forget_rejections(state, goal);
+    let_go(state, goal);
     note_lag(state, goal, now);
 
     let want = decide(state, goal, now);
@@ -180,10 +181,10 @@ fn observed(state: &mut ProxyState, observation: Observation, goal: &Goal, setti
     }
     state.predecessor.take_if(|push| restarted || push.hash == hash);
     if fresh || restarted || confirmed || state.observed.is_none() {
-        if let Some(open) = state.unknown.take_if(|open| open.configuration.hash() == hash) {
+        if let Some(open) = state.unknown.take_if(|open| open.given.hash == hash) {
             // Had it been away in between, this would say little of what the load cost.
             let took = now.instant.duration_since(open.began).min(UNKNOWN_FOR);
-            accept(state, open.configuration, Some(took), settings, now);
+            accept(state, open.given, Some(took), settings, now);
         }
         // What it ran before it took something is no drift.
         if fresh && !waits && !restarted && goal.permission == Permission::Free && goal.desired.is_some() {
@@ -344,7 +345,7 @@ fn pushed(state: &mut ProxyState, outcome: PushOutcome, goal: &Goal, settings: &
                 state.names.taken(outcome.hash, reported, push.began, now.instant);
             }
             let took = matches!(outcome.result, PushResult::Accepted).then_some(outcome.took);
-            accept(state, push.configuration, took, settings, now);
+            accept(state, push.configuration.into(), took, settings, now);
         }
         PushResult::Rejected {
             message,
@@ -371,7 +372,7 @@ fn pushed(state: &mut ProxyState, outcome: PushOutcome, goal: &Goal, settings: &
         PushResult::Unknown(fault) => {
             state.back_off(Cause::Fault(fault.clone()), Duration::ZERO, now);
             state.unknown = (!push.orphaned).then_some(Unresolved {
-                configuration: push.configuration,
+                given: push.configuration.into(),
                 began: push.began,
                 until: now.instant + UNKNOWN_FOR,
                 fault,
@@ -381,15 +382,9 @@ fn pushed(state: &mut ProxyState, outcome: PushOutcome, goal: &Goal, settings: &
 }
 
 /// It has taken a configuration.
-fn accept(
-    state: &mut ProxyState,
-    configuration: Configuration,
-    took: Option<Duration>,
-    settings: &Settings,
-    now: Moment,
-) {
+fn accept(state: &mut ProxyState, given: Given, took: Option<Duration>, settings: &Settings, now: Moment) {
     state.back_off = BackOff::default();
-    state.drift.baseline = Some(configuration.hash());
+    state.drift.baseline = Some(given.hash);
     state.drift.found = None;
     if let Some(took) = took {
         rest(state, took, settings, now);
@@ -397,11 +392,11 @@ fn accept(
     let known = state
         .accepted
         .take()
-        .filter(|known| took.is_none() && known.configuration.hash() == configuration.hash());
+        .filter(|known| took.is_none() && known.given.hash == given.hash);
     state.accepted = Some(Accepted {
         at: known.as_ref().map_or(now.timestamp, |known| known.at),
         took: known.map_or(took, |known| known.took),
-        configuration,
+        given,
     });
 }
 
@@ -421,9 +416,24 @@ fn rest(state: &mut ProxyState, took: Duration, settings: &Settings, now: Moment
 
 /// What can't be wanted again need not be remembered: a configuration that changed and changed back is tried anew.
 fn forget_rejections(state: &mut ProxyState, goal: &Goal) {
-    let accepted = state.accepted.as_ref().map(|accepted| accepted.configuration.hash());
+    let accepted = state.accepted.as_ref().map(|accepted| accepted.given.hash);
     let keep: Vec<ConfigHash> = goal.hashes().chain(accepted).collect();
     state.rejections.retain(|rejection| keep.contains(&rejection.hash));
+}
+
+/// What it was given is of use only until something newer is known to be good, which it can be given instead. So it can not
+/// while it has nothing, is just being sent that, or refuses it. Proxies that rest accept each another one, and there may be
+/// many.
+fn let_go(state: &mut ProxyState, goal: &Goal) {
+    let Some(good) = &goal.last_good else {
+        return;
+    };
+    let sent = state.in_flight.as_ref().map(|push| push.configuration.hash());
+    if state.is_unconfigured() || sent == Some(good.hash()) || state.rejection(good.hash()).is_some() {
+        return;
+    }
+    let older = state.given().filter(|given| given.is_older_than(good));
+    older.for_each(Given::let_go);
 }
 
 fn note_lag(state: &mut ProxyState, goal: &Goal, now: Moment) {

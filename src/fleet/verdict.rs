@@ -368,18 +368,12 @@ fn complete(state: &ProxyState, goal: &Goal) -> Option<Judgement> {
     if observed.is_none() {
         return say(Unknown, "Unconfigured", "it has no configuration");
     }
-    let accepted = state.accepted.as_ref().map(|accepted| &accepted.configuration);
-    let known = [
-        goal.desired.as_ref(),
-        goal.kept.as_ref(),
-        goal.last_good.as_ref(),
-        accepted,
-    ];
-    let running = known
-        .into_iter()
-        .flatten()
-        .find(|configuration| configuration.hash() == observed)?;
-    match &running.incomplete {
+    let known = [&goal.desired, &goal.kept, &goal.last_good].into_iter().flatten();
+    let known = known.map(|configuration| (configuration.hash(), &configuration.incomplete));
+    let accepted = state.accepted.iter();
+    let accepted = accepted.map(|accepted| (accepted.given.hash, &accepted.given.incomplete));
+    let (_, incomplete) = known.chain(accepted).find(|(hash, _)| *hash == observed)?;
+    match incomplete {
         None => say(True, "Complete", "nothing was left out of what it runs"),
         Some(left_out) => say(False, "ObjectsLeftOut", left_out.to_string()),
     }

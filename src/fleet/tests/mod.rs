@@ -5,6 +5,7 @@
 mod actor;
 mod arbitrary;
 mod hashes;
+mod memory;
 mod newcomers;
 mod permission;
 mod profiles;

@@ -5,7 +5,7 @@ mod renditions;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -61,6 +61,8 @@ pub(crate) struct World {
     pub(crate) salted: BTreeSet<ProxyId>,
     /// Configurations that simulated proxies refuse.
     bad: BTreeSet<ConfigHash>,
+    /// Each that it was told to run.
+    renditions: Vec<Weak<Rendered>>,
     is_paused: bool,
     pub(crate) view: FleetView,
     pub(crate) pushes: usize,
@@ -154,6 +156,7 @@ impl World {
             desired: None,
             salted: BTreeSet::new(),
             bad: BTreeSet::new(),
+            renditions: Vec::new(),
             is_paused: false,
             view: FleetView::default(),
             pushes: 0,
@@ -180,6 +183,7 @@ impl World {
             probes: 0,
             received: Vec::new(),
             refused: BTreeSet::new(),
+            refuses: BTreeSet::new(),
             told: None,
             told_process: None,
         });
@@ -242,6 +246,11 @@ impl World {
         let good = self.machine.last_good();
         good.map(|(profile, good)| (profile.clone(), (good.sequence, good.hash())))
             .collect()
+    }
+
+    /// How many of the configurations that there have been are in memory.
+    pub(crate) fn in_memory(&self) -> usize {
+        self.renditions.iter().filter(|made| made.strong_count() > 0).count()
     }
 
     /// The process starts again; its configuration is kept or not.

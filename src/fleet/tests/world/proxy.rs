@@ -62,6 +62,8 @@ pub(crate) struct Proxy {
     pub(crate) received: Vec<(Duration, ConfigHash)>,
     /// Refused since its start, while the same configuration was wanted.
     pub(super) refused: BTreeSet<ConfigHash>,
+    /// Configurations that only this one refuses.
+    pub(crate) refuses: BTreeSet<ConfigHash>,
     /// What the last probe told.
     pub(super) told: Option<ConfigHash>,
     /// Of which process it told.
@@ -120,9 +122,9 @@ impl World {
     pub(super) fn take_push(&mut self, id: &ProxyId, rendered: &Rendered, sent_under: &Epoch) {
         let (elapsed, hash) = (self.elapsed, rendered.hash);
         assert_eq!(self.leadership.epoch(), Some(sent_under), "only a leader pushes");
-        let refuses = self.bad.contains(&hash);
         let cut = matches!(self.leadership, Leadership::Cut { .. });
         let proxy = self.proxies.get_mut(id).expect("known");
+        let refuses = self.bad.contains(&hash) || proxy.refuses.contains(&hash);
         assert!(!proxy.under_way, "never two pushes at once");
         // What it calls a configuration that it was not seen to take is not known.
         assert!(

@@ -110,6 +110,7 @@ impl World {
     ) {
         self.generation += 1;
         let shared = rendered(text);
+        self.renditions.push(Arc::downgrade(&shared));
         if hold.is_none() && self.desired != Some(shared.hash) {
             self.desired = Some(shared.hash);
             // A configuration that changed and changed back may be tried again.
