@@ -180,8 +180,11 @@ impl Election {
     pub(super) fn request(&mut self, now: Instant, wall: Timestamp) -> Option<Request> {
         let (_, purpose) = self.next().filter(|(at, _)| *at <= now)?;
         self.under_way = Some((purpose, now));
-        if let (Purpose::Acquire, Knowledge::Lease { lease, .. }) = (purpose, &self.knowledge) {
-            self.handed_over = handover::read(lease);
+        match (purpose, &self.knowledge) {
+            (Purpose::Acquire, Knowledge::Lease { lease, .. }) => self.handed_over = handover::read(lease),
+            // What was handed over with the one before has long been told.
+            (Purpose::Create, _) => self.handed_over.clear(),
+            _ => {}
         }
         match purpose {
             Purpose::Read => self.read_at = None,

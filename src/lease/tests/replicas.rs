@@ -148,6 +148,26 @@ async fn who_takes_a_released_lease_knows_what_is_still_being_sent_and_who_takes
     assert_eq!(*third.handed_over.borrow(), Unsettled::new());
 }
 
+/// What was handed over before has been waited for.
+#[tokio::test(start_paused = true)]
+async fn who_makes_the_lease_again_is_handed_nothing_over() {
+    let api = FakeApi::new();
+    let mut first = replica(&api, "silverback-a");
+    first.leads().await;
+    *first.unsettled.lock().expect("nobody holds it") =
+        Unsettled::from([(ProxyId("uid-1".into()), ConfigHash::of(b"one"))]);
+    let mut second = replica(&api, "silverback-b");
+    second.follows().await;
+    first.shutdown.cancel();
+    let former = second.leads().await;
+    first.task.await.expect("ended well");
+    api.delete(LEASE);
+    second
+        .becomes(|part| part.is_leader() && part.epoch() != former.epoch())
+        .await;
+    assert_eq!(*second.handed_over.borrow(), Unsettled::new());
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_last_one_to_end_leaves_an_empty_lease() {
     let api = FakeApi::new();
