@@ -16,6 +16,8 @@ use super::{
 const CONFIRM_FIRST: Duration = Duration::from_secs(1);
 /// After what it shall run was refused, something else is rendered in a moment: nothing older goes to it before.
 const RENDERED_WITHIN: Duration = Duration::from_secs(2);
+/// Between two configurations for a proxy that somebody keeps taking them away from.
+const EMPTIED_AGAIN: Duration = Duration::from_secs(10);
 
 /// Whether a push is wanted.
 #[derive(Debug, Clone)]
@@ -148,7 +150,12 @@ pub(super) fn decide(state: &ProxyState, goal: &Goal, now: Moment) -> Want {
     if let Some(wait) = later(Wait::BackOff, state.back_off.until) {
         return wait;
     }
-    if let Some(wait) = later(Wait::Drift, state.drift.not_before) {
+    let mut repaired = state.drift.not_before;
+    if first {
+        // It serves nothing: that is soon mended, and whoever takes it away again is not outrun.
+        repaired = repaired.min(state.settled.map(|settled| settled + EMPTIED_AGAIN));
+    }
+    if let Some(wait) = later(Wait::Drift, repaired) {
         return wait;
     }
     let first_repair = state.drift.found.is_some() && state.drift.times.len() == 1;

@@ -193,10 +193,7 @@ impl Names {
                 self.open = Some(open);
                 return Reading::NotYet(name);
             }
-            // Without any configuration it is better given one once more than left alone.
-            if !reported.is_none() {
-                return Reading::Ignored(name);
-            }
+            return Reading::Ignored(name);
         }
         let means_another = name != reported || reported.is_none() || is_ours(reported);
         if self.mode == HashMode::Predicted || means_another {

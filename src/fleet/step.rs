@@ -260,7 +260,10 @@ fn read_hash(
             ..plain(hash)
         },
         Reading::Ignored(hash) => {
-            state.back_off(Cause::Ignored, ONE_ATTEMPT, now);
+            // Without any configuration it is better given one once more than left alone.
+            if !hash.is_none() {
+                state.back_off(Cause::Ignored, ONE_ATTEMPT, now);
+            }
             // That it goes on with this is nobody's doing.
             state.drift.baseline = Some(hash);
             Read {

@@ -238,10 +238,14 @@ fn synced(state: &ProxyState, standing: &Standing, goal: &Goal, want: &Want, now
         }
         Standing::Rejected(rejection) => return say(False, "ConfigRejected", rejection.message.clone()),
         Standing::Drifted(found) if state.drift.is_foreign_writer() => {
+            let pace = match found.is_none() {
+                true => "every ten seconds at most",
+                false => "once a minute",
+            };
             let found = running(*found);
             let message = format!(
                 "somebody else keeps configuring this proxy (it was found {found}): find the other controller, or \
-                 let the proxy verify client certificates; it is repaired once a minute"
+                 let the proxy verify client certificates; it is repaired {pace}"
             );
             return say(False, "ForeignWriter", message);
         }
