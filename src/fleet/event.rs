@@ -197,6 +197,8 @@ pub enum PushResult {
     },
     /// This leadership is over: the proxy has seen a later epoch.
     Fenced,
+    /// The proxy has seen another leader, and the API server did not say whether this replica leads.
+    Unconfirmed,
     /// It was not sent.
     NotSent(TransportFault),
     /// Sent at least in part, and no answer: the outcome is unknown until the proxy's hash shows it. The connection is gone,

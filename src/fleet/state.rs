@@ -154,6 +154,7 @@ pub(super) enum Cause {
     Fault(TransportFault),
     Busy,
     Fenced,
+    Unconfirmed,
     /// It was taken, and never came into effect.
     Ignored,
 }

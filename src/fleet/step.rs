@@ -371,6 +371,7 @@ fn pushed(state: &mut ProxyState, outcome: PushOutcome, goal: &Goal, settings: &
             state.back_off(Cause::Busy, retry_after.unwrap_or_default(), now);
         }
         PushResult::Fenced => state.back_off(Cause::Fenced, ONE_ATTEMPT, now),
+        PushResult::Unconfirmed => state.back_off(Cause::Unconfirmed, Duration::ZERO, now),
         PushResult::NotSent(fault) => state.back_off(Cause::Fault(fault), Duration::ZERO, now),
         PushResult::Unknown(fault) => {
             state.back_off(Cause::Fault(fault.clone()), Duration::ZERO, now);

@@ -348,6 +348,12 @@ fn lag(state: &ProxyState, goal: &Goal, want: &Want) -> (&'static str, Cow<'stat
                  replica behind?"
                     .into(),
             ),
+            Some(Cause::Unconfirmed) => (
+                "LeaseUnreachable",
+                "it has been configured by another leader, and the API server did not say whether this replica leads now; \
+                 it is asked again with the next push"
+                    .into(),
+            ),
             Some(Cause::Ignored) => (
                 "NotEffective",
                 "it has answered that it took the configuration, and goes on with the one before; it is tried again once a \

@@ -19,8 +19,8 @@ use crate::model::Epoch;
 pub struct Confirmation {
     api: Api<Lease>,
     settings: LeaseSettings,
-    /// When the API server was asked last, and under which epoch this replica led.
-    last: Mutex<Option<(Instant, Option<Epoch>)>>,
+    /// When the API server was asked last, and the Lease, if it answered with one.
+    last: Mutex<Option<(Instant, Option<Lease>)>>,
 }
 
 impl Confirmation {
@@ -33,26 +33,22 @@ impl Confirmation {
         }
     }
 
-    /// Whether this replica led under that epoch at a moment after this was called. No if the API server does not say so.
-    pub async fn leads(&self, under: &Epoch) -> bool {
+    /// Whether this replica led under that epoch at a moment after this was called. Nothing if the API server does not say: it
+    /// does not answer, or there is no Lease, as while it is made again.
+    pub async fn leads(&self, under: &Epoch) -> Option<bool> {
         let called = Instant::now();
         let mut last = self.last.lock().await;
-        let led = match &*last {
-            Some((asked, led)) if *asked >= called => led.clone(),
-            _ => {
-                let asked = Instant::now();
-                let led = self.ask().await;
-                *last = Some((asked, led.clone()));
-                led
-            }
-        };
-        led.as_ref() == Some(under)
+        if last.as_ref().is_none_or(|(asked, _)| *asked < called) {
+            let asked = Instant::now();
+            *last = Some((asked, self.ask().await));
+        }
+        let lease = last.as_ref()?.1.as_ref()?;
+        Some(holder(lease) == Some(&*self.settings.identity) && epoch(lease) == *under)
     }
 
-    async fn ask(&self) -> Option<Epoch> {
+    async fn ask(&self) -> Option<Lease> {
         let limit = self.settings.timing.renew_deadline / 2;
         let lease = timeout(limit, self.api.get(&self.settings.lease.name)).await;
-        let lease = lease.ok()?.ok()?;
-        (holder(&lease) == Some(&*self.settings.identity)).then(|| epoch(&lease))
+        lease.ok()?.ok()
     }
 }

@@ -75,12 +75,13 @@ pub struct Metrics {
     known: Mutex<BTreeSet<String>>,
 }
 
-const RESULTS: [&str; 7] = [
+const RESULTS: [&str; 8] = [
     "accepted",
     "unchanged",
     "rejected",
     "busy",
     "fenced",
+    "unconfirmed",
     "not_sent",
     "unknown",
 ];
@@ -225,8 +226,9 @@ impl Metrics {
             PushResult::Rejected { .. } => RESULTS[2],
             PushResult::Busy { .. } => RESULTS[3],
             PushResult::Fenced => RESULTS[4],
-            PushResult::NotSent(_) => RESULTS[5],
-            PushResult::Unknown(_) => RESULTS[6],
+            PushResult::Unconfirmed => RESULTS[5],
+            PushResult::NotSent(_) => RESULTS[6],
+            PushResult::Unknown(_) => RESULTS[7],
         };
         let proxy = label(target);
         let mut known = self.known.lock().expect("no holder of the lock panics");

@@ -117,7 +117,8 @@ impl Attempt {
     async fn try_address(&self, client: &Result<AdminClient, TransportFault>) -> Result<PushResult, TransportFault> {
         let client = client.as_ref().map_err(Clone::clone)?;
         let answer = match self.send_as_leader(client).await {
-            Ok(answer) => answer,
+            Ok(Some(answer)) => answer,
+            Ok(None) => return Ok(PushResult::Unconfirmed),
             Err(error) => {
                 let fault = client.fault(&error);
                 if error.is_connect() {
@@ -136,24 +137,27 @@ impl Attempt {
     }
 
     /// Sends it, and again if the proxy has seen another leader, which this replica led after: the Lease was made again, or
-    /// another release had pushed. Who was deposed gets no further than the first time (ADR 14).
-    async fn send_as_leader(&self, client: &AdminClient) -> Result<Answer, AdminError> {
+    /// another release had pushed. Who was deposed gets no further than the first time (ADR 14). No answer where nobody says
+    /// which of both it is.
+    async fn send_as_leader(&self, client: &AdminClient) -> Result<Option<Answer>, AdminError> {
         let answer = self.send(client, PUSH, None).await?;
         let Some(seen) = answer
             .headers
             .get(EPOCH)
             .filter(|_| answer.status == StatusCode::CONFLICT)
         else {
-            return Ok(answer);
+            return Ok(Some(answer));
         };
-        if !(self.still_leads)(self.epoch.clone()).await {
-            return Ok(answer);
+        match (self.still_leads)(self.epoch.clone()).await {
+            Some(true) => {}
+            Some(false) => return Ok(Some(answer)),
+            None => return Ok(None),
         }
         tracing::info!(
             proxy = %self.target.name, ?seen, epoch = %self.epoch,
             "the proxy has a configuration of another leader; the Lease is ours: sending again"
         );
-        self.send(client, PUSH, Some(seen.clone())).await
+        self.send(client, PUSH, Some(seen.clone())).await.map(Some)
     }
 
     async fn send(

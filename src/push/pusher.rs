@@ -18,8 +18,8 @@ use crate::{
     render::Rendered,
 };
 
-/// Whether this replica leads under an epoch at a moment after it was asked.
-pub type StillLeads = Arc<dyn Fn(Epoch) -> BoxFuture<'static, bool> + Send + Sync>;
+/// Whether this replica leads under an epoch at a moment after it was asked; nothing if nobody says.
+pub type StillLeads = Arc<dyn Fn(Epoch) -> BoxFuture<'static, Option<bool>> + Send + Sync>;
 
 /// How pushes are made.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ impl Default for Settings {
             keep: Duration::from_secs(5),
             stop: CancellationToken::new(),
             // Where nobody else could.
-            still_leads: Arc::new(|_| std::future::ready(true).boxed()),
+            still_leads: Arc::new(|_| std::future::ready(Some(true)).boxed()),
         }
     }
 }

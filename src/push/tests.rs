@@ -4,10 +4,7 @@
 
 use std::{
     io::ErrorKind,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -41,8 +38,8 @@ struct Pushing {
     events: mpsc::Receiver<FleetEvent>,
     tls: watch::Sender<Arc<AdminTls>>,
     stop: CancellationToken,
-    /// Whether the API server says that this replica leads.
-    leads: Arc<AtomicBool>,
+    /// What the API server says of whether this replica leads.
+    leads: Arc<Mutex<Option<bool>>>,
 }
 
 impl Pushing {
@@ -54,10 +51,10 @@ impl Pushing {
         let (tls, receiver) = watch::channel(tls);
         let (sender, events) = mpsc::channel(16);
         let stop = CancellationToken::new();
-        let leads = Arc::new(AtomicBool::new(true));
+        let leads = Arc::new(Mutex::new(Some(true)));
         let still_leads = {
             let leads = leads.clone();
-            Arc::new(move |_| std::future::ready(leads.load(Ordering::SeqCst)).boxed())
+            Arc::new(move |_| std::future::ready(*leads.lock().unwrap()).boxed())
         };
         let settings = Settings {
             timeout: Duration::from_millis(800),
@@ -202,15 +199,19 @@ async fn a_proxy_that_has_seen_another_leader_is_sent_it_again_only_by_who_leads
     })
     .await;
     let mut pushing = Pushing::start(proxy.target(), pki.admin_tls());
-    pushing.leads.store(false, Ordering::SeqCst);
+    *pushing.leads.lock().unwrap() = Some(false);
     let result = pushing.push(&document()).await;
     assert!(matches!(result, PushResult::Fenced), "{result:?}");
     assert_eq!(proxy.requests().len(), 1);
-    pushing.leads.store(true, Ordering::SeqCst);
+    *pushing.leads.lock().unwrap() = None;
+    let result = pushing.push(&document()).await;
+    assert!(matches!(result, PushResult::Unconfirmed), "{result:?}");
+    assert_eq!(proxy.requests().len(), 2);
+    *pushing.leads.lock().unwrap() = Some(true);
     let result = pushing.push(&document()).await;
     assert!(matches!(result, PushResult::Accepted), "{result:?}");
     let requests = proxy.requests();
-    assert_eq!(requests.len(), 3);
+    assert_eq!(requests.len(), 4);
     assert!(
         requests
             .iter()

@@ -383,6 +383,27 @@ fn an_embedded_proxy_that_hangs_with_a_push_is_told_of_before_the_push_ends() {
     assert_eq!(world.shown("a").reachable.status, ConditionStatus::True);
 }
 
+/// As when the API server does not answer just then: nobody is known to have deposed this one.
+#[test]
+fn a_leader_of_whom_nothing_is_said_tries_again_soon() {
+    let mut world = World::new(&[]);
+    world.add("a", Edition::Embedded);
+    world.proxy("a").mood = Mood::Unconfirmed;
+    world.retarget();
+    world.run("one");
+    world.pass(seconds(12));
+    let synced = &world.shown("a").synced;
+    assert_eq!(
+        (synced.status, &*synced.reason),
+        (ConditionStatus::False, "LeaseUnreachable")
+    );
+    assert!(synced.message.contains("did not say"), "{}", synced.message);
+    assert!((3..=5).contains(&world.pushes), "{} pushes", world.pushes);
+    world.proxy("a").mood = Mood::Healthy;
+    world.pass(seconds(10));
+    assert_eq!(world.shown("a").phase, Phase::Synced);
+}
+
 #[test]
 fn after_failures_each_proxy_waits_ever_longer_in_its_own_time_and_never_longer_than_a_minute() {
     let names = ["a", "b", "c", "d"];

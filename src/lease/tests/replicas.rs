@@ -481,25 +481,25 @@ async fn only_who_leads_by_what_the_api_server_says_now_is_confirmed() {
     let api = FakeApi::new();
     let mut first = replica(&api, "silverback-a");
     let led = first.leads().await.epoch().expect("a leader").clone();
-    assert!(first.confirmation.leads(&led).await);
+    assert_eq!(first.confirmation.leads(&led).await, Some(true));
     let later = Epoch {
         transitions: led.transitions + 1,
         ..led.clone()
     };
-    assert!(!first.confirmation.leads(&later).await);
+    assert_eq!(first.confirmation.leads(&later).await, Some(false));
 
     tokio::time::sleep(Duration::from_secs(1)).await;
     // Many proxies refuse at once: the API server is asked for the first, and once for those who came meanwhile.
     api.take_requests();
     let all = futures_util::future::join_all((0..100).map(|_| first.confirmation.leads(&led))).await;
-    assert!(all.iter().all(|leads| *leads));
+    assert!(all.iter().all(|leads| *leads == Some(true)));
     let requests = api.take_requests();
     let asked = requests.iter().filter(|line| line.starts_with("GET")).count();
     assert!((1..=2).contains(&asked), "{requests:?}");
 
     tokio::time::sleep(Duration::from_secs(1)).await;
     api.fail("GET /apis/coordination", 0);
-    assert!(!first.confirmation.leads(&led).await, "nobody says so");
+    assert_eq!(first.confirmation.leads(&led).await, None, "nobody says anything");
     api.heal();
 
     // It has not heard of it, as one that hung.
@@ -509,5 +509,5 @@ async fn only_who_leads_by_what_the_api_server_says_now_is_confirmed() {
     other["metadata"] = json!({});
     other["spec"]["holderIdentity"] = json!("silverback-b");
     api.put(LEASE, other);
-    assert!(!first.confirmation.leads(&led).await);
+    assert_eq!(first.confirmation.leads(&led).await, Some(false));
 }

@@ -33,6 +33,8 @@ pub(crate) enum Mood {
         loads: bool,
     },
     Busy,
+    /// Has seen another leader, while the API server says nothing.
+    Unconfirmed,
     /// Neither answers probes nor takes connections.
     Silent,
 }
@@ -88,7 +90,7 @@ impl World {
         let result = match proxy.mood {
             Mood::Down => fault(TransportFaultKind::ConnectionRefused),
             Mood::Silent => fault(TransportFaultKind::Timeout),
-            Mood::Healthy | Mood::Busy | Mood::Hangs { .. } | Mood::Resets { .. } => {
+            Mood::Healthy | Mood::Busy | Mood::Unconfirmed | Mood::Hangs { .. } | Mood::Resets { .. } => {
                 proxy.told = Some(proxy.hash);
                 proxy.has_run.insert(proxy.hash);
                 proxy.told_process = Some(proxy.process);
@@ -180,6 +182,7 @@ impl World {
                 PushResult::NotSent(fault(TransportFaultKind::Timeout)),
             ),
             Mood::Busy => (LATENCY, PushResult::Busy { retry_after }),
+            Mood::Unconfirmed => (LATENCY, PushResult::Unconfirmed),
             Mood::Hangs { loads } => {
                 if loads && !refuses {
                     let loaded = begins.max(elapsed + Duration::from_secs(45));
