@@ -40,7 +40,8 @@ pub(super) struct Machine {
     /// Proxies that are gone, and since when. Should one come back, a push to it may still be under way, and what it
     /// refused it will refuse again.
     departed: HashMap<ProxyId, (Instant, Proxy)>,
-    /// What the leader before was still sending when it gave the Lease back, and until when that may be loaded.
+    /// What the leader before was still sending when it gave the Lease back, and until when that may be loaded; no more once
+    /// it is settled.
     handed_over: BTreeMap<ProxyId, Predecessor>,
     /// How many proxies run which configuration.
     running: HashMap<ConfigHash, usize>,
@@ -106,7 +107,7 @@ impl Machine {
                 let sent = sent.into_iter().map(|(id, hash)| (id, Predecessor { hash, until }));
                 self.handed_over = sent.collect();
                 for (id, proxy) in &mut self.proxies {
-                    proxy.state.await_predecessor(self.handed_over.get(id));
+                    proxy.state.await_predecessor(self.handed_over.get(id), now);
                 }
                 self.step_all(now, &mut commands);
             }
@@ -227,7 +228,7 @@ impl Machine {
                     // What it runs by now a probe will tell, whatever it took before.
                     proxy.state.observed = None;
                     proxy.state.names.open = None;
-                    proxy.state.await_predecessor(self.handed_over.get(&id));
+                    proxy.state.await_predecessor(self.handed_over.get(&id), now);
                     self.proxies.insert(id.clone(), proxy);
                     self.changed = true;
                 }
@@ -356,7 +357,7 @@ impl Machine {
         };
         let goal = self.goal(proxy);
         let proxy = self.proxies.get_mut(id).expect("looked up above");
-        let ran = proxy.state.observed;
+        let (ran, awaited) = (proxy.state.observed, proxy.state.predecessor.is_some());
         proxy.step = step(&mut proxy.state, event, &goal, &self.settings, now);
         proxy.wants_since = match proxy.step.want {
             Want::Push(_) => proxy.wants_since.or(Some(now.instant)),
@@ -369,7 +370,7 @@ impl Machine {
             push: proxy.wants_since.map(|since| (!proxy.state.is_unconfigured(), since)),
             deadline: proxy.step.deadline,
         };
-        let runs = proxy.state.observed;
+        let (runs, awaits) = (proxy.state.observed, proxy.state.predecessor.is_some());
         let view = proxy.view(&goal);
         if *proxy.view != view {
             proxy.view = Arc::new(view);
@@ -381,6 +382,9 @@ impl Machine {
         }
         if ran != runs {
             self.count(ran, runs);
+        }
+        if awaited && !awaits {
+            self.handed_over.remove(id);
         }
     }
 

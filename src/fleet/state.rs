@@ -248,10 +248,11 @@ impl ProxyState {
     }
 
     /// The leader before was still sending it that: it is waited for, and no drift when it comes.
-    pub(super) fn await_predecessor(&mut self, push: Option<&Predecessor>) {
+    pub(super) fn await_predecessor(&mut self, push: Option<&Predecessor>, now: Moment) {
         if let Some(push) = push {
             self.remember_sent(push.hash);
             self.predecessor = Some(push.clone());
+            self.probe_at = Some(now.instant);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Who may send what: leaders, followers, leaders cut off, fleets on hold or paused.
 
-use super::world::{Mood, World, hash, id, leader, millis, seconds, target};
+use super::world::{Mood, PROBE_INTERVAL, World, hash, id, leader, millis, seconds, target};
 use crate::{
     fleet::{ConditionStatus, FleetEvent, Phase, Settings},
     model::{Edition, Leadership},
@@ -68,6 +68,50 @@ fn what_the_leader_before_was_still_sending_is_waited_for_and_delays_no_other() 
         assert!(expected.contains(&waited), "{waited:?}");
         assert_eq!(world.proxy("a").received.len(), 3, "nothing was to be repaired");
     }
+}
+
+/// Regular probes come every five seconds.
+#[test]
+fn what_the_leader_before_was_still_sending_is_asked_for_at_once() {
+    let mut world = World::following(Settings::default());
+    world.add("a", Edition::OpenSource);
+    world.proxy("a").hash = hash("one");
+    world.retarget();
+    world.lead(Leadership::Follower { holder: None });
+    world.run("three");
+    world.pass(PROBE_INTERVAL + millis(100));
+    world.event(FleetEvent::HandedOver([(id("a"), hash("two"))].into()));
+    world.lead(leader(2));
+    world.pass(millis(300));
+    world.proxy("a").hash = hash("two");
+    let landed = world.elapsed();
+    world.pass(PROBE_INTERVAL);
+    let (sent, what) = *world.proxy("a").received.last().expect("it was sent something");
+    assert_eq!(what, hash("three"));
+    assert!(sent - landed <= seconds(1), "{:?}", sent - landed);
+}
+
+/// Its endpoint may come and go as it likes.
+#[test]
+fn what_the_leader_before_was_still_sending_is_waited_for_once() {
+    let mut world = World::new(&["a"]);
+    world.run("one");
+    world.pass(seconds(60));
+    world.proxy("a").takes = seconds(3);
+    world.run("two");
+    world.pass(seconds(2));
+    world.take_over(leader(2));
+    world.run("three");
+    world.pass(seconds(10));
+    assert_eq!(world.shown("a").observed, Some(hash("three")));
+    let a = world.targets.remove(&id("a")).expect("it is there");
+    world.retarget();
+    world.pass(seconds(5));
+    world.targets.insert(id("a"), a);
+    world.retarget();
+    world.run("four");
+    world.pass(seconds(15));
+    assert_eq!(world.shown("a").observed, Some(hash("four")));
 }
 
 #[test]
