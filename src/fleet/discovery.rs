@@ -12,6 +12,7 @@ use std::{
 
 use reqwest::Url;
 
+use super::ProxyView;
 use crate::model::{
     NamespacedName, Objects, PodRef, ProxyId, ProxyTarget, Snapshot, fleet_names,
     kubernetes::{EndpointSlice, EndpointSliceEndpoint},
@@ -43,10 +44,7 @@ pub fn discover(
 ) -> Vec<Arc<ProxyTarget>> {
     let mut found: BTreeMap<Arc<str>, Found> = BTreeMap::new();
     for (rank, service) in services.iter().enumerate() {
-        let of_service = slices.values().filter(|slice| {
-            slice.metadata.namespace == service.name.namespace && slice.service_name() == Some(&service.name.name)
-        });
-        for slice in of_service {
+        for slice in slices.values().filter(|slice| belongs(slice, &service.name)) {
             let Some((preference, port)) = admin_port(slice, port_names) else {
                 continue;
             };
@@ -68,6 +66,27 @@ pub fn discover(
         .collect();
     targets.sort_by(|a, b| (&a.namespace, &a.name, &a.id).cmp(&(&b.namespace, &b.name, &b.id)));
     targets
+}
+
+fn belongs(slice: &EndpointSlice, service: &NamespacedName) -> bool {
+    slice.metadata.namespace == service.namespace && slice.service_name() == Some(&service.name)
+}
+
+/// The Service that the proxies of another one were found by, which has none of its own: both have the same pods, and the
+/// other one counts.
+pub fn counted_with<'a>(
+    service: &NamespacedName,
+    slices: &Objects<EndpointSlice>,
+    proxies: &'a [Arc<ProxyView>],
+) -> Option<&'a NamespacedName> {
+    let of_service = slices.values().filter(|slice| belongs(slice, service));
+    let endpoints = of_service.flat_map(|slice| &slice.endpoints);
+    let mut pods = endpoints.filter_map(|endpoint| Some(&endpoint.target_ref.as_ref()?.uid));
+    pods.find_map(|pod| {
+        let proxy = proxies.iter().find(|proxy| proxy.target.id.0 == *pod)?;
+        let other = proxy.target.service.as_ref();
+        other.filter(|other| *other != service)
+    })
 }
 
 /// The port of the most preferred name that the slice has, and that name's place.

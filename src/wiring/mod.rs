@@ -157,7 +157,7 @@ async fn start_at(
 
     let tls = certificates::for_questions(&settings, material.clone(), &mut tasks);
     let schemas = ask_for_schemas(&settings, &snapshot, &view, &tls, &mut tasks);
-    let services = settings.admin_services.clone();
+    let services = (settings.admin_services.clone(), snapshot.clone());
     let news = news::follow(rendition.clone(), view.clone(), services, deserted_sender);
     spawn(&mut tasks, "news", news);
     let pipeline = pipeline::run(

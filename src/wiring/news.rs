@@ -8,8 +8,11 @@ use tokio::{
 };
 
 use crate::{
-    fleet::{FleetView, ProxyView},
-    model::{Kind, NamespacedName, Problem, Reason, kubernetes::Metadata},
+    fleet::{FleetView, ProxyView, discovery},
+    model::{
+        Kind, NamespacedName, Objects, Problem, Reason, Snapshot,
+        kubernetes::{EndpointSlice, Metadata},
+    },
     news::{News, Told},
     render::Rendition,
 };
@@ -17,12 +20,12 @@ use crate::{
 /// How long an Admin Service may be without proxies, as while something starts, before it is told.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Follows both values until one of their senders is gone. Each of those Admin Services should have proxies: of those that
-/// have none `problems` holds one each.
+/// Follows these values until one of their senders is gone. Each of those Admin Services should have proxies, or share them
+/// with another one, as snapshots show: of those that have none `problems` holds one each.
 pub(super) async fn follow(
     mut renditions: watch::Receiver<Option<Arc<Rendition>>>,
     mut views: watch::Receiver<Arc<FleetView>>,
-    services: Vec<NamespacedName>,
+    (services, mut snapshots): (Vec<NamespacedName>, watch::Receiver<Arc<Snapshot>>),
     problems: watch::Sender<Arc<[Problem]>>,
 ) {
     let mut deserted: Vec<_> = services.into_iter().map(Deserted::new).collect();
@@ -35,11 +38,13 @@ pub(super) async fn follow(
         }
         let view = views.borrow_and_update().clone();
         told.fleet(&view).iter().for_each(log);
+        let slices = snapshots.borrow_and_update().endpoint_slices.clone();
         let mut look_again = None;
         // Before there is something for them, proxies are not looked for yet.
         if renditions.borrow().is_some() {
             let now = Instant::now();
-            let news = deserted.iter_mut().filter_map(|service| service.look(&view, now));
+            let looked = deserted.iter_mut();
+            let news = looked.filter_map(|service| service.look(&view, &slices, now));
             let news: Vec<News> = news.collect();
             if !news.is_empty() {
                 let told = deserted.iter().filter(|service| service.is_told);
@@ -52,6 +57,7 @@ pub(super) async fn follow(
         (is_new, changed) = tokio::select! {
             changed = renditions.changed() => (true, changed),
             changed = views.changed() => (false, changed),
+            changed = snapshots.changed() => (false, changed),
             () = sleep_until(look_again.unwrap_or_else(Instant::now)), if look_again.is_some() => (false, Ok(())),
         };
         if changed.is_err() {
@@ -116,9 +122,11 @@ impl Deserted {
     }
 
     /// Looks for its proxies, and says what is to be told.
-    fn look(&mut self, view: &FleetView, now: Instant) -> Option<News> {
+    fn look(&mut self, view: &FleetView, slices: &Objects<EndpointSlice>, now: Instant) -> Option<News> {
         let is_of_it = |proxy: &Arc<ProxyView>| proxy.target.service.as_ref() == Some(&self.service);
-        Some(match self.news(view.proxies.iter().any(is_of_it), now)? {
+        let has_proxies = view.proxies.iter().any(is_of_it)
+            || discovery::counted_with(&self.service, slices, &view.proxies).is_some();
+        Some(match self.news(has_proxies, now)? {
             true => News::Problem(self.problem()),
             false => News::Solved(self.problem()),
         })
@@ -153,7 +161,7 @@ mod tests {
     use super::*;
     use crate::{
         fleet::{Condition, ConditionStatus, HashMode, Phase},
-        model::{Generation, ProxyId, ProxyTarget},
+        model::{Generation, Object, ProxyId, ProxyTarget},
     };
 
     #[test]
@@ -179,8 +187,10 @@ mod tests {
         let (renditions, rendition) = watch::channel(None);
         let (views, view) = watch::channel(Arc::new(FleetView::default()));
         let (sender, mut problems) = watch::channel(Arc::default());
+        let (_snapshots, snapshot) = watch::channel(Arc::default());
         let service = NamespacedName::new("gateway", "admin");
-        let following = tokio::spawn(follow(rendition, view, vec![service.clone()], sender));
+        let services = (vec![service.clone()], snapshot);
+        let following = tokio::spawn(follow(rendition, view, services, sender));
         tokio::time::sleep(PATIENCE * 2).await;
         assert!(problems.borrow().is_empty(), "nothing is there for proxies yet");
 
@@ -203,6 +213,37 @@ mod tests {
         problems.wait_for(|found| found.is_empty()).await.expect("it goes on");
         drop(views);
         following.await.expect("it ends");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_whose_pods_were_found_by_another_one_has_proxies() {
+        let [first, second] = ["first", "second"].map(|name| NamespacedName::new("gateway", name));
+        let mut has_one = FleetView::default();
+        has_one.proxies.push(Arc::new(proxy_of(&first)));
+        let slice = |service: &NamespacedName| {
+            serde_json::json!({
+                "metadata": {
+                    "name": service.name, "namespace": service.namespace,
+                    "labels": {"kubernetes.io/service-name": service.name},
+                },
+                "endpoints": [{"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": "proxy", "uid": "uid"}}],
+            })
+        };
+        let mut snapshot = Snapshot::default();
+        for service in [&first, &second] {
+            snapshot.insert(Object::from_json(Kind::EndpointSlice, slice(service)).expect("it is one"));
+        }
+        let (_snapshots, snapshot) = watch::channel(Arc::new(snapshot));
+        let (_renditions, rendition) = watch::channel(Some(Arc::new(empty())));
+        let (_views, view) = watch::channel(Arc::new(has_one));
+        let (sender, problems) = watch::channel(Arc::default());
+        let deserted = NamespacedName::new("gateway", "deserted");
+        let services = vec![first, second, deserted];
+        tokio::spawn(follow(rendition, view, (services, snapshot), sender));
+        tokio::time::sleep(PATIENCE * 2).await;
+        let problems = problems.borrow();
+        let told = problems.iter().map(|problem| problem.object.to_string());
+        assert_eq!(told.collect::<Vec<_>>(), ["Service gateway/deserted"]);
     }
 
     fn empty() -> Rendition {

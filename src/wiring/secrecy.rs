@@ -296,7 +296,7 @@ async fn shown(first: Arc<Rendition>, refused: PushResult, reduced: impl FnOnce(
     tokio::spawn(super::news::follow(
         renditions.subscribe(),
         view.clone(),
-        Vec::new(),
+        (Vec::new(), snapshot.subscribe()),
         deserted,
     ));
     let outcome = |rendition: &Rendition, result| PushOutcome {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::World;
 use crate::{
-    fleet::{ConditionStatus, ProxyView},
+    fleet::{ConditionStatus, ProxyView, discovery},
     model::{Kind, NamespacedName, ObjectRef, Reason},
     render::Rendition,
     status::{
@@ -287,12 +287,11 @@ fn deserted(settings: &Settings, world: &World) -> Vec<NamespacedName> {
     if !world.snapshot.is_complete() {
         return Vec::new();
     }
+    let proxies = &world.view.proxies;
     let has_proxies = |service: &NamespacedName| {
-        world
-            .view
-            .proxies
-            .iter()
-            .any(|proxy| proxy.target.service.as_ref() == Some(service))
+        let mut found_by = proxies.iter().map(|proxy| proxy.target.service.as_ref());
+        found_by.any(|found_by| found_by == Some(service))
+            || discovery::counted_with(service, &world.snapshot.endpoint_slices, proxies).is_some()
     };
     settings
         .services

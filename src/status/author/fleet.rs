@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::World;
 use crate::{
-    fleet::{Condition, ConditionStatus, ProxyView},
+    fleet::{Condition, ConditionStatus, ProxyView, discovery},
     model::{NamespacedName, Storage},
     status::resource::{ProfileStatus, ProxyCounts, ProxyFleetStatus, ServiceReference, StatusCondition, bound},
 };
@@ -29,7 +29,7 @@ pub(super) fn status(
         .filter(|proxy| proxy.target.service.as_ref() == Some(service) && !proxy.target.terminating)
         .collect();
     let counts = count(&proxies);
-    let (holds, reason, message) = synced(service, &proxies, counts);
+    let (holds, reason, message) = synced(service, world, &proxies, counts);
     let synced = condition("Synced", holds, reason, message, former);
     let (holds, reason, message) = pausing(paused);
     let pausing = condition("Paused", holds, reason, message.to_owned(), former);
@@ -89,8 +89,21 @@ fn profiles(world: &World, proxies: &[&ProxyView]) -> Vec<ProfileStatus> {
     statuses.collect()
 }
 
-fn synced(service: &NamespacedName, proxies: &[&ProxyView], counts: ProxyCounts) -> (ConditionStatus, String, String) {
+fn synced(
+    service: &NamespacedName,
+    world: &World,
+    proxies: &[&ProxyView],
+    counts: ProxyCounts,
+) -> (ConditionStatus, String, String) {
     if proxies.is_empty() {
+        let slices = &world.snapshot.endpoint_slices;
+        if let Some(other) = discovery::counted_with(service, slices, &world.view.proxies) {
+            let message = format!(
+                "the proxies of Service {service} are those of Service {other}, which is given before it: its ProxyFleet \
+                 tells of them, and is where to pause them"
+            );
+            return (ConditionStatus::Unknown, "CountedElsewhere".to_owned(), message);
+        }
         let message = format!("Service {service} has no endpoints with an Admin API port: there is no proxy");
         return (ConditionStatus::False, "NoProxies".to_owned(), message);
     }

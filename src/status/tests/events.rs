@@ -11,7 +11,7 @@ use super::{
 use crate::{
     fleet::{Condition, ProxyError, ProxyView},
     liveness::Tracker,
-    model::{Digest, Kind, Leadership, Object, Problem, Reason, Snapshot, Unavailable},
+    model::{Digest, Kind, Leadership, NamespacedName, Object, Problem, ProxyTarget, Reason, Snapshot, Unavailable},
     render::Rendition,
     status::author::{events, news},
 };
@@ -362,6 +362,26 @@ async fn an_admin_service_without_endpoints_is_told_on_the_service() {
         (condition["status"].as_str(), condition["reason"].as_str()),
         (Some("False"), Some("NoProxies"))
     );
+}
+
+/// The first one given counts; the other one has no proxies of its own.
+#[tokio::test(start_paused = true)]
+async fn an_admin_service_whose_pods_were_found_by_another_one_does_not_lack_endpoints() {
+    let cluster = Cluster::running().await;
+    let mut proxy = synced("kong-a", "one");
+    let mut target = ProxyTarget::clone(&proxy.target);
+    target.service = Some(NamespacedName::new("kong", "first"));
+    proxy.target = Arc::new(target);
+    cluster.show("one", vec![proxy]);
+    cluster.settled().await;
+    assert_eq!(cluster.events("kong"), [Value::Null; 0]);
+    let condition = cluster.condition(FLEET, "Synced").unwrap();
+    assert_eq!(
+        (condition["status"].as_str(), condition["reason"].as_str()),
+        (Some("Unknown"), Some("CountedElsewhere"))
+    );
+    let message = condition["message"].as_str().unwrap();
+    assert!(message.contains("kong/first"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]
