@@ -8,6 +8,7 @@ mod conditions;
 mod crds;
 mod disaster;
 mod fleet;
+mod foreign_writer;
 mod gateway;
 mod idle;
 mod install;
@@ -56,6 +57,14 @@ pub(crate) const ALL: &[Scenario] = &[
         first: false,
         by_name_only: false,
         run: idle::run,
+    },
+    // Long before `identities`: the next replacement waits until the old authorities are forgotten.
+    Scenario {
+        name: "rotation",
+        story: "both authorities are replaced: no proxy is untrusted for a moment, nothing is restarted, no request is lost",
+        first: false,
+        by_name_only: false,
+        run: certificates::rotation,
     },
     Scenario {
         name: "scale",
@@ -201,10 +210,17 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "admin-service",
-        story: "the Admin Service loses its endpoints, is deleted and made again",
+        story: "the Admin Service loses its endpoints, is deleted and made again, and leaves out pods that are not ready",
         first: false,
         by_name_only: false,
         run: source::admin_service,
+    },
+    Scenario {
+        name: "foreign-writer",
+        story: "somebody else configures a proxy three times: it is repaired, and then told in its row and by an event",
+        first: false,
+        by_name_only: false,
+        run: foreign_writer::run,
     },
     Scenario {
         name: "pause",
@@ -236,15 +252,9 @@ pub(crate) const ALL: &[Scenario] = &[
         run: disaster::run,
     },
     Scenario {
-        name: "rotation",
-        story: "both authorities are replaced: no proxy is untrusted for a moment, no request is lost",
-        first: false,
-        by_name_only: false,
-        run: certificates::rotation,
-    },
-    Scenario {
         name: "identities",
-        story: "proxies get certificates in their pods' names, whose keys never leave them; others get none; and back",
+        story: "proxies get certificates in their pods' names, whose keys never leave them; others get none; these certificates \
+                and the authorities are replaced in place; and back",
         first: false,
         by_name_only: false,
         run: certificates::identities,

@@ -1,5 +1,7 @@
 //! What the controller reads is taken from it, and given back.
 
+use std::time::Instant;
+
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
@@ -42,7 +44,41 @@ pub(super) fn admin_service(cluster: &Cluster, _: &Arguments) -> anyhow::Result<
     cluster.apply(&lasting.collect::<Vec<_>>().join("\n"))?;
     in_sync(cluster, 2)?;
     change_goes_live(cluster)?;
-    load.finish()
+    load.finish()?;
+
+    publish_unready(cluster, &name, false)?;
+    let outcome = all_begin_anew(cluster);
+    publish_unready(cluster, &name, true)?;
+    outcome
+}
+
+/// Whether the Service's name leads to pods that are not ready.
+fn publish_unready(cluster: &Cluster, service: &str, publish: bool) -> anyhow::Result<()> {
+    let patch = serde_json::json!({"spec": {"publishNotReadyAddresses": publish}}).to_string();
+    cluster.kubectl(&["patch", "service", "-n", NAMESPACE, service, "-p", &patch])?;
+    Ok(())
+}
+
+/// Replaces all proxies at once. Without a configuration none is ready, and as long as none is ready, a Service that leaves
+/// these out has no address: they are found all the same.
+fn all_begin_anew(cluster: &Cluster) -> anyhow::Result<()> {
+    let before: Vec<String> = pods(cluster)?.into_iter().map(|pod| pod.name).collect();
+    let mut words = vec!["delete", "pods", "-n", NAMESPACE];
+    words.extend(before.iter().map(String::as_str));
+    cluster.kubectl(&words)?;
+    let began = Instant::now();
+    in_sync(cluster, 2)?;
+    let after = pods(cluster)?;
+    ensure!(
+        after.iter().all(|pod| !before.contains(&pod.name)),
+        "some of the pods were there before"
+    );
+    println!(
+        "   {} new pods, none of them ready, got their configuration: {:.1} s after the old ones were gone",
+        after.len(),
+        began.elapsed().as_secs_f64()
+    );
+    all_answer(cluster, "/", 200)
 }
 
 /// Waits until it is told everywhere that the Admin Service has no proxies.
