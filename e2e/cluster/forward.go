@@ -52,7 +52,8 @@ func forward(l net.Listener, pid int, target string) {
 
 // backends prints the connections that were made in the network namespace of
 // the process pid and are remembered there, a line for each: the port that it
-// is from, address and port that it was made to, and where that has led.
+// is from, address and port that it was made to, where that has led, in which
+// state it is, and for how many seconds it is remembered yet.
 func backends(pid int) error {
 	ns, err := netns.GetFromPid(pid)
 	if err != nil {
@@ -70,10 +71,20 @@ func backends(pid int) error {
 	}
 	for _, f := range flows {
 		if f.Forward.Protocol == unix.IPPROTO_TCP {
-			fmt.Println(f.Forward.SrcPort, f.Forward.DstIP, f.Forward.DstPort, f.Reverse.SrcIP)
+			fmt.Println(f.Forward.SrcPort, f.Forward.DstIP, f.Forward.DstPort, f.Reverse.SrcIP, stateOf(f), f.TimeOut)
 		}
 	}
 	return nil
+}
+
+// tcpStates are the kernel's, by number (nf_conntrack_tcp.h).
+var tcpStates = [...]string{"NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2"}
+
+func stateOf(f *netlink.ConntrackFlow) string {
+	if info, ok := f.ProtoInfo.(*netlink.ProtoInfoTCP); ok && int(info.State) < len(tcpStates) {
+		return tcpStates[info.State]
+	}
+	return "-"
 }
 
 func dialIn(pid int, target string, port int) (net.Conn, error) {

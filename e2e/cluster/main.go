@@ -30,7 +30,7 @@ const usage = `usage:
   cluster node      --dir DIR NODE ACTION         kill | start | partition | heal | freeze | thaw
   cluster exec      --dir DIR NODE -- CMD...      run CMD in a node's namespaces ("control" is the control plane's)
   cluster forward   --dir DIR [--from NODE] LISTEN TARGET   TCP from this machine's loopback into the cluster
-  cluster backends  --dir DIR NODE                where connections that NODE has made were led: PORT ADDRESS PORT BACKEND
+  cluster backends  --dir DIR NODE                where connections that NODE has made were led: PORT ADDRESS PORT BACKEND STATE SECONDS
   cluster image     --name REF --out TAR [--libraries] PATH=LOCAL...   build an image from local files
   cluster kubectl   ...                           (set KUBECONFIG=DIR/kubeconfig)
   cluster etcd | apiserver | kcm | scheduler | proxy | kubelet ...

@@ -1,6 +1,6 @@
 //! Requests that never stop, and whose fault it is when one fails.
 
-use std::{collections::BTreeMap, sync::Mutex};
+use std::{collections::BTreeMap, sync::Mutex, time::Instant};
 
 use anyhow::{bail, ensure};
 use serde_json::{Value, json};
@@ -27,6 +27,7 @@ pub(super) struct Traffic {
     certificate: (String, String),
     /// What each step may cost.
     costs: Mutex<BTreeMap<String, Cost>>,
+    began: Instant,
     /// Kept open as long as the load needs them.
     _ways: [Forward; 2],
 }
@@ -67,6 +68,7 @@ impl Traffic {
             load: OpenLoad::start(target, backends_of(cluster, service)?)?,
             certificate,
             costs: Mutex::default(),
+            began: Instant::now(),
             _ways: ways,
         })
     }
@@ -118,7 +120,7 @@ impl Traffic {
             let cost = costs.get(&row.name);
             let excuse = |lost: &&Lost| cost.is_some_and(|cost| cost.costs.excuse(lost, &cost.taken));
             let inexcusable = row.lost.iter().filter(|lost| !excuse(lost));
-            faults.extend(inexcusable.map(|lost| format!("{}: {}", row.name, followed(lost))));
+            faults.extend(inexcusable.map(|lost| format!("{}: {}", row.name, followed(lost, self.began))));
         }
         let planned: u64 = rows.iter().map(|row| row.planned).sum();
         ensure!(
@@ -150,10 +152,14 @@ fn ingress(name: &str, protocols: &str, path: &str, service: &str) -> Value {
 }
 
 /// What happened, over what, and where that led.
-fn followed(lost: &Lost) -> String {
+fn followed(lost: &Lost, began: Instant) -> String {
     let over = lost.over.iter().map(|over| {
-        let to = over.led_to.as_deref().unwrap_or("somewhere");
-        format!("port {} to {to}", over.connection.port)
+        let port = over.connection.port;
+        let made = over.connection.made.saturating_duration_since(began).as_secs_f64();
+        match &over.led_to {
+            Some(backend) => format!("at {made:.1} s port {port} to {} ({})", backend.address, backend.state),
+            None => format!("at {made:.1} s port {port}"),
+        }
     });
     format!("{} ({})", lost.what, over.collect::<Vec<_>>().join(", then "))
 }

@@ -25,6 +25,8 @@ use crate::http;
 #[cfg(test)]
 pub(crate) use clients::Connection;
 pub(crate) use clients::Target;
+#[cfg(test)]
+pub(crate) use follow::Backend;
 pub(crate) use follow::{Backends, backends};
 pub(crate) use open::{LIMIT, OpenLoad, rate};
 pub(crate) use tally::{Lost, Row, is_telling, table};

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     clients::{Answered, Connection},
-    follow::Backends,
+    follow::{Backend, Backends},
     open::Way,
 };
 
@@ -30,8 +30,8 @@ pub(crate) struct Lost {
 #[derive(Debug, Clone)]
 pub(crate) struct Over {
     pub(crate) connection: Connection,
-    /// The address of the pod that it led to, once it was looked up and if it was found.
-    pub(crate) led_to: Option<String>,
+    /// The pod that it led to, once it was looked up and if it was found.
+    pub(crate) led_to: Option<Backend>,
 }
 
 impl Lost {
@@ -60,7 +60,8 @@ impl Lost {
 
     /// The addresses that it went to, as far as they are known.
     pub(crate) fn led_to(&self) -> impl Iterator<Item = &str> {
-        self.over.iter().filter_map(|over| over.led_to.as_deref())
+        let led_to = self.over.iter().filter_map(|over| over.led_to.as_ref());
+        led_to.map(|backend| backend.address.as_str())
     }
 }
 

@@ -246,7 +246,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::load::Connection;
+    use crate::load::{Backend, Connection};
 
     #[test]
     fn only_who_leads_and_the_api_server_keep_rows_from_being_told() {
@@ -308,7 +308,7 @@ mod tests {
                 made: Instant::now(),
             };
             Lost::new("TLS: no answer within 10s".to_owned(), vec![connection])
-                .followed(&[((5000, true), address.to_owned())].into())
+                .followed(&[((5000, true), Backend::at(address))].into())
         };
         assert!(Costs::Connections.excuse(&lost("10.244.1.3"), &taken));
         assert!(!Costs::Connections.excuse(&lost("10.244.1.4"), &taken));

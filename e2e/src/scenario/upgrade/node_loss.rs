@@ -120,7 +120,7 @@ fn attributed(
         let what = &lost.what;
         ensure!(!lost.over.is_empty(), "{what}: over no connection");
         let there = lost.over.iter().find_map(|over| {
-            let pod = lost_pods.get(over.led_to.as_ref()?)?;
+            let pod = lost_pods.get(&over.led_to.as_ref()?.address)?;
             Some((over.connection, pod))
         });
         let (connection, pod) = there.with_context(|| match lost.led_to().last() {
@@ -150,7 +150,7 @@ fn attributed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::Connection;
+    use crate::load::{Backend, Connection};
 
     fn lost(led_to: Option<&str>, made: Instant) -> Lost {
         let connection = Connection {
@@ -158,7 +158,7 @@ mod tests {
             is_tls: false,
             made,
         };
-        let led_to = led_to.map(|address| ((5000, false), address.to_owned()));
+        let led_to = led_to.map(|address| ((5000, false), Backend::at(address)));
         Lost::new("new connection: no answer".to_owned(), vec![connection]).followed(&led_to.into_iter().collect())
     }
 
