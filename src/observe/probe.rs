@@ -20,7 +20,8 @@ use crate::{
 /// Answers are read up to this size, in bytes: `GET /` of Kong 3.9 has 16 KB.
 const MAX_ANSWER: usize = 1024 * 1024;
 
-/// `GET /` is asked again after so many probes, in case a restart went unnoticed.
+/// `GET /` is asked again after so many probes, in case a restart went unnoticed: something in between may keep the
+/// connection to us while the proxy behind it starts again.
 const REFRESH_IDENTITY: u32 = 12;
 
 /// One proxy, and what is known of it from one probe to the next.
@@ -101,24 +102,33 @@ impl Probe {
                 });
             }
         };
-        let mut identity = self
+        let known = self
             .identity
             .take()
             .filter(|_| self.probes_since_identity < REFRESH_IDENTITY);
-        if identity.is_none() {
-            identity = Some(ask_identity(client).await?);
-            self.probes_since_identity = 0;
-        }
+        let is_known = known.is_some();
+        let mut identity = match known {
+            Some(identity) => identity,
+            None => ask_identity(client).await?,
+        };
         *started = Instant::now();
         let (mut status, mut answer) = ask_status(client).await?;
-        if self.last.as_ref().is_some_and(|last| looks_restarted(last, &status)) && self.probes_since_identity > 0 {
-            identity = Some(ask_identity(client).await?);
-            self.probes_since_identity = 0;
-            *started = Instant::now();
-            (status, answer) = ask_status(client).await?;
+        let looks_restarted = is_known && self.last.as_ref().is_some_and(|last| looks_restarted(last, &status));
+        // The connections of a process end with it. Where each is closed after its answer, this is once a probe.
+        let asks_again = answer.is_first || looks_restarted;
+        if asks_again {
+            let now = ask_identity(client).await?;
+            if now != identity {
+                identity = now;
+                // What was answered in between may be of the one that has ended.
+                *started = Instant::now();
+                (status, answer) = ask_status(client).await?;
+            }
         }
-        self.probes_since_identity += 1;
-        let identity = identity.expect("asked for above");
+        self.probes_since_identity = match is_known && !asks_again {
+            true => self.probes_since_identity + 1,
+            false => 1,
+        };
         let hash = match status.hash {
             Some(hash) => hash,
             None if identity.has_database() => ConfigHash::NONE,
@@ -150,7 +160,7 @@ impl Probe {
     }
 }
 
-/// Nothing is configured any more, or the count of requests went back.
+/// Nothing is configured any more, or the count of requests went back: also where something in between keeps the connection.
 fn looks_restarted(last: &Status, now: &Status) -> bool {
     let lost = last.hash.is_some_and(|hash| !hash.is_none()) && now.hash.is_some_and(|hash| hash.is_none());
     lost || now.total_requests < last.total_requests

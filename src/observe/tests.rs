@@ -132,6 +132,82 @@ async fn asks_again_what_it_is_when_it_may_have_restarted() {
     assert_eq!(restarted.node_id.as_deref(), Some("another"));
 }
 
+/// What it answers to one more question of what it runs, and the end of the connection, as when its process ends later.
+fn last_words(request: &Request) -> Reply {
+    match request.line.as_str() {
+        "GET /" => Reply::AnswerAndClose(200, ROOT.into()),
+        _ => Reply::AnswerAndClose(200, STATUS.into()),
+    }
+}
+
+/// What it was asked since it had been asked so often.
+fn asked_since(proxy: &FakeProxy, from: usize) -> Vec<String> {
+    let requests = proxy.requests().into_iter().skip(from);
+    requests.map(|request| request.line).collect()
+}
+
+#[tokio::test]
+async fn one_that_comes_back_with_the_same_configuration_is_told_from_its_predecessor_by_the_next_probe() {
+    let pki = Pki::new();
+    for tls in [Some(pki.server(SERVER_NAME, Timestamp::now())), None] {
+        let proxy = FakeProxy::start(tls, kong).await;
+        let mut probing = Probing::start(proxy.target(), pki.admin_tls());
+        let before = report(probing.next().await);
+        proxy.behave(last_words);
+        report(probing.again().await);
+        let root = ROOT.replace("67d4f5b0-ec01-47be-ab3c-44f6b7414a90", "another");
+        proxy.behave(move |request| match request.line.as_str() {
+            "GET /" => Reply::json(200, &root),
+            _ => kong(request),
+        });
+        let asked = proxy.requests().len();
+        let after = report(probing.again().await);
+        assert_eq!(after.node_id.as_deref(), Some("another"));
+        assert_eq!(after.hash, before.hash);
+        assert_eq!(
+            asked_since(&proxy, asked),
+            ["GET /status", "GET /", "GET /status"],
+            "what the one that ended may have answered does not count"
+        );
+        let asked = proxy.requests().len();
+        assert_eq!(report(probing.again().await).node_id.as_deref(), Some("another"));
+        assert_eq!(asked_since(&proxy, asked), ["GET /status"], "it is known by now");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_costs_one_question_more_and_says_nothing_by_itself() {
+    let pki = Pki::new();
+    let proxy = FakeProxy::start(Some(pki.server(SERVER_NAME, Timestamp::now())), kong).await;
+    let mut probing = Probing::start(proxy.target(), pki.admin_tls());
+    report(probing.next().await);
+    proxy.behave(last_words);
+    let before = report(probing.again().await);
+    proxy.behave(kong);
+    let asked = proxy.requests().len();
+    for _ in 0..3 {
+        assert_eq!(report(probing.again().await), before);
+    }
+    assert_eq!(
+        asked_since(&proxy, asked),
+        ["GET /status", "GET /", "GET /status", "GET /status"]
+    );
+}
+
+#[tokio::test]
+async fn one_that_closes_each_connection_is_asked_twice_a_probe() {
+    let pki = Pki::new();
+    let proxy = FakeProxy::start(Some(pki.server(SERVER_NAME, Timestamp::now())), last_words).await;
+    let mut probing = Probing::start(proxy.target(), pki.admin_tls());
+    report(probing.next().await);
+    // More often than what it is is asked anyway.
+    for _ in 0..15 {
+        let asked = proxy.requests().len();
+        report(probing.again().await);
+        assert_eq!(asked_since(&proxy, asked), ["GET /status", "GET /"]);
+    }
+}
+
 #[tokio::test]
 async fn says_why_a_certificate_is_not_trusted() {
     let pki = Pki::new();

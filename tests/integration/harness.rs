@@ -135,7 +135,8 @@ pub(crate) fn fake_kong_with_tls(
     url.rsplit(':').next().unwrap().parse().unwrap()
 }
 
-fn converse(stream: impl Read + Write, answer: &impl Fn(&str, &[u8]) -> (&'static str, Value)) {
+/// Answers one request after the other, until there is none.
+pub(crate) fn converse(stream: impl Read + Write, answer: &impl Fn(&str, &[u8]) -> (&'static str, Value)) {
     let mut reader = BufReader::new(stream);
     loop {
         let (mut head, mut length) = (String::new(), 0);
@@ -474,6 +475,11 @@ impl Lines {
 /// An embedded proxy that speaks mutual TLS on its Admin API, with the certificates of that directory: it waits until
 /// they are there.
 pub(crate) fn proxy_with(certificates: &Path, prefix: &Path, traffic: u16, admin: u16) -> Running {
+    Running::start(&mut proxy_command(certificates, prefix, traffic, admin))
+}
+
+/// The same, to be started.
+pub(crate) fn proxy_command(certificates: &Path, prefix: &Path, traffic: u16, admin: u16) -> Command {
     let file = |name: &str| certificates.join(name).display().to_string();
     let mut proxy = silverback();
     proxy
@@ -485,5 +491,5 @@ pub(crate) fn proxy_with(certificates: &Path, prefix: &Path, traffic: u16, admin
         .arg(format!("--admin-ssl-cert-key={}", file("tls.key")))
         .arg("--nginx-admin-ssl-verify-client=on")
         .arg(format!("--nginx-admin-ssl-client-certificate={}", file("ca.crt")));
-    Running::start(&mut proxy)
+    proxy
 }

@@ -23,6 +23,7 @@ mod namespaces;
 mod newcomers;
 mod offline;
 mod proxy_faults;
+mod restarts;
 mod route_conflicts;
 mod stub;
 mod terminal;

@@ -1,12 +1,15 @@
 //! A Kong that takes or refuses configurations as a test wants, and remembers them: for what a real one cannot be made to
 //! do at will.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    net::{Shutdown, TcpStream},
+    sync::{Arc, Mutex},
+};
 
 use proxy_config_schema::ConfigHash;
 use serde_json::{Value, json};
 
-use crate::harness::fake_kong;
+use crate::harness::{converse, fake};
 
 /// It ends with the test's process.
 pub(crate) struct Stub {
@@ -18,8 +21,12 @@ pub(crate) struct Stub {
 struct State {
     hash: Option<String>,
     process: u32,
+    /// They end with it.
+    connections: Vec<TcpStream>,
     accepted: Vec<Value>,
     refused: usize,
+    /// What the process was asked, in order.
+    asked: Vec<String>,
     /// It answers nothing yet.
     is_starting: bool,
 }
@@ -29,7 +36,12 @@ impl Stub {
     pub(crate) fn start(judge: impl Fn(&Value) -> Option<(&'static str, Value)> + Send + Sync + 'static) -> Self {
         let state = Arc::<Mutex<State>>::default();
         let (shared, judge) = (state.clone(), Arc::new(judge));
-        let url = fake_kong(move |request, sent| answer(&shared, &*judge, request, sent));
+        let url = fake(move |stream| {
+            shared.lock().unwrap().connections.push(stream.try_clone().unwrap());
+            converse(stream, &|request: &str, sent: &[u8]| {
+                answer(&shared, &*judge, request, sent)
+            });
+        });
         Self { url, state }
     }
 
@@ -54,11 +66,33 @@ impl Stub {
         self.state.lock().unwrap().refused
     }
 
+    /// What it was asked since it started, in order.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.state.lock().unwrap().asked.clone()
+    }
+
     /// Another process answers from now on, without a configuration.
     pub(crate) fn restart(&self) {
+        self.state.lock().unwrap().restart(None);
+    }
+
+    /// Another process answers from now on, with the configuration that the last one took.
+    pub(crate) fn restart_with_its_disk(&self) {
         let mut state = self.state.lock().unwrap();
-        state.process += 1;
-        state.hash = None;
+        let kept = state.hash.take();
+        state.restart(kept);
+    }
+}
+
+impl State {
+    fn restart(&mut self, hash: Option<String>) {
+        self.process += 1;
+        self.hash = hash;
+        self.asked.clear();
+        for connection in self.connections.drain(..) {
+            // An error means that the other side was first.
+            let _ = connection.shutdown(Shutdown::Both);
+        }
     }
 }
 
@@ -70,7 +104,8 @@ fn answer(
 ) -> (&'static str, Value) {
     let ended = ("503 Service Unavailable", json!({"message": "not here"}));
     let process = {
-        let state = state.lock().unwrap();
+        let mut state = state.lock().unwrap();
+        state.asked.push(request.to_owned());
         match request {
             _ if state.is_starting => return ended,
             "GET /" => return ("200 OK", root(state.process)),

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::world::{PROBE_INTERVAL, World, hash, id, millis, seconds, target};
+use super::world::{Mood, PROBE_INTERVAL, World, hash, id, millis, seconds, target};
 use crate::{
     fleet::{ConditionStatus, Phase},
     model::Edition,
@@ -260,6 +260,42 @@ fn a_restarted_container_is_noticed_with_the_next_probe_and_configured_at_once()
         assert_eq!(world.shown("a").phase, Phase::Synced);
         let since = world.shown("a").ready.since;
         assert!(since > world.shown("b").ready.since, "it was not ready in between");
+    }
+}
+
+/// What it runs is the same as before: again only the process tells.
+#[test]
+fn a_restarted_container_that_kept_its_configuration_is_rid_of_what_is_known_of_its_predecessor() {
+    let refused = |world: &mut World| {
+        world.run_bad("two");
+        world.pass(seconds(10));
+        assert_eq!(world.shown("a").phase, Phase::Rejected);
+    };
+    let unknown = |world: &mut World| {
+        world.proxy("a").mood = Mood::Hangs { loads: false };
+        world.run("two");
+        world.pass(seconds(31));
+        assert_eq!(world.shown("a").phase, Phase::Unknown);
+    };
+    let backing_off = |world: &mut World| {
+        world.proxy("a").mood = Mood::Busy;
+        world.proxy("a").retry_after = Some(seconds(50));
+        world.run("two");
+        world.pass(seconds(1));
+        assert_eq!(world.shown("a").phase, Phase::Waiting);
+    };
+    let burdens: [&dyn Fn(&mut World); 3] = [&refused, &unknown, &backing_off];
+    for burden in burdens {
+        let mut world = World::new(&["a"]);
+        world.run("one");
+        world.pass(seconds(31));
+        burden(&mut world);
+        world.restart("a", true);
+        let restarted = world.elapsed();
+        world.pass(PROBE_INTERVAL + AT_ONCE);
+        let (sent, what) = *world.proxy("a").received.last().unwrap();
+        assert_eq!(what, hash("two"));
+        assert!(sent > restarted, "it is given the chance that its predecessor had");
     }
 }
 

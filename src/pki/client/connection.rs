@@ -70,6 +70,8 @@ pub(super) struct Connection {
     driver: Option<Driver>,
     /// What the other side showed; `None` over plain HTTP.
     certificate: Option<Arc<PeerCertificate>>,
+    /// Whether anything has been asked over it.
+    is_used: bool,
 }
 
 /// The answer to a question.
@@ -83,6 +85,8 @@ pub struct Answer {
     pub body: Bytes,
     /// Whether that is all of it.
     pub is_whole: bool,
+    /// Whether the connection was made for this question: another process may answer than before.
+    pub is_first: bool,
     /// The certificate of whoever answered; `None` over plain HTTP.
     pub certificate: Option<Arc<PeerCertificate>>,
 }
@@ -143,6 +147,7 @@ impl Connection {
             sender,
             driver: Some(Box::pin(driver)),
             certificate,
+            is_used: false,
         })
     }
 
@@ -172,15 +177,17 @@ impl Connection {
             sender,
             driver,
             certificate,
+            is_used,
         } = self;
         let certificate = certificate.clone();
+        let is_first = !std::mem::replace(is_used, true);
         let mut work = pin!(async {
             let response = sender.try_send_request(request).await;
             let response = response.map_err(|mut error| match error.take_message() {
                 Some(_) => AdminError::NotSent(error.into_error()),
                 None => AdminError::Request(error.into_error()),
             })?;
-            read(response, wanted, certificate).await
+            read(response, wanted, certificate, is_first).await
         });
         poll_fn(|context| {
             // What is asked reaches the connection first, and what it answers is there when it has been driven.
@@ -208,6 +215,7 @@ async fn read(
     response: Response<Incoming>,
     wanted: fn(StatusCode) -> usize,
     certificate: Option<Arc<PeerCertificate>>,
+    is_first: bool,
 ) -> Result<(Answer, bool), AdminError> {
     let (head, mut incoming) = response.into_parts();
     let wanted = wanted(head.status);
@@ -236,6 +244,7 @@ async fn read(
         is_whole: has_ended && body.length <= wanted,
         body: body.into_bytes(),
         certificate,
+        is_first,
     };
     Ok((answer, has_ended))
 }
