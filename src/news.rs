@@ -134,12 +134,10 @@ impl Told {
 mod tests {
     use std::sync::Arc;
 
-    use jiff::Timestamp;
-
     use super::*;
     use crate::{
-        fleet::{Condition, ConditionStatus, HashMode, Phase, ProxyView},
-        model::{Kind, ProxyTarget, Reason, kubernetes::Metadata},
+        fleet::{Condition, ConditionStatus, ProxyView, bare_condition, bare_proxy, bare_target},
+        model::{Kind, Reason, kubernetes::Metadata},
     };
 
     fn problem(name: &str) -> Problem {
@@ -186,10 +184,8 @@ mod tests {
 
     fn condition(status: ConditionStatus, reason: &'static str, message: &str) -> Condition {
         Condition {
-            status,
-            reason: reason.into(),
             message: message.to_owned(),
-            since: Timestamp::UNIX_EPOCH,
+            ..bare_condition(status, reason)
         }
     }
 
@@ -204,36 +200,12 @@ mod tests {
             None => (fine(), fine()),
         };
         let proxy = ProxyView {
-            target: Arc::new(ProxyTarget {
-                id: ProxyId("uid".into()),
-                name: "proxy".into(),
-                namespace: "gateway".into(),
-                pod: None,
-                node: None,
-                urls: Vec::new(),
-                server_name: None,
-                service: None,
-                terminating: false,
-            }),
-            phase: Phase::Discovered,
-            profile: None,
-            report: None,
-            desired: None,
-            observed: None,
-            pending: None,
-            unsettled: None,
-            last_good: None,
-            hash_mode: HashMode::Unknown,
-            applied_at: None,
-            apply_duration: None,
-            size_bytes: None,
             reachable,
             mutual_tls: fine(),
             synced,
             complete: fine(),
             ready: fine(),
-            errors: Vec::new(),
-            error_count: 0,
+            ..bare_proxy(bare_target("gateway", "proxy"))
         };
         FleetView {
             proxies: vec![Arc::new(proxy)],

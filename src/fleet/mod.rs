@@ -6,6 +6,8 @@
 
 mod actor;
 mod attribution;
+#[cfg(test)]
+mod bare;
 mod condition;
 mod configuration;
 mod decision;
@@ -27,6 +29,8 @@ mod view;
 mod tests;
 
 pub use actor::Fleet;
+#[cfg(test)]
+pub(crate) use bare::{bare_condition, bare_proxy, bare_target};
 pub use condition::{Condition, ConditionStatus};
 pub use event::{
     Command, ConnectionSecurity, EntityError, FleetEvent, Observation, ProbeFault, ProxyReport, PushOutcome,

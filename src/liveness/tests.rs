@@ -10,10 +10,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    fleet::{Condition, ConditionStatus, FleetView, HashMode, Phase, ProxyView},
-    model::{
-        Digest, Kind, NamespacedName, Object, ObjectRef, Problem, Profile, ProxyId, ProxyTarget, Reason, Snapshot,
-    },
+    fleet::{Condition, ConditionStatus, FleetView, HashMode, Phase, ProxyView, bare_proxy, bare_target},
+    model::{Digest, Kind, NamespacedName, Object, ObjectRef, Problem, Profile, Reason, Snapshot},
     render::{Fallback, Rendered, Rendition},
     translate::Settings,
 };
@@ -132,36 +130,17 @@ fn proxy(name: &str, runs: &str, desired: &str) -> ProxyView {
         ConditionStatus::False
     };
     ProxyView {
-        target: Arc::new(ProxyTarget {
-            id: ProxyId(name.into()),
-            name: name.into(),
-            namespace: "gateway".into(),
-            pod: None,
-            node: None,
-            urls: Vec::new(),
-            server_name: None,
-            service: None,
-            terminating: false,
-        }),
         phase: Phase::Synced,
         profile: Some(profile()),
-        report: None,
         desired: Some(hash(desired)),
         observed: Some(hash(runs)),
-        pending: None,
-        unsettled: None,
-        last_good: None,
         hash_mode: HashMode::Predicted,
-        applied_at: None,
-        apply_duration: None,
-        size_bytes: None,
         reachable: condition(ConditionStatus::True, "Reachable"),
         mutual_tls: condition(ConditionStatus::True, "Verified"),
         synced: condition(synced, if runs == desired { "Synced" } else { "Pushing" }),
         complete: condition(ConditionStatus::True, "Complete"),
         ready: condition(ConditionStatus::True, "Ready"),
-        errors: Vec::new(),
-        error_count: 0,
+        ..bare_proxy(bare_target("gateway", name))
     }
 }
 

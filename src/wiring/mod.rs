@@ -8,8 +8,6 @@ mod certificates;
 mod controller;
 mod election;
 mod entity_schemas;
-#[cfg(test)]
-mod handover;
 mod hold;
 mod identity;
 mod leftovers;
@@ -19,12 +17,13 @@ mod own_proxy;
 mod pipeline;
 mod proxies;
 mod request_rate;
-#[cfg(test)]
-mod secrecy;
 mod settings;
 mod source;
 mod spokesmen;
 mod statuses;
+
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -160,8 +160,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        fleet::{Condition, ConditionStatus, HashMode, Phase},
-        model::{Generation, Object, ProxyId, ProxyTarget},
+        fleet::{bare_proxy, bare_target},
+        model::{Generation, Object, ProxyTarget},
     };
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
                     "name": service.name, "namespace": service.namespace,
                     "labels": {"kubernetes.io/service-name": service.name},
                 },
-                "endpoints": [{"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": "proxy", "uid": "uid"}}],
+                "endpoints": [{"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": "proxy", "uid": "proxy"}}],
             })
         };
         let mut snapshot = Snapshot::default();
@@ -262,43 +262,9 @@ mod tests {
     }
 
     fn proxy_of(service: &NamespacedName) -> ProxyView {
-        let condition = Condition {
-            status: ConditionStatus::Unknown,
-            reason: "NotProbed".into(),
-            message: String::new(),
-            since: Timestamp::UNIX_EPOCH,
-        };
-        ProxyView {
-            target: Arc::new(ProxyTarget {
-                id: ProxyId("uid".into()),
-                name: "proxy".into(),
-                namespace: service.namespace.clone(),
-                pod: None,
-                node: None,
-                urls: Vec::new(),
-                server_name: None,
-                service: Some(service.clone()),
-                terminating: false,
-            }),
-            phase: Phase::Discovered,
-            profile: None,
-            report: None,
-            desired: None,
-            observed: None,
-            pending: None,
-            unsettled: None,
-            hash_mode: HashMode::Unknown,
-            last_good: None,
-            applied_at: None,
-            apply_duration: None,
-            size_bytes: None,
-            reachable: condition.clone(),
-            mutual_tls: condition.clone(),
-            synced: condition.clone(),
-            complete: condition.clone(),
-            ready: condition,
-            errors: Vec::new(),
-            error_count: 0,
-        }
+        bare_proxy(ProxyTarget {
+            service: Some(service.clone()),
+            ..bare_target(&service.namespace, "proxy")
+        })
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use serde_json::json;
 
 use super::world::{World, good, goods, leader, memory, profile};
@@ -11,8 +10,8 @@ use crate::{
         LastGoods, seal,
         task::{AHEAD, CALM, INTERVAL, KIND_GONE, RETRY},
     },
-    fleet::{Condition, ConditionStatus, FleetEvent, FleetView, HashMode, Phase, ProxyView},
-    model::{Kind, Leadership, Object, Profile, ProxyId, ProxyTarget, Snapshot, Storage},
+    fleet::{FleetEvent, FleetView, ProxyView, bare_proxy, bare_target},
+    model::{Kind, Leadership, Object, Profile, Snapshot, Storage},
 };
 
 #[tokio::test(start_paused = true)]
@@ -49,44 +48,9 @@ async fn it_is_written_at_most_once_in_five_minutes_and_on_the_way_out() {
 }
 
 fn proxy(profile: Option<Profile>) -> Arc<ProxyView> {
-    let unknown = || Condition {
-        status: ConditionStatus::Unknown,
-        reason: "Discovered".into(),
-        message: String::new(),
-        since: Timestamp::UNIX_EPOCH,
-    };
-    let target = ProxyTarget {
-        id: ProxyId("uid".into()),
-        name: "kong".into(),
-        namespace: "gateway".into(),
-        pod: None,
-        node: None,
-        urls: Vec::new(),
-        server_name: None,
-        service: None,
-        terminating: false,
-    };
     Arc::new(ProxyView {
-        target: Arc::new(target),
-        phase: Phase::Discovered,
         profile,
-        report: None,
-        desired: None,
-        observed: None,
-        pending: None,
-        unsettled: None,
-        hash_mode: HashMode::Unknown,
-        last_good: None,
-        applied_at: None,
-        apply_duration: None,
-        size_bytes: None,
-        reachable: unknown(),
-        mutual_tls: unknown(),
-        synced: unknown(),
-        complete: unknown(),
-        ready: unknown(),
-        errors: Vec::new(),
-        error_count: 0,
+        ..bare_proxy(bare_target("gateway", "kong"))
     })
 }
 

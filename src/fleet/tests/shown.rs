@@ -41,15 +41,21 @@ fn a_short_lag_does_not_turn_synced_false() {
     assert_eq!(world.shown("a").synced.since, since);
 }
 
+/// With one proxy, that runs `one`.
+fn one_of(edition: Edition) -> World {
+    let mut world = World::new(&[]);
+    world.add("a", edition);
+    world.retarget();
+    world.run("one");
+    world.pass(seconds(20));
+    world
+}
+
 /// It will run that before it is brought back.
 #[test]
 fn a_proxy_to_which_something_older_is_on_its_way_is_not_synced_for_long() {
     for edition in [Edition::OpenSource, Edition::Embedded] {
-        let mut world = World::new(&[]);
-        world.add("a", edition);
-        world.retarget();
-        world.run("one");
-        world.pass(seconds(20));
+        let mut world = one_of(edition);
         world.proxy("a").takes = millis(14_950);
         world.run("two");
         world.pass(seconds(1));
@@ -76,11 +82,7 @@ fn a_proxy_to_which_something_older_is_on_its_way_is_not_synced_for_long() {
 #[test]
 fn a_proxy_that_has_taken_something_older_is_not_in_the_state_synced() {
     for edition in [Edition::OpenSource, Edition::Embedded] {
-        let mut world = World::new(&[]);
-        world.add("a", edition);
-        world.retarget();
-        world.run("one");
-        world.pass(seconds(20));
+        let mut world = one_of(edition);
         world.proxy("a").effective_after = Some(seconds(6));
         world.run("two");
         world.pass(millis(500));

@@ -7,13 +7,11 @@ mod own_certificates;
 mod secrets;
 mod webhook;
 
-use std::{sync::Arc, time::Duration};
-
-use jiff::Timestamp;
+use std::time::Duration;
 
 use crate::{
-    fleet::{Condition, ConditionStatus, HashMode, Phase, ProxyView},
-    model::{NamespacedName, PodRef, ProxyId, ProxyTarget},
+    fleet::{ProxyView, bare_proxy, bare_target},
+    model::{NamespacedName, PodRef, ProxyId},
 };
 
 /// Waits until something holds, for three minutes of paused time.
@@ -29,42 +27,9 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
 
 /// A proxy that was found and has said nothing yet.
 pub(super) fn proxy_view(pod: PodRef) -> ProxyView {
-    let condition = || Condition {
-        status: ConditionStatus::Unknown,
-        reason: "Discovered".into(),
-        message: String::new(),
-        since: Timestamp::UNIX_EPOCH,
-    };
-    ProxyView {
-        target: Arc::new(ProxyTarget {
-            id: ProxyId(pod.uid.clone()),
-            name: pod.name.clone(),
-            namespace: pod.namespace.clone(),
-            pod: Some(pod),
-            node: None,
-            urls: Vec::new(),
-            server_name: None,
-            service: Some(NamespacedName::new("gateway", "admin")),
-            terminating: false,
-        }),
-        phase: Phase::Discovered,
-        profile: None,
-        report: None,
-        desired: None,
-        observed: None,
-        pending: None,
-        unsettled: None,
-        last_good: None,
-        hash_mode: HashMode::Unknown,
-        applied_at: None,
-        apply_duration: None,
-        size_bytes: None,
-        reachable: condition(),
-        mutual_tls: condition(),
-        synced: condition(),
-        complete: condition(),
-        ready: condition(),
-        errors: Vec::new(),
-        error_count: 0,
-    }
+    let mut target = bare_target(&pod.namespace, &pod.name);
+    target.id = ProxyId(pod.uid.clone());
+    target.pod = Some(pod);
+    target.service = Some(NamespacedName::new("gateway", "admin"));
+    bare_proxy(target)
 }

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 
 use crate::{
-    fleet::{Condition, ConditionStatus, ConnectionSecurity, FleetView, HashMode, Phase, ProxyReport, ProxyView},
+    fleet::{
+        Condition, ConditionStatus, ConnectionSecurity, FleetView, Phase, ProxyReport, ProxyView, bare_proxy,
+        bare_target,
+    },
     model::{
         Edition, NamespacedName, Object, ObjectRef, PeerCertificate, PodRef, Problem, Profile, ProxyId, ProxyTarget,
         Reason, RouterFlavor, Snapshot,
@@ -87,8 +90,6 @@ pub(super) fn settings() -> Settings {
 pub(super) fn newcomer(name: &str) -> ProxyView {
     let target = ProxyTarget {
         id: ProxyId(format!("uid-of-{name}").into()),
-        name: name.into(),
-        namespace: "kong".into(),
         pod: Some(PodRef {
             namespace: "kong".into(),
             name: name.into(),
@@ -98,10 +99,9 @@ pub(super) fn newcomer(name: &str) -> ProxyView {
         urls: vec!["https://10.0.0.1:8444".into()],
         server_name: Some("pod.kong-admin.kong.svc".into()),
         service: Some(admin_service()),
-        terminating: false,
+        ..bare_target("kong", name)
     };
     ProxyView {
-        target: Arc::new(target),
         phase: Phase::Unconfigured,
         profile: Some(profile()),
         report: Some(ProxyReport {
@@ -124,20 +124,12 @@ pub(super) fn newcomer(name: &str) -> ProxyView {
         }),
         desired: Some(hash("one")),
         observed: Some(ConfigHash::NONE),
-        pending: None,
-        unsettled: None,
-        hash_mode: HashMode::Unknown,
-        last_good: None,
-        applied_at: None,
-        apply_duration: None,
-        size_bytes: None,
         reachable: yes("Answers"),
         mutual_tls: yes("Verified"),
         synced: unknown("Unconfigured"),
         complete: unknown("Unconfigured"),
         ready: no("Unconfigured"),
-        errors: Vec::new(),
-        error_count: 0,
+        ..bare_proxy(target)
     }
 }
 

@@ -6,14 +6,13 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::*;
 use crate::{
     admission::Answer,
-    fleet::{Condition, ConditionStatus, HashMode, Phase, ProxyView},
+    fleet::{ConditionStatus, Phase, ProxyView, bare_condition, bare_proxy, bare_target},
     model::{Kind, Object, Problem, ProxyId, ProxyTarget, Reason, RouterFlavor},
     render::Rendition,
     translate::Settings,
@@ -30,48 +29,27 @@ pub(in crate::wiring) fn profile(minor: u16) -> Profile {
 }
 
 pub(in crate::wiring) fn proxy(profile: &Profile, is_reachable: bool) -> Arc<ProxyView> {
-    let condition = |holds: bool| Condition {
-        status: if holds {
+    let condition = |holds: bool| {
+        let status = if holds {
             ConditionStatus::True
         } else {
             ConditionStatus::False
-        },
-        reason: "Tested".into(),
-        message: String::new(),
-        since: Timestamp::UNIX_EPOCH,
+        };
+        bare_condition(status, "Tested")
     };
     let target = ProxyTarget {
         id: ProxyId(profile.to_string().into()),
-        name: "one".into(),
-        namespace: "kong".into(),
-        pod: None,
-        node: None,
-        urls: Vec::new(),
-        server_name: None,
-        service: None,
-        terminating: false,
+        ..bare_target("kong", "one")
     };
     Arc::new(ProxyView {
-        target: Arc::new(target),
         phase: Phase::Unconfigured,
         profile: Some(profile.clone()),
-        report: None,
-        desired: None,
-        observed: None,
-        pending: None,
-        unsettled: None,
-        hash_mode: HashMode::default(),
-        last_good: None,
-        applied_at: None,
-        apply_duration: None,
-        size_bytes: None,
         reachable: condition(is_reachable),
         mutual_tls: condition(true),
         synced: condition(false),
         complete: condition(true),
         ready: condition(false),
-        errors: Vec::new(),
-        error_count: 0,
+        ..bare_proxy(target)
     })
 }
 

@@ -9,10 +9,10 @@ use proxy_config_schema::ConfigHash;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{Controller, ControllerSettings, Source, source::ApiServer, start_at};
 use crate::{
     lease::fake_api::FakeApi,
     pki::client::fake_proxy::{FakeProxy, Reply, Request},
+    wiring::{Controller, ControllerSettings, Source, source::ApiServer, start_at},
 };
 
 const LIMIT: Duration = Duration::from_secs(60);

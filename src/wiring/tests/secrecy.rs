@@ -32,6 +32,7 @@ use crate::{
     serve::{self, ServeSettings, Sources},
     status,
     translate::{Settings, fallback::Refusals},
+    wiring::{carry, news},
 };
 
 /// What must be seen nowhere.
@@ -286,14 +287,9 @@ async fn shown(first: Arc<Rendition>, refused: PushResult, reduced: impl FnOnce(
     let (writer, _reports) = status::writer(api.client(), status_settings(), inputs);
     tokio::spawn(writer);
     tokio::spawn(Fleet::run(FleetSettings::default(), receiver, commands, view_sender));
-    tokio::spawn(super::carry::outcomes(
-        reported,
-        events.clone(),
-        view.clone(),
-        metrics.clone(),
-    ));
+    tokio::spawn(carry::outcomes(reported, events.clone(), view.clone(), metrics.clone()));
     let (deserted, _) = watch::channel(Arc::default());
-    tokio::spawn(super::news::follow(
+    tokio::spawn(news::follow(
         renditions.subscribe(),
         view.clone(),
         (Vec::new(), snapshot.subscribe()),

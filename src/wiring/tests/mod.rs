@@ -1,0 +1,4 @@
+//! Controllers as a whole, before an API server in memory: what none of the modules can show alone.
+
+mod handover;
+mod secrecy;
