@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    harness::{LIMIT, Lines, client, eventually, free_ports, signal, silverback},
+    harness::{LIMIT, Lines, client, eventually, free_ports, metric, signal, silverback},
     stub::Stub,
 };
 
@@ -22,6 +22,7 @@ pub(crate) struct Controller {
     /// Of the process that runs now.
     pub(crate) log: Mutex<Lines>,
     dashboard: String,
+    metrics: String,
     manifests: PathBuf,
     client: reqwest::Client,
     _state: tempfile::TempDir,
@@ -34,15 +35,17 @@ impl Controller {
         let manifests = state.path().join("manifests");
         std::fs::create_dir(&manifests).unwrap();
         std::fs::write(manifests.join("in.yaml"), text).unwrap();
-        let dashboard = format!("127.0.0.1:{}", free_ports(1));
+        let port = free_ports(2);
+        let (dashboard, metrics) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{}", port + 1));
         let fixed = [
             "run",
             "--health-probe-bind-address=off",
-            "--metrics-bind-address=off",
             "--probe-interval=200ms",
             "--push-duty=100",
             "--dashboard-bind-address",
             &dashboard,
+            "--metrics-bind-address",
+            &metrics,
             "--directory",
         ];
         let mut arguments: Vec<OsString> = fixed.iter().map(Into::into).collect();
@@ -57,6 +60,7 @@ impl Controller {
             log,
             arguments,
             dashboard,
+            metrics,
             manifests,
             client: client().build().unwrap(),
             _state: state,
@@ -95,6 +99,21 @@ impl Controller {
         let answer = self.client.get(url).send().await.map_err(|error| error.to_string())?;
         let body = answer.bytes().await.map_err(|error| error.to_string())?;
         serde_json::from_slice(&body).map_err(|error| error.to_string())
+    }
+
+    /// The value of a series, if there is one.
+    pub(crate) async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let answer = self.client.get(format!("http://{}/metrics", self.metrics)).send().await;
+        metric(&answer.unwrap().text().await.unwrap(), name, labels)
+    }
+
+    /// Waits until a series has that value.
+    pub(crate) async fn measures(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        eventually(&format!("{name} {labels:?} is {value}"), async || {
+            let found = self.metric(name, labels).await;
+            (found == Some(value)).then_some(()).ok_or(format!("{found:?}"))
+        })
+        .await;
     }
 
     /// Waits until the first proxy, as it is shown, passes the check.

@@ -99,6 +99,11 @@ async fn golden_cases_of_broken_objects() {
     assert_eq!(runs, 8);
 }
 
+const REFUSED: &str = "silverback_refused_objects";
+const LEFT_OUT: &[(&str, &str)] = &[("outcome", "left_out")];
+const KEPT: &[(&str, &str)] = &[("outcome", "kept")];
+const STORED: &str = "silverback_last_good_stored";
+
 /// An Ingress with a Service of its own at that address.
 fn targets(document: &Value) -> Vec<String> {
     let upstreams = document["upstreams"].as_array().into_iter().flatten();
@@ -136,6 +141,8 @@ async fn as_many_rounds_as_it_takes_and_what_is_mended_comes_back() {
     controller.proxy("the good route is there", is_synced).await;
     assert_eq!(proxy.refused(), 4);
     assert_eq!(paths(proxy.accepted().last().unwrap()), ["/good"]);
+    controller.measures(REFUSED, LEFT_OUT, 4.0).await;
+    controller.measures(REFUSED, KEPT, 0.0).await;
     const REMEDY: &str = "correct it; all that does not depend on it is in force";
     let problems = controller.api("problems").await.unwrap();
     for name in ["one", "two", "three", "four"] {
@@ -167,6 +174,13 @@ async fn as_many_rounds_as_it_takes_and_what_is_mended_comes_back() {
     })
     .await;
     assert_eq!(proxy.refused(), 4, "what is known to be bad is not tried again");
+    controller.measures(REFUSED, LEFT_OUT, 3.0).await;
+    controller.write(&web("good", "/good", "127.0.0.1"));
+    eventually("nothing is refused any more, which is shown", async || {
+        let found = controller.metric(REFUSED, LEFT_OUT).await;
+        found.is_none().then_some(()).ok_or(format!("{found:?}"))
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -181,12 +195,15 @@ async fn with_the_flag_a_refused_object_stays_as_it_was_with_the_addresses_of_no
     controller
         .proxy("it is in sync", |proxy| proxy["phase"] == "Synced")
         .await;
+    assert_eq!(controller.metric(REFUSED, KEPT).await, None);
     controller.write(&text("/bad", "127.0.0.2"));
     let is_kept = |proxy: &Value| proxy["phase"] == "Synced" && proxy["errorCount"] == 1;
     controller.proxy("the former path stays", is_kept).await;
     assert_eq!(paths(proxy.accepted().last().unwrap()), ["/one", "/two"]);
     let problems = controller.problems().await;
     assert_eq!(problems, [("Ingress demo/one".to_owned(), "ConfigRejected".to_owned())]);
+    controller.measures(REFUSED, KEPT, 1.0).await;
+    controller.measures(REFUSED, LEFT_OUT, 0.0).await;
     // Every pod behind it is replaced.
     controller.write(&text("/bad", "127.0.0.3"));
     eventually("the new address is there", async || {
@@ -313,6 +330,8 @@ async fn what_was_accepted_last_survives_the_controller() {
     controller
         .proxy("it is in sync", |proxy| proxy["phase"] == "Synced")
         .await;
+    // It waits for what comes together with it; a controller that is asked to end does not.
+    controller.measures(STORED, &[], 0.0).await;
     controller.stop().await;
     let sealed = std::fs::read(kept.path().join("volume/last-good")).unwrap();
     assert!(
@@ -344,4 +363,5 @@ async fn what_was_accepted_last_survives_the_controller() {
         .proxy("it is ready", |proxy| proxy["conditions"]["Ready"]["status"] == "True")
         .await;
     assert_eq!(ready["phase"], "Rejected");
+    controller.measures(STORED, &[], 1.0).await;
 }

@@ -62,6 +62,21 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
     silverback().args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
+/// The value of a series in what `/metrics` says: of the metric with that name, with these labels. `None` if there is none.
+pub(crate) fn metric(metrics: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    let labels: Vec<String> = labels
+        .iter()
+        .map(|(label, value)| format!("{label}={value:?}"))
+        .collect();
+    let value = |line: &str| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let (found, described) = series.split_once('{').unwrap_or((series, ""));
+        let is_it = found == name && labels.iter().all(|label| described.contains(label));
+        is_it.then(|| value.parse().unwrap())
+    };
+    metrics.lines().find_map(value)
+}
+
 /// Waits until `probe` gives a value.
 pub(crate) async fn eventually<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
 where

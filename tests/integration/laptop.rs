@@ -2,7 +2,9 @@
 
 use std::{net::TcpListener, path::Path};
 
-use crate::harness::{Running, client, eventually, free_ports, silverback};
+use silverback::pki::Validity;
+
+use crate::harness::{Running, client, eventually, free_ports, metric, silverback};
 
 /// An upstream that says which one it is.
 fn upstream(name: &'static str) -> u16 {
@@ -94,6 +96,21 @@ async fn a_controller_and_a_proxy_started_by_hand_find_one_another() {
         }
     })
     .await;
+    // Nobody is there yet, whose certificate could be verified.
+    let name = format!("127.0.0.1:{admin}");
+    let of_proxy = async |metric_name: &str| {
+        let (_, metrics) = get(metrics, "localhost", "/metrics").await?;
+        Ok::<_, String>(metric(&metrics, metric_name, &[("proxy", &name)]))
+    };
+    let shows = async |metric_name: &str, value: Option<f64>| {
+        eventually(&format!("{metric_name} is {value:?}"), async || {
+            let found = of_proxy(metric_name).await?;
+            (found == value).then_some(()).ok_or(format!("{found:?}"))
+        })
+        .await;
+    };
+    shows("silverback_proxy_mutual_tls", Some(0.0)).await;
+    shows("silverback_proxy_certificate_expiry_seconds", None).await;
     let mut proxy = silverback();
     proxy
         .current_dir(&own)
@@ -108,4 +125,8 @@ async fn a_controller_and_a_proxy_started_by_hand_find_one_another() {
     answers(http, "named.localhost", "/", "by its name").await;
     answers(status, "localhost", "/status/ready", "ready").await;
     answers(metrics, "localhost", "/metrics", "silverback_leader 1").await;
+    let certificate = std::fs::read_to_string(own.join("tls.crt")).unwrap();
+    let ends = Validity::of_pem(&certificate).unwrap().not_after.as_second() as f64;
+    shows("silverback_proxy_mutual_tls", Some(1.0)).await;
+    shows("silverback_proxy_certificate_expiry_seconds", Some(ends)).await;
 }
