@@ -14,14 +14,20 @@ use serde_json::Value;
 
 use self::{changes::Changes, late::LateKong};
 use super::release::{HOST, LIMIT, NAMESPACE, change_goes_live, front, in_sync, leader, rolled_out};
-use crate::{Arguments, chaos::Bed, cluster::Cluster, load::Load, poll::eventually};
+use crate::{
+    Arguments,
+    chaos::Bed,
+    cluster::{Cluster, FollowedLog},
+    load::Load,
+    poll::eventually,
+};
 
 pub(super) use away::{long as long_without_api_server, short as without_api_server};
 
 const CONTROLLER: &str = "silverback-kong-controller";
 /// Longer than a Lease: another one leads by then.
 const AWAY: Duration = Duration::from_secs(25);
-/// Milliseconds from when a new leader leads, and has something to push, until it pushes.
+/// Milliseconds from when a new leader leads, with something to push, until it pushes.
 const STARTS: i128 = 100;
 /// How long a leader may reach no proxy.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,7 +53,7 @@ pub(super) fn faults(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result
 fn ways_to_go(cluster: &Cluster, changes: &Changes, kong: &LateKong) -> anyhow::Result<()> {
     let front = front(cluster)?;
     let load = Load::start(front.address, HOST, "/", 2);
-    asked_to_end(cluster)?;
+    asked_to_end(cluster, changes)?;
     changes.go_on_everywhere()?;
     killed(cluster)?;
     changes.go_on_everywhere()?;
@@ -127,8 +133,9 @@ fn lease_is_made_again(cluster: &Cluster, changes: &Changes) -> anyhow::Result<(
     rolled_out(cluster, CONTROLLER)
 }
 
-/// SIGTERM: the Lease is given back, and the other goes on at once.
-fn asked_to_end(cluster: &Cluster) -> anyhow::Result<()> {
+/// SIGTERM: the Lease is given back, and the other goes on at once, with a change that the leader before has not pushed: it
+/// did nothing (SIGSTOP) from before the change until it was told to end.
+fn asked_to_end(cluster: &Cluster, changes: &Changes) -> anyhow::Result<()> {
     let before = leader(cluster)?;
     let controllers = controllers(cluster)?;
     let other = controllers
@@ -139,7 +146,15 @@ fn asked_to_end(cluster: &Cluster) -> anyhow::Result<()> {
         cluster.follow_log(NAMESPACE, &before)?,
         cluster.follow_log(NAMESPACE, other)?,
     );
-    cluster.kubectl(&["delete", "pod", "-n", NAMESPACE, &before, "--wait=false"])?;
+    let (node, container) = container_of(cluster, &before)?;
+    cluster.signal_container(&node, &container, "SIGSTOP")?;
+    let outcome = (|| {
+        rendered_meanwhile(changes, &new)?;
+        // Told while it is stopped, it ends when it goes on, before it knows of a change.
+        cluster.signal_container(&node, &container, "SIGTERM")
+    })();
+    cluster.signal_container(&node, &container, "SIGCONT")?;
+    outcome?;
     let (stopping, leading, pushed) = eventually("the other one pushes", LIMIT, || {
         let stopping = old.time_of("stopping", None).context("not told to stop yet")?;
         let leading = new.time_of("leading", Some(stopping)).context("nobody leads yet")?;
@@ -150,19 +165,34 @@ fn asked_to_end(cluster: &Cluster) -> anyhow::Result<()> {
     let milliseconds = |from: jiff::Timestamp, until: jiff::Timestamp| until.duration_since(from).as_millis();
     let (ended, line) = pushed;
     let began = ended - took(&line).with_context(|| format!("no duration in {line:?}"))?;
-    // All were in sync when it came to lead, unless a change was on its way: it waits for no longer than that.
-    let renditions = new.lines("configuration rendered").into_iter();
-    let due = renditions.map(|(at, _)| at).filter(|at| *at <= began).max();
-    let due = due.map_or(leading, |rendered| rendered.max(leading));
+    // A push of the leader before that is under way is waited for.
+    let last = old.lines(" push ").into_iter().map(|(at, _)| at).max();
+    let due = last.map_or(leading, |last| last.max(leading));
     let waited = milliseconds(due, began);
     println!(
-        "   {before} was asked to end (SIGTERM); {other} leads after {} ms; its first push began {waited} ms after it led and had \
-         something to push, and had ended {} ms after the signal",
+        "   {before} was asked to end (SIGTERM); {other} leads after {} ms; its first push began {waited} ms after it led, and had \
+         ended {} ms after the signal",
         milliseconds(stopping, leading),
         milliseconds(stopping, ended)
     );
     ensure!(waited <= STARTS, "it waited for {waited} ms of at most {STARTS} ms");
     rolled_out(cluster, CONTROLLER)
+}
+
+/// Waits until a replica has rendered a change that was begun after this was called.
+fn rendered_meanwhile(changes: &Changes, log: &FollowedLog) -> anyhow::Result<()> {
+    // The next one may be on its way already.
+    let wanted = changes.written() + 2;
+    eventually("a change is written", LIMIT, || {
+        let written = changes.written();
+        ensure!(written >= wanted, "change {written} of {wanted}");
+        Ok(())
+    })?;
+    let written = jiff::Timestamp::now();
+    eventually("the standby has rendered it", LIMIT, || {
+        let rendered = log.time_of("configuration rendered", Some(written));
+        rendered.map(drop).context("not yet")
+    })
 }
 
 /// How long a push took, by its line in the log: `… took=12.5ms`.
