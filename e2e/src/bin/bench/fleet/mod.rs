@@ -580,10 +580,17 @@ impl Bench<'_> {
 
     /// From SIGTERM of the leader until the first and until all proxies have a change from the next one, in milliseconds.
     async fn hand_over(&mut self, leader: &Guarded) -> anyhow::Result<(f64, f64)> {
+        let before = self.stubs.terms(&format!("{MARKER}{}", self.changes));
+        let (_, before) = before.context("not all proxies have the change before")?;
         let began = Instant::now();
         leader.terminate()?;
         let marker = self.change().await?;
         let (first, last) = self.seen(&marker).await?;
+        let (term, _) = self.stubs.terms(&marker).context("they were just seen")?;
+        ensure!(
+            term > before,
+            "who was asked to end has pushed {marker} itself, in its term {before}: nothing was handed over"
+        );
         Ok((milliseconds(first - began), milliseconds(last - began)))
     }
 }

@@ -1,6 +1,6 @@
 //! Stub proxies: the least of the Admin API that a controller needs, over mutual TLS, each at an address of its own.
 //!
-//! They notice when a configuration with a marker came in. Since they share a machine with what is measured, what one of
+//! They notice when a configuration with a marker came in, and in which term of which leader. Since they share a machine with what is measured, what one of
 //! them found in a body the others do not look for again.
 
 use std::{
@@ -16,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, header, service::service_fn};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, body::Incoming, header, service::service_fn};
 use hyper_util::rt::TokioIo;
 use proxy_config_schema::ConfigHash;
 use rustls::ServerConfig;
@@ -56,8 +56,14 @@ struct Stub {
 struct State {
     hash: ConfigHash,
     routes: usize,
-    /// When a configuration with a marker had come in.
-    seen: HashMap<String, Instant>,
+    /// When a configuration with a marker had come in, for the first time.
+    seen: HashMap<String, Seen>,
+}
+
+#[derive(Clone, Copy)]
+struct Seen {
+    at: Instant,
+    term: u64,
 }
 
 /// What stands in a body.
@@ -118,9 +124,22 @@ impl Stubs {
 
     /// When the first and the last of all but the hung ones had the marker; `None` as long as one has not.
     pub(super) fn seen(&self, marker: &str) -> Option<(Instant, Instant)> {
-        let times = self.working().map(|stub| stub.lock().seen.get(marker).copied());
-        let times = times.collect::<Option<Vec<_>>>()?;
-        Some((*times.iter().min()?, *times.iter().max()?))
+        let seen = self.seen_by_each(marker)?;
+        let times = || seen.iter().map(|seen| seen.at);
+        Some((times().min()?, times().max()?))
+    }
+
+    /// In which terms, first and last, all but the hung ones were sent the marker for the first time; `None` as long as one
+    /// was not. Whoever leads next has a term of a higher number.
+    pub(super) fn terms(&self, marker: &str) -> Option<(u64, u64)> {
+        let seen = self.seen_by_each(marker)?;
+        let terms = || seen.iter().map(|seen| seen.term);
+        Some((terms().min()?, terms().max()?))
+    }
+
+    fn seen_by_each(&self, marker: &str) -> Option<Vec<Seen>> {
+        let seen = self.working().map(|stub| stub.lock().seen.get(marker).copied());
+        seen.collect()
     }
 
     /// Whether a proxy hangs from now on: it takes a body and does not answer.
@@ -188,6 +207,7 @@ async fn answer(request: Request<Incoming>, stub: &Stub, last: &Mutex<Arc<Looked
 async fn configure(request: Request<Incoming>, stub: &Stub, last: &Mutex<Arc<Looked>>) -> Response<Full<Bytes>> {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    let term = term(request.headers());
     let mut bytes = Vec::with_capacity(length.unwrap_or_default());
     let mut body = request.into_body();
     while let Some(frame) = body.frame().await {
@@ -215,7 +235,7 @@ async fn configure(request: Request<Incoming>, stub: &Stub, last: &Mutex<Arc<Loo
     state.hash = looked.hash;
     state.routes = looked.routes;
     for marker in &looked.markers {
-        state.seen.entry(marker.clone()).or_insert(now);
+        state.seen.entry(marker.clone()).or_insert(Seen { at: now, term });
     }
     drop(state);
     if known {
@@ -225,6 +245,13 @@ async fn configure(request: Request<Incoming>, stub: &Stub, last: &Mutex<Arc<Loo
         StatusCode::CREATED,
         json!({"config_hash": looked.hash.to_string(), "flattened_errors": []}).to_string(),
     )
+}
+
+/// The number in `Silverback-Epoch: <lease uid>:<number>`; 0 where there is none, as from a bare client.
+fn term(headers: &HeaderMap) -> u64 {
+    let epoch = headers.get("silverback-epoch").and_then(|epoch| epoch.to_str().ok());
+    let number = epoch.and_then(|epoch| epoch.rsplit_once(':')?.1.parse().ok());
+    number.unwrap_or_default()
 }
 
 fn json_answer(status: StatusCode, body: String) -> Response<Full<Bytes>> {
