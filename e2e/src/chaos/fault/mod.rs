@@ -71,16 +71,18 @@ impl Costs {
         let is_answer = said
             .get(..4)
             .is_some_and(|start| start.ends_with(' ') && start[..3].chars().all(|digit| digit.is_ascii_digit()));
+        let is_known = lost.over.last().is_some_and(|over| over.led_to.is_some());
         match self {
             Self::Nothing => false,
-            // Of one that was refused at once, or forgotten before it was looked up, nobody knows where it led.
+            // Of one that was refused at once, or forgotten before it was looked up, nobody knows where it led; what a request
+            // waited for before that does not matter then.
             Self::Connections => {
-                !is_answer
-                    && (lost.led_to().next().is_none() || lost.led_to().any(|address| taken.proxies.contains(address)))
+                !is_answer && (!is_known || lost.led_to().any(|address| taken.proxies.contains(address)))
             }
-            // A connection that is refused has led nowhere. Where Kubernetes takes nodes for dead, proxies lose addresses, and the proxies' Service loses proxies.
+            // A connection that is refused has led nowhere. Where Kubernetes takes nodes for dead, proxies lose addresses, and
+            // the proxies' Service loses proxies.
             Self::Endpoints => {
-                let is_refused = !is_answer && !said.contains("no answer within") && lost.led_to().next().is_none();
+                let is_refused = !is_answer && !said.contains("no answer within") && !is_known;
                 let has_no_addresses = said.contains("failure to get a peer from the ring-balancer");
                 taken.nodes && (is_refused || has_no_addresses)
             }
@@ -312,5 +314,10 @@ mod tests {
         };
         assert!(Costs::Connections.excuse(&lost("10.244.1.3"), &taken));
         assert!(!Costs::Connections.excuse(&lost("10.244.1.4"), &taken));
+        // A shared connection was replaced, and the new one refused.
+        let mut refused = lost("10.244.1.4");
+        refused.over.extend(lost("10.244.1.5").over);
+        refused.over[1].led_to = None;
+        assert!(Costs::Connections.excuse(&refused, &taken));
     }
 }
