@@ -336,7 +336,7 @@ fn visit_settings(settings: Option<&mut JsonObject>, visit: &mut dyn FnMut(&mut 
 
 fn visit_object(object: &mut JsonObject, visit: &mut dyn FnMut(&mut String)) {
     for (key, value) in object.iter_mut() {
-        visit_value(value, looks_secret(key), visit);
+        visit_setting(key, value, false, visit);
     }
 }
 
@@ -350,11 +350,32 @@ fn visit_value(value: &mut Value, secret: bool, visit: &mut dyn FnMut(&mut Strin
             .for_each(|element| visit_value(element, secret, visit)),
         Value::Object(object) => {
             for (key, below) in object.iter_mut() {
-                visit_value(below, secret || looks_secret(key), visit);
+                visit_setting(key, below, secret, visit);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// What stands under a key. YAML makes a number of a password of digits that was not quoted.
+fn visit_setting(key: &str, value: &mut Value, secret: bool, visit: &mut dyn FnMut(&mut String)) {
+    match value {
+        Value::Number(number) if looks_secret(key) && !is_measured(key) => {
+            let written = number.to_string();
+            let mut text = written.clone();
+            visit_text(Some(&mut text), visit);
+            if text != written {
+                *value = Value::String(text);
+            }
+        }
+        value => visit_value(value, secret || looks_secret(key), visit),
+    }
+}
+
+/// Whether numbers under a key that looks secret say how many or how long: `max_tokens`, `token_expiration`.
+fn is_measured(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    ["token", "license", "credential"].iter().any(|part| key.contains(part))
 }
 
 /// Secrets within a text: the password of a URL, the value of `Name: value` (header lists of transformers).
@@ -494,6 +515,30 @@ mod tests {
             ] {
                 assert!(text.contains(kept), "{kept} not in {text}");
             }
+        }
+    }
+
+    #[test]
+    fn a_password_of_digits_is_one_also_where_it_was_not_quoted() {
+        let document = json!({
+            "_format_version": "3.0",
+            "plugins": [{"name": "p", "config": {
+                "redis": {"password": 654_321, "port": 6379}, "api_key": 987_654, "max_tokens": 1_000, "token_expiration": 7_200,
+            }}],
+        });
+        let configuration = Configuration::from_value(document).expect("a valid configuration");
+        let shown = String::from_utf8(configuration.redacted().to_bytes().to_vec()).expect("JSON");
+        for secret in ["654321", "987654"] {
+            assert!(!shown.contains(secret), "{secret} in {shown}");
+            assert!(
+                !configuration
+                    .secrets()
+                    .redact(&format!("not {secret}"))
+                    .contains(secret)
+            );
+        }
+        for kept in ["6379", "1000", "7200"] {
+            assert!(shown.contains(kept), "{kept} not in {shown}");
         }
     }
 
