@@ -43,6 +43,11 @@ func (s *supervisor) nodeMachine(name string) *machine {
 			"net.ipv4.ip_forward": "1",
 			// Below the node ports, and apart from the ports of the host's clients, which forward takes here as well.
 			"net.ipv4.ip_local_port_range": "16384 29999",
+			// All clients have one address here, and so a port comes again within
+			// minutes. Where a SYN of its former connection was never answered, the
+			// kernel would lead the new one to the same pod for 120 s, though that
+			// pod is gone.
+			"net.netfilter.nf_conntrack_tcp_timeout_syn_sent": "30",
 		},
 		Services: []service{
 			{"containerd", []string{"containerd", "--config", containerdConf}},

@@ -71,7 +71,8 @@ impl Costs {
         let is_answer = said
             .get(..4)
             .is_some_and(|start| start.ends_with(' ') && start[..3].chars().all(|digit| digit.is_ascii_digit()));
-        let is_known = lost.over.last().is_some_and(|over| over.led_to.is_some());
+        // One that was not made is not among those that the request went over.
+        let is_known = !said.starts_with("connect: ") && lost.over.last().is_some_and(|over| over.led_to.is_some());
         match self {
             Self::Nothing => false,
             // Of one that was refused at once, or forgotten before it was looked up, nobody knows where it led; what a request
@@ -318,6 +319,9 @@ mod tests {
         let mut refused = lost("10.244.1.4");
         refused.over.extend(lost("10.244.1.5").over);
         refused.over[1].led_to = None;
+        assert!(Costs::Connections.excuse(&refused, &taken));
+        let mut refused = lost("10.244.1.4");
+        refused.what = "HTTP/2: connect: Connection reset by peer (os error 104)".to_owned();
         assert!(Costs::Connections.excuse(&refused, &taken));
     }
 }
