@@ -32,6 +32,9 @@ pub(super) struct Probe {
     preferred: usize,
     identity: Option<Identity>,
     probes_since_identity: u32,
+    /// Counted as if so many had been made when it answers first: of a thousand that are found together not all are asked
+    /// together ever after.
+    ahead: u32,
     last: Option<Status>,
 }
 
@@ -49,12 +52,14 @@ impl Probe {
             .iter()
             .map(|url| tls.client(url, &target, &limits))
             .collect();
+        let ahead = u32::from(target.id.0.bytes().fold(0_u8, u8::wrapping_add)) % REFRESH_IDENTITY;
         Self {
             target,
             clients,
             preferred: 0,
             identity: None,
             probes_since_identity: 0,
+            ahead,
             last: None,
         }
     }
@@ -127,7 +132,7 @@ impl Probe {
         }
         self.probes_since_identity = match is_known && !asks_again {
             true => self.probes_since_identity + 1,
-            false => 1,
+            false => 1 + std::mem::take(&mut self.ahead),
         };
         let hash = match status.hash {
             Some(hash) => hash,
