@@ -266,6 +266,15 @@ impl<'a> Bed<'a> {
         }
     }
 
+    /// What ended before is nobody's concern.
+    pub(super) fn forget_what_ended(&self) -> anyhow::Result<()> {
+        self.see_what_ended(&self.cluster.list(&["pods", "-n", NAMESPACE])?);
+        let ended = std::mem::take(&mut *self.ended.lock().expect("no holder panics"));
+        let mut signalled = self.signalled.lock().expect("no holder panics");
+        signalled.extend(ended.into_keys());
+        Ok(())
+    }
+
     /// Containers of the release that ended by themselves.
     pub(super) fn ended(&self) -> Vec<String> {
         let ended = self.ended.lock().expect("no holder panics");

@@ -66,6 +66,7 @@ pub(crate) fn run(cluster: &Cluster, arguments: &Arguments, plan: Plan) -> anyho
     in_sync(cluster, plan.proxies)?;
     let traffic = Traffic::start(cluster)?;
     let bed = Bed::new(cluster, arguments, plan.proxies, Some(traffic.certificate()))?;
+    bed.forget_what_ended()?;
     let observer = bed.observe()?;
     let outcome = Changes::start(cluster).and_then(|changes| {
         let faults = go_through(&bed, &observer, &traffic, plan);
