@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::{Error, LastGoods};
 use crate::{
     model::{Kind, Object, Profile, Snapshot},
-    render::{LastGood, Rendered},
+    render::{LastGood, Origin, Rendered},
 };
 
 /// Of what is read: another one is another program's.
@@ -137,7 +137,7 @@ pub(super) fn read(mut input: impl BufRead) -> Result<LastGoods, Error> {
                 let good = LastGood {
                     rendered: Arc::new(rendered),
                     sources,
-                    stored: true,
+                    origin: Origin::Stored,
                 };
                 found.insert(profile, Arc::new(good));
             }

@@ -2,13 +2,14 @@
 //! the cluster holds something that proxies refuse, there is something to fall back to.
 //!
 //! [`content`](self) says what is put away, `seal` compresses, encrypts and cuts it, `secrets` and `directory` hold it,
-//! `task` says when. Knows nothing of proxies and decides nothing: the fleet is told what was found, and says what
+//! `shelf` reads and writes it, `task` says when. Knows nothing of proxies and decides nothing: the fleet is told what was found, and says what
 //! was accepted. Started by the wiring. Whatever can't be read is as if it were not there, and said in the log.
 
 mod content;
 mod directory;
 mod seal;
 mod secrets;
+mod shelf;
 mod task;
 #[cfg(test)]
 mod tests;

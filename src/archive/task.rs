@@ -1,7 +1,8 @@
-//! When it is put away: a little after it changed, at most once in five minutes, and when the controller stops; at once
-//! when nothing may be sent any more, and within a minute when a kind has gone out of use, though never more than three
-//! writes ahead of one in five minutes. When it is read: at the start, and
-//! again by a replica that comes to lead with nothing else to go by.
+//! When it is put away: a little after it changed, at most once in five minutes, and when the controller stops. When it is
+//! read: at the start, and again by a replica that comes to lead.
+//!
+//! A replica writes only what it knows from its own time as a leader. What it saw as a standby may be older than the last
+//! write of who led before, and two replicas that end together would leave the older one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,29 +20,19 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Error, LastGoods, Place, Store,
-    directory::Directory,
-    seal::{self, Key},
-    secrets::Secrets,
-};
+use super::{LastGoods, Place, Store, directory::Directory, secrets::Secrets, shelf::Shelf};
 use crate::{
     fleet::{FleetEvent, FleetView},
-    model::{Kind, Leadership, Profile, Storage},
-    render::LastGood,
+    model::{Leadership, Profile, Storage},
+    render::{LastGood, Origin},
 };
 
-/// The least time between two writes.
+/// The least time between two writes, whoever leads.
 pub(super) const INTERVAL: Duration = Duration::from_secs(300);
 /// From a change to the write, so that changes that come together are written together.
 pub(super) const CALM: Duration = Duration::from_secs(10);
 /// Before what failed is tried again.
 pub(super) const RETRY: Duration = Duration::from_secs(60);
-/// The least time between two writes when the last object of a kind has gone: what says that it was in use would hold
-/// everything back where the kind itself goes next.
-pub(super) const KIND_GONE: Duration = Duration::from_secs(60);
-/// How far writes that don't wait their five minutes may be ahead of one in [`INTERVAL`]: three of them.
-pub(super) const AHEAD: Duration = Duration::from_secs(3 * INTERVAL.as_secs());
 /// How long what was put away is looked for at the start: without it the controller goes on, too.
 const LOAD_WITHIN: Duration = Duration::from_secs(30);
 /// What that means, for the log.
@@ -49,8 +40,6 @@ const WITHOUT_IT: &str =
     "going on without it: kinds that the cluster lacks now count as never used, and nothing is held back for them";
 /// The same of a replica that comes to lead.
 const AS_BEFORE: &str = "going by what was found when this replica started";
-/// Between two attempts to find it.
-const LOAD_AGAIN: Duration = Duration::from_secs(2);
 /// How long that may take a replica that comes to lead: it has found something before.
 const LOAD_AGAIN_WITHIN: Duration = Duration::from_secs(5);
 /// How long the last write may take when the controller stops.
@@ -121,12 +110,6 @@ fn hashes(goods: &LastGoods) -> Hashes {
         .collect()
 }
 
-/// The kinds of which there were objects.
-fn kinds(goods: &LastGoods) -> BTreeSet<Kind> {
-    let has_some = |kind: &Kind| goods.values().any(|good| !good.sources.has_none_of(*kind));
-    Kind::ALL.iter().copied().filter(has_some).collect()
-}
-
 /// What proxies accepted of the profiles that they have. Of others it may be long out of date, and would tell the next
 /// controller that what it was made of is still in use. As long as a proxy has not said what it is, and while there are none,
 /// all counts.
@@ -139,17 +122,26 @@ fn in_use(view: &FleetView) -> LastGoods {
     used.map(|(profile, good)| (profile.clone(), good.clone())).collect()
 }
 
+/// What is to be put away: what is confirmed, and of other profiles what `before` holds, if it does.
+fn to_write(good: &LastGoods, before: &LastGoods) -> LastGoods {
+    let chosen = good.iter().map(|(profile, good)| {
+        let before = before.get(profile).filter(|_| good.origin != Origin::Confirmed);
+        (profile.clone(), before.unwrap_or(good).clone())
+    });
+    chosen.collect()
+}
+
 pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
-    let mut key = None;
+    let mut shelf = Shelf::new(store);
     let mut report = Storage::Stored { at: None, size: None };
-    let found = match load(&store, &mut key, &inputs, LOAD_WITHIN, WITHOUT_IT).await {
-        Ok(found) => found,
+    let found = match shelf.load(&inputs, LOAD_WITHIN, WITHOUT_IT).await {
+        Ok(found) => found.unwrap_or_default(),
         Err(failed) => {
             report = failed;
             LastGoods::new()
         }
     };
-    let (mut written, mut written_kinds) = (hashes(&found), kinds(&found));
+    let mut written = hashes(&found);
     if !found.is_empty() {
         let names: Vec<String> = found.keys().map(ToString::to_string).collect();
         tracing::info!(
@@ -161,14 +153,12 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
     if inputs.events.send(FleetEvent::Stored(found)).await.is_err() {
         return;
     }
-    // When it may be written next: as a rule, and when a kind has gone.
-    let (mut next, mut soon) = (Instant::now(), Instant::now());
-    // When what has been written so far would have been, one in five minutes.
-    let mut paid_at = Instant::now();
+    // What others had put away when this replica began to lead, until proxies have told what they run now.
+    let mut before = LastGoods::new();
+    let mut next = Instant::now();
     let mut due: Option<Instant> = None;
     let mut read_again: Option<Instant> = None;
     let mut led = false;
-    let mut was_held = false;
     loop {
         let leads = inputs.leadership.borrow_and_update().is_leader();
         let has_won = leads && !led;
@@ -177,46 +167,41 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
             let view = inputs.view.borrow_and_update();
             (in_use(&view), view.held)
         };
-        // Then it goes by what was put away, and whoever led meanwhile may have put away something else.
-        let goes_by_it = good.values().all(|good| good.stored);
         if !leads {
             read_again = None;
-        } else if has_won && goes_by_it {
+            before.clear();
+        } else if has_won {
             read_again = Some(Instant::now());
+            // Who led before may just have written.
+            if !written.is_empty() {
+                next = next.max(Instant::now() + INTERVAL);
+            }
         }
         if read_again.is_some_and(|at| at <= Instant::now()) {
             // While it holds everything back it is looked at again: the last write of who led before may be under way.
+            let goes_by_it = good.values().all(|good| good.origin == Origin::Stored);
             read_again = (is_held && goes_by_it).then(|| Instant::now() + RETRY);
-            match load(&store, &mut key, &inputs, LOAD_AGAIN_WITHIN, AS_BEFORE).await {
-                Ok(found) if found.is_empty() || hashes(&found) == written => {}
-                Ok(found) => {
+            match shelf.load(&inputs, LOAD_AGAIN_WITHIN, AS_BEFORE).await {
+                Ok(Some(found)) if !found.is_empty() => {
                     tracing::info!("found what proxies accepted under the leader before");
-                    (written, written_kinds) = (hashes(&found), kinds(&found));
+                    written = hashes(&found);
+                    before = found.clone();
                     report = Storage::Stored { at: None, size: None };
                     if inputs.events.send(FleetEvent::Stored(found)).await.is_err() {
                         return;
                     }
                 }
+                Ok(_) => {}
                 Err(failed) => report = failed,
             }
         }
+        before.retain(|profile, _| good.get(profile).is_none_or(|good| good.origin != Origin::Confirmed));
         // What is only out of use stays where it is until something else is accepted.
-        let is_other = |(profile, good): (&Profile, &Arc<LastGood>)| written.get(profile) != Some(&good.rendered.hash);
-        let is_new = !goes_by_it && good.iter().any(is_other);
-        let has_lost_a_kind = is_new && !written_kinds.is_subset(&kinds(&good));
-        let early = Instant::now() + paid_at.saturating_duration_since(Instant::now() + AHEAD);
-        if !is_new {
-            due = None;
-        } else if is_held && !was_held {
-            // A controller that starts while a kind is away has nothing else that tells whether it was in use.
-            due = Some(early);
-        } else if has_lost_a_kind {
-            let at = (Instant::now() + CALM).max(soon).max(early);
-            due = Some(due.map_or(at, |due| due.min(at)));
-        } else if due.is_none() {
-            due = Some((Instant::now() + CALM).max(next));
-        }
-        was_held = is_held;
+        let is_other = |(profile, good): (&Profile, &Arc<LastGood>)| {
+            good.origin == Origin::Confirmed && written.get(profile) != Some(&good.rendered.hash)
+        };
+        let is_new = good.iter().any(is_other);
+        due = is_new.then(|| due.unwrap_or_else(|| (Instant::now() + CALM).max(next)));
         let latest = if is_new && led && !matches!(report, Storage::Failed { .. }) {
             Storage::Waiting
         } else {
@@ -225,13 +210,11 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
         publish(&inputs.reports, latest);
         let stops = inputs.stop.is_cancelled();
         if is_new && led && (stops || due.is_some_and(|due| due <= Instant::now())) {
-            let outcome = save(&store, &mut key, &good).await;
-            report = match outcome {
+            let content = to_write(&good, &before);
+            report = match shelf.save(&content).await {
                 Ok(size) => {
-                    (written, written_kinds) = (hashes(&good), kinds(&good));
-                    paid_at = paid_at.max(Instant::now()) + INTERVAL;
+                    written = hashes(&content);
                     next = Instant::now() + INTERVAL;
-                    soon = Instant::now() + KIND_GONE;
                     Storage::Stored {
                         at: Some(Timestamp::now()),
                         size: Some(size),
@@ -240,7 +223,6 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
                 Err(error) => {
                     tracing::warn!(%error, "what proxies accepted last can't be put away; a restart of everything would lose it");
                     next = Instant::now() + RETRY;
-                    soon = next;
                     Storage::Failed {
                         reason: error.reason(),
                         message: error.to_string(),
@@ -272,67 +254,4 @@ fn publish(reports: &watch::Sender<Storage>, report: Storage) {
         *known = report;
         changed
     });
-}
-
-/// What was put away; nothing if it can't be had in time. `Err` says what is in the way and does not pass by itself.
-async fn load(
-    store: &impl Store,
-    key: &mut Option<Key>,
-    inputs: &Inputs,
-    within: Duration,
-    otherwise: &str,
-) -> Result<LastGoods, Storage> {
-    let attempts = async {
-        loop {
-            match try_load(store, key).await {
-                Ok(found) => return Ok(found),
-                Err(error @ Error::Kubernetes(_)) => {
-                    tracing::debug!(%error, "what was put away can't be read yet");
-                    tokio::time::sleep(LOAD_AGAIN).await;
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "what was put away can't be read; {otherwise}");
-                    return Err(Storage::Failed {
-                        reason: error.reason(),
-                        message: error.to_string(),
-                    });
-                }
-            }
-        }
-    };
-    tokio::select! {
-        found = timeout(within, attempts) => found.unwrap_or_else(|_| {
-            tracing::warn!("what was put away can't be read within {within:?}; {otherwise}");
-            Ok(LastGoods::new())
-        }),
-        () = inputs.stop.cancelled() => Ok(LastGoods::new()),
-    }
-}
-
-async fn try_load(store: &impl Store, key: &mut Option<Key>) -> Result<LastGoods, Error> {
-    // Without anything there a key need not be made.
-    let Some(sealed) = store.load().await? else {
-        return Ok(LastGoods::new());
-    };
-    let found = store.key().await?;
-    *key = Some(found.clone());
-    let opened = tokio::task::spawn_blocking(move || seal::open(sealed, &found)).await;
-    opened.expect("reading does not panic")
-}
-
-async fn save(store: &impl Store, key: &mut Option<Key>, good: &LastGoods) -> Result<u64, Error> {
-    let found = match key {
-        Some(key) => key.clone(),
-        None => key.insert(store.key().await?).clone(),
-    };
-    let good = good.clone();
-    let sealed = tokio::task::spawn_blocking(move || seal::seal(&good, &found)).await;
-    let sealed = sealed.expect("sealing does not panic");
-    let size = sealed.len() as u64;
-    let saved = store.save(sealed).await;
-    if saved.is_err() {
-        // It may have been deleted, with the key.
-        *key = None;
-    }
-    saved.map(|()| size)
 }

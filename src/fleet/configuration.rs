@@ -9,7 +9,7 @@ use proxy_config_schema::ConfigHash;
 
 use crate::{
     model::{Edition, Problem, Profile, ProxyId, Reason, Snapshot},
-    render::{LastGood, Rendered, Rendition},
+    render::{LastGood, Origin, Rendered, Rendition},
     translate::fallback::{Blame, Refusal, Refusals},
 };
 
@@ -171,6 +171,8 @@ struct OfProfile {
     whole: Option<Configuration>,
     kept: Option<Configuration>,
     last_good: Option<Configuration>,
+    /// Whether a proxy was found to run that since this replica leads.
+    is_confirmed: bool,
     /// Of what was rendered lately, in this run: whatever leads may have sent it.
     rendered: VecDeque<ConfigHash>,
     refusals: Arc<Refusals>,
@@ -244,8 +246,8 @@ impl Configurations {
     }
 
     /// What proxies of that profile accepted in an earlier run, or under another leader: of use as long as nothing is known
-    /// from this one.
-    pub(super) fn stored(&mut self, profile: Profile, good: &LastGood) {
+    /// from this one. What this one saw as a standby gives way to it, unless a proxy still `runs` that.
+    pub(super) fn stored(&mut self, profile: Profile, good: &LastGood, runs: impl Fn(ConfigHash) -> bool) {
         let good = Configuration {
             rendered: good.rendered.clone(),
             sequence: 0,
@@ -253,30 +255,50 @@ impl Configurations {
             incomplete: Some("it runs what was accepted before the controller started".into()),
         };
         let is_of_this_run = |known: &Configuration| known.sequence > 0;
+        let is_known = |known: &OfProfile| {
+            let good = known.last_good.as_ref().filter(|good| is_of_this_run(good));
+            good.is_some_and(|good| known.is_confirmed || runs(good.hash()))
+        };
         if !self.admit(&profile, |_| true) {
             if !self.set_aside.get(&profile).is_some_and(is_of_this_run) {
                 self.set_aside(profile, Some(good));
             }
         } else if let Some(known) = self.profiles.get_mut(&profile)
-            && !known.last_good.as_ref().is_some_and(is_of_this_run)
+            && !is_known(known)
         {
             known.last_good = Some(good);
+            known.is_confirmed = false;
         }
     }
 
-    /// A proxy of that profile runs that configuration. Says whether the last good one is another one than before.
-    pub(super) fn accepted(&mut self, profile: &Profile, configuration: &Configuration) -> bool {
+    /// A proxy of that profile runs that configuration, while this replica leads or not. Says whether that is news: the last
+    /// good one is another one than before, or is known for the first time under this leader.
+    pub(super) fn accepted(&mut self, profile: &Profile, configuration: &Configuration, leads: bool) -> bool {
         let Some(known) = self.profiles.get_mut(profile) else {
             return false;
         };
         let before = known.last_good.as_ref();
+        let is_same = before.map(Configuration::hash) == Some(configuration.hash());
         // Slow proxies accept late what others have left behind.
-        if before.is_some_and(|before| before.sequence >= configuration.sequence) {
+        let is_newer = before.is_none_or(|before| before.sequence < configuration.sequence);
+        if !is_same && !is_newer {
             return false;
         }
-        let differs = before.map(Configuration::hash) != Some(configuration.hash());
-        known.last_good = Some(configuration.clone());
-        differs
+        if is_newer {
+            known.last_good = Some(configuration.clone());
+        }
+        let was_confirmed = is_same && known.is_confirmed;
+        // What is of another run stays so, whoever runs it: it has no addresses and Secrets of now.
+        let is_of_this_run = known.last_good.as_ref().is_some_and(|good| good.sequence > 0);
+        known.is_confirmed = is_of_this_run && (was_confirmed || leads);
+        !is_same || known.is_confirmed != was_confirmed
+    }
+
+    /// Another replica leads, or this one does so anew.
+    pub(super) fn leader_changed(&mut self) {
+        for known in self.profiles.values_mut() {
+            known.is_confirmed = false;
+        }
     }
 
     /// A proxy of that profile refused it.
@@ -362,12 +384,18 @@ impl Configurations {
     /// What was accepted last, for those who render it again or put it away: also by proxies whose profile had to make room.
     pub(super) fn good(&self) -> BTreeMap<Profile, Arc<LastGood>> {
         let served = self.profiles.iter();
-        let served = served.filter_map(|(profile, known)| Some((profile, known.last_good.as_ref()?)));
-        let good = served.chain(&self.set_aside).map(|(profile, good)| {
+        let served =
+            served.filter_map(|(profile, known)| Some((profile, known.last_good.as_ref()?, known.is_confirmed)));
+        let set_aside = self.set_aside.iter().map(|(profile, good)| (profile, good, false));
+        let good = served.chain(set_aside).map(|(profile, good, is_confirmed)| {
             let good = LastGood {
                 rendered: good.rendered.clone(),
                 sources: good.sources.clone(),
-                stored: good.sequence == 0,
+                origin: match good.sequence {
+                    0 => Origin::Stored,
+                    _ if is_confirmed => Origin::Confirmed,
+                    _ => Origin::Seen,
+                },
             };
             (profile.clone(), Arc::new(good))
         });

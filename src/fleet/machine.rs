@@ -86,7 +86,12 @@ impl Machine {
             FleetEvent::Targets(targets) => self.retarget(targets, now, &mut commands),
             FleetEvent::Stored(found) => {
                 for (profile, good) in found {
-                    self.configurations.stored(profile, &good);
+                    let of_profile = self
+                        .proxies
+                        .values()
+                        .filter(|proxy| proxy.profile.as_ref() == Some(&profile));
+                    let run: BTreeSet<_> = of_profile.filter_map(|proxy| proxy.state.observed).collect();
+                    self.configurations.stored(profile, &good, |hash| run.contains(&hash));
                 }
                 self.recalled = true;
                 self.changed = true;
@@ -98,6 +103,9 @@ impl Machine {
                 self.step_all(now, &mut commands);
             }
             FleetEvent::Leadership(leadership) => {
+                if self.leadership.epoch() != leadership.epoch() {
+                    self.configurations.leader_changed();
+                }
                 self.leadership = leadership;
                 self.changed = true;
                 self.step_all(now, &mut commands);
@@ -328,8 +336,9 @@ impl Machine {
             .flatten()
             .find(|configuration| proxy.state.runs(configuration))
             .cloned();
+        let leads = self.leadership.epoch().is_some();
         if let Some(running) = running
-            && self.configurations.accepted(&profile, &running)
+            && self.configurations.accepted(&profile, &running, leads)
         {
             self.changed = true;
             let others: Vec<_> = self

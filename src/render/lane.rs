@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Fallback, LastGood, Rendered, Renderer, Restored};
+use super::{Fallback, LastGood, Origin, Rendered, Renderer, Restored};
 use crate::{
     model::{Problem, Snapshot},
     translate::{
@@ -132,7 +132,7 @@ impl Lane {
     fn keep(&mut self, given: Given<'_>, product: &mut Product) -> Option<Restored> {
         let newest = product.rendered.hash;
         let good = given.last_good.filter(|good| {
-            let is_needed = given.held || good.stored || given.refusals.contain(newest);
+            let is_needed = given.held || good.origin == Origin::Stored || given.refusals.contain(newest);
             is_needed && good.rendered.hash != newest
         });
         let Some(good) = good else {

@@ -158,9 +158,20 @@ pub struct LastGood {
     pub rendered: Arc<Rendered>,
     /// The objects that they were made of.
     pub sources: Arc<Snapshot>,
-    /// Whether it is of an earlier run of the controller: then its addresses are old, and Secrets and EndpointSlices are
-    /// not among the objects.
-    pub stored: bool,
+    /// How that is known.
+    pub origin: Origin,
+}
+
+/// How it is known what proxies accepted last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It was put away, by an earlier run of the controller or by another leader: its addresses are old, and Secrets and
+    /// EndpointSlices are not among the objects.
+    Stored,
+    /// This replica saw it before it led: what the leader before put away at last may be newer.
+    Seen,
+    /// A proxy was found to run it since this replica leads.
+    Confirmed,
 }
 
 /// Without the objects: they may hold secrets.

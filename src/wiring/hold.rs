@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{Object, ObjectRef, Reason},
-        render::render,
+        render::{Origin, render},
         translate::translate,
     };
 
@@ -253,7 +253,7 @@ mod tests {
         let good = LastGood {
             rendered: Arc::new(render(&translate(&sources, &settings))),
             sources: Arc::new(sources),
-            stored: true,
+            origin: Origin::Stored,
         };
         [(settings.profile, Arc::new(good))].into()
     }

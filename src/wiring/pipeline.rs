@@ -18,7 +18,7 @@ use super::{
 use crate::{
     fleet::FleetView,
     model::{Profile, Snapshot},
-    render::{Given, Lane, LastGood, Rendition},
+    render::{Given, Lane, LastGood, Origin, Rendition},
     store::{self, References},
     translate::{GatewayStatuses, Participants, Settings, fallback::Refusals, unknown_entity_types},
 };
@@ -44,7 +44,12 @@ impl Experience {
         let goods = |experience: &Self| -> Vec<(bool, Option<ConfigHash>)> {
             let goods = experience.last_good.iter();
             goods
-                .map(|(profile, good)| (good.stored, renders_again(profile).then_some(good.rendered.hash)))
+                .map(|(profile, good)| {
+                    (
+                        good.origin == Origin::Stored,
+                        renders_again(profile).then_some(good.rendered.hash),
+                    )
+                })
                 .collect()
         };
         let of_other = |profile| other.refusals.get(profile);
@@ -457,7 +462,7 @@ mod tests {
         let good = LastGood {
             rendered: Arc::new(crate::render::render(&translation)),
             sources: Arc::new(sources),
-            stored: true,
+            origin: Origin::Stored,
         };
         let profile = settings.profile.clone();
         for was_in_use in [true, false] {
@@ -508,7 +513,7 @@ mod tests {
             Arc::new(LastGood {
                 rendered: Arc::new(crate::render::render(&translation)),
                 sources: Arc::default(),
-                stored: false,
+                origin: Origin::Confirmed,
             })
         };
         let view_of = |good: Arc<LastGood>| {

@@ -143,10 +143,24 @@ pub(crate) fn in_sync(cluster: &Cluster, count: usize) -> anyhow::Result<()> {
             .iter()
             .filter(|instance| holds(instance, "Ready") && holds(instance, "Synced"))
             .count();
+        let told = || {
+            let rows = instances.iter();
+            let told: Vec<_> = rows
+                .map(|row| {
+                    let synced = condition(row, "Synced").unwrap_or_default();
+                    format!(
+                        "{}: {} {}",
+                        row["metadata"]["name"], synced["reason"], synced["message"]
+                    )
+                })
+                .collect();
+            told.join("; ")
+        };
         ensure!(
             instances.len() == count && good == count,
-            "{good} of {} are",
-            instances.len()
+            "{good} of {} are ({})",
+            instances.len(),
+            told()
         );
         let pods = pods(cluster)?;
         let ready = pods.iter().filter(|pod| pod.ready && !pod.terminating).count();

@@ -10,7 +10,7 @@ use crate::{
     },
     fleet::{FleetEvent, FleetView},
     model::{Leadership, Storage},
-    render::LastGood,
+    render::{LastGood, Origin},
 };
 
 #[tokio::test(start_paused = true)]
@@ -85,7 +85,7 @@ async fn who_comes_to_lead_with_nothing_else_to_go_by_reads_it_again() {
         };
         let stored = |good: &Arc<LastGood>| {
             Arc::new(LastGood {
-                stored: true,
+                origin: Origin::Stored,
                 ..LastGood::clone(good)
             })
         };

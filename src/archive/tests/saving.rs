@@ -2,16 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::json;
-
-use super::world::{World, good, goods, leader, memory, profile};
+use super::world::{World, good, leader, memory, profile};
 use crate::{
     archive::{
         LastGoods, seal,
-        task::{AHEAD, CALM, INTERVAL, KIND_GONE, RETRY},
+        task::{CALM, INTERVAL, RETRY},
     },
     fleet::{FleetEvent, FleetView, ProxyView, bare_proxy, bare_target},
-    model::{Kind, Leadership, Object, Profile, Snapshot, Storage},
+    model::{Leadership, Profile, Snapshot, Storage},
+    render::{LastGood, Origin},
 };
 
 #[tokio::test(start_paused = true)]
@@ -95,66 +94,6 @@ async fn what_proxies_accepted_that_are_gone_goes_with_the_next_change() {
     assert_eq!(stored(), [profile(8), profile(9)], "one has not said what it is");
 }
 
-/// A controller that starts then has nothing else to go by.
-#[tokio::test(start_paused = true)]
-async fn it_is_written_at_once_when_nothing_may_be_sent_any_more() {
-    let mut world = World::new(&memory());
-    world.accept("one");
-    world.pass(CALM + Duration::from_secs(1)).await;
-    world.written(1).await;
-    world.accept("two");
-    world.pass(CALM).await;
-    assert_eq!(world.writes(), 1);
-    let hold = |world: &World, text: &str| {
-        let view = FleetView {
-            good: goods(text),
-            held: true,
-            ..FleetView::default()
-        };
-        world.view.send_replace(Arc::new(view));
-    };
-    hold(&world, "two");
-    world.written(2).await;
-    let is_stored = |report: &Storage| matches!(report, Storage::Stored { size: Some(_), .. });
-    world.reports.wait_for(is_stored).await.unwrap();
-    // As long as it lasts it changes by addresses alone.
-    hold(&world, "two, other addresses");
-    world.pass(CALM * 2).await;
-    assert_eq!(world.writes(), 2);
-}
-
-/// A kind that comes and goes, or a source that fails now and then, and something new each time.
-#[tokio::test(start_paused = true)]
-async fn however_often_it_must_not_wait_it_is_written_once_in_five_minutes_and_three_times_more() {
-    let world = World::new(&memory());
-    let show = |text: &str, held: bool| {
-        let view = FleetView {
-            good: goods(text),
-            held,
-            ..FleetView::default()
-        };
-        world.view.send_replace(Arc::new(view));
-    };
-    let flaps = async |from: u64, minutes: u64| {
-        for number in from..from + minutes * 3 {
-            show(&format!("number {number}"), false);
-            world.pass(Duration::from_secs(5)).await;
-            show(&format!("number {number}"), true);
-            world.pass(Duration::from_secs(15)).await;
-        }
-    };
-    flaps(0, 1).await;
-    world.written(3).await;
-    flaps(100, 59).await;
-    let hour = usize::try_from(3600 / INTERVAL.as_secs()).unwrap();
-    let ahead = usize::try_from(AHEAD.as_secs() / INTERVAL.as_secs()).unwrap();
-    assert!(
-        (hour..=hour + ahead + 1).contains(&world.writes()),
-        "{} writes in an hour",
-        world.writes()
-    );
-}
-
 #[tokio::test(start_paused = true)]
 async fn only_a_leader_writes() {
     let mut world = World::new(&memory());
@@ -192,32 +131,76 @@ async fn what_does_not_fit_is_told_and_tried_again() {
     world.reports.wait_for(is_stored).await.unwrap();
 }
 
-/// What was put away before holds everything back, should the kind go next and the leader with it.
+/// Who led before may have written just now, and whoever leads next may do so, too.
 #[tokio::test(start_paused = true)]
-async fn it_is_written_within_a_minute_once_a_kind_has_gone_out_of_use() {
-    let world = World::new(&memory());
-    let accept = |text: &str, with_plugin: bool| {
-        let mut sources = Snapshot::default();
-        if with_plugin {
-            let plugin = json!({"metadata": {"name": "guard", "namespace": "shop"}, "plugin": "key-auth"});
-            sources.insert(Object::from_json(Kind::KongPlugin, plugin).unwrap());
-        }
+async fn a_new_leader_waits_five_minutes_unless_it_ends_or_nothing_was_there() {
+    let kept = memory();
+    let before = World::new(&kept);
+    before.accept("by the leader before");
+    before.pass(CALM).await;
+    before.written(1).await;
+    before.leadership.send_replace(Leadership::Follower { holder: None });
+    let world = World::new(&kept);
+    world.accept("one");
+    world.pass(INTERVAL - Duration::from_secs(1)).await;
+    assert_eq!(world.writes(), 1);
+    world.pass(Duration::from_secs(2)).await;
+    world.written(2).await;
+}
+
+/// Two replicas end at the same time. One leads for a moment after the other, and has missed what proxies accepted meanwhile.
+#[tokio::test(start_paused = true)]
+async fn what_a_standby_saw_is_not_put_over_what_the_leader_put_away_at_last() {
+    let kept = memory();
+    let mut standby = World::new(&kept);
+    standby.leadership.send_replace(Leadership::Follower { holder: None });
+    let show = |good: [(Profile, Arc<LastGood>); 2]| {
         let view = FleetView {
-            good: [(profile(9), good(text, sources))].into(),
+            good: good.into(),
             ..FleetView::default()
         };
-        world.view.send_replace(Arc::new(view));
+        standby.view.send_replace(Arc::new(view));
     };
-    accept("with a plugin", true);
-    world.pass(CALM + Duration::from_secs(1)).await;
-    world.written(1).await;
-    accept("another", true);
-    world.pass(CALM * 2).await;
-    assert_eq!(world.writes(), 1);
-    accept("without any", false);
-    world.pass(KIND_GONE).await;
-    world.written(2).await;
-    accept("as before", false);
-    world.pass(KIND_GONE * 2).await;
-    assert_eq!(world.writes(), 2, "the others wait");
+    let of = |text: &str, origin| {
+        let good = good(text, Snapshot::default());
+        Arc::new(LastGood {
+            origin,
+            ..LastGood::clone(&good)
+        })
+    };
+    show([
+        (profile(8), of("8, seen", Origin::Seen)),
+        (profile(9), of("9, seen", Origin::Seen)),
+    ]);
+    standby.pass(INTERVAL).await;
+    let mut leader_before = World::new(&kept);
+    let good = [("8, newer", 8), ("9, newer", 9)];
+    let good = good.map(|(text, minor)| (profile(minor), of(text, Origin::Confirmed)));
+    let view = FleetView {
+        good: good.into(),
+        ..FleetView::default()
+    };
+    leader_before.view.send_replace(Arc::new(view));
+    leader_before.pass(Duration::from_secs(1)).await;
+    leader_before.stop.cancel();
+    (&mut leader_before.task).await.unwrap();
+    assert_eq!(standby.writes(), 1);
+
+    standby.leadership.send_replace(leader());
+    standby.pass(INTERVAL * 2).await;
+    assert_eq!(standby.writes(), 1, "no proxy has told what it runs");
+    // Of one profile it is known by now.
+    show([
+        (profile(8), of("8, seen", Origin::Seen)),
+        (profile(9), of("9, confirmed", Origin::Confirmed)),
+    ]);
+    standby.pass(Duration::from_secs(1)).await;
+    standby.stop.cancel();
+    (&mut standby.task).await.unwrap();
+    assert_eq!(standby.writes(), 2);
+    let sealed = kept.0.lock().unwrap().sealed.clone().unwrap();
+    let found = seal::open(sealed, &kept.0.lock().unwrap().key).unwrap();
+    let bytes = |minor| &*found[&profile(minor)].rendered.bytes;
+    assert_eq!(bytes(8), b"8, newer");
+    assert_eq!(bytes(9), b"9, confirmed");
 }

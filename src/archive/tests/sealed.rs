@@ -56,7 +56,7 @@ fn all_kinds_of_objects_come_back_as_they_were() {
     assert_eq!(got.len(), 2);
     for (profile, good) in &got {
         assert_eq!(good.rendered, put[profile].rendered);
-        assert!(good.stored);
+        assert_eq!(good.origin, crate::render::Origin::Stored);
         let mut kinds = 0;
         for kind in Kind::ALL.iter().copied() {
             let keys = snapshot.keys(kind);

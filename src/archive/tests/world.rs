@@ -18,7 +18,7 @@ use crate::{
     },
     fleet::{FleetEvent, FleetView},
     model::{Epoch, Leadership, NamespacedName, Profile, Snapshot, Storage},
-    render::{LastGood, Rendered},
+    render::{LastGood, Origin, Rendered},
 };
 
 pub(super) fn profile(minor: u16) -> Profile {
@@ -40,7 +40,7 @@ pub(super) fn good(text: &str, sources: Snapshot) -> Arc<LastGood> {
     Arc::new(LastGood {
         rendered: Arc::new(rendered),
         sources: Arc::new(sources),
-        stored: false,
+        origin: Origin::Confirmed,
     })
 }
 

@@ -6,7 +6,7 @@ use super::world::rendered;
 use crate::{
     fleet::configuration::{Configuration, Configurations},
     model::{Edition, Profile, RouterFlavor},
-    render::LastGood,
+    render::{LastGood, Origin},
 };
 
 fn profile(minor: u16) -> Profile {
@@ -22,7 +22,7 @@ fn good(minor: u16) -> LastGood {
     LastGood {
         rendered: rendered(&format!("good of {minor}")),
         sources: Arc::default(),
-        stored: true,
+        origin: Origin::Stored,
     }
 }
 
@@ -32,7 +32,7 @@ fn a_profile_that_makes_room_does_not_lose_what_its_proxies_accepted_last() {
     let last = u16::try_from(Profile::MAX).unwrap();
     let mut configurations = Configurations::default();
     for minor in 1..=last {
-        configurations.stored(profile(minor), &good(minor));
+        configurations.stored(profile(minor), &good(minor), |_| false);
     }
     assert!(configurations.admit(&profile(100), |_| false));
     let kept = |configurations: &Configurations, minor| {
@@ -52,7 +52,7 @@ fn a_profile_that_makes_room_does_not_lose_what_its_proxies_accepted_last() {
         good(away).rendered.hash,
         "what nobody has now is not lost with the next write"
     );
-    assert!(put_away[&profile(away)].stored);
+    assert_eq!(put_away[&profile(away)].origin, Origin::Stored);
     // Its proxies answer after all, and what nobody has is in their way.
     assert!(configurations.admit(&profile(away), |used| *used == profile(100)));
     assert!(kept(&configurations, away));
@@ -62,8 +62,8 @@ fn a_profile_that_makes_room_does_not_lose_what_its_proxies_accepted_last() {
 #[test]
 fn what_was_put_away_later_counts_until_proxies_accept_something_in_this_run() {
     let mut configurations = Configurations::default();
-    configurations.stored(profile(1), &good(1));
-    configurations.stored(profile(1), &good(2));
+    configurations.stored(profile(1), &good(1), |_| false);
+    configurations.stored(profile(1), &good(2), |_| false);
     let known = |configurations: &Configurations| configurations.last_good(&profile(1)).expect("known").hash();
     assert_eq!(known(&configurations), good(2).rendered.hash);
     let accepted = Configuration {
@@ -72,9 +72,41 @@ fn what_was_put_away_later_counts_until_proxies_accept_something_in_this_run() {
         sources: Arc::default(),
         incomplete: None,
     };
-    configurations.accepted(&profile(1), &accepted);
-    configurations.stored(profile(1), &good(3));
+    configurations.accepted(&profile(1), &accepted, true);
+    configurations.stored(profile(1), &good(3), |_| false);
     assert_eq!(known(&configurations), accepted.hash());
+}
+
+/// Two controllers end at the same time: the one that leads for a moment in between has seen less than the one before put away.
+#[test]
+fn what_a_standby_saw_gives_way_to_what_the_leader_before_put_away_at_last() {
+    let mut configurations = Configurations::default();
+    let seen = Configuration {
+        rendered: rendered("seen by a standby"),
+        sequence: 1,
+        sources: Arc::default(),
+        incomplete: None,
+    };
+    let is = |configurations: &Configurations, hash| configurations.last_good(&profile(1)).unwrap().hash() == hash;
+    let origin = |configurations: &Configurations| configurations.good()[&profile(1)].origin;
+    assert!(configurations.admit(&profile(1), |_| true));
+    assert!(configurations.accepted(&profile(1), &seen, false));
+    assert_eq!(origin(&configurations), Origin::Seen);
+    // A proxy runs it still: what was put away is older.
+    configurations.stored(profile(1), &good(1), |hash| hash == seen.hash());
+    assert!(is(&configurations, seen.hash()));
+    configurations.stored(profile(1), &good(1), |_| false);
+    assert!(is(&configurations, good(1).rendered.hash));
+    assert_eq!(origin(&configurations), Origin::Stored);
+    // Found to be run after all, now that it leads.
+    assert!(configurations.accepted(&profile(1), &seen, true));
+    assert_eq!(origin(&configurations), Origin::Confirmed);
+    assert!(!configurations.accepted(&profile(1), &seen, true), "no news");
+    configurations.stored(profile(1), &good(2), |_| false);
+    assert!(is(&configurations, seen.hash()));
+    configurations.leader_changed();
+    assert_eq!(origin(&configurations), Origin::Seen);
+    assert!(configurations.accepted(&profile(1), &seen, true), "known anew");
 }
 
 #[test]
@@ -82,7 +114,7 @@ fn what_was_put_away_of_more_profiles_than_are_served_is_kept_for_those_that_get
     let more = u16::try_from(Profile::MAX).unwrap() + 1;
     let mut configurations = Configurations::default();
     for minor in 1..=more {
-        configurations.stored(profile(minor), &good(minor));
+        configurations.stored(profile(minor), &good(minor), |_| false);
     }
     assert_eq!(configurations.good().len(), Profile::MAX + 1);
     assert!(configurations.admit(&profile(more), |_| false));
@@ -105,7 +137,7 @@ fn what_nobody_accepted_anything_of_makes_room_first_then_the_oldest_and_never_w
             sources: Arc::default(),
             incomplete: None,
         };
-        assert!(configurations.accepted(&profile(minor), &configuration));
+        assert!(configurations.accepted(&profile(minor), &configuration, true));
     }
     assert!(!configurations.admit(&profile(100), |_| true), "all are in use");
     for (newcomer, makes_room) in [(100, 3), (101, 5)] {

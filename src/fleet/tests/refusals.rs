@@ -6,7 +6,7 @@ use super::world::{World, hash, rendered, seconds};
 use crate::{
     fleet::{ConditionStatus, FleetEvent, Phase},
     model::{Edition, Profile, RouterFlavor},
-    render::LastGood,
+    render::{LastGood, Origin},
 };
 
 #[test]
@@ -99,7 +99,7 @@ fn stored(text: &str) -> FleetEvent {
     let good = LastGood {
         rendered: rendered(text),
         sources: Arc::default(),
-        stored: true,
+        origin: Origin::Stored,
     };
     let profile = Profile {
         router_flavor: RouterFlavor::Traditional,

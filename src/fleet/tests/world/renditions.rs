@@ -6,7 +6,7 @@ use super::{World, hash, rendered};
 use crate::{
     fleet::FleetEvent,
     model::{Edition, Generation, ObjectRef, Problem, Profile, Reason, RouterFlavor},
-    render::{Fallback, LastGood, Rendition, Restored},
+    render::{Fallback, LastGood, Origin, Rendition, Restored},
 };
 
 /// The profiles of all simulated proxies.
@@ -37,7 +37,7 @@ impl World {
         let good = Arc::new(LastGood {
             rendered: rendered(text),
             sources: Arc::default(),
-            stored: true,
+            origin: Origin::Stored,
         });
         let found = profiles().into_iter().map(|profile| (profile, good.clone()));
         self.event(FleetEvent::Stored(found.collect()));
