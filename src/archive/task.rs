@@ -167,15 +167,11 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
             let view = inputs.view.borrow_and_update();
             (in_use(&view), view.held)
         };
-        if !leads {
+        if has_won {
+            read_again = Some(Instant::now());
+        } else if !led {
             read_again = None;
             before.clear();
-        } else if has_won {
-            read_again = Some(Instant::now());
-            // Who led before may just have written.
-            if !written.is_empty() {
-                next = next.max(Instant::now() + INTERVAL);
-            }
         }
         if read_again.is_some_and(|at| at <= Instant::now()) {
             // While it holds everything back it is looked at again: the last write of who led before may be under way.
@@ -194,6 +190,10 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
                 Ok(_) => {}
                 Err(failed) => report = failed,
             }
+        }
+        if has_won && !written.is_empty() {
+            // Who led before may just have written.
+            next = next.max(Instant::now() + INTERVAL);
         }
         before.retain(|profile, _| good.get(profile).is_none_or(|good| good.origin != Origin::Confirmed));
         // What is only out of use stays where it is until something else is accepted.

@@ -271,9 +271,10 @@ impl Configurations {
         }
     }
 
-    /// A proxy of that profile runs that configuration, while this replica leads or not. Says whether that is news: the last
-    /// good one is another one than before, or is known for the first time under this leader.
-    pub(super) fn accepted(&mut self, profile: &Profile, configuration: &Configuration, leads: bool) -> bool {
+    /// A proxy of that profile runs that configuration; `is_ours` says whether no other leader may have given it something since.
+    /// Says whether that is news: the last good one is another one than before, or is known for the first time since this
+    /// replica leads.
+    pub(super) fn accepted(&mut self, profile: &Profile, configuration: &Configuration, is_ours: bool) -> bool {
         let Some(known) = self.profiles.get_mut(profile) else {
             return false;
         };
@@ -290,12 +291,12 @@ impl Configurations {
         let was_confirmed = is_same && known.is_confirmed;
         // What is of another run stays so, whoever runs it: it has no addresses and Secrets of now.
         let is_of_this_run = known.last_good.as_ref().is_some_and(|good| good.sequence > 0);
-        known.is_confirmed = is_of_this_run && (was_confirmed || leads);
+        known.is_confirmed = is_of_this_run && (was_confirmed || is_ours);
         !is_same || known.is_confirmed != was_confirmed
     }
 
-    /// Another replica leads, or this one does so anew.
-    pub(super) fn leader_changed(&mut self) {
+    /// This replica leads from now on: what proxies run by now they are still to tell.
+    pub(super) fn begin_to_lead(&mut self) {
         for known in self.profiles.values_mut() {
             known.is_confirmed = false;
         }

@@ -22,7 +22,7 @@ use super::{
     throttle::Throttle,
     trial::Trials,
 };
-use crate::model::{LAST_PUSHES, Leadership, NamespacedName, Profile, ProxyId, ProxyTarget};
+use crate::model::{Epoch, LAST_PUSHES, Leadership, NamespacedName, Profile, ProxyId, ProxyTarget};
 
 /// How long a proxy is remembered after it has gone: longer than the outcome of a push can be open.
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
@@ -31,6 +31,8 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 pub(super) struct Machine {
     settings: Settings,
     leadership: Leadership,
+    /// Under which epoch it led last.
+    led: Option<Epoch>,
     /// The Admin Services to whose proxies no changes go.
     paused: BTreeSet<NamespacedName>,
     configurations: Configurations,
@@ -62,6 +64,7 @@ impl Machine {
             throttle: Throttle::new(&settings),
             settings,
             leadership: Leadership::Unknown,
+            led: None,
             paused: BTreeSet::new(),
             configurations: Configurations::default(),
             recalled: false,
@@ -103,8 +106,11 @@ impl Machine {
                 self.step_all(now, &mut commands);
             }
             FleetEvent::Leadership(leadership) => {
-                if self.leadership.epoch() != leadership.epoch() {
-                    self.configurations.leader_changed();
+                if let Some(epoch) = leadership.epoch()
+                    && self.led.as_ref() != Some(epoch)
+                {
+                    self.led = Some(epoch.clone());
+                    self.configurations.begin_to_lead();
                 }
                 self.leadership = leadership;
                 self.changed = true;
@@ -336,9 +342,9 @@ impl Machine {
             .flatten()
             .find(|configuration| proxy.state.runs(configuration))
             .cloned();
-        let leads = self.leadership.epoch().is_some();
+        let is_ours = self.is_latest_leader();
         if let Some(running) = running
-            && self.configurations.accepted(&profile, &running, leads)
+            && self.configurations.accepted(&profile, &running, is_ours)
         {
             self.changed = true;
             let others: Vec<_> = self
@@ -350,6 +356,15 @@ impl Machine {
             for other in others {
                 self.step(&other, Event::Tick, now, commands);
             }
+        }
+    }
+
+    /// Whether what proxies run is this replica's doing: it leads, or has stopped to and knows of no other leader.
+    fn is_latest_leader(&self) -> bool {
+        match &self.leadership {
+            Leadership::Leader { .. } | Leadership::Cut { .. } => true,
+            Leadership::Follower { holder: None } => self.led.is_some(),
+            Leadership::Follower { holder: Some(_) } | Leadership::Unknown => false,
         }
     }
 

@@ -363,5 +363,11 @@ async fn what_was_accepted_last_survives_the_controller() {
         .proxy("it is ready", |proxy| proxy["conditions"]["Ready"]["status"] == "True")
         .await;
     assert_eq!(ready["phase"], "Rejected");
-    controller.measures(STORED, &[], 1.0).await;
+    // The addresses are other ones now: that waits for its five minutes, or for the end of this controller, too.
+    controller.measures(STORED, &[], 0.0).await;
+    let before = std::fs::read(kept.path().join("volume/last-good")).unwrap();
+    assert_eq!(before, sealed);
+    controller.stop().await;
+    let after = std::fs::read(kept.path().join("volume/last-good")).unwrap();
+    assert_ne!(before, after);
 }

@@ -4,6 +4,7 @@ use super::world::{Mood, PROBE_INTERVAL, World, hash, id, leader, millis, second
 use crate::{
     fleet::{ConditionStatus, FleetEvent, Phase, Settings},
     model::{Edition, Leadership},
+    render::Origin,
 };
 
 #[test]
@@ -222,4 +223,36 @@ fn a_leader_that_begins_paused_gives_the_newest_to_proxies_without_any() {
     world.pass(seconds(20));
     assert_eq!(world.shown("a").observed, Some(hash("older")));
     assert_eq!(world.shown("b").observed, Some(hash("new")));
+}
+
+/// Only what is known from its own time as a leader is put over what the leader before put away.
+#[test]
+fn what_proxies_run_is_confirmed_since_it_leads_and_until_another_does() {
+    let mut world = World::following(Settings::default());
+    world.add("a", Edition::Embedded);
+    world.retarget();
+    world.lead(leader(1));
+    let origins = |world: &World| {
+        let good = world.view.good.values();
+        good.map(|good| good.origin).collect::<Vec<_>>()
+    };
+    world.run("one");
+    world.pass(seconds(10));
+    assert_eq!(origins(&world), [Origin::Confirmed]);
+    // It gives the Lease up, and nobody has it yet: what it puts away then is what it knows.
+    world.lead(Leadership::Follower { holder: None });
+    world.pass(seconds(10));
+    assert_eq!(origins(&world), [Origin::Confirmed]);
+    // Another leader gave its proxies this.
+    world.lead(Leadership::Follower {
+        holder: Some("other".into()),
+    });
+    world.run("two");
+    world.proxy("a").hash = hash("two");
+    world.pass(seconds(10));
+    assert_eq!(origins(&world), [Origin::Seen]);
+    world.lead(leader(2));
+    assert_eq!(origins(&world), [Origin::Seen], "as far as was seen before");
+    world.pass(seconds(10));
+    assert_eq!(origins(&world), [Origin::Confirmed]);
 }

@@ -104,7 +104,7 @@ fn what_a_standby_saw_gives_way_to_what_the_leader_before_put_away_at_last() {
     assert!(!configurations.accepted(&profile(1), &seen, true), "no news");
     configurations.stored(profile(1), &good(2), |_| false);
     assert!(is(&configurations, seen.hash()));
-    configurations.leader_changed();
+    configurations.begin_to_lead();
     assert_eq!(origin(&configurations), Origin::Seen);
     assert!(configurations.accepted(&profile(1), &seen, true), "known anew");
 }
