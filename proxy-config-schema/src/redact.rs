@@ -372,10 +372,12 @@ fn visit_setting(key: &str, value: &mut Value, secret: bool, visit: &mut dyn FnM
     }
 }
 
-/// Whether numbers under a key that looks secret say how many or how long: `max_tokens`, `token_expiration`.
+/// Whether numbers under a key that looks secret say how many or how long: `max_tokens`, `authorization_rolling_timeout`.
 fn is_measured(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
+    let measures = ["_timeout", "_interval", "_length", "_size", "_ttl"];
     ["token", "license", "credential"].iter().any(|part| key.contains(part))
+        || measures.iter().any(|end| key.ends_with(end))
 }
 
 /// Secrets within a text: the password of a URL, the value of `Name: value` (header lists of transformers).
@@ -524,6 +526,7 @@ mod tests {
             "_format_version": "3.0",
             "plugins": [{"name": "p", "config": {
                 "redis": {"password": 654_321, "port": 6379}, "api_key": 987_654, "max_tokens": 1_000, "token_expiration": 7_200,
+                "authorization_rolling_timeout": 600,
             }}],
         });
         let configuration = Configuration::from_value(document).expect("a valid configuration");
@@ -537,7 +540,7 @@ mod tests {
                     .contains(secret)
             );
         }
-        for kept in ["6379", "1000", "7200"] {
+        for kept in ["6379", "1000", "7200", "600"] {
             assert!(shown.contains(kept), "{kept} not in {shown}");
         }
     }

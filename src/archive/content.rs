@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// Of what is read: another one is another program's.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Largest configuration that is read, in bytes.
 const MAX_BYTES: usize = 256 << 20;
 
@@ -34,6 +35,8 @@ fn is_live(kind: Kind) -> bool {
 #[derive(Serialize, Deserialize)]
 enum Line {
     Version(u32),
+    /// When it was put away.
+    Written(Timestamp),
     /// The objects of the snapshot of that number, until the next.
     Snapshot(usize),
     Object(Kind, Value),
@@ -42,12 +45,15 @@ enum Line {
         snapshot: usize,
         length: usize,
         confidential: Vec<String>,
+        /// When the first proxy was found to run it.
+        accepted_at: Timestamp,
     },
 }
 
 /// Writes it.
-pub(super) fn write(profiles: &LastGoods, mut out: impl Write) -> io::Result<()> {
+pub(super) fn write(profiles: &LastGoods, written_at: Timestamp, mut out: impl Write) -> io::Result<()> {
     line(&mut out, &Line::Version(VERSION))?;
+    line(&mut out, &Line::Written(written_at))?;
     // Profiles are mostly made of the same objects.
     let mut snapshots: Vec<&Arc<Snapshot>> = Vec::new();
     for good in profiles.values() {
@@ -74,6 +80,7 @@ pub(super) fn write(profiles: &LastGoods, mut out: impl Write) -> io::Result<()>
             snapshot: snapshot.unwrap_or_default(),
             length: bytes.len(),
             confidential: good.rendered.confidential.iter().cloned().collect(),
+            accepted_at: good.accepted_at,
         };
         line(&mut out, &head)?;
         out.write_all(bytes)?;
@@ -95,20 +102,22 @@ fn is_same(one: &Arc<Snapshot>, other: &Arc<Snapshot>) -> bool {
     same
 }
 
-/// Reads what [`write`] wrote.
-pub(super) fn read(mut input: impl BufRead) -> Result<LastGoods, Error> {
+/// Reads what [`write`] wrote, and when it did.
+pub(super) fn read(mut input: impl BufRead) -> Result<(LastGoods, Timestamp), Error> {
     const DAMAGED: Error = Error::Damaged("what was put away is damaged");
     let mut snapshots: Vec<Snapshot> = Vec::new();
     let mut found = BTreeMap::new();
+    let mut written_at = Timestamp::UNIX_EPOCH;
     let mut text = Vec::new();
     let mut sealed: Vec<Arc<Snapshot>> = Vec::new();
     loop {
         text.clear();
         if input.read_until(b'\n', &mut text).map_err(|_| DAMAGED)? == 0 {
-            return Ok(found);
+            return Ok((found, written_at));
         }
         match serde_json::from_slice(&text).map_err(|_| DAMAGED)? {
             Line::Version(VERSION) => {}
+            Line::Written(at) => written_at = at,
             Line::Version(_) => return Err(Error::Damaged("it was put away by another version of silverback")),
             Line::Snapshot(_) => snapshots.push(Snapshot::default()),
             Line::Object(kind, value) => {
@@ -120,6 +129,7 @@ pub(super) fn read(mut input: impl BufRead) -> Result<LastGoods, Error> {
                 snapshot,
                 length,
                 confidential,
+                accepted_at,
             } => {
                 sealed.extend(snapshots.drain(..).map(Arc::new));
                 let sources = sealed.get(snapshot).ok_or(DAMAGED)?.clone();
@@ -137,6 +147,7 @@ pub(super) fn read(mut input: impl BufRead) -> Result<LastGoods, Error> {
                 let good = LastGood {
                     rendered: Arc::new(rendered),
                     sources,
+                    accepted_at,
                     origin: Origin::Stored,
                 };
                 found.insert(profile, Arc::new(good));

@@ -11,6 +11,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use jiff::Timestamp;
 
 use super::{Error, LastGoods, content};
 
@@ -57,9 +58,9 @@ impl Key {
 }
 
 /// Writes, compresses and encrypts it.
-pub(super) fn seal(profiles: &LastGoods, key: &Key) -> Vec<u8> {
+pub(super) fn seal(profiles: &LastGoods, written_at: Timestamp, key: &Key) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    let compressed = content::write(profiles, &mut encoder).and_then(|()| encoder.finish());
+    let compressed = content::write(profiles, written_at, &mut encoder).and_then(|()| encoder.finish());
     let mut bytes = compressed.expect("writing to memory does not fail");
     let nonce = key
         .cipher()
@@ -72,8 +73,8 @@ pub(super) fn seal(profiles: &LastGoods, key: &Key) -> Vec<u8> {
     sealed
 }
 
-/// Reads what [`seal`] gave.
-pub(super) fn open(mut sealed: Vec<u8>, key: &Key) -> Result<LastGoods, Error> {
+/// Reads what [`seal`] gave, and when that was put away.
+pub(super) fn open(mut sealed: Vec<u8>, key: &Key) -> Result<(LastGoods, Timestamp), Error> {
     const FOREIGN: Error = Error::Damaged("what was put away can't be decrypted: damaged, or the key is another one");
     let head = MAGIC.len() + NONCE_LEN;
     let (Some(magic), Some(nonce)) = (sealed.get(..MAGIC.len()), sealed.get(MAGIC.len()..head)) else {

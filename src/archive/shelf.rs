@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
@@ -23,6 +24,8 @@ pub(super) struct Shelf<S> {
     key: Option<Key>,
     /// Of what was read or written last, sealed.
     known: Option<[u8; 32]>,
+    /// When that was put away, by whomever.
+    written_at: Timestamp,
 }
 
 impl<S: Store> Shelf<S> {
@@ -31,7 +34,14 @@ impl<S: Store> Shelf<S> {
             store,
             key: None,
             known: None,
+            written_at: Timestamp::UNIX_EPOCH,
         }
+    }
+
+    /// How long ago it was put away last, as far as is known: also by other replicas, whose clocks differ a little.
+    pub(super) fn age(&self) -> Duration {
+        let age = Timestamp::now().duration_since(self.written_at);
+        age.try_into().unwrap_or_default()
     }
 
     /// What was put away, if it is another one than what was read or written before; nothing if it can't be had in time.
@@ -81,8 +91,9 @@ impl<S: Store> Shelf<S> {
         let key = self.store.key().await?;
         self.key = Some(key.clone());
         let opened = tokio::task::spawn_blocking(move || seal::open(sealed, &key)).await;
-        let opened = opened.expect("reading does not panic")?;
+        let (opened, written_at) = opened.expect("reading does not panic")?;
         self.known = Some(digest);
+        self.written_at = written_at;
         Ok(Some(opened))
     }
 
@@ -93,13 +104,14 @@ impl<S: Store> Shelf<S> {
             None => self.key.insert(self.store.key().await?).clone(),
         };
         let good = good.clone();
-        let sealed = tokio::task::spawn_blocking(move || seal::seal(&good, &key)).await;
+        let now = Timestamp::now();
+        let sealed = tokio::task::spawn_blocking(move || seal::seal(&good, now, &key)).await;
         let sealed = sealed.expect("sealing does not panic");
         let size = sealed.len() as u64;
         let digest = Sha256::digest(&sealed).into();
         let saved = self.store.save(sealed).await;
         match &saved {
-            Ok(()) => self.known = Some(digest),
+            Ok(()) => (self.known, self.written_at) = (Some(digest), now),
             // It may have been deleted, with the key.
             Err(_) => self.key = None,
         }

@@ -1,7 +1,7 @@
 //! When it is put away: a little after it changed, at most once in five minutes, and when the controller stops. When it is
 //! read: at the start, and again by a replica that comes to lead.
 //!
-//! A replica writes only what it knows from its own time as a leader. What it saw as a standby may be older than the last
+//! A replica writes only what proxies were found to run since it leads. What it saw before may be older than the last
 //! write of who led before, and two replicas that end together would leave the older one.
 
 use std::{
@@ -42,6 +42,8 @@ const WITHOUT_IT: &str =
 const AS_BEFORE: &str = "going by what was found when this replica started";
 /// How long that may take a replica that comes to lead: it has found something before.
 const LOAD_AGAIN_WITHIN: Duration = Duration::from_secs(5);
+/// How long it waits at the end for the fleet to say what it knows.
+const LAST_WORD: Duration = Duration::from_millis(500);
 /// How long the last write may take when the controller stops.
 const LAST_WRITE: Duration = Duration::from_secs(5);
 
@@ -158,25 +160,32 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
     let mut next = Instant::now();
     let mut due: Option<Instant> = None;
     let mut read_again: Option<Instant> = None;
+    // Counts the times that it led; 0 before the first.
+    let mut term = 0;
     let mut led = false;
     loop {
         let leads = inputs.leadership.borrow_and_update().is_leader();
         let has_won = leads && !led;
         led = leads || (led && inputs.stop.is_cancelled());
-        let (good, is_held) = {
-            let view = inputs.view.borrow_and_update();
-            (in_use(&view), view.held)
-        };
         if has_won {
+            term += 1;
+            due = None;
             read_again = Some(Instant::now());
+            // Before it is read: what proxies take meanwhile is of this term.
+            if inputs.events.send(FleetEvent::Term(term)).await.is_err() {
+                return;
+            }
         } else if !led {
             read_again = None;
             before.clear();
         }
         if read_again.is_some_and(|at| at <= Instant::now()) {
             // While it holds everything back it is looked at again: the last write of who led before may be under way.
-            let goes_by_it = good.values().all(|good| good.origin == Origin::Stored);
-            read_again = (is_held && goes_by_it).then(|| Instant::now() + RETRY);
+            let goes_by_it = {
+                let view = inputs.view.borrow();
+                view.held && in_use(&view).values().all(|good| good.origin == Origin::Stored)
+            };
+            read_again = goes_by_it.then(|| Instant::now() + RETRY);
             match shelf.load(&inputs, LOAD_AGAIN_WITHIN, AS_BEFORE).await {
                 Ok(Some(found)) if !found.is_empty() => {
                     tracing::info!("found what proxies accepted under the leader before");
@@ -191,10 +200,23 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
                 Err(failed) => report = failed,
             }
         }
-        if has_won && !written.is_empty() {
+        if has_won {
             // Who led before may just have written.
-            next = next.max(Instant::now() + INTERVAL);
+            next = next.max(Instant::now() + INTERVAL.saturating_sub(shelf.age()));
         }
+        let stops = inputs.stop.is_cancelled();
+        if stops && led {
+            // What it has confirmed shows once the fleet has heard that it leads. An error means that there is no fleet.
+            let _ = timeout(LAST_WORD, inputs.view.wait_for(|view| view.term == term)).await;
+        }
+        let good = {
+            let view = inputs.view.borrow_and_update();
+            let mut good = in_use(&view);
+            if view.term != term {
+                good.clear();
+            }
+            good
+        };
         before.retain(|profile, _| good.get(profile).is_none_or(|good| good.origin != Origin::Confirmed));
         // What is only out of use stays where it is until something else is accepted.
         let is_other = |(profile, good): (&Profile, &Arc<LastGood>)| {
@@ -208,7 +230,6 @@ pub(super) async fn run(store: impl Store, mut inputs: Inputs) {
             report.clone()
         };
         publish(&inputs.reports, latest);
-        let stops = inputs.stop.is_cancelled();
         if is_new && led && (stops || due.is_some_and(|due| due <= Instant::now())) {
             let content = to_write(&good, &before);
             report = match shelf.save(&content).await {

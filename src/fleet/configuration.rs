@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 
 use crate::{
@@ -151,7 +152,7 @@ pub(super) struct Configurations {
     hold: Option<Arc<str>>,
     /// What proxies accepted last of profiles that had to make room: they may be those of proxies that have not answered
     /// yet.
-    set_aside: BTreeMap<Profile, Configuration>,
+    set_aside: BTreeMap<Profile, Good>,
 }
 
 /// The latest rendition that is somebody's wish.
@@ -165,14 +166,29 @@ struct Latest {
     incomplete_whole: Option<Arc<str>>,
 }
 
+/// What proxies of a profile accepted last.
+#[derive(Clone)]
+struct Good {
+    configuration: Configuration,
+    /// When the first of them was found to run it.
+    accepted_at: Timestamp,
+    /// Whether one was found to since the term began.
+    is_confirmed: bool,
+}
+
+impl Good {
+    /// Whether it is known from this run, rather than put away by another.
+    fn is_of_this_run(&self) -> bool {
+        self.configuration.sequence > 0
+    }
+}
+
 #[derive(Default)]
 struct OfProfile {
     desired: Option<Configuration>,
     whole: Option<Configuration>,
     kept: Option<Configuration>,
-    last_good: Option<Configuration>,
-    /// Whether a proxy was found to run that since this replica leads.
-    is_confirmed: bool,
+    last_good: Option<Good>,
     /// Of what was rendered lately, in this run: whatever leads may have sent it.
     rendered: VecDeque<ConfigHash>,
     refusals: Arc<Refusals>,
@@ -218,7 +234,8 @@ impl Configurations {
         if self.profiles.len() >= Profile::MAX {
             let unused = self.profiles.iter().filter(|(known, _)| !used(known));
             // Before those of which something is known to be good, and of these first what is oldest.
-            let oldest = unused.min_by_key(|(_, known)| known.last_good.as_ref().map(|good| good.sequence));
+            let oldest =
+                unused.min_by_key(|(_, known)| known.last_good.as_ref().map(|good| good.configuration.sequence));
             let Some(unused) = oldest.map(|(profile, _)| profile.clone()) else {
                 return false;
             };
@@ -236,69 +253,83 @@ impl Configurations {
         true
     }
 
-    fn set_aside(&mut self, profile: Profile, good: Option<Configuration>) {
+    fn set_aside(&mut self, profile: Profile, good: Option<Good>) {
         self.set_aside.extend(good.map(|good| (profile, good)));
         if self.set_aside.len() > Profile::MAX {
-            let oldest = self.set_aside.iter().min_by_key(|(_, good)| good.sequence);
+            let oldest = self
+                .set_aside
+                .iter()
+                .min_by_key(|(_, good)| good.configuration.sequence);
             let oldest = oldest.map(|(profile, _)| profile.clone());
             self.set_aside.retain(|profile, _| Some(profile) != oldest.as_ref());
         }
     }
 
     /// What proxies of that profile accepted in an earlier run, or under another leader: of use as long as nothing is known
-    /// from this one. What this one saw as a standby gives way to it, unless a proxy still `runs` that.
+    /// from this one. What this one saw gives way to what was accepted later, unless a proxy still `runs` it.
     pub(super) fn stored(&mut self, profile: Profile, good: &LastGood, runs: impl Fn(ConfigHash) -> bool) {
-        let good = Configuration {
-            rendered: good.rendered.clone(),
-            sequence: 0,
-            sources: good.sources.clone(),
-            incomplete: Some("it runs what was accepted before the controller started".into()),
+        let good = Good {
+            configuration: Configuration {
+                rendered: good.rendered.clone(),
+                sequence: 0,
+                sources: good.sources.clone(),
+                incomplete: Some("it runs what was accepted before the controller started".into()),
+            },
+            accepted_at: good.accepted_at,
+            is_confirmed: false,
         };
-        let is_of_this_run = |known: &Configuration| known.sequence > 0;
-        let is_known = |known: &OfProfile| {
-            let good = known.last_good.as_ref().filter(|good| is_of_this_run(good));
-            good.is_some_and(|good| known.is_confirmed || runs(good.hash()))
+        let stays = |known: &Good| {
+            let is_later = known.is_confirmed || known.accepted_at >= good.accepted_at;
+            known.is_of_this_run() && (is_later || runs(known.configuration.hash()))
         };
         if !self.admit(&profile, |_| true) {
-            if !self.set_aside.get(&profile).is_some_and(is_of_this_run) {
+            if !self.set_aside.get(&profile).is_some_and(stays) {
                 self.set_aside(profile, Some(good));
             }
         } else if let Some(known) = self.profiles.get_mut(&profile)
-            && !is_known(known)
+            && !known.last_good.as_ref().is_some_and(stays)
         {
             known.last_good = Some(good);
-            known.is_confirmed = false;
         }
     }
 
-    /// A proxy of that profile runs that configuration; `is_ours` says whether no other leader may have given it something since.
-    /// Says whether that is news: the last good one is another one than before, or is known for the first time since this
-    /// replica leads.
-    pub(super) fn accepted(&mut self, profile: &Profile, configuration: &Configuration, is_ours: bool) -> bool {
+    /// A proxy of that profile runs that configuration. Says whether that is news: the last good one is another one than
+    /// before, or is confirmed for the first time in this term.
+    pub(super) fn accepted(&mut self, profile: &Profile, configuration: &Configuration, now: Timestamp) -> bool {
         let Some(known) = self.profiles.get_mut(profile) else {
             return false;
         };
-        let before = known.last_good.as_ref();
-        let is_same = before.map(Configuration::hash) == Some(configuration.hash());
+        let found = Good {
+            configuration: configuration.clone(),
+            accepted_at: now,
+            // What is of another run stays so, whoever runs it: it has no addresses and Secrets of now.
+            is_confirmed: configuration.sequence > 0,
+        };
+        let Some(before) = &mut known.last_good else {
+            known.last_good = Some(found);
+            return true;
+        };
+        let is_newer = before.configuration.sequence < configuration.sequence;
+        if before.configuration.hash() == configuration.hash() {
+            if is_newer {
+                before.configuration = found.configuration;
+            }
+            let is_news = before.is_of_this_run() && !before.is_confirmed;
+            before.is_confirmed |= is_news;
+            return is_news;
+        }
         // Slow proxies accept late what others have left behind.
-        let is_newer = before.is_none_or(|before| before.sequence < configuration.sequence);
-        if !is_same && !is_newer {
-            return false;
-        }
         if is_newer {
-            known.last_good = Some(configuration.clone());
+            *before = found;
         }
-        let was_confirmed = is_same && known.is_confirmed;
-        // What is of another run stays so, whoever runs it: it has no addresses and Secrets of now.
-        let is_of_this_run = known.last_good.as_ref().is_some_and(|good| good.sequence > 0);
-        known.is_confirmed = is_of_this_run && (was_confirmed || is_ours);
-        !is_same || known.is_confirmed != was_confirmed
+        is_newer
     }
 
-    /// This replica leads from now on: what proxies run by now they are still to tell.
-    pub(super) fn begin_to_lead(&mut self) {
-        for known in self.profiles.values_mut() {
-            known.is_confirmed = false;
+    /// A term begins: what proxies run by now they are still to tell.
+    pub(super) fn begin_term(&mut self) {
+        let of_profiles = self.profiles.values_mut().filter_map(|known| known.last_good.as_mut());
+        for good in of_profiles.chain(self.set_aside.values_mut()) {
+            good.is_confirmed = false;
         }
     }
 
@@ -360,7 +391,8 @@ impl Configurations {
     }
 
     pub(super) fn last_good(&self, profile: &Profile) -> Option<&Configuration> {
-        self.profiles.get(profile)?.last_good.as_ref()
+        let good = self.profiles.get(profile)?.last_good.as_ref();
+        good.map(|good| &good.configuration)
     }
 
     /// Whether proxies of that profile accepted it last, in this run.
@@ -385,18 +417,19 @@ impl Configurations {
     /// What was accepted last, for those who render it again or put it away: also by proxies whose profile had to make room.
     pub(super) fn good(&self) -> BTreeMap<Profile, Arc<LastGood>> {
         let served = self.profiles.iter();
-        let served =
-            served.filter_map(|(profile, known)| Some((profile, known.last_good.as_ref()?, known.is_confirmed)));
-        let set_aside = self.set_aside.iter().map(|(profile, good)| (profile, good, false));
-        let good = served.chain(set_aside).map(|(profile, good, is_confirmed)| {
+        let served = served.filter_map(|(profile, known)| Some((profile, known.last_good.as_ref()?)));
+        let good = served.chain(&self.set_aside).map(|(profile, good)| {
+            let configuration = &good.configuration;
+            let origin = match good.is_of_this_run() {
+                false => Origin::Stored,
+                true if good.is_confirmed => Origin::Confirmed,
+                true => Origin::Seen,
+            };
             let good = LastGood {
-                rendered: good.rendered.clone(),
-                sources: good.sources.clone(),
-                origin: match good.sequence {
-                    0 => Origin::Stored,
-                    _ if is_confirmed => Origin::Confirmed,
-                    _ => Origin::Seen,
-                },
+                rendered: configuration.rendered.clone(),
+                sources: configuration.sources.clone(),
+                accepted_at: good.accepted_at,
+                origin,
             };
             (profile.clone(), Arc::new(good))
         });

@@ -25,6 +25,9 @@ pub enum FleetEvent {
     Targets(Vec<Arc<ProxyTarget>>),
     /// What proxies accepted last in an earlier run of the controller: nothing if nothing is known of it, and never will be.
     Stored(BTreeMap<Profile, Arc<LastGood>>),
+    /// From now on this replica is the one that puts away what proxies accept, for the time that this number names: what it
+    /// knows of that counts as confirmed only once a proxy is found to run it.
+    Term(u64),
     /// What the fleet shall run.
     Rendition(Arc<Rendition>),
     /// This replica's part.

@@ -22,7 +22,7 @@ use super::{
     throttle::Throttle,
     trial::Trials,
 };
-use crate::model::{Epoch, LAST_PUSHES, Leadership, NamespacedName, Profile, ProxyId, ProxyTarget};
+use crate::model::{LAST_PUSHES, Leadership, NamespacedName, Profile, ProxyId, ProxyTarget};
 
 /// How long a proxy is remembered after it has gone: longer than the outcome of a push can be open.
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
@@ -31,13 +31,13 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 pub(super) struct Machine {
     settings: Settings,
     leadership: Leadership,
-    /// Under which epoch it led last.
-    led: Option<Epoch>,
     /// The Admin Services to whose proxies no changes go.
     paused: BTreeSet<NamespacedName>,
     configurations: Configurations,
     /// Whether what was accepted in an earlier run has been told.
     recalled: bool,
+    /// Since when what proxies accepted is to be confirmed ([`FleetEvent::Term`]).
+    term: u64,
     proxies: BTreeMap<ProxyId, Proxy>,
     /// Proxies that are gone, and since when. Should one come back, a push to it may still be under way, and what it
     /// refused it will refuse again.
@@ -64,10 +64,10 @@ impl Machine {
             throttle: Throttle::new(&settings),
             settings,
             leadership: Leadership::Unknown,
-            led: None,
             paused: BTreeSet::new(),
             configurations: Configurations::default(),
             recalled: false,
+            term: 0,
             proxies: BTreeMap::new(),
             departed: HashMap::new(),
             handed_over: BTreeMap::new(),
@@ -100,18 +100,17 @@ impl Machine {
                 self.changed = true;
                 self.step_all(now, &mut commands);
             }
+            FleetEvent::Term(term) => {
+                self.term = term;
+                self.configurations.begin_term();
+                self.changed = true;
+            }
             FleetEvent::Rendition(rendition) => {
                 self.configurations.set(rendition);
                 self.changed = true;
                 self.step_all(now, &mut commands);
             }
             FleetEvent::Leadership(leadership) => {
-                if let Some(epoch) = leadership.epoch()
-                    && self.led.as_ref() != Some(epoch)
-                {
-                    self.led = Some(epoch.clone());
-                    self.configurations.begin_to_lead();
-                }
                 self.leadership = leadership;
                 self.changed = true;
                 self.step_all(now, &mut commands);
@@ -188,6 +187,7 @@ impl Machine {
             last_good: hashes(&|profile| Some(self.configurations.last_good(profile)?.hash())),
             good: self.configurations.good(),
             recalled: self.recalled,
+            term: self.term,
             held: self.configurations.hold().is_some(),
             refusals: self.configurations.refusals(),
             proxies,
@@ -342,9 +342,8 @@ impl Machine {
             .flatten()
             .find(|configuration| proxy.state.runs(configuration))
             .cloned();
-        let is_ours = self.is_latest_leader();
         if let Some(running) = running
-            && self.configurations.accepted(&profile, &running, is_ours)
+            && self.configurations.accepted(&profile, &running, now.timestamp)
         {
             self.changed = true;
             let others: Vec<_> = self
@@ -356,15 +355,6 @@ impl Machine {
             for other in others {
                 self.step(&other, Event::Tick, now, commands);
             }
-        }
-    }
-
-    /// Whether what proxies run is this replica's doing: it leads, or has stopped to and knows of no other leader.
-    fn is_latest_leader(&self) -> bool {
-        match &self.leadership {
-            Leadership::Leader { .. } | Leadership::Cut { .. } => true,
-            Leadership::Follower { holder: None } => self.led.is_some(),
-            Leadership::Follower { holder: Some(_) } | Leadership::Unknown => false,
         }
     }
 

@@ -31,6 +31,8 @@ pub struct FleetView {
     pub good: BTreeMap<Profile, Arc<LastGood>>,
     /// Whether it is known what proxies accepted before this controller began, as far as it can be.
     pub recalled: bool,
+    /// The term in which what is good is confirmed ([`FleetEvent::Term`](super::FleetEvent::Term)).
+    pub term: u64,
     /// Whether nothing may be sent now, since a source of the configuration is unavailable.
     pub held: bool,
     /// What each profile's proxies refused.

@@ -158,6 +158,8 @@ pub struct LastGood {
     pub rendered: Arc<Rendered>,
     /// The objects that they were made of.
     pub sources: Arc<Snapshot>,
+    /// When the first proxy was found to run it.
+    pub accepted_at: Timestamp,
     /// How that is known.
     pub origin: Origin,
 }
@@ -168,9 +170,9 @@ pub enum Origin {
     /// It was put away, by an earlier run of the controller or by another leader: its addresses are old, and Secrets and
     /// EndpointSlices are not among the objects.
     Stored,
-    /// This replica saw it before it led: what the leader before put away at last may be newer.
+    /// This replica saw it, but not since it is the one that puts away: what another one put away at last may be newer.
     Seen,
-    /// A proxy was found to run it since this replica leads.
+    /// A proxy was found to run it since then ([`FleetEvent::Term`](crate::fleet::FleetEvent::Term)).
     Confirmed,
 }
 

@@ -253,6 +253,7 @@ mod tests {
         let good = LastGood {
             rendered: Arc::new(render(&translate(&sources, &settings))),
             sources: Arc::new(sources),
+            accepted_at: jiff::Timestamp::UNIX_EPOCH,
             origin: Origin::Stored,
         };
         [(settings.profile, Arc::new(good))].into()

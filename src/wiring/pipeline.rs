@@ -462,6 +462,7 @@ mod tests {
         let good = LastGood {
             rendered: Arc::new(crate::render::render(&translation)),
             sources: Arc::new(sources),
+            accepted_at: jiff::Timestamp::UNIX_EPOCH,
             origin: Origin::Stored,
         };
         let profile = settings.profile.clone();
@@ -513,6 +514,7 @@ mod tests {
             Arc::new(LastGood {
                 rendered: Arc::new(crate::render::render(&translation)),
                 sources: Arc::default(),
+                accepted_at: jiff::Timestamp::UNIX_EPOCH,
                 origin: Origin::Confirmed,
             })
         };

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
+
 use super::world::{World, goods, leader, memory, profile};
 use crate::{
     archive::{
@@ -31,7 +33,7 @@ async fn what_cannot_be_read_is_as_if_it_were_not_there() {
         (kept.sealed.clone().unwrap(), kept.key.clone())
     };
     let opened = seal::open(sealed, &key);
-    assert_eq!(opened.unwrap().keys().collect::<Vec<_>>(), [&profile(9)]);
+    assert_eq!(opened.unwrap().0.keys().collect::<Vec<_>>(), [&profile(9)]);
 }
 
 /// Asking again does not change what is permitted.
@@ -73,15 +75,22 @@ async fn who_comes_to_lead_with_nothing_else_to_go_by_reads_it_again() {
     let kept = memory();
     let put_away = |text: &str| {
         let mut kept = kept.0.lock().unwrap();
-        kept.sealed = Some(seal::seal(&goods(text), &kept.key));
+        kept.sealed = Some(seal::seal(&goods(text), Timestamp::now(), &kept.key));
     };
     put_away("at its start");
     let mut standby = World::new(&kept);
     standby.leadership.send_replace(Leadership::Follower { holder: None });
     let found = async |standby: &mut World| {
-        let told = tokio::time::timeout(RETRY * 2, standby.events.recv()).await;
-        let Ok(Some(FleetEvent::Stored(found))) = told else {
-            panic!("nothing was found: {told:?}");
+        let told = tokio::time::timeout(RETRY * 2, async {
+            loop {
+                match standby.events.recv().await {
+                    Some(FleetEvent::Term(_)) => {}
+                    told => return told,
+                }
+            }
+        });
+        let Ok(Some(FleetEvent::Stored(found))) = told.await else {
+            panic!("nothing was found");
         };
         let stored = |good: &Arc<LastGood>| {
             Arc::new(LastGood {

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::world::{World, good, leader, memory, profile};
+use jiff::{SignedDuration, Timestamp};
+
+use super::world::{World, good, goods, leader, memory, profile};
 use crate::{
     archive::{
         LastGoods, seal,
@@ -68,13 +70,14 @@ async fn what_proxies_accepted_that_are_gone_goes_with_the_next_change() {
         let view = FleetView {
             proxies: proxies.collect(),
             good,
+            term: 1,
             ..FleetView::default()
         };
         world.view.send_replace(Arc::new(view));
     };
     let stored = || {
         let kept = kept.0.lock().unwrap();
-        let found = seal::open(kept.sealed.clone().unwrap(), &kept.key).unwrap();
+        let (found, _) = seal::open(kept.sealed.clone().unwrap(), &kept.key).unwrap();
         found.into_keys().collect::<Vec<_>>()
     };
     show("new", &[Some(8), Some(9)]);
@@ -131,21 +134,49 @@ async fn what_does_not_fit_is_told_and_tried_again() {
     world.reports.wait_for(is_stored).await.unwrap();
 }
 
-/// Who led before may have written just now, and whoever leads next may do so, too.
+/// Who led before may have written just now, and whoever leads next may do so, too. One that is killed again and again must
+/// come to write nonetheless.
 #[tokio::test(start_paused = true)]
-async fn a_new_leader_waits_five_minutes_unless_it_ends_or_nothing_was_there() {
+async fn a_new_leader_goes_on_with_the_five_minutes_of_the_one_before() {
+    let ago = |age: Duration| Timestamp::now() - SignedDuration::try_from(age).unwrap();
+    for (age, wait) in [
+        (Duration::ZERO, INTERVAL),
+        (INTERVAL - CALM * 3, CALM * 3),
+        (INTERVAL * 2, CALM),
+    ] {
+        let kept = memory();
+        {
+            let mut kept = kept.0.lock().unwrap();
+            kept.sealed = Some(seal::seal(&goods("by the leader before"), ago(age), &kept.key));
+        }
+        let world = World::new(&kept);
+        world.accept("one");
+        world.pass(wait - Duration::from_secs(1)).await;
+        assert_eq!(world.writes(), 0, "{age:?}");
+        world.pass(Duration::from_secs(2)).await;
+        world.written(1).await;
+    }
+}
+
+/// It led before, was deposed, and knows what proxies accepted then.
+#[tokio::test(start_paused = true)]
+async fn what_was_confirmed_in_a_former_term_is_not_put_over_what_others_put_away_since() {
     let kept = memory();
-    let before = World::new(&kept);
-    before.accept("by the leader before");
-    before.pass(CALM).await;
-    before.written(1).await;
-    before.leadership.send_replace(Leadership::Follower { holder: None });
-    let world = World::new(&kept);
-    world.accept("one");
-    world.pass(INTERVAL - Duration::from_secs(1)).await;
-    assert_eq!(world.writes(), 1);
-    world.pass(Duration::from_secs(2)).await;
-    world.written(2).await;
+    let mut world = World::new(&kept);
+    world.accept("of its first term");
+    world.pass(CALM / 2).await;
+    world.leadership.send_replace(Leadership::Follower { holder: None });
+    world.pass(INTERVAL).await;
+    {
+        let mut kept = kept.0.lock().unwrap();
+        kept.sealed = Some(seal::seal(&goods("of the leader since"), Timestamp::now(), &kept.key));
+    }
+    world.leadership.send_replace(leader());
+    world.pass(INTERVAL * 2).await;
+    assert_eq!(world.writes(), 0);
+    world.stop.cancel();
+    (&mut world.task).await.unwrap();
+    assert_eq!(world.writes(), 0);
 }
 
 /// Two replicas end at the same time. One leads for a moment after the other, and has missed what proxies accepted meanwhile.
@@ -157,6 +188,7 @@ async fn what_a_standby_saw_is_not_put_over_what_the_leader_put_away_at_last() {
     let show = |good: [(Profile, Arc<LastGood>); 2]| {
         let view = FleetView {
             good: good.into(),
+            term: 1,
             ..FleetView::default()
         };
         standby.view.send_replace(Arc::new(view));
@@ -178,6 +210,7 @@ async fn what_a_standby_saw_is_not_put_over_what_the_leader_put_away_at_last() {
     let good = good.map(|(text, minor)| (profile(minor), of(text, Origin::Confirmed)));
     let view = FleetView {
         good: good.into(),
+        term: 1,
         ..FleetView::default()
     };
     leader_before.view.send_replace(Arc::new(view));
@@ -199,7 +232,7 @@ async fn what_a_standby_saw_is_not_put_over_what_the_leader_put_away_at_last() {
     (&mut standby.task).await.unwrap();
     assert_eq!(standby.writes(), 2);
     let sealed = kept.0.lock().unwrap().sealed.clone().unwrap();
-    let found = seal::open(sealed, &kept.0.lock().unwrap().key).unwrap();
+    let (found, _) = seal::open(sealed, &kept.0.lock().unwrap().key).unwrap();
     let bytes = |minor| &*found[&profile(minor)].rendered.bytes;
     assert_eq!(bytes(8), b"8, newer");
     assert_eq!(bytes(9), b"9, confirmed");

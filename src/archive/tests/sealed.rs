@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use proxy_config_schema::ConfigHash;
 use serde_json::json;
 
@@ -15,7 +16,10 @@ use crate::{
     },
     manifest::{self, Limits},
     model::{Kind, Object, Snapshot},
+    render::Origin,
 };
+
+const WRITTEN_AT: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
 /// All objects of all golden cases.
 fn everything() -> Snapshot {
@@ -51,12 +55,15 @@ fn all_kinds_of_objects_come_back_as_they_were() {
     let key = Key::random();
     let other = good("the other", snapshot.clone());
     let put: LastGoods = [(profile(8), good("one\ntext", snapshot.clone())), (profile(9), other)].into();
-    let sealed = seal::seal(&put, &key);
-    let got = seal::open(sealed, &key).unwrap();
-    assert_eq!(got.len(), 2);
+    let sealed = seal::seal(&put, WRITTEN_AT, &key);
+    let (got, written_at) = seal::open(sealed, &key).unwrap();
+    assert_eq!((got.len(), written_at), (2, WRITTEN_AT));
     for (profile, good) in &got {
         assert_eq!(good.rendered, put[profile].rendered);
-        assert_eq!(good.origin, crate::render::Origin::Stored);
+        assert_eq!(
+            (good.origin, good.accepted_at),
+            (Origin::Stored, put[profile].accepted_at)
+        );
         let mut kinds = 0;
         for kind in Kind::ALL.iter().copied() {
             let keys = snapshot.keys(kind);
@@ -82,7 +89,7 @@ fn what_is_put_away_shows_nothing_and_is_authenticated() {
     let secret = "a-password-that-nobody-may-see";
     let put = goods(&secret.repeat(3));
     let key = Key::random();
-    let sealed = seal::seal(&put, &key);
+    let sealed = seal::seal(&put, WRITTEN_AT, &key);
     assert!(!sealed.windows(8).any(|window| secret.as_bytes().starts_with(window)));
     let is_damaged = |sealed: Vec<u8>, key: &Key| matches!(seal::open(sealed, key), Err(Error::Damaged(_)));
     assert!(is_damaged(sealed.clone(), &Key::random()));
@@ -114,7 +121,7 @@ fn ten_thousand_routes_fit() {
         snapshot.insert(Object::from_json(Kind::Ingress, ingress).unwrap());
     }
     let put: LastGoods = [(profile(9), good(&text, snapshot))].into();
-    let sealed = seal::seal(&put, &Key::random());
+    let sealed = seal::seal(&put, WRITTEN_AT, &Key::random());
     assert!(sealed.len() < 2 * secrets::MOST, "{} bytes", sealed.len());
 }
 

@@ -40,6 +40,7 @@ pub(super) fn good(text: &str, sources: Snapshot) -> Arc<LastGood> {
     Arc::new(LastGood {
         rendered: Arc::new(rendered),
         sources: Arc::new(sources),
+        accepted_at: jiff::Timestamp::UNIX_EPOCH,
         origin: Origin::Confirmed,
     })
 }
@@ -131,7 +132,7 @@ impl World {
     pub(super) fn new(kept: &Memory) -> Self {
         let (view, views) = watch::channel(Arc::new(FleetView::default()));
         let (leadership, parts) = watch::channel(leader());
-        let (sender, events) = mpsc::channel(4);
+        let (sender, events) = mpsc::channel(64);
         let (reporter, reports) = watch::channel(Storage::Waiting);
         let stop = CancellationToken::new();
         let inputs = Inputs {
@@ -152,9 +153,11 @@ impl World {
         }
     }
 
+    /// In its first term.
     pub(super) fn accept(&self, text: &str) {
         let view = FleetView {
             good: goods(text),
+            term: 1,
             ..FleetView::default()
         };
         self.view.send_replace(Arc::new(view));

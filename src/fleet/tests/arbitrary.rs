@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 use proxy_config_schema::ConfigHash;
 
@@ -23,7 +24,9 @@ enum Action {
     RunKept(u8, u8),
     Hold,
     Pause(bool),
-    Recall(u8),
+    Recall(u8, bool),
+    /// It begins to be the one that puts away.
+    Term,
     Lead,
     Follow,
     Cut,
@@ -57,7 +60,8 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         1 => (0u8..2, 0u8..4).prop_map(|(newest, kept)| Action::RunKept(newest, kept)),
         1 => Just(Action::Hold),
         1 => any::<bool>().prop_map(Action::Pause),
-        1 => (0u8..3).prop_map(Action::Recall),
+        1 => (0u8..3, any::<bool>()).prop_map(|(which, is_late)| Action::Recall(which, is_late)),
+        1 => Just(Action::Term),
         2 => Just(Action::Lead),
         1 => Just(Action::Follow),
         1 => Just(Action::Cut),
@@ -98,7 +102,11 @@ fn perform(world: &mut World, action: Action) {
         Action::RunKept(newest, kept) => world.run_kept(&format!("bad {newest}"), &format!("good {kept}")),
         Action::Hold => world.hold("half"),
         Action::Pause(is_paused) => world.pause(is_paused),
-        Action::Recall(which) => world.recall(&format!("of then {which}")),
+        Action::Recall(which, is_late) => {
+            let accepted_at = if is_late { Timestamp::MAX } else { Timestamp::UNIX_EPOCH };
+            world.recall(&format!("of then {which}"), accepted_at);
+        }
+        Action::Term => world.begin_term(1),
         Action::Lead => world.lead(leader(1)),
         Action::Follow => world.lead(Leadership::Follower { holder: None }),
         Action::Cut => world.lead(Leadership::Cut { epoch: epoch(1) }),
@@ -157,7 +165,7 @@ proptest! {
         world.retarget();
         let mut good = world.last_good();
         for action in actions {
-            let recalls = matches!(action, Action::Recall(_));
+            let recalls = matches!(action, Action::Recall(..));
             let origins = world.view.good.clone();
             perform(&mut world, action);
             let now = world.last_good();

@@ -1,6 +1,8 @@
 //! More kinds of proxies than are served at once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
 
 use super::world::rendered;
 use crate::{
@@ -18,10 +20,16 @@ fn profile(minor: u16) -> Profile {
     }
 }
 
+/// So many seconds after a beginning.
+fn at(seconds: u16) -> Timestamp {
+    Timestamp::UNIX_EPOCH + Duration::from_secs(seconds.into())
+}
+
 fn good(minor: u16) -> LastGood {
     LastGood {
         rendered: rendered(&format!("good of {minor}")),
         sources: Arc::default(),
+        accepted_at: at(minor),
         origin: Origin::Stored,
     }
 }
@@ -72,14 +80,14 @@ fn what_was_put_away_later_counts_until_proxies_accept_something_in_this_run() {
         sources: Arc::default(),
         incomplete: None,
     };
-    configurations.accepted(&profile(1), &accepted, true);
+    configurations.accepted(&profile(1), &accepted, at(2));
     configurations.stored(profile(1), &good(3), |_| false);
     assert_eq!(known(&configurations), accepted.hash());
 }
 
 /// Two controllers end at the same time: the one that leads for a moment in between has seen less than the one before put away.
 #[test]
-fn what_a_standby_saw_gives_way_to_what_the_leader_before_put_away_at_last() {
+fn what_a_standby_saw_gives_way_to_what_was_accepted_later_and_put_away_by_the_leader_before() {
     let mut configurations = Configurations::default();
     let seen = Configuration {
         rendered: rendered("seen by a standby"),
@@ -90,23 +98,32 @@ fn what_a_standby_saw_gives_way_to_what_the_leader_before_put_away_at_last() {
     let is = |configurations: &Configurations, hash| configurations.last_good(&profile(1)).unwrap().hash() == hash;
     let origin = |configurations: &Configurations| configurations.good()[&profile(1)].origin;
     assert!(configurations.admit(&profile(1), |_| true));
-    assert!(configurations.accepted(&profile(1), &seen, false));
+    assert!(configurations.accepted(&profile(1), &seen, at(5)));
+    assert_eq!(origin(&configurations), Origin::Confirmed);
+    configurations.begin_term();
     assert_eq!(origin(&configurations), Origin::Seen);
-    // A proxy runs it still: what was put away is older.
-    configurations.stored(profile(1), &good(1), |hash| hash == seen.hash());
+    // It was put away some time before the leader was killed.
+    let stored = |seconds| LastGood {
+        accepted_at: at(seconds),
+        ..good(1)
+    };
+    configurations.stored(profile(1), &stored(4), |_| false);
     assert!(is(&configurations, seen.hash()));
-    configurations.stored(profile(1), &good(1), |_| false);
+    // A proxy runs it still.
+    configurations.stored(profile(1), &stored(6), |hash| hash == seen.hash());
+    assert!(is(&configurations, seen.hash()));
+    configurations.stored(profile(1), &stored(6), |_| false);
     assert!(is(&configurations, good(1).rendered.hash));
     assert_eq!(origin(&configurations), Origin::Stored);
-    // Found to be run after all, now that it leads.
-    assert!(configurations.accepted(&profile(1), &seen, true));
+    // Found to be run after all.
+    assert!(configurations.accepted(&profile(1), &seen, at(7)));
     assert_eq!(origin(&configurations), Origin::Confirmed);
-    assert!(!configurations.accepted(&profile(1), &seen, true), "no news");
-    configurations.stored(profile(1), &good(2), |_| false);
+    assert!(!configurations.accepted(&profile(1), &seen, at(8)), "no news");
+    configurations.stored(profile(1), &stored(9), |_| false);
     assert!(is(&configurations, seen.hash()));
-    configurations.begin_to_lead();
-    assert_eq!(origin(&configurations), Origin::Seen);
-    assert!(configurations.accepted(&profile(1), &seen, true), "known anew");
+    configurations.begin_term();
+    assert!(configurations.accepted(&profile(1), &seen, at(10)), "confirmed anew");
+    assert_eq!(configurations.good()[&profile(1)].accepted_at, at(7));
 }
 
 #[test]
@@ -137,7 +154,7 @@ fn what_nobody_accepted_anything_of_makes_room_first_then_the_oldest_and_never_w
             sources: Arc::default(),
             incomplete: None,
         };
-        assert!(configurations.accepted(&profile(minor), &configuration, true));
+        assert!(configurations.accepted(&profile(minor), &configuration, at(1)));
     }
     assert!(!configurations.admit(&profile(100), |_| true), "all are in use");
     for (newcomer, makes_room) in [(100, 3), (101, 5)] {

@@ -99,6 +99,7 @@ fn stored(text: &str) -> FleetEvent {
     let good = LastGood {
         rendered: rendered(text),
         sources: Arc::default(),
+        accepted_at: jiff::Timestamp::UNIX_EPOCH,
         origin: Origin::Stored,
     };
     let profile = Profile {

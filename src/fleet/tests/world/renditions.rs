@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
+
 use super::{World, hash, rendered};
 use crate::{
     fleet::FleetEvent,
@@ -33,14 +35,20 @@ impl World {
     }
 
     /// What proxies accepted in an earlier run, or under another leader, was found.
-    pub(crate) fn recall(&mut self, text: &str) {
+    pub(crate) fn recall(&mut self, text: &str, accepted_at: Timestamp) {
         let good = Arc::new(LastGood {
             rendered: rendered(text),
             sources: Arc::default(),
+            accepted_at,
             origin: Origin::Stored,
         });
         let found = profiles().into_iter().map(|profile| (profile, good.clone()));
         self.event(FleetEvent::Stored(found.collect()));
+    }
+
+    /// This replica is the one that puts away from now on.
+    pub(crate) fn begin_term(&mut self, term: u64) {
+        self.event(FleetEvent::Term(term));
     }
 
     pub(crate) fn hold(&mut self, text: &str) {
