@@ -35,7 +35,7 @@ pub(super) const PERIOD: Duration = Duration::from_millis(200);
 /// Who says nothing for so long hangs.
 const LIMIT: Duration = Duration::from_secs(1);
 /// Between two looks at all that a proxy runs. All look at the same time, so that they can be compared.
-const CONTENT_PERIOD: Duration = Duration::from_secs(30);
+const CONTENT_PERIOD: Duration = Duration::from_secs(10);
 /// Configurations of a proxy that wait to be compared.
 const CONTENTS: usize = 4;
 /// Longest answer that is read, in bytes.

@@ -1,6 +1,6 @@
 //! What the observer found, for a reader. Pure.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use super::comparison::{Aspect, Findings};
 
@@ -20,6 +20,17 @@ impl Report {
     pub(crate) fn excluded(&self) -> Duration {
         let times = self.findings.excluded.iter();
         times.map(|time| time.until.saturating_sub(time.from)).sum()
+    }
+
+    /// How often for each reason, and how long together.
+    fn excluded_by_reason(&self) -> BTreeMap<&'static str, (usize, Duration)> {
+        let mut reasons = BTreeMap::<_, (usize, Duration)>::new();
+        for time in &self.findings.excluded {
+            let (times, sum) = reasons.entry(time.why).or_default();
+            *times += 1;
+            *sum += time.until.saturating_sub(time.from);
+        }
+        reasons
     }
 
     /// As a table.
@@ -56,6 +67,9 @@ impl Report {
             seconds(findings.longest_stretch)
         );
         let _ = writeln!(text, "excluded: {}", seconds(self.excluded()));
+        for (why, (times, sum)) in self.excluded_by_reason() {
+            let _ = writeln!(text, "    {:>8} in {times}: {why}", seconds(sum));
+        }
         for time in findings.excluded.iter().take(LISTED) {
             let _ = writeln!(
                 text,
@@ -140,7 +154,10 @@ mod tests {
         };
         let text = report.text();
         assert!(text.contains("mismatches: none"), "{text}");
-        assert!(text.contains("excluded: 4.0 s"), "{text}");
+        assert!(
+            text.contains("excluded: 4.0 s\n       4.0 s in 1: nobody renews the Lease\n"),
+            "{text}"
+        );
         assert!(
             text.contains("4.0 s at   10.0 s  nobody renews the Lease  (the leader is killed)"),
             "{text}"
