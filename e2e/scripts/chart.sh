@@ -45,7 +45,7 @@ mistaken() {
 render --set prometheusRule.enabled=true --set-string proxy.env.nginx_admin_client_max_body_size=0 >"$out/boundless"
 ! grep -n NearLimit "$out/boundless" || { echo "bodies have no limit, and there is the above"; exit 1; }
 # Kong's certificate is renewed by a restart when 15 days are left: until then nothing is wrong.
-render --set prometheusRule.enabled=true,image.repository=kong | grep -q "certificate_expiry.* < 1209600$" || { echo "the alert comes before Kong is restarted"; exit 1; }
+render --set prometheusRule.enabled=true,image.repository=kong | grep -q "certificate_expiry.* < 1110857$" || { echo "the alert comes before Kong is restarted"; exit 1; }
 sed 's/silverback_leader/silverback_leading/' deploy/dashboards/silverback.json >"$out/mistaken.json"
 ! "$alerts" docs/reference/metrics.md e2e/testdata/alerts.yaml "$out/mistaken.json" <"$out/rules" >/dev/null || { echo "a mistake in a dashboard is not seen"; exit 1; }
 mistaken "parse error" 's/ expr: max(/ expr: max((/'
@@ -169,6 +169,9 @@ grep -A1 KONG_NGINX_ADMIN_CLIENT_MAX_BODY_SIZE "$out/first" | grep -q 'value: "6
 ! grep -n restart-workload "$out/first" || { echo "the embedded proxy needs no restart, and there is the above"; exit 1; }
 render --set proxy.image.repository=kong >"$out/kong"
 grep -q -- "--restart-workload=deployment/gateway/silverback-kong$" "$out/kong"
+render --set proxy.image.repository=kong,pki.certManager.enabled=true >"$out/managed"
+grep -q -- "--restart-workload=deployment/gateway/silverback-kong$" "$out/managed"
+grep -A3 "resources: \[deployments\]" "$out/managed" | grep -q "verbs: \[patch\]" || { echo "cert-manager: the controller may not restart Kong"; exit 1; }
 # What a proxy runs holds secrets: it is put away in memory, in both modes; Kong puts nothing away.
 for mode in split sidecar; do
   render --set mode=$mode >"$out/keeping"

@@ -61,6 +61,8 @@ pub struct PeerCertificate {
     pub issuer: String,
     /// SHA-256 of the certificate, hexadecimal.
     pub fingerprint: String,
+    /// Since when it is valid.
+    pub not_before: Timestamp,
     /// Expiry.
     pub not_after: Timestamp,
 }

@@ -24,7 +24,7 @@ pub use directory::{DirectoryError, PkiDirectory};
 pub use files::{CertificateFiles, FileError};
 pub(crate) use identity::MAX_REQUEST;
 pub use identity::{AUDIENCE, IdentityIssuer, IdentitySettings, IssuingMaterial, Refusal};
-pub use restart::Workload;
+pub use restart::{Workload, restart_before_expiry};
 pub use secrets::{FleetKnowledge, Issuing, ROTATE, SecretSettings, run as keep_secrets};
 pub use webhook::{WebhookCertificate, WebhookSecretSettings, keep as keep_webhook_secret};
 

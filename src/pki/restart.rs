@@ -9,23 +9,33 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
 };
 use serde_json::json;
+use tokio::time::sleep;
 
-use super::authority::fingerprint;
+use super::{authority::fingerprint, secrets::FleetKnowledge};
 use crate::{
     fleet::FleetView,
-    model::{Edition, NamespacedName},
+    model::{Edition, NamespacedName, PeerCertificate},
 };
 
-/// Annotation of the pod template: the fingerprint of the certificate that its pods shall read.
+/// Annotation of the pod template: the fingerprint of the certificate that its pods shall read, or of the one that they show
+/// and that expires.
 const ANNOTATION: &str = "gateway.silverback.dev/certificate";
 /// A renewal that nobody asked for waits for restarts that happen anyway, until this time before the old one expires.
 const BEFORE_EXPIRY: Duration = Duration::from_secs(15 * 24 * 3600);
+/// The same of certificates that live for less than three months, as a part of their life. By then cert-manager has renewed
+/// them: it does so when a third is left.
+const SHARE: i32 = 6;
+/// How often proxies are restarted for a certificate of which it is not known whether there is another one to be read: each
+/// time half of what was left is gone.
+const ATTEMPTS: u32 = 3;
+/// How often a leader looks for proxies that have to be restarted.
+pub(super) const LOOK_FOR_RESTARTS: Duration = Duration::from_secs(60);
 
 /// A workload whose pods are restarted: `deployment/NAMESPACE/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,21 +95,54 @@ pub(super) struct Given<'a> {
     pub(super) urgent: bool,
 }
 
+/// What those proxies show that can't read a certificate again.
+fn shown(view: &FleetView) -> impl Iterator<Item = &PeerCertificate> {
+    let proxies = view.proxies.iter().filter(|proxy| !proxy.target.terminating);
+    let reports = proxies.filter_map(|proxy| proxy.report.as_ref());
+    let reports = reports.filter(|report| report.edition != Edition::Embedded);
+    reports.filter_map(|report| report.certificate.as_ref())
+}
+
 /// Whether a proxy that can't read it again shows another certificate than it is given, and it is time to change that.
 fn is_due(view: &FleetView, given: Given<'_>, current: &str, now: Timestamp) -> bool {
-    let reports = view.proxies.iter().filter(|proxy| !proxy.target.terminating);
-    let reports = reports.filter_map(|proxy| proxy.report.as_ref());
-    reports
-        .filter(|report| report.edition != Edition::Embedded)
-        .filter_map(|report| report.certificate.as_ref())
-        .any(|shown| shown.fingerprint != current && (given.urgent || shown.not_after < now + BEFORE_EXPIRY))
+    shown(view).any(|shown| shown.fingerprint != current && (given.urgent || shown.not_after < now + BEFORE_EXPIRY))
+}
+
+/// What proxies are to be restarted for that get their certificates from somebody else, so that nothing tells whether there is
+/// another one to be read: the one that expires first, and how often it was tried.
+fn expiring(view: &FleetView, now: Timestamp) -> Option<String> {
+    let first = shown(view).min_by_key(|shown| shown.not_after)?;
+    let life = first.not_after.duration_since(first.not_before);
+    let limit = (life / SHARE).min(SignedDuration::try_from(BEFORE_EXPIRY).ok()?);
+    let left = first.not_after.duration_since(now);
+    let attempt = (0..ATTEMPTS).rev().find(|attempt| left < limit / (1 << attempt))?;
+    Some(format!("{}-{attempt}", first.fingerprint))
+}
+
+/// Restarts workloads before what their proxies show expires, where it comes from somebody else (files, cert-manager). Runs as
+/// long as the process lives.
+pub async fn restart_before_expiry(client: Client, workloads: Vec<Workload>, fleet: FleetKnowledge) {
+    let mut restarter = Restarter::new(client, workloads);
+    let mut led = false;
+    loop {
+        sleep(LOOK_FOR_RESTARTS).await;
+        let leads = fleet.leadership.borrow().is_leader();
+        // Who has just begun to lead does not know the proxies yet.
+        if leads && led {
+            let view = fleet.view.borrow().clone();
+            if let Some(reason) = expiring(&view, Timestamp::now()) {
+                restarter.restart_for(&reason).await;
+            }
+        }
+        led = leads;
+    }
 }
 
 /// Begins restarts, each once.
 pub(super) struct Restarter {
     client: Client,
     workloads: Vec<Workload>,
-    /// The fingerprint that each was restarted for.
+    /// What each was restarted for.
     done: BTreeMap<Workload, String>,
     complained: BTreeSet<Workload>,
 }
@@ -123,23 +166,27 @@ impl Restarter {
         let Ok(current) = fingerprint(given.certificate) else {
             return;
         };
-        if !is_due(view, given, &current, now) {
-            return;
+        if is_due(view, given, &current, now) {
+            self.restart_for(&current).await;
         }
+    }
+
+    /// Restarts all that were not restarted for that yet.
+    async fn restart_for(&mut self, reason: &str) {
         for workload in &self.workloads {
             let name = workload.name.to_string();
-            if self.done.get(workload) == Some(&current) {
+            if self.done.get(workload).is_some_and(|done| done == reason) {
                 continue;
             }
             let api: Api<DynamicObject> =
                 Api::namespaced_with(self.client.clone(), &workload.name.namespace, &workload.resource());
-            let patch = json!({ "spec": { "template": { "metadata": { "annotations": { ANNOTATION: current } } } } });
+            let patch = json!({ "spec": { "template": { "metadata": { "annotations": { ANNOTATION: reason } } } } });
             let parameters = PatchParams::default();
             match api.patch(&workload.name.name, &parameters, &Patch::Merge(&patch)).await {
                 Ok(_) => {
                     tracing::info!(workload = %name, "rolling restart: its proxies have to read a new certificate");
                     self.complained.remove(workload);
-                    self.done.insert(workload.clone(), current.clone());
+                    self.done.insert(workload.clone(), reason.to_owned());
                 }
                 Err(error) => {
                     if self.complained.insert(workload.clone()) {

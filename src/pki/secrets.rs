@@ -25,7 +25,7 @@ use super::{
     Authority, CONTROLLER_NAME, CertificateMaterial, Error, IssuingMaterial, KeyPairPem, Validity,
     authority::{fingerprint, subject},
     identity::NextSigner,
-    restart::{Given, Restarter, Workload},
+    restart::{Given, LOOK_FOR_RESTARTS, Restarter, Workload},
     rotation::{Authorities, Stage},
 };
 use crate::{
@@ -40,8 +40,6 @@ pub const ROTATE: &str = "gateway.silverback.dev/rotate";
 
 /// How long after a failed write the next one is tried; how often proxies are looked at during a replacement.
 const RETRY: Duration = Duration::from_secs(5);
-/// How often a leader looks for proxies that have to be restarted.
-const LOOK_FOR_RESTARTS: Duration = Duration::from_secs(60);
 /// How long a replica has to lead before it knows all proxies.
 const ACQUAINTANCE: Duration = Duration::from_secs(60);
 /// How long after somebody asked for new certificates of the proxies it is looked often what they show: kubelet brings a

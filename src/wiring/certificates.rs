@@ -45,10 +45,18 @@ pub(super) fn follow(
             // The channel stays open: a closed one would mean that nothing follows the certificates.
             tokio::spawn(async move { sender.closed().await });
         }
-        AdminCertificates::Files { client, authorities } => {
+        AdminCertificates::Files {
+            client: certificate,
+            authorities,
+            workloads,
+        } => {
+            if !workloads.is_empty() {
+                let client = client.context("--restart-workload needs a cluster")?;
+                tokio::spawn(pki::restart_before_expiry(client.clone(), workloads.clone(), fleet));
+            }
             follow_files(
                 CertificateFiles {
-                    client: client.clone(),
+                    client: certificate.clone(),
                     authorities: authorities.clone(),
                 },
                 sender,

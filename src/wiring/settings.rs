@@ -130,6 +130,8 @@ pub enum AdminCertificates {
         client: Option<(PathBuf, PathBuf)>,
         /// Whom we trust.
         authorities: Option<PathBuf>,
+        /// What is restarted before the certificates of its proxies expire.
+        workloads: Vec<Workload>,
     },
     /// PEM texts.
     Inline {
@@ -284,6 +286,7 @@ impl ControllerSettings {
             certificates: AdminCertificates::Files {
                 client: None,
                 authorities: None,
+                workloads: Vec::new(),
             },
             identity: None,
             server_name: None,

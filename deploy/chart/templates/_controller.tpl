@@ -17,14 +17,14 @@
 {{- else }}
 - --ca-secret={{ $namespace }}/{{ include "silverback.ca-secret" . }}
 - --proxy-certificate-secret={{ $namespace }}/{{ include "silverback.proxy-secret" . }}
-{{- if eq (include "silverback.restarts-proxies" .) "true" }}
-- --restart-workload=deployment/{{ $namespace }}/{{ include "silverback.fullname" . }}
-{{- end }}
 {{- if eq (include "silverback.has-identities" .) "true" }}
 - --proxy-identity-listen=:8445
 - --proxy-identity-service={{ $namespace }}/{{ include "silverback.identity-service" . }}
 - --proxy-service-account={{ $namespace }}/{{ $settings.proxy.serviceAccount.name }}
 {{- end }}
+{{- end }}
+{{- if eq (include "silverback.restarts-proxies" .) "true" }}
+- --restart-workload=deployment/{{ $namespace }}/{{ include "silverback.fullname" . }}
 {{- end }}
 {{- end }}
 {{- /* Not the one Lease: the new controller must be able to lead while sidecars are left. */}}

@@ -89,7 +89,7 @@ silverback
 {{/* "true" when the proxies have to be restarted to read a certificate again. */}}
 {{- define "silverback.restarts-proxies" -}}
 {{- $settings := include "silverback.settings" . | fromYaml }}
-{{- if or (eq .Values.mode "sidecar") .Values.pki.certManager.enabled }}false
+{{- if eq .Values.mode "sidecar" }}false
 {{- else if kindIs "invalid" .Values.proxy.restartForCertificates }}{{ not (hasSuffix "silverback-proxy" (toString $settings.proxy.image.repository)) }}
 {{- else }}{{ .Values.proxy.restartForCertificates }}{{ end }}
 {{- end }}

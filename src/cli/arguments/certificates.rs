@@ -55,7 +55,7 @@ pub(crate) struct CertificateArguments {
     #[arg(long, env = "CONTROLLER_PROXY_SERVICE_ACCOUNT", value_name = "NAMESPACE/NAME", value_delimiter = ',', help_heading = CERTIFICATES)]
     pub(crate) proxy_service_account: Vec<NamespacedName>,
     /// Workload that is restarted when its proxies have to read a new certificate of their Admin API, which Kong does at its
-    /// start only; repeatable.
-    #[arg(long, env = "CONTROLLER_RESTART_WORKLOAD", value_name = "KIND/NAMESPACE/NAME", value_delimiter = ',', requires = "ca_secret", help_heading = CERTIFICATES)]
+    /// start only; repeatable. With certificates in files: before those that its proxies show expire.
+    #[arg(long, env = "CONTROLLER_RESTART_WORKLOAD", value_name = "KIND/NAMESPACE/NAME", value_delimiter = ',', help_heading = CERTIFICATES)]
     pub(crate) restart_workload: Vec<Workload>,
 }

@@ -158,6 +158,7 @@ async fn serve(arguments: DemoArguments) -> anyhow::Result<()> {
                 controller_certificates.join("tls.key"),
             )),
             authorities: Some(controller_certificates.join("ca.crt")),
+            workloads: Vec::new(),
         },
         static_proxies: proxies
             .iter()

@@ -334,6 +334,13 @@ fn admin_certificates(arguments: &CertificateArguments, in_directory: bool) -> a
         .zip(arguments.kong_admin_tls_client_key.clone());
     let authorities_file = arguments.kong_admin_ca_cert_file.clone();
     let authorities_text = arguments.kong_admin_ca_cert.clone();
+    let may_restart = arguments.ca_secret.is_some() || client_files.is_some() || authorities_file.is_some();
+    if !arguments.restart_workload.is_empty() && !may_restart {
+        bail!(
+            "--restart-workload needs --ca-secret, --kong-admin-tls-client-cert-file or --kong-admin-ca-cert-file: other \
+             certificates do not change"
+        );
+    }
     if client_texts.is_some() || authorities_text.is_some() {
         if client_files.is_some() || authorities_file.is_some() {
             bail!("give client certificate and authorities both as files, or both inline");
@@ -347,6 +354,7 @@ fn admin_certificates(arguments: &CertificateArguments, in_directory: bool) -> a
         return Ok(AdminCertificates::Files {
             client: client_files,
             authorities: authorities_file,
+            workloads: arguments.restart_workload.clone(),
         });
     }
     if let (Some(authorities), Some(proxies)) =
@@ -362,6 +370,7 @@ fn admin_certificates(arguments: &CertificateArguments, in_directory: bool) -> a
         return Ok(AdminCertificates::Files {
             client: None,
             authorities: None,
+            workloads: Vec::new(),
         });
     }
     Ok(AdminCertificates::Directory(match &arguments.pki_directory {

@@ -20,11 +20,13 @@ pub(super) fn subject(der: &[u8]) -> String {
 /// What is kept of a proxy's certificate; `None` if it can't be parsed.
 pub(super) fn describe(der: &[u8], server_name: &str) -> Option<PeerCertificate> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let validity = certificate.validity();
     Some(PeerCertificate {
         server_name: server_name.to_owned(),
         issuer: certificate.issuer().to_string(),
         fingerprint: Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect(),
-        not_after: Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()?,
+        not_before: Timestamp::from_second(validity.not_before.timestamp()).ok()?,
+        not_after: Timestamp::from_second(validity.not_after.timestamp()).ok()?,
     })
 }
 

@@ -4,6 +4,7 @@
 
 mod directory;
 mod own_certificates;
+mod restart;
 mod secrets;
 mod webhook;
 

@@ -19,7 +19,7 @@ use crate::{
 
 pub(super) const AUTHORITIES: &str = "/api/v1/namespaces/gateway/secrets/ca";
 pub(super) const PROXIES: &str = "/api/v1/namespaces/gateway/secrets/proxy-tls";
-const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/gateway/deployments/kong";
+pub(super) const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/gateway/deployments/kong";
 
 pub(super) struct Replica {
     view: watch::Sender<Arc<FleetView>>,
@@ -99,6 +99,7 @@ pub(super) fn proxy(name: &str, edition: Edition, certificate: &str, not_after: 
             server_name: "pod.admin.gateway.svc".to_owned(),
             issuer: with(certificate, |certificate| certificate.issuer().to_string()),
             fingerprint: authority::fingerprint(certificate).unwrap(),
+            not_before: not_after - SignedDuration::from_hours(24 * 90),
             not_after,
         }),
     });

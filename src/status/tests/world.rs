@@ -119,6 +119,7 @@ pub(super) fn newcomer(name: &str) -> ProxyView {
                 server_name: "pod.kong-admin.kong.svc".to_owned(),
                 issuer: "CN=silverback".to_owned(),
                 fingerprint: "ab".repeat(32),
+                not_before: at(-3_600),
                 not_after: at(86_400),
             }),
         }),
