@@ -86,8 +86,10 @@ pub struct ProxyReport {
     pub plugins: Option<PluginTypes>,
     /// `configuration.database`: `off`, or the name of a database.
     pub database: String,
-    /// `node_id` of `GET /`: changes at a restart.
+    /// `node_id` of `GET /`: changes at a restart, unless it was given one (`KONG_NODE_ID`).
     pub node_id: Option<String>,
+    /// Whether it has answered fewer requests than when it was asked before: it has started again, whatever it calls itself.
+    pub restarted: bool,
     /// When its process started, if it says so.
     pub started_at: Option<Timestamp>,
     /// The largest configuration that it takes, in bytes, if it says so.

@@ -287,6 +287,9 @@ fn restarted(state: &ProxyState, report: &ProxyReport, after_push: bool) -> bool
     let Some(before) = &state.report else {
         return false;
     };
+    if report.restarted {
+        return true;
+    }
     let differs = |before: bool, after: bool, same: bool| before && after && !same;
     differs(
         before.node_id.is_some(),

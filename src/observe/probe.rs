@@ -35,6 +35,7 @@ pub(super) struct Probe {
     /// Counted as if so many had been made when it answers first: of a thousand that are found together not all are asked
     /// together ever after.
     ahead: u32,
+    /// Also of before a probe that failed.
     last: Option<Status>,
 }
 
@@ -88,7 +89,6 @@ impl Probe {
         }
         if result.is_err() {
             self.identity = None;
-            self.last = None;
         }
         Observation {
             started,
@@ -153,6 +153,8 @@ impl Probe {
             plugins: identity.plugins.clone(),
             database: identity.database.clone(),
             node_id: identity.node_id.clone(),
+            // An id that it was given stays the same.
+            restarted: self.last.as_ref().is_some_and(|last| counts_anew(last, &status)),
             started_at: identity.started_at,
             body_limit: identity.body_limit,
             hash,
@@ -168,7 +170,12 @@ impl Probe {
 /// Nothing is configured any more, or the count of requests went back: also where something in between keeps the connection.
 fn looks_restarted(last: &Status, now: &Status) -> bool {
     let lost = last.hash.is_some_and(|hash| !hash.is_none()) && now.hash.is_some_and(|hash| hash.is_none());
-    lost || now.total_requests < last.total_requests
+    lost || counts_anew(last, now)
+}
+
+/// Whether it has answered fewer requests than before: another process counts.
+fn counts_anew(last: &Status, now: &Status) -> bool {
+    now.total_requests < last.total_requests
 }
 
 /// A failure, and whether something answered at that address (so that no other address need be tried).

@@ -175,6 +175,28 @@ async fn one_that_comes_back_with_the_same_configuration_is_told_from_its_predec
     }
 }
 
+/// `KONG_NODE_ID` is the same for ever.
+#[tokio::test]
+async fn one_whose_id_was_given_to_it_has_restarted_when_it_counts_anew_also_after_it_was_away() {
+    let pki = Pki::new();
+    let proxy = FakeProxy::start(Some(pki.server(SERVER_NAME, Timestamp::now())), kong).await;
+    let mut probing = Probing::start(proxy.target(), pki.admin_tls());
+    let before = report(probing.next().await);
+    assert!(!before.restarted);
+    proxy.behave(|_| Reply::Close);
+    assert!(probing.again().await.result.is_err());
+    let anew = STATUS.replace("\"total_requests\":15", "\"total_requests\":1");
+    assert_ne!(anew, STATUS);
+    proxy.behave(move |request| match request.line.as_str() {
+        "GET /" => Reply::json(200, ROOT),
+        _ => Reply::json(200, &anew),
+    });
+    let after = report(probing.again().await);
+    assert_eq!(after.node_id, before.node_id);
+    assert!(after.restarted);
+    assert!(!report(probing.again().await).restarted, "once");
+}
+
 #[tokio::test]
 async fn a_connection_that_was_closed_costs_one_question_more_and_says_nothing_by_itself() {
     let pki = Pki::new();

@@ -88,6 +88,7 @@ fn observed(hash: ConfigHash) -> FleetEvent {
         router_flavor: RouterFlavor::Traditional,
         database: "off".to_owned(),
         node_id: Some("one".to_owned()),
+        restarted: false,
         started_at: None,
         body_limit: None,
         hash,

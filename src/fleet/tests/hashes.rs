@@ -103,6 +103,32 @@ fn whoever_keeps_taking_the_configuration_away_is_a_foreign_writer() {
     assert_eq!(world.shown("a").phase, Phase::Synced, "a restart is no drift");
 }
 
+/// `KONG_NODE_ID`.
+#[test]
+fn a_restart_is_none_of_a_foreign_writers_doing_where_the_id_stays_the_same() {
+    let mut world = World::new(&["a"]);
+    world.proxy("a").has_fixed_id = true;
+    world.run_bad("refused");
+    world.pass(seconds(10));
+    assert_eq!(world.shown("a").phase, Phase::Rejected);
+    let refused = |world: &mut World| {
+        let received = world.proxy("a").received.iter();
+        received.filter(|(_, sent)| *sent == hash("refused")).count()
+    };
+    assert_eq!(refused(&mut world), 1);
+    world.restart("a", false);
+    world.pass(PROBE_INTERVAL + millis(500));
+    assert_eq!(refused(&mut world), 2, "it may take what the process before refused");
+    world.run("one");
+    for _ in 0..4 {
+        world.pass(seconds(10));
+        world.restart("a", false);
+        world.pass(PROBE_INTERVAL + millis(500));
+        let shown = world.shown("a");
+        assert_eq!((shown.phase, &*shown.synced.reason), (Phase::Synced, "Synced"));
+    }
+}
+
 /// Loads are not ordered: a large one that was given up may be done after a later one.
 #[test]
 fn a_load_that_overtakes_another_is_put_right() {

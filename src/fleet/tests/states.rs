@@ -125,6 +125,7 @@ impl Single {
                     router_flavor: RouterFlavor::Traditional,
                     database: "off".to_owned(),
                     node_id: Some(process.to_string()),
+                    restarted: false,
                     started_at: None,
                     body_limit: None,
                     hash,

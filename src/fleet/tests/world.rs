@@ -186,6 +186,7 @@ impl World {
             refuses: BTreeSet::new(),
             told: None,
             told_process: None,
+            has_fixed_id: false,
         });
     }
 

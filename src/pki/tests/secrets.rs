@@ -91,6 +91,7 @@ pub(super) fn proxy(name: &str, edition: Edition, certificate: &str, not_after: 
         plugins: None,
         database: "off".to_owned(),
         node_id: None,
+        restarted: false,
         started_at: None,
         body_limit: None,
         hash: ConfigHash::NONE,

@@ -111,6 +111,7 @@ pub(super) fn newcomer(name: &str) -> ProxyView {
             router_flavor: RouterFlavor::Traditional,
             database: "off".to_owned(),
             node_id: None,
+            restarted: false,
             started_at: Some(at(-60)),
             body_limit: None,
             hash: ConfigHash::NONE,

@@ -263,6 +263,7 @@ fn observation() -> Observation {
         plugins: None,
         database: "off".to_owned(),
         node_id: Some("one".to_owned()),
+        restarted: false,
         started_at: None,
         body_limit: None,
         hash: proxy_config_schema::ConfigHash::NONE,

@@ -70,6 +70,8 @@ pub(crate) struct Proxy {
     pub(super) told: Option<ConfigHash>,
     /// Of which process it told.
     pub(super) told_process: Option<u32>,
+    /// It was given its id, which stays the same, and shows a restart by its count of requests only.
+    pub(crate) has_fixed_id: bool,
 }
 
 impl World {
@@ -93,14 +95,18 @@ impl World {
             Mood::Healthy | Mood::Busy | Mood::Unconfirmed | Mood::Hangs { .. } | Mood::Resets { .. } => {
                 proxy.told = Some(proxy.hash);
                 proxy.has_run.insert(proxy.hash);
-                proxy.told_process = Some(proxy.process);
+                let before = proxy.told_process.replace(proxy.process);
                 Ok(ProxyReport {
                     version: "3.9.1".to_owned(),
                     plugins: None,
                     edition: proxy.edition,
                     router_flavor: RouterFlavor::Traditional,
                     database: proxy.database.to_owned(),
-                    node_id: Some(proxy.process.to_string()),
+                    node_id: match proxy.has_fixed_id {
+                        true => Some("the same".to_owned()),
+                        false => Some(proxy.process.to_string()),
+                    },
+                    restarted: proxy.has_fixed_id && before.is_some_and(|before| before != proxy.process),
                     started_at: None,
                     body_limit: proxy.body_limit,
                     hash: if proxy.is_salted && !proxy.hash.is_none() {
