@@ -175,7 +175,8 @@ fn looks_restarted(last: &Status, now: &Status) -> bool {
 
 /// Whether it has answered fewer requests than before: another process counts.
 fn counts_anew(last: &Status, now: &Status) -> bool {
-    now.total_requests < last.total_requests
+    let counts = now.total_requests.zip(last.total_requests);
+    counts.is_some_and(|(now, last)| now < last)
 }
 
 /// A failure, and whether something answered at that address (so that no other address need be tried).
