@@ -39,7 +39,7 @@ test: ## everything that must be green, in order, each part with its time and bu
 	@$(SCRIPTS)/parts.sh $(PARTS)
 
 test-long: ## `test`, and what takes longer: leaders that go in every way, the reference of the code, the dashboard in a browser, benchmarks, advisories
-	@$(SCRIPTS)/parts.sh $(PARTS) e2e-long docs browser bench audit
+	@$(SCRIPTS)/parts.sh $(PARTS) e2e-long docs browser bench bench-fleet audit
 
 # ---- parts
 

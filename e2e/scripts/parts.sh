@@ -16,6 +16,7 @@ budget() {
     pure | unit | integration) warm_or_cold="5 5" ;;
     e2e) warm_or_cold="27 27" ;; # the cluster's 3, the scenarios' 12, the upgrades' 8, chaos' 4
     e2e-long) warm_or_cold="12 12" ;; # five minutes of them without an API server
+    bench-fleet) warm_or_cold="10 10" ;; # 10,000 routes, 1,000, and a thousand proxies
     *) warm_or_cold="3 3" ;;
   esac
   [ -n "$warm" ] && echo "${warm_or_cold% *}" || echo "${warm_or_cold#* }"
