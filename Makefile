@@ -73,7 +73,7 @@ pure: ## the pure modules alone: no runtime, no HTTP, no Kubernetes client
 	cargo test --locked --package silverback --no-default-features --lib
 
 unit: ## unit tests, golden directories and doc tests of all crates; tests of the test bed itself
-	cd e2e/cluster && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go test ./relay
+	cd e2e/cluster && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go test ./relay ./testapp
 	cargo test --locked --workspace --lib --bins
 	cargo test --locked --workspace --doc
 

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -14,11 +16,19 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // Where the chart mounts the certificates of the proxies' Admin API.
 const admin = "/etc/silverback/admin/"
+
+// What is read of a configuration by who stops in the middle of it, and for how long it keeps the connection then: longer
+// than anybody waits.
+const (
+	beginning = 4 << 10
+	patience  = 10 * time.Minute
+)
 
 // badProxy is a proxy that a controller can't be happy with. WAY is what is bad about it:
 //
@@ -32,13 +42,14 @@ const admin = "/etc/silverback/admin/"
 //	error     500 to everything
 //	refuses   configurations: 400, and the first route is at fault
 //	fails     500 to each configuration
+//	body      the beginning of a configuration is read, and no more of it; to all else there is an answer
 //	stalls    no answer to a configuration, to all else there is
 //	late      one configuration can be held, and is loaded whenever it is let go (late.go)
 func badProxy(way string) {
 	if way == "absent" {
 		time.Sleep(24 * time.Hour)
 	}
-	listener, err := net.Listen("tcp", ":8444")
+	listener, err := adminListener(":8444", way)
 	fail(err)
 	if way == "hangs" {
 		for {
@@ -84,6 +95,10 @@ func badProxy(way string) {
 		answer(w, 200, map[string]any{"configuration_hash": strings.Repeat("0", 32), "server": map[string]any{"total_requests": 1}})
 	})
 	mux.HandleFunc("POST /config", func(w http.ResponseWriter, r *http.Request) {
+		if way == "body" {
+			stopReading(w, r)
+			return
+		}
 		var config struct {
 			Services []struct {
 				Routes []struct {
@@ -115,6 +130,37 @@ func badProxy(way string) {
 		}
 	})
 	fail((&http.Server{Handler: mux}).Serve(listener))
+}
+
+// adminListener takes connections. Where nobody reads on, the kernel shall not do it instead: it keeps little that was not asked for.
+func adminListener(address, way string) (net.Listener, error) {
+	var config net.ListenConfig
+	if way == "body" {
+		config.Control = func(_, _ string, c syscall.RawConn) error {
+			var failed error
+			err := c.Control(func(fd uintptr) {
+				failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 16<<10)
+			})
+			if err != nil {
+				return err
+			}
+			return failed
+		}
+	}
+	return config.Listen(context.Background(), "tcp", address)
+}
+
+// stopReading reads the beginning of a body, and then neither reads nor answers. The server would read what is left when the
+// handler returns: the connection is taken from it.
+func stopReading(w http.ResponseWriter, r *http.Request) {
+	n, err := io.ReadFull(r.Body, make([]byte, beginning))
+	connection, _, hijackError := w.(http.Hijacker).Hijack()
+	fail(hijackError)
+	defer connection.Close()
+	if err == nil {
+		fmt.Println("has read", n, "bytes of", r.ContentLength, "of a configuration, and reads no more")
+	}
+	time.Sleep(patience)
 }
 
 // answer is one of Kong's.
