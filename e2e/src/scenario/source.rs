@@ -10,7 +10,7 @@ use super::{
         HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer, all_answer_for, change_goes_live, condition, fleet, front,
         in_sync, ingress_of, leader, pods, ready,
     },
-    told::Leader,
+    told::{Leader, Mistake},
 };
 use crate::{Arguments, cluster::Cluster, load::Load, poll::eventually};
 
@@ -265,6 +265,7 @@ pub(super) fn fail_closed(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()
     println!("   a route whose plugin is missing answers 503");
     cluster.apply(&guard("{status_code: 418}"))?;
     all_answer_for(cluster, GUARDED, "/", 418)?;
+    with_spoilt_settings(cluster)?;
 
     let definition = "kongplugins.configuration.konghq.com";
     cluster.kubectl(&["delete", "crd", definition, "--timeout=60s"])?;
@@ -289,6 +290,44 @@ pub(super) fn fail_closed(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()
     in_sync(cluster, 2)?;
     change_goes_live(cluster)?;
     load.finish()
+}
+
+/// The plugin takes its settings from a Secret, in which somebody writes something else. The webhook is not asked about that: the
+/// Secret has no label. The plugin can't work, and what it stands in front of is closed until it can.
+fn with_spoilt_settings(cluster: &Cluster) -> anyhow::Result<()> {
+    let from_secret = guard("").replace("config: ", "configFrom: {secretKeyRef: {name: guard, key: settings}}");
+    cluster.apply(&guard_settings("{status_code: 451}"))?;
+    cluster.apply(&from_secret)?;
+    all_answer_for(cluster, GUARDED, "/", 451)?;
+    let leader = Leader::follow(cluster)?;
+    let spoilt = Mistake {
+        what: "a plugin whose settings can't be read",
+        manifest: guard_settings("nonsense"),
+        kind: "KongPlugin",
+        name: "guard",
+        field: "configFrom.secretKeyRef.key",
+        reason: "InvalidPlugin",
+        words: "the Secret guard is no object",
+        remedy: "write the plugin's settings there as a JSON or YAML object",
+        is_left_out: true,
+    };
+    cluster.apply(&spoilt.manifest)?;
+    all_answer_for(cluster, GUARDED, "/", 503)?;
+    println!("   a route whose plugin can't work answers 503");
+    spoilt.is_told(cluster, SHOP, &leader)?;
+    all_answer(cluster, "/", 200)?;
+    cluster.apply(&guard_settings("{status_code: 451}"))?;
+    all_answer_for(cluster, GUARDED, "/", 451)?;
+    spoilt.is_over(SHOP, &leader)?;
+    cluster.apply(&guard("{status_code: 418}"))?;
+    all_answer_for(cluster, GUARDED, "/", 418)?;
+    cluster.kubectl(&["delete", "secret", "guard", "-n", SHOP]).map(drop)
+}
+
+fn guard_settings(settings: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: guard, namespace: {SHOP}}}\nstringData: {{settings: \"{settings}\"}}\n"
+    )
 }
 
 fn without_definition(cluster: &Cluster) -> anyhow::Result<()> {
