@@ -4,6 +4,7 @@ use anyhow::{Context, ensure};
 
 use super::release::{
     CHANGE, HOST, LIMIT, NAMESPACE, RELEASE, SHOP, all_answer, change_goes_live, front, holds, in_sync, ingress, pods,
+    without_controllers,
 };
 use crate::{Arguments, cluster::Cluster, http, load::Load, poll::eventually};
 
@@ -84,20 +85,7 @@ pub(super) fn restart(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
         .trim_start_matches("containerd://")
         .to_owned();
     // Nobody is there to send it anything: what it runs afterwards is what it had put away.
-    let controllers = format!("deployment/{RELEASE}-kong-controller");
-    cluster.kubectl(&["scale", "-n", NAMESPACE, &controllers, "--replicas=0"])?;
-    let outcome = (|| {
-        let selected = format!("app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=controller");
-        cluster.kubectl(&[
-            "wait",
-            "--for=delete",
-            "pod",
-            "-n",
-            NAMESPACE,
-            "-l",
-            &selected,
-            "--timeout=60s",
-        ])?;
+    without_controllers(cluster, || {
         cluster.kill_container(&node, &container)?;
         eventually("the container restarted", LIMIT, || {
             ensure!(count()? > before, "not yet");
@@ -118,9 +106,7 @@ pub(super) fn restart(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
             answer.body
         );
         Ok(())
-    })();
-    cluster.kubectl(&["scale", "-n", NAMESPACE, &controllers, "--replicas=2"])?;
-    outcome?;
+    })?;
     in_sync(cluster, 2)?;
     change_goes_live(cluster)
 }

@@ -260,17 +260,20 @@ pub(crate) fn change_goes_live(cluster: &Cluster) -> anyhow::Result<()> {
     all_answer_for(cluster, CHANGED, "/", 404)
 }
 
+/// The Lease by which the controllers elect who leads.
+pub(crate) fn election(cluster: &Cluster) -> anyhow::Result<Value> {
+    let leases = cluster.list(&["leases", "-n", NAMESPACE])?;
+    let named = |lease: &&Value| {
+        let name = lease["metadata"]["name"].as_str();
+        name.is_some_and(|name| name.ends_with("silverback.gateway.silverback.dev"))
+    };
+    leases.iter().find(named).cloned().context("there is no Lease")
+}
+
 /// Pods of the controller, and which of them holds the Lease.
 pub(crate) fn leader(cluster: &Cluster) -> anyhow::Result<String> {
-    let leases = cluster.list(&["leases", "-n", NAMESPACE])?;
-    let lease = leases.iter().find(|lease| {
-        lease["metadata"]["name"]
-            .as_str()
-            .is_some_and(|name| name.ends_with("silverback.gateway.silverback.dev"))
-    });
-    let holder = lease
-        .and_then(|lease| lease["spec"]["holderIdentity"].as_str())
-        .unwrap_or_default();
+    let election = election(cluster)?;
+    let holder = election["spec"]["holderIdentity"].as_str().unwrap_or_default();
     let pods = cluster.list(&["pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=controller"])?;
     let names = pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str());
     match names
@@ -280,6 +283,30 @@ pub(crate) fn leader(cluster: &Cluster) -> anyhow::Result<String> {
         [leader] => Ok(leader.to_owned()),
         _ => bail!("the Lease's holder is {holder:?}, which is no controller pod"),
     }
+}
+
+/// Does this while no controller is there. Then there are two again, whatever came of it.
+pub(crate) fn without_controllers<T>(
+    cluster: &Cluster,
+    meanwhile: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let deployment = format!("deployment/{RELEASE}-kong-controller");
+    let scale = |replicas| cluster.kubectl(&["scale", "-n", NAMESPACE, &deployment, replicas]);
+    let selected = format!("app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=controller");
+    scale("--replicas=0")?;
+    let gone = cluster.kubectl(&[
+        "wait",
+        "--for=delete",
+        "pod",
+        "-n",
+        NAMESPACE,
+        "-l",
+        &selected,
+        "--timeout=60s",
+    ]);
+    let outcome = gone.and_then(|_| meanwhile());
+    scale("--replicas=2")?;
+    outcome
 }
 
 /// Takes away what the scenarios made, as far as it is there.

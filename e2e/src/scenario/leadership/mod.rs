@@ -13,7 +13,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use self::{changes::Changes, late::LateKong};
-use super::release::{HOST, LIMIT, NAMESPACE, change_goes_live, front, in_sync, leader, rolled_out};
+use super::release::{HOST, LIMIT, NAMESPACE, change_goes_live, election, front, in_sync, leader, rolled_out};
 use crate::{
     Arguments,
     chaos::Bed,
@@ -285,15 +285,6 @@ fn another_leads(cluster: &Cluster, before: &str) -> anyhow::Result<String> {
         ensure!(after != before || transitions(&lease) > known, "{before} still leads");
         Ok(after.to_owned())
     })
-}
-
-fn election(cluster: &Cluster) -> anyhow::Result<Value> {
-    let leases = cluster.list(&["leases", "-n", NAMESPACE])?;
-    let named = |lease: &&Value| {
-        let name = lease["metadata"]["name"].as_str();
-        name.is_some_and(|name| name.ends_with("silverback.gateway.silverback.dev"))
-    };
-    leases.iter().find(named).cloned().context("there is no Lease")
 }
 
 fn controllers(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
