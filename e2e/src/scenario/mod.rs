@@ -16,6 +16,7 @@ mod leadership;
 mod node;
 mod pause;
 mod policies;
+mod readiness_gate;
 pub(crate) mod release;
 mod source;
 mod strangers;
@@ -96,8 +97,16 @@ pub(crate) const ALL: &[Scenario] = &[
         run: fleet::restart,
     },
     Scenario {
+        name: "readiness-gate",
+        story: "with proxy.readinessGate a proxy gets requests only once the controller has confirmed its configuration, whatever its own \
+                probe says; no request is lost",
+        first: false,
+        by_name_only: false,
+        run: readiness_gate::run,
+    },
+    Scenario {
         name: "leader",
-        story: "when the leader goes, the other controller takes over, and changes go on",
+        story: "when the leader goes, the other controller takes over, sends nothing to proxies that are in sync, and changes go on",
         first: false,
         by_name_only: false,
         run: takeover::run,
