@@ -143,6 +143,8 @@ pub(crate) enum Reply {
     Answer(u16, Vec<(String, String)>, Vec<u8>),
     /// The same, and the end, which the answer does not announce.
     AnswerAndClose(u16, Vec<u8>),
+    /// Status, headers that announce a longer body, its beginning, and nothing more.
+    Beginning(u16, Vec<(String, String)>, Vec<u8>),
     /// The same, a byte of the body every so often.
     Slowly(Duration, Vec<u8>),
     /// These bytes, and the end.
@@ -342,6 +344,15 @@ async fn write_reply(stream: &mut (impl AsyncWrite + Unpin), reply: Reply) -> bo
             let head = format!("HTTP/1.1 {status} Status\r\nContent-Length: {}\r\n\r\n", body.len());
             let _ = stream.write_all(&[head.as_bytes(), &body].concat()).await;
             false
+        }
+        Reply::Beginning(status, headers, beginning) => {
+            let mut head = format!("HTTP/1.1 {status} Status\r\n");
+            for (name, value) in headers {
+                head.push_str(&format!("{name}: {value}\r\n"));
+            }
+            let _ = stream.write_all(&[head.as_bytes(), b"\r\n", &beginning].concat()).await;
+            let _ = stream.flush().await;
+            std::future::pending().await
         }
         Reply::Slowly(pause, body) => {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
