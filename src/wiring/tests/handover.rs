@@ -7,16 +7,13 @@ use std::{
 
 use proxy_config_schema::ConfigHash;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
+use super::replica::{LIMIT, eventually, put_path, settings, start};
 use crate::{
     lease::fake_api::FakeApi,
     pki::client::fake_proxy::{FakeProxy, Reply, Request},
-    wiring::{Controller, ControllerSettings, Source, source::ApiServer, start_at},
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
-const INGRESS: &str = "/apis/networking.k8s.io/v1/namespaces/shop/ingresses/web";
 const IDENTITY: &str = r#"{"version":"3.9.1","edition":"community","configuration":{"database":"off",
     "router_flavor":"traditional_compatible"},"plugins":{"available_on_server":{"key-auth":{}}}}"#;
 
@@ -67,49 +64,6 @@ fn sent(kong: &Shared, path: &str) -> Option<(Instant, String)> {
     Some((*at, epoch.rsplit(':').next().unwrap_or_default().to_owned()))
 }
 
-async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(began.elapsed() < LIMIT, "{what}: not within {LIMIT:?}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
-fn put_path(api: &FakeApi, path: &str) {
-    let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
-    let rule = json!({"http": {"paths": [{"path": path, "pathType": "Prefix", "backend": backend}]}});
-    api.put(
-        INGRESS,
-        json!({"metadata": {}, "spec": {"ingressClassName": "kong", "rules": [rule]}}),
-    );
-}
-
-async fn replica(api: &FakeApi, proxies: &[&FakeProxy]) -> (Controller, CancellationToken) {
-    let mut settings = ControllerSettings::new(Source::Cluster {
-        kubeconfig: None,
-        server: None,
-        rate: None,
-        namespaces: Vec::new(),
-    });
-    settings.election_namespace = "gateway".to_owned();
-    settings.status.update_status = false;
-    settings.push_duty = 100;
-    let named = proxies.iter().enumerate();
-    settings.static_proxies = named
-        .map(|(index, proxy)| (format!("kong-{index}"), proxy.url().to_string()))
-        .collect();
-    let server = ApiServer {
-        client: api.client(),
-        address: "in memory".into(),
-    };
-    let shutdown = CancellationToken::new();
-    let controller = start_at(settings, Some(server), shutdown.clone()).await;
-    (controller.expect("it starts"), shutdown)
-}
-
 /// The hung one is neither waited for nor sent anything beside what hangs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hung_proxy_delays_no_other_when_the_leader_stops() {
@@ -118,11 +72,11 @@ async fn a_hung_proxy_delays_no_other_when_the_leader_stops() {
     let (hung, hung_proxy) = kong().await;
     let (other, other_proxy) = kong().await;
     let proxies = [&hung_proxy, &other_proxy];
-    let (mut first, _first_shutdown) = replica(&api, &proxies).await;
+    let (mut first, _first_shutdown) = start(&api, settings(&proxies)).await;
     for kong in [&hung, &other] {
         eventually("the first configuration", || sent(kong, "/zero")).await;
     }
-    let (mut second, second_shutdown) = replica(&api, &proxies).await;
+    let (mut second, second_shutdown) = start(&api, settings(&proxies)).await;
     let mut view = second.view.clone();
     let in_sync = view.wait_for(|view| {
         view.proxies.len() == 2
