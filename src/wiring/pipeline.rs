@@ -378,6 +378,16 @@ mod tests {
         translate::Translator,
     };
 
+    /// With nothing known of proxies or custom entities.
+    fn rules(settings: Settings) -> Rules {
+        Rules {
+            settings,
+            assumed: ProfileOverride::default(),
+            schemas: Schemas::new(Arc::default(), ProfileOverride::default(), None),
+            keep: false,
+        }
+    }
+
     /// A CA certificate in a Secret, good for that long.
     fn authority(name: &str, id: u8, good_for: Duration) -> Object {
         let mut parameters = rcgen::CertificateParams::default();
@@ -420,15 +430,10 @@ mod tests {
         let (_snapshots, snapshots) = watch::channel(Arc::new(snapshot));
         let (_views, views) = watch::channel(Arc::new(FleetView::default()));
         let (sender, mut renditions) = watch::channel(None);
-        let rules = Rules {
-            settings,
-            assumed: ProfileOverride::default(),
-            schemas: Schemas::new(Arc::default(), ProfileOverride::default(), None),
-            keep: false,
-        };
         let (store, _events) = mpsc::channel(1);
         let (considered, _) = watch::channel(None);
-        let pipeline = tokio::spawn(run(rules, store.downgrade(), snapshots, views, sender, considered));
+        let pipeline = run(rules(settings), store.downgrade(), snapshots, views, sender, considered);
+        let pipeline = tokio::spawn(pipeline);
         let mut counts = Vec::new();
         let seen = tokio::time::timeout(Duration::from_secs(30), async {
             while counts.last() != Some(&1) {
@@ -473,12 +478,7 @@ mod tests {
             }));
             let (view, views) = watch::channel(Arc::new(FleetView::default()));
             let (sender, mut renditions) = watch::channel(None);
-            let rules = Rules {
-                settings: settings.clone(),
-                assumed: ProfileOverride::default(),
-                schemas: Schemas::new(Arc::default(), ProfileOverride::default(), None),
-                keep: false,
-            };
+            let rules = rules(settings.clone());
             let (store, _events) = mpsc::channel(1);
             let (considered, _) = watch::channel(None);
             let pipeline = run(rules, store.downgrade(), snapshots, views, sender, considered);
@@ -529,12 +529,7 @@ mod tests {
         let left = Arc::downgrade(&former);
         let (view, views) = watch::channel(view_of(former));
         let (sender, mut renditions) = watch::channel(None);
-        let rules = Rules {
-            settings: settings.clone(),
-            assumed: ProfileOverride::default(),
-            schemas: Schemas::new(Arc::default(), ProfileOverride::default(), None),
-            keep: false,
-        };
+        let rules = rules(settings.clone());
         let (store, _events) = mpsc::channel(1);
         let (considered, _) = watch::channel(None);
         let pipeline = tokio::spawn(run(rules, store.downgrade(), snapshots, views, sender, considered));
