@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::release::{HOST, LIMIT, NAMESPACE, change_goes_live, election, front, in_sync, leader, pods, rolled_out};
 use crate::{Arguments, cluster::Cluster, http, load::Load, poll::eventually};
 
+const CONTROLLER: &str = "silverback-kong-controller";
 /// Within this a leader has probed each proxy: the chart's probe interval, and time for an answer.
 const PROBED: SignedDuration = SignedDuration::from_secs(6);
 /// How a proxy's log tells that it was given another configuration.
@@ -22,6 +23,7 @@ pub(super) fn run(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
         ("asked to end", &["--wait=false"][..]),
         ("killed", &["--grace-period=0", "--force"]),
     ] {
+        rolled_out(cluster, CONTROLLER)?;
         in_sync(cluster, 2)?;
         let (loaded, counted) = (loads(cluster)?, pushes(cluster)?);
         let before = leader(cluster)?;
@@ -48,8 +50,8 @@ pub(super) fn run(cluster: &Cluster, _: &Arguments) -> anyhow::Result<()> {
             now > sent,
             "{after} has sent a change, and counts {now} pushes after {sent}"
         );
-        rolled_out(cluster, "silverback-kong-controller")?;
     }
+    rolled_out(cluster, CONTROLLER)?;
     in_sync(cluster, 2)?;
     load.finish()
 }
@@ -95,7 +97,8 @@ fn sent_nothing(
 /// How many configurations each controller has sent.
 fn pushes(cluster: &Cluster) -> anyhow::Result<BTreeMap<String, f64>> {
     let pods = cluster.list(&["pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=controller"])?;
-    let names = pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str());
+    let staying = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+    let names = staying.filter_map(|pod| pod["metadata"]["name"].as_str());
     names
         .map(|name| Ok((name.to_owned(), metric(cluster, name, PUSHES)?)))
         .collect()
