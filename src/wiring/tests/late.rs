@@ -1,5 +1,6 @@
-//! A whole controller before a Kong that takes a configuration and is late with it. Its answers are those of a real Kong
-//! 3.9.3; their order is as it was seen there, and can't be had of a real one at will.
+//! A whole controller before a Kong that takes a configuration and is late with it. Each of its answers is one of a real Kong
+//! 3.9.3. That they come late, or overtake each other, was measured there by traffic and by the clock; a real one does not do so
+//! at will, so that the order of the answers is made here.
 
 use std::{
     sync::{Arc, Mutex},
