@@ -12,6 +12,8 @@ const NAMESPACE: &str = "bench";
 pub(super) const PROXY_NAMESPACE: &str = "kong";
 pub(super) const ADMIN_SERVICE: &str = "kong-admin";
 pub(super) const CLASS: &str = "kong";
+/// What the Secrets are called in which the controller puts away what proxies accepted last.
+pub(super) const LAST_GOOD: &str = "last-good";
 
 /// How much there is.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +37,17 @@ pub(super) async fn create(api: &Api, definitions: &Path, stubs: &[SocketAddr], 
     let class = json!({"metadata": {"name": CLASS}, "spec": {"controller": "ingress-controllers.konghq.com/kong"}});
     api.create("/apis/networking.k8s.io/v1/ingressclasses", &class).await?;
     proxies(api, stubs).await?;
+    // Empty, as the chart makes them.
+    for part in ["0", "1", "2", "3", "key"] {
+        let kind = if part == "key" {
+            "Opaque"
+        } else {
+            "gateway.silverback.dev/last-good"
+        };
+        let secret = json!({"metadata": {"name": format!("{LAST_GOOD}-{part}")}, "type": kind});
+        api.create(&format!("/api/v1/namespaces/{PROXY_NAMESPACE}/secrets"), &secret)
+            .await?;
+    }
     let services = counts.routes.div_ceil(10);
     let names = || (0..services).map(|index| format!("service-{index:05}"));
     let others = || (0..counts.other_services).map(|index| format!("other-{index:05}"));
@@ -59,6 +72,13 @@ pub(super) async fn change(api: &Api, index: usize, marker: &str) -> anyhow::Res
     let value = format!("/app/{index:05}-{marker}");
     let patch = json!([{"op": "replace", "path": "/spec/rules/0/http/paths/0/path", "value": value}]);
     api.patch(&path, &patch).await
+}
+
+/// Whether the controller has written there.
+pub(super) async fn is_put_away(api: &Api) -> anyhow::Result<bool> {
+    let path = format!("/api/v1/namespaces/{PROXY_NAMESPACE}/secrets/{LAST_GOOD}-0");
+    let secret: Value = serde_json::from_str(&api.get(&path).await?)?;
+    Ok(secret["data"]["part"].is_string())
 }
 
 async fn proxies(api: &Api, stubs: &[SocketAddr]) -> anyhow::Result<()> {
