@@ -37,6 +37,7 @@ pub(super) enum Wait {
     Outcome,
     Confirmation,
     FirstProbe,
+    Look,
     Answer,
     Database,
     ProfileNotServed,
@@ -168,6 +169,9 @@ pub(super) fn decide(state: &ProxyState, goal: &Goal, now: Moment) -> Want {
         && let Some(wait) = later(Wait::Rest, state.rests_until)
     {
         return wait;
+    }
+    if state.look.is_some() {
+        return wait(Wait::Look);
     }
     Want::Push(candidate.clone())
 }

@@ -17,12 +17,12 @@ use super::{
     configuration::{Configuration, Configurations, Goal, Permission, RestoreReason, profile_of},
     decision::Want,
     proxy::{Listed, Proxy},
-    state::{Moment, Predecessor, ProxyState, UNKNOWN_FOR},
+    state::{Look, Moment, Predecessor, ProxyState, UNKNOWN_FOR},
     step::{Event, step},
     throttle::Throttle,
     trial::Trials,
 };
-use crate::model::{LAST_PUSHES, Leadership, NamespacedName, Profile, ProxyId, ProxyTarget};
+use crate::model::{Epoch, LAST_PUSHES, Leadership, NamespacedName, Profile, ProxyId, ProxyTarget};
 
 /// How long a proxy is remembered after it has gone: longer than the outcome of a push can be open.
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
@@ -31,6 +31,8 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 pub(super) struct Machine {
     settings: Settings,
     leadership: Leadership,
+    /// Under which epoch it led last.
+    led: Option<Epoch>,
     /// The Admin Services to whose proxies no changes go.
     paused: BTreeSet<NamespacedName>,
     configurations: Configurations,
@@ -64,6 +66,7 @@ impl Machine {
             throttle: Throttle::new(&settings),
             settings,
             leadership: Leadership::Unknown,
+            led: None,
             paused: BTreeSet::new(),
             configurations: Configurations::default(),
             recalled: false,
@@ -111,6 +114,17 @@ impl Machine {
                 self.step_all(now, &mut commands);
             }
             FleetEvent::Leadership(leadership) => {
+                if let Leadership::Leader { epoch } = &leadership
+                    && self.led.as_ref() != Some(epoch)
+                {
+                    self.led = Some(epoch.clone());
+                    for proxy in self.proxies.values_mut() {
+                        proxy.state.look = Some(Look {
+                            since: now.instant,
+                            is_asked: false,
+                        });
+                    }
+                }
                 self.leadership = leadership;
                 self.changed = true;
                 self.step_all(now, &mut commands);

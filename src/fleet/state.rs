@@ -67,6 +67,8 @@ pub(super) struct ProxyState {
     pub(super) unknown: Option<Unresolved>,
     /// The leader before was still sending it something when it gave the Lease back.
     pub(super) predecessor: Option<Predecessor>,
+    /// This replica has come to lead: what the proxy runs now is to be seen before it is sent anything.
+    pub(super) look: Option<Look>,
     /// When the last push ended: a probe that began before may tell of before.
     pub(super) settled: Option<Instant>,
     /// What it accepted last.
@@ -119,6 +121,16 @@ pub(super) struct Predecessor {
     pub(super) hash: ConfigHash,
     /// Until when it may still be loaded.
     pub(super) until: Instant,
+}
+
+/// What a new leader knows of a proxy is of its time as a standby, up to a probe interval old: the leader before may have sent
+/// the very same since.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    /// An answer to a question that was asked before says nothing.
+    pub(super) since: Instant,
+    /// Whether the question is on its way.
+    pub(super) is_asked: bool,
 }
 
 /// A configuration that the proxy accepted.
@@ -184,6 +196,7 @@ impl ProxyState {
             in_flight: None,
             unknown: None,
             predecessor: None,
+            look: None,
             settled: None,
             accepted: None,
             rejections: Vec::new(),

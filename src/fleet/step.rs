@@ -12,7 +12,7 @@ use super::{
     Observation, Phase, ProxyReport, PushOutcome, PushResult, Settings, TransportFaultKind,
     attribution::proxy_errors,
     configuration::{Configuration, Given, Goal, Permission, pays_for_pushes, takes_in_order},
-    decision::{Want, decide},
+    decision::{Wait, Want, decide},
     names::Reading,
     state::{
         Accepted, BackOff, Cause, InFlight, Moment, ONE_ATTEMPT, ProxyState, Rejection, Trouble, UNKNOWN_FOR,
@@ -97,9 +97,14 @@ pub(super) fn step(state: &mut ProxyState, event: Event, goal: &Goal, settings: 
     note_lag(state, goal, now);
 
     let want = decide(state, goal, now);
-    let probe = state.probe_at.is_some_and(|at| at <= now.instant);
+    let mut probe = state.probe_at.is_some_and(|at| at <= now.instant);
     if probe {
         state.probe_at = None;
+    }
+    if let Want::Wait { why: Wait::Look, .. } = want
+        && let Some(look) = &mut state.look
+    {
+        probe |= !std::mem::replace(&mut look.is_asked, true);
     }
     let (phase, judged) = verdict::judge(state, goal, &want, now);
     state.conditions.update(judged, now.timestamp);
@@ -144,6 +149,7 @@ fn observed(state: &mut ProxyState, observation: Observation, goal: &Goal, setti
         // It is back: what failed because it was away need not wait.
         state.back_off = BackOff::default();
     }
+    state.look.take_if(|look| observation.started >= look.since);
     let after_push = state.settled.is_none_or(|settled| observation.started >= settled);
     let fresh = after_push && state.in_flight.is_none();
     let restarted = restarted(state, &report, after_push);

@@ -313,7 +313,7 @@ fn lag(state: &ProxyState, goal: &Goal, want: &Want) -> (&'static str, Cow<'stat
             "NotEffective",
             "it has answered that it took what it was sent last, and does not report yet that it runs that".into(),
         ),
-        Wait::Answer | Wait::FirstProbe => ("NotAnswering", "it does not answer a probe".into()),
+        Wait::Answer | Wait::FirstProbe | Wait::Look => ("NotAnswering", "it does not answer a probe".into()),
         Wait::Leadership => (
             "NotLeading",
             "this replica does not lead, and the leader has not brought it there".into(),

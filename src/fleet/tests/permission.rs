@@ -28,6 +28,33 @@ fn followers_watch_and_a_new_leader_sends_only_where_hashes_differ() {
     assert_eq!(world.shown("b").phase, Phase::Synced);
 }
 
+/// What a standby saw last is up to a probe interval old.
+#[test]
+fn a_new_leader_looks_before_it_sends() {
+    for edition in [Edition::OpenSource, Edition::Embedded] {
+        let mut world = World::following(Settings::default());
+        for name in ["a", "b"] {
+            world.add(name, edition);
+            world.proxy(name).hash = hash("old");
+        }
+        world.retarget();
+        world.lead(Leadership::Follower { holder: None });
+        world.run("old");
+        world.pass(seconds(8));
+        // The leader before sent it to one of them, and was killed.
+        world.run("new");
+        world.proxy("a").hash = hash("new");
+        world.lead(leader(2));
+        world.pass(millis(500));
+        assert_eq!(world.pushes, 1);
+        assert!(world.proxy("a").received.is_empty(), "it ran that already");
+        for name in ["a", "b"] {
+            let shown = world.shown(name);
+            assert_eq!((shown.phase, shown.observed), (Phase::Synced, Some(hash("new"))));
+        }
+    }
+}
+
 /// A leader that ends finishes its pushes, and gives the Lease back before: Kong does not order what it is sent.
 #[test]
 fn what_the_leader_before_was_still_sending_is_waited_for_and_delays_no_other() {

@@ -8,6 +8,8 @@ use crate::{
     model::{Edition, Leadership},
 };
 
+/// A new leader asks what a proxy runs before it sends anything: an answer takes a millisecond.
+const LOOK: Duration = Duration::from_millis(1);
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
 /// A replica that follows while proxies run this.
@@ -61,7 +63,7 @@ fn after_a_takeover_the_others_follow_when_the_first_has_taken_it() {
     world.run("newest");
     world.pass(seconds(30));
     world.lead(leader(2));
-    let began = world.elapsed();
+    let began = world.elapsed() + LOOK;
     world.pass(seconds(1));
     let sent = first_sent(&mut world);
     assert_eq!(sent.len(), NAMES.len());
@@ -79,7 +81,7 @@ fn nobody_waits_long_for_a_first_one_that_does_not_answer() {
     world.run("newest");
     world.pass(seconds(30));
     world.lead(leader(2));
-    let began = world.elapsed();
+    let began = world.elapsed() + LOOK;
     world.pass(seconds(1));
     assert_eq!(first_sent(&mut world).len(), 1);
     world.pass(seconds(2));
@@ -121,7 +123,7 @@ fn changes_and_cold_starts_and_takeovers_without_refusals_wait_for_nobody() {
         world.run(text);
     }
     world.pass(seconds(10));
-    let began = world.elapsed();
+    let began = world.elapsed() + LOOK;
     world.lead(leader(2));
     world.pass(seconds(10));
     at_once(&mut world, began, "a takeover");
