@@ -3,6 +3,7 @@
 
 mod api;
 mod cluster;
+mod limits;
 mod objects;
 mod pki;
 mod requests;
@@ -23,6 +24,7 @@ use tokio::time::sleep;
 
 use self::{
     cluster::Cluster,
+    limits::Expected,
     objects::Counts,
     requests::Requests,
     sender::Cost,
@@ -75,73 +77,6 @@ pub(crate) struct Arguments {
     #[arg(last = true)]
     flags: Vec<String>,
 }
-
-/// Limits, and what Kong Ingress Controller 3.5.13 needs for the same on a machine of two cores.
-struct Expected {
-    cold_start: Option<f64>,
-    /// Milliseconds; `None`: 1.3 times the bare client in Go.
-    change: Option<f64>,
-    /// The same of CPU time: 1.5 times.
-    change_cpu: Option<f64>,
-    resident: Option<f64>,
-    idle: Option<f64>,
-    peer: Peer,
-}
-
-#[derive(Default)]
-struct Peer {
-    cold_start: Option<&'static str>,
-    change: Option<&'static str>,
-    change_cpu: Option<&'static str>,
-    resident: Option<&'static str>,
-    idle: Option<&'static str>,
-}
-
-const LARGE: Expected = Expected {
-    cold_start: Some(5.0),
-    change: None,
-    change_cpu: None,
-    resident: Some(120.0),
-    idle: Some(0.1),
-    peer: Peer {
-        cold_start: Some("35-41 s"),
-        change: Some("12,000-17,000 ms"),
-        change_cpu: Some("20,000-33,000 ms"),
-        resident: Some("570-630 MiB"),
-        idle: Some("12-15 s"),
-    },
-};
-
-const SMALL: Expected = Expected {
-    cold_start: None,
-    change: Some(80.0),
-    change_cpu: Some(15.0),
-    resident: Some(50.0),
-    idle: Some(0.1),
-    peer: Peer {
-        cold_start: None,
-        change: Some("2,980 ms"),
-        change_cpu: Some("210 ms"),
-        resident: Some("137 MiB"),
-        idle: None,
-    },
-};
-
-/// Of other sizes: the limits that hold for all.
-const OTHER: Expected = Expected {
-    cold_start: None,
-    change: None,
-    change_cpu: None,
-    resident: None,
-    idle: None,
-    peer: Peer {
-        cold_start: None,
-        change: None,
-        change_cpu: None,
-        resident: None,
-        idle: None,
-    },
-};
 
 /// The replicas by their names, the one that leads first at first.
 const REPLICAS: [&str; 3] = ["one", "two", "three"];
@@ -206,11 +141,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
         stubs,
         table: Table::new(Some("KIC 3.5.13")),
         changes: 0,
-        expected: match (arguments.routes, arguments.proxies) {
-            (10_000, 100) => &LARGE,
-            (1_000, 10) => &SMALL,
-            _ => &OTHER,
-        },
+        expected: Expected::of(arguments.routes, arguments.proxies),
     };
     bench.run(&addresses).await?;
     Ok(bench.table.kept())
